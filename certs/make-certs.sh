@@ -1,0 +1,477 @@
+#!/bin/sh
+# Makes the keys and certificates of one MQTT world: an authority, the broker, the bridge and the devices.
+# Keeps what is still good, never replaces an authority unasked, and sends nothing anywhere. See README.md.
+
+set -eu
+umask 077
+
+usage() {
+    cat <<'EOF'
+make-certs.sh makes the keys and certificates that MQTT over mutual TLS needs.
+
+Usage:
+  make-certs.sh [OPTION...] [make] [NAME-OR-ADDRESS...]
+      Make what is missing or about to expire, keep the rest: the authority, the certificates `broker`, `bridge`
+      and `device`, and the revocation list. Each NAME-OR-ADDRESS is one more way in which clients reach the broker;
+      localhost, 127.0.0.1 and ::1, and what an earlier certificate holds, are always there.
+  make-certs.sh [OPTION...] device NAME
+      Make the client certificate of one more device; NAME becomes its common name, and so its MQTT user.
+  make-certs.sh [OPTION...] revoke NAME
+      Revoke every certificate ever made for NAME (`broker` and `bridge`, too), and renew the revocation list.
+      The next `make`, or `device NAME`, makes a new one.
+  make-certs.sh [OPTION...] crl
+      Renew the revocation list. Clients that enforce its date refuse everyone once it has expired: run `make` or
+      this from a timer.
+  Options may stand anywhere.
+
+Options:
+  --out DIR         where everything is kept [certs/out, beside this script]
+  --days N          how long a broker, bridge or device certificate is valid [365]
+  --ca-days N       how long a new authority is valid [3650]
+  --crl-days N      how long a revocation list is valid [90]
+  --renew-days N    what ends within so many days is made anew [30]
+  --new-ca          with make: put everything aside, in DIR/old-TIME, and start with a new authority
+  -h, --help        this text
+
+Exit codes: 0 done, 1 failed, 2 wrong usage.
+
+Examples:
+  make-certs.sh                                     # for a broker on this machine
+  make-certs.sh broker.example.net 192.0.2.7        # for one that is reached by that name and that address
+  make-certs.sh device C-Client-01
+  openssl x509 -in certs/out/broker.crt -noout -text
+EOF
+}
+
+# ---- words ------------------------------------------------------------------
+
+say() { printf '%s\n' "$*"; }
+
+fail() {
+    printf 'make-certs.sh: %s\n' "$*" >&2
+    exit 1
+}
+
+misused() {
+    printf 'make-certs.sh: %s; --help says more\n' "$*" >&2
+    exit 2
+}
+
+# ---- what may be asked for --------------------------------------------------
+
+check_days() {
+    case $2 in
+        '' | *[!0-9]* | 0* | ??????*) misused "$1 \`$2\`: not a number of days from 1 to 99999" ;;
+    esac
+}
+
+# A name is part of a file name, of a distinguished name and of the broker's access list.
+check_name() {
+    case $1 in
+        '') misused 'name: empty' ;;
+        [!A-Za-z0-9]* | *[!A-Za-z0-9._-]*)
+            misused "name \`$1\`: must start with a letter or digit, and hold only those, dot, dash and underscore"
+            ;;
+    esac
+    # The upper bound of a common name, RFC 5280 appendix A.1.
+    [ "${#1}" -le 64 ] || misused "name \`$1\`: longer than 64 characters"
+}
+
+# Compared in lower case, because file systems exist in which CA.key is ca.key.
+check_device() {
+    check_name "$1"
+    case $(printf '%s' "$1" | tr '[:upper:]' '[:lower:]') in
+        ca | broker | bridge) misused "device \`$1\`: the name is taken by the bridge's own world" ;;
+    esac
+}
+
+# Prints how a certificate spells a name or an address. Nothing that has a meaning in OpenSSL's files gets through.
+alternative_name() {
+    case $1 in
+        '') misused 'broker name: empty' ;;
+        *:*)
+            case $1 in *[!0-9A-Fa-f:.]*) misused "broker address \`$1\`: not an IPv6 address" ;; esac
+            say "IP:$1"
+            ;;
+        *[!0-9.]*)
+            case ${1#\*.} in
+                *[!A-Za-z0-9.-]* | -* | .* | *. | *- | *..* | *.-* | *-.*)
+                    misused "broker name \`$1\`: not a host name"
+                    ;;
+            esac
+            say "DNS:$1"
+            ;;
+        *)
+            say "$1" | grep -Eq '^([0-9]{1,3}\.){3}[0-9]{1,3}$' || misused "broker address \`$1\`: not an IPv4 address"
+            say "IP:$1"
+            ;;
+    esac
+}
+
+# ---- OpenSSL ----------------------------------------------------------------
+
+require_openssl() {
+    case $(openssl version 2>&1 || true) in
+        'OpenSSL '[3-9].*) ;;
+        *) fail 'openssl: OpenSSL 3 or later is needed, and must come first in PATH' ;;
+    esac
+}
+
+# Our own configuration, so that the system's has no say. Paths are relative because $out may hold anything.
+configure() {
+    cat >"$scratch/openssl.cnf" <<EOF
+[req]
+distinguished_name = subject
+prompt = no
+[subject]
+[authority]
+basicConstraints = critical, CA:true, pathlen:0
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[server]
+basicConstraints = critical, CA:false
+keyUsage = critical, digitalSignature
+extendedKeyUsage = serverAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+subjectAltName = ${names:-DNS:localhost}
+[client]
+basicConstraints = critical, CA:false
+keyUsage = critical, digitalSignature
+extendedKeyUsage = clientAuth
+subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
+[ca]
+default_ca = register
+[register]
+database = register/index.txt
+crlnumber = register/crlnumber
+certificate = ca.crt
+private_key = ca.key
+default_md = sha256
+unique_subject = no
+crl_extensions = list
+[list]
+authorityKeyIdentifier = keyid:always
+EOF
+    OPENSSL_CONF=$scratch/openssl.cnf
+    export OPENSSL_CONF
+}
+
+# Runs openssl, which speaks only if it fails.
+quietly() {
+    openssl "$@" >"$scratch/log" 2>&1 || {
+        cat "$scratch/log" >&2
+        fail "openssl $1: failed, see above"
+    }
+}
+
+new_key() { quietly genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out "$1"; }
+
+new_serial() { printf '0x%s' "$(openssl rand -hex 16)"; }
+
+serial_of() { openssl x509 -in "$1" -noout -serial | sed 's/^serial=//'; }
+
+# Takes a pair from the scratch directory into its place. The certificate comes last: what reads the pair in between
+# finds a key that does not match, and keeps what it has.
+install_pair() {
+    chmod 0600 "$scratch/key"
+    chmod 0644 "$scratch/crt"
+    mv -f "$scratch/key" "$1.key"
+    mv -f "$scratch/crt" "$1.crt"
+}
+
+# ---- the authority ----------------------------------------------------------
+
+ensure_ca() {
+    case $([ -e ca.crt ] && echo crt)$([ -e ca.key ] && echo key) in
+        crtkey) check_ca ;;
+        crt) fail 'ca.key: missing, though ca.crt is there: bring it back, or start anew with --new-ca' ;;
+        key) fail 'ca.crt: missing, though ca.key is there: bring it back, or start anew with --new-ca' ;;
+        *) make_ca ;;
+    esac
+}
+
+check_ca() {
+    openssl x509 -in ca.crt -noout -checkend 0 >/dev/null ||
+        fail 'ca.crt: expired or unreadable: start anew with --new-ca'
+    matches ca || fail 'ca.key: not the key of ca.crt: bring the right one back, or start anew with --new-ca'
+    [ -e register/crlnumber ] ||
+        fail 'register: missing, so nobody knows what was revoked: bring it back, or start anew with --new-ca'
+    if lasts ca; then
+        say "kept  ca.crt  $(until_when ca)"
+    else
+        say "kept  ca.crt  $(until_when ca), which is soon: README.md says how to change to a new one" >&2
+    fi
+}
+
+make_ca() {
+    new_key "$scratch/key"
+    # The name is new each time: an old and a new authority have to be told apart while both are trusted.
+    quietly req -new -x509 -sha256 -key "$scratch/key" -out "$scratch/crt" -days "$ca_days" \
+        -set_serial "$(new_serial)" -extensions authority -subj "/CN=mqtt-lambda-bridge CA $(openssl rand -hex 4)"
+    mkdir -p register
+    : >register/index.txt
+    echo 01 >register/crlnumber
+    rm -f ca.crl
+    install_pair ca
+    say "made  ca.crt  $(until_when ca)"
+}
+
+put_aside() {
+    [ -e ca.crt ] || [ -e ca.key ] || return 0
+    aside=old-$(date -u +%Y%m%dT%H%M%SZ)
+    mkdir "$aside" || fail "$aside: cannot be made, was --new-ca used this very second?"
+    for entry in *; do
+        case $entry in
+            old-*) ;;
+            *) [ ! -e "$entry" ] || mv "$entry" "$aside/" ;;
+        esac
+    done
+    say "old   everything is in $aside; devices need new certificates from the new authority"
+}
+
+# ---- certificates -----------------------------------------------------------
+
+lasts() { openssl x509 -in "$1.crt" -noout -checkend $((renew_days * 86400)) >/dev/null 2>&1; }
+
+until_when() { openssl x509 -in "$1.crt" -noout -enddate | sed 's/^notAfter=/until /'; }
+
+matches() {
+    [ "$(openssl pkey -in "$1.key" -pubout 2>/dev/null)" = "$(openssl x509 -in "$1.crt" -noout -pubkey 2>/dev/null)" ]
+}
+
+# In the register a revoked certificate is a line `R<tab>end<tab>when<tab>serial<tab>…`.
+is_revoked() { awk -F '\t' -v serial="$1" '$1 == "R" && $4 == serial { found = 1 } END { exit !found }' register/index.txt; }
+
+# Whether a pair can stay: present, matching, ours, for this use, neither revoked nor about to end.
+is_good() {
+    [ -e "$1.crt" ] && [ -e "$1.key" ] && matches "$1" && lasts "$1" &&
+        openssl verify -x509_strict -purpose "ssl$2" -CAfile ca.crt "$1.crt" >/dev/null 2>&1 &&
+        ! is_revoked "$(serial_of "$1.crt")"
+}
+
+# ensure NAME server|client
+ensure() {
+    if is_good "$1" "$2"; then
+        chmod 0600 "$1.key"
+        say "kept  $1.crt  $(until_when "$1")"
+    else
+        issue "$1" "$2"
+        say "made  $1.crt  $(until_when "$1")"
+    fi
+}
+
+issue() {
+    openssl x509 -in ca.crt -noout -checkend $((days * 86400)) >/dev/null ||
+        fail "$1.crt: would outlive ca.crt by its $days days: ask for fewer with --days, or start anew with --new-ca"
+    new_key "$scratch/key"
+    quietly req -new -sha256 -key "$scratch/key" -subj "/CN=$1" -out "$scratch/csr"
+    quietly x509 -req -sha256 -in "$scratch/csr" -CA ca.crt -CAkey ca.key -set_serial "$(new_serial)" -days "$days" \
+        -extfile "$scratch/openssl.cnf" -extensions "$2" -out "$scratch/crt"
+    # Registered before it is used, so that whatever is out there can be revoked.
+    mkdir -p "register/$1"
+    cp "$scratch/crt" "register/$1/$(serial_of "$scratch/crt").crt"
+    install_pair "$1"
+}
+
+# Sets $names to what the broker's certificate shall hold: all it holds, and what was asked for beyond.
+broker_names() {
+    names=
+    if [ -e broker.crt ]; then
+        names=$(openssl x509 -in broker.crt -noout -ext subjectAltName 2>/dev/null |
+            sed -n '/DNS:/s/IP Address:/IP:/g; s/ //g; /DNS:/p')
+    fi
+    lacking=
+    for wanted in DNS:localhost IP:127.0.0.1 IP:::1 $asked; do
+        has_name "$wanted" || {
+            names=${names:+$names,}$wanted
+            lacking=yes
+        }
+    done
+}
+
+has_name() {
+    [ -e broker.crt ] || return 1
+    case $1 in
+        IP:*) openssl x509 -in broker.crt -noout -checkip "${1#IP:}" ;;
+        DNS:*) openssl x509 -in broker.crt -noout -checkhost "${1#DNS:}" ;;
+    esac 2>/dev/null | grep -q 'does match'
+}
+
+# ---- the revocation list ----------------------------------------------------
+
+make_crl() {
+    quietly ca -gencrl -crldays "$crl_days" -out "$scratch/crl"
+    chmod 0644 "$scratch/crl"
+    mv -f "$scratch/crl" ca.crl
+    say "made  ca.crl  $(crl_until)"
+}
+
+crl_until() { openssl crl -in ca.crl -noout -nextupdate | sed 's/^nextUpdate=/until /'; }
+
+# ensure_crl NAME: renews the list unless it will still do, for that good certificate, when renewal is due.
+ensure_crl() {
+    then=$(($(date +%s) + renew_days * 86400 - 60))
+    if [ -e ca.crl ] &&
+        openssl verify -crl_check -attime "$then" -CAfile ca.crt -CRLfile ca.crl "$1.crt" >/dev/null 2>&1; then
+        say "kept  ca.crl  $(crl_until)"
+    else
+        make_crl
+    fi
+}
+
+# ---- commands ---------------------------------------------------------------
+
+run_make() {
+    broker_names
+    [ -z "$new_ca" ] || put_aside
+    ensure_ca
+    configure
+    if [ -n "$lacking" ]; then
+        issue broker server
+        say "made  broker.crt  $(until_when broker)"
+    else
+        ensure broker server
+    fi
+    ensure bridge client
+    ensure device client
+    ensure_crl bridge
+}
+
+run_device() {
+    ensure_ca
+    ensure "$1" client
+    ensure_crl "$1"
+}
+
+run_revoke() {
+    [ -e ca.crt ] || fail 'ca.crt: missing, so there is nothing to revoke'
+    ensure_ca
+    [ -d "register/$1" ] || fail "$1: has no certificate of this authority; the directories in register/ are the names"
+    for crt in "register/$1"/*.crt; do
+        serial=$(serial_of "$crt")
+        if ! is_revoked "$serial"; then
+            quietly ca -revoke "$crt"
+            say "revoked $1 $serial"
+        fi
+    done
+    make_crl
+    say 'now have the broker and the bridge read ca.crl: README.md says how'
+}
+
+run_crl() {
+    [ -e ca.crt ] || fail "ca.crt: missing, so no list can be signed; \`make-certs.sh make\` starts an authority"
+    ensure_ca
+    make_crl
+}
+
+enter_out() {
+    [ -d "$out" ] || mkdir -p "$out" || fail "$out: cannot be made"
+    cd "$out" || fail "$out: cannot be entered"
+    # A directory that others may write to, such as /tmp, is no place for keys; one of ours is closed again.
+    if [ -e ca.key ] || [ -z "$(ls -A .)" ]; then
+        chmod 0700 .
+    fi
+    # One at a time: of two that write the register at once, one would forget what the other revoked.
+    mkdir .lock 2>/dev/null ||
+        fail "$out/.lock: there, so another make-certs.sh is at work; remove it if there is none"
+    trap 'rm -rf .lock' EXIT
+    trap 'exit 1' HUP INT TERM
+    scratch=.lock
+    names=
+    configure
+}
+
+parse() {
+    while [ $# -gt 0 ]; do
+        case $1 in
+            -h | --help)
+                usage
+                exit 0
+                ;;
+            --new-ca) new_ca=yes ;;
+            --out | --days | --ca-days | --crl-days | --renew-days)
+                [ $# -ge 2 ] || misused "$1: needs a value"
+                set_option "$1" "$2"
+                shift
+                ;;
+            -*) misused "$1: no such option" ;;
+            *) take "$1" ;;
+        esac
+        shift
+    done
+    command=${command:-make}
+}
+
+set_option() {
+    case $1 in
+        --out)
+            case $2 in
+                '') misused '--out: empty' ;;
+                # What cd would take for an option, or for the previous directory.
+                -*) out=./$2 ;;
+                *) out=$2 ;;
+            esac
+            ;;
+        --days) check_days "$1" "$2" && days=$2 ;;
+        --ca-days) check_days "$1" "$2" && ca_days=$2 ;;
+        --crl-days) check_days "$1" "$2" && crl_days=$2 ;;
+        --renew-days) check_days "$1" "$2" && renew_days=$2 ;;
+    esac
+}
+
+# The first word that is no option is the command, if it is one.
+take() {
+    case $command:$1 in
+        :make | :device | :revoke | :crl)
+            command=$1
+            return
+            ;;
+    esac
+    command=${command:-make}
+    case $command in
+        make)
+            one=$(alternative_name "$1") || exit 2
+            asked="$asked $one"
+            ;;
+        crl) misused "crl: takes no name, but \`$1\` was given" ;;
+        *)
+            [ -z "$subject" ] || misused "$command: takes one name, but \`$1\` was given as well"
+            check_name "$1"
+            subject=$1
+            ;;
+    esac
+}
+
+check_request() {
+    case $command in
+        device | revoke) [ -n "$subject" ] || misused "$command: needs a name" ;;
+    esac
+    [ "$command" != device ] || check_device "$subject"
+    [ -z "$new_ca" ] || [ "$command" = make ] || misused "$command: --new-ca goes with make only"
+    [ "$days" -gt "$renew_days" ] || misused "--days $days: must be more than --renew-days, which is $renew_days"
+    [ "$crl_days" -gt "$renew_days" ] || misused "--crl-days $crl_days: must be more than --renew-days, which is $renew_days"
+    [ "$ca_days" -gt "$days" ] || misused "--ca-days $ca_days: must be more than --days, which is $days"
+}
+
+command=
+out=$(dirname -- "$0")/out
+days=365
+ca_days=3650
+crl_days=90
+renew_days=30
+new_ca=
+subject=
+asked=
+
+parse "$@"
+check_request
+require_openssl
+enter_out
+case $command in
+    make) run_make ;;
+    device) run_device "$subject" ;;
+    revoke) run_revoke "$subject" ;;
+    crl) run_crl ;;
+esac
