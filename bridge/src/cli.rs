@@ -1,0 +1,242 @@
+//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing and opens no connection.
+
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
+use crate::config::{LogFormat, Overrides, unknown};
+
+const EXAMPLES: &str = "\
+Examples:
+  Invoke `sensor-handler` for each message on sensor/data:
+    mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
+        --topic-filter sensor/data --function sensor-handler
+
+  The same with a client certificate, and a file for messages that the function keeps refusing:
+    mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
+        --cert-file bridge.crt --key-file bridge.key \\
+        --topic-filter sensor/data --function sensor-handler --on-failure-file dead-letters.jsonl
+
+  Several mappings, from a file:
+    mqtt-lambda-bridge config > bridge.toml
+    mqtt-lambda-bridge run --config bridge.toml
+
+Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL. No flag takes a password.
+AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's standard chain. RUST_LOG sets the log level.
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.";
+
+/// An event source mapping for MQTT: invokes an AWS Lambda function for each message of a broker.
+#[derive(Debug, Parser)]
+#[command(name = "mqtt-lambda-bridge", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What the bridge can be asked to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Connect to the broker and invoke until told to stop.
+    #[command(after_help = EXAMPLES)]
+    Run(Flags),
+    /// Print a configuration file with every key, its meaning and its default.
+    Config,
+}
+
+/// The flags of `run`: a file, and the keys that may stand on the command line.
+#[derive(Debug, Clone, Default)]
+pub struct Flags {
+    /// `--config`
+    pub config: Option<PathBuf>,
+    /// All others.
+    pub overrides: Overrides,
+}
+
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Done.
+    Done = 0,
+    /// Failed while running.
+    Failed = 1,
+    /// Wrong usage or configuration, before any connection.
+    Usage = 2,
+}
+
+impl Cli {
+    /// Reads the arguments of the process, the first of which is its name.
+    ///
+    /// # Errors
+    /// When there is nothing to run: the text to print and the exit code to leave with.
+    pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, NothingToRun> {
+        Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NothingToRun::Help(error.render().to_string()),
+            ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NothingToRun::Usage(error.render().to_string()),
+            _ => NothingToRun::Usage(format!("error: {}\n", in_one_line(&error))),
+        })
+    }
+}
+
+/// Why a command line starts nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NothingToRun {
+    /// It asks for help or for the version; the text is for standard output.
+    Help(String),
+    /// It is wrong; the text is for standard error.
+    Usage(String),
+}
+
+impl Args for Flags {
+    fn augment_args(command: ClapCommand) -> ClapCommand {
+        let file = Arg::new("config")
+            .long("config")
+            .value_name("FILE")
+            .help(format!("The configuration file, in TOML [env: {FILE_VARIABLE}]"))
+            .value_parser(clap::value_parser!(String));
+        KEYS.iter().filter_map(argument).fold(command.arg(file), ClapCommand::arg)
+    }
+
+    fn augment_args_for_update(command: ClapCommand) -> ClapCommand {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self::default();
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        self.config = matches.get_one::<String>("config").map(PathBuf::from);
+        for key in KEYS.iter().filter(|key| key.flag.is_some()) {
+            if let Some(value) = matches.get_one::<String>(key.path) {
+                self.overrides = std::mem::take(&mut self.overrides).set(key.path, value);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The flag of a key. Values are checked with the configuration and not here, so that no error repeats one.
+fn argument(key: &'static Key) -> Option<Arg> {
+    let default = match key.default {
+        Fallback::Is(text) => format!(" [default: {text}]"),
+        Fallback::Required(_) | Fallback::Absent(_) => String::new(),
+    };
+    let help = format!("{}{default} [env: {}]", key.doc, key.variable());
+    let argument = Arg::new(key.path).long(key.flag?).value_name(key.kind.value_name()).help(help);
+    Some(argument.value_parser(clap::value_parser!(String)))
+}
+
+/// What is wrong with the usage, without any value: a value may be a secret in the wrong place.
+fn in_one_line(error: &clap::Error) -> String {
+    let named = |kind| match error.get(kind) {
+        Some(ContextValue::String(name)) => name.split(['=', ' ']).next().unwrap_or(name),
+        _ => "",
+    };
+    let flag = named(ContextKind::InvalidArg);
+    match error.kind() {
+        ErrorKind::UnknownArgument if flag.starts_with("--") => {
+            let known: Vec<_> = KEYS.iter().filter_map(|key| key.flag).chain(["config", "help"]).collect();
+            let known: Vec<_> = known.iter().map(|flag| format!("--{flag}")).collect();
+            format!("{flag}: {}", unknown("flag", flag, known.iter().map(String::as_str)))
+        }
+        ErrorKind::UnknownArgument => {
+            "an argument is no flag; `mqtt-lambda-bridge run --help` lists all flags".to_owned()
+        }
+        ErrorKind::InvalidSubcommand => "unknown command; write `run` or `config`".to_owned(),
+        ErrorKind::InvalidValue | ErrorKind::NoEquals => format!("{flag}: needs a value"),
+        ErrorKind::ArgumentConflict => format!("{flag}: given twice"),
+        ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
+        _ => "the arguments are not understood; `mqtt-lambda-bridge --help` explains them".to_owned(),
+    }
+}
+
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent.
+///
+/// # Errors
+/// When `RUST_LOG` is not understood, or logging has been set up before.
+pub fn start_logging(format: LogFormat) -> Result<(), String> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let filter = filter.from_env().map_err(|cause| format!("RUST_LOG: {cause}"))?;
+    let terminal = io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let started = if json {
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        builder.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
+    };
+    started.map_err(|cause| format!("logging: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn read(arguments: &[&str]) -> Result<Cli, NothingToRun> {
+        Cli::read(["mqtt-lambda-bridge"].iter().chain(arguments).map(OsString::from))
+    }
+
+    fn usage(arguments: &[&str]) -> String {
+        match read(arguments) {
+            Err(NothingToRun::Usage(text)) => text,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_overrides() {
+        let cli = read(&["run", "--config", "b.toml", "--url", "mqtts://b", "--max-attempts=3"]).unwrap();
+        let Command::Run(flags) = cli.command else { panic!("not run") };
+        assert_eq!(flags.config, Some("b.toml".into()));
+        assert_eq!(format!("{:?}", flags.overrides), r#"{"mapping.retry.max_attempts", "mqtt.url"}"#);
+    }
+
+    #[test]
+    fn help_and_version_are_no_errors() {
+        assert!(matches!(read(&["--help"]), Err(NothingToRun::Help(text)) if text.contains("Examples:")));
+        assert!(matches!(read(&["run", "--help"]), Err(NothingToRun::Help(text)) if text.contains("BRIDGE_MQTT_URL")));
+        assert!(
+            matches!(read(&["--version"]), Err(NothingToRun::Help(text)) if text.starts_with("mqtt-lambda-bridge "))
+        );
+    }
+
+    #[test]
+    fn wrong_usage_is_one_line_with_a_way_out() {
+        assert_eq!(usage(&["run", "--urll", "x"]), "error: --urll: unknown flag; did you mean `--url`?\n");
+        assert_eq!(usage(&["run", "--url"]), "error: --url: needs a value\n");
+        assert_eq!(usage(&["run", "--url", "a", "--url", "b"]), "error: --url: given twice\n");
+        assert_eq!(usage(&["rum"]), "error: unknown command; write `run` or `config`\n");
+        assert!(usage(&["run", "--insecure"]).starts_with("error: --insecure: there is no switch that weakens TLS"));
+    }
+
+    #[test]
+    fn values_in_the_wrong_place_are_not_repeated() {
+        for arguments in [&["run", "--password=hunter2"][..], &["run", "hunter2"], &["run", "-phunter2"], &["hunter2"]]
+        {
+            assert!(!usage(arguments).contains("hunter2"), "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! What the bridge is told to do: a TOML file, the environment and flags become one [`Config`], or one error that names
+//! the place. Opens no connection, and never repeats a value that may be a secret.
+
+mod broker_url;
+mod draft;
+mod error;
+mod file;
+mod function;
+pub(crate) mod keys;
+mod mapping;
+mod mqtt;
+mod overlay;
+mod read;
+mod reference;
+mod tls_files;
+mod values;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use broker_url::BrokerUrl;
+pub use error::ConfigError;
+pub(crate) use error::unknown;
+pub use function::Function;
+pub use mapping::{Batch, Mapping, OnFailure, Retry};
+pub use mqtt::{Mqtt, Tls};
+pub use overlay::Overrides;
+pub use reference::commented_default;
+pub use values::{InvalidValue, LogFormat, Protocol, Qos, Range, TlsVersion};
+
+/// The whole configuration, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// How long a stop may take before the rest is left for the next start; default 25 s.
+    pub drain_timeout: Duration,
+    /// How log lines are written; default text on a terminal, JSON elsewhere.
+    pub log: LogFormat,
+    /// The endpoint for operators.
+    pub admin: Admin,
+    /// The broker and the sessions with it.
+    pub mqtt: Mqtt,
+    /// At least one mapping; their names differ.
+    pub mappings: Vec<Mapping>,
+}
+
+/// `[admin]`: `/livez`, `/readyz` and `/metrics`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Admin {
+    /// Where to listen; default `127.0.0.1:9464`; `None` is written `off`.
+    pub listen: Option<SocketAddr>,
+}
+
+impl Config {
+    /// Loads a configuration: `overrides` win over `environment`, the environment over the file, the file over the
+    /// defaults. Of the environment only variables that begin with `BRIDGE_` are read; without `file`,
+    /// `BRIDGE_CONFIG` may name one.
+    ///
+    /// Paths in the file are relative to it, all others to the working directory. The certificate files are looked
+    /// into.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with the line, variable or flag that says it.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        let variables: BTreeMap<_, _> = overlay::of_bridge(environment).collect();
+        let named = variables.get(keys::FILE_VARIABLE).map(PathBuf::from);
+        let draft = match (file, named.as_deref()) {
+            (Some(path), _) => file::read(path, "--config")?,
+            (None, Some(path)) => file::read(path, keys::FILE_VARIABLE)?,
+            (None, None) => draft::Draft::default(),
+        };
+        Self::finish(draft, variables, overrides)
+    }
+
+    fn finish(
+        mut draft: draft::Draft,
+        variables: BTreeMap<String, OsString>,
+        overrides: Overrides,
+    ) -> Result<Self, ConfigError> {
+        overlay::environment(&mut draft, variables)?;
+        overlay::flags(&mut draft, overrides)?;
+        let config = read::config(&draft)?;
+        tls_files::check(&draft, &config.mqtt.tls)?;
+        Ok(config)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::keys::{KEYS, Kind};
+    use super::*;
+
+    fn minimal() -> Overrides {
+        let overrides = Overrides::default().set("mqtt.url", "mqtts://broker");
+        overrides.set("mapping.topic_filter", "sensor/data").set("mapping.function", "f")
+    }
+
+    fn environment(variables: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
+        variables.iter().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    fn from_text(text: &str) -> Result<Config, String> {
+        let draft = file::parse(Path::new("conf/bridge.toml"), text).map_err(|error| error.to_string())?;
+        Config::finish(draft, BTreeMap::new(), Overrides::default()).map_err(|error| error.to_string())
+    }
+
+    const FILE: &str =
+        "[mqtt]\nurl = \"mqtts://b\"\n[[mapping]]\nname = \"a\"\ntopic_filter = \"t\"\nfunction = \"f\"\n";
+
+    #[test]
+    fn three_settings_are_enough() {
+        let config = Config::load(None, [], minimal()).unwrap();
+        assert_eq!(config.drain_timeout, Duration::from_secs(25));
+        assert_eq!(config.admin.listen.unwrap().to_string(), "127.0.0.1:9464");
+        assert_eq!(config.mqtt.client_id_for(&config.mappings[0].name), "mqtt-lambda-bridge-default");
+        assert_eq!(config.mappings[0].max_outstanding_bytes, 64 << 20);
+        assert_eq!(config.mappings[0].on_failure, None);
+    }
+
+    #[test]
+    fn flag_wins_over_environment_over_file_over_default() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        std::fs::write(&path, format!("{FILE}qos = 0\nconcurrency = 2\nreceive_maximum = 3\n")).unwrap();
+        let variables = environment(&[("BRIDGE_MAPPING_QOS", "2"), ("BRIDGE_MAPPING_CONCURRENCY", "9")]);
+        let config = Config::load(Some(&path), variables, Overrides::default().set("mapping.qos", "1")).unwrap();
+        let mapping = &config.mappings[0];
+        assert_eq!((mapping.qos, mapping.concurrency, mapping.receive_maximum), (Qos::AtLeastOnce, 9, 3));
+    }
+
+    #[test]
+    fn the_environment_may_name_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        std::fs::write(&path, FILE).unwrap();
+        let variables = environment(&[("BRIDGE_CONFIG", path.to_str().unwrap())]);
+        assert_eq!(Config::load(None, variables, Overrides::default()).unwrap().mappings[0].name, "a");
+        let error = Config::load(None, environment(&[("BRIDGE_CONFIG", "")]), Overrides::default()).unwrap_err();
+        assert_eq!(error.to_string(), "BRIDGE_CONFIG: must not be empty");
+    }
+
+    /// A value that is allowed for the key and is not its default.
+    fn other_value(key: &keys::Key) -> &'static str {
+        match (key.kind, key.path) {
+            (Kind::Number(..), _) => "2",
+            (Kind::Duration(..) | Kind::Seconds(..), _) => "11s",
+            (Kind::Range, _) => "1s..2s",
+            (Kind::Size, _) => "7",
+            (_, "log") => "json",
+            (_, "admin.listen") => "off",
+            (_, "mqtt.url") => "mqtts://another",
+            (_, "mqtt.protocol") => "3.1.1",
+            (_, "mqtt.tls.min_version") => "1.3",
+            (Kind::Text | Kind::File, _) => "another",
+        }
+    }
+
+    #[test]
+    fn every_key_of_the_table_is_read() {
+        let with = |path: &str, value: &str| {
+            // Certificate and key go together, so both are always there.
+            let pair = Overrides::default().set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", "a.key");
+            let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default()).unwrap();
+            overlay::flags(&mut draft, pair.set(path, value)).unwrap();
+            read::config(&draft).unwrap()
+        };
+        let plain = with("mqtt.tls.cert_file", "a.crt");
+        for key in KEYS {
+            assert_ne!(with(key.path, other_value(key)), plain, "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn paths_in_a_file_are_relative_to_it() {
+        let config = from_text(&format!("{FILE}on_failure.file = \"dead.jsonl\"\n")).unwrap();
+        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("conf/dead.jsonl".into())));
+        let config = from_text(&format!("{FILE}on_failure.file = \"/var/dead.jsonl\"\n")).unwrap();
+        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("/var/dead.jsonl".into())));
+        let config = Config::load(None, [], minimal().set("mapping.on_failure.file", "dead.jsonl")).unwrap();
+        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("dead.jsonl".into())));
+    }
+
+    #[test]
+    fn what_is_missing_says_where_it_can_be_set() {
+        let error = Config::load(None, [], Overrides::default()).unwrap_err().to_string();
+        assert_eq!(error, "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url");
+        let nameless = FILE.replace("name = \"a\"\n", "");
+        let error = from_text(&nameless).unwrap_err();
+        assert_eq!(error, "conf/bridge.toml:3: mapping.name: missing; set it in the file, or by BRIDGE_MAPPING_NAME");
+        let error = from_text("[mqtt]\nurl = \"mqtts://b\"\n").unwrap_err();
+        assert!(error.starts_with("conf/bridge.toml: mapping: there is none; write"), "{error}");
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_refused() {
+        let twice = format!("{FILE}[[mapping]]\nname = \"a\"\ntopic_filter = \"t\"\nfunction = \"f\"\n");
+        let error = from_text(&twice).unwrap_err();
+        assert_eq!(
+            error,
+            "conf/bridge.toml:8: mapping.name: `a` is the name of another mapping in line 4; names must differ"
+        );
+        let error =
+            from_text(&format!("mqtt.tls.key_file = \"k\"\n{}", FILE.replace("[mqtt]\n", "mqtt."))).unwrap_err();
+        assert_eq!(error, "conf/bridge.toml:1: mqtt.tls.key_file: needs its certificate; set `mqtt.tls.cert_file`");
+    }
+
+    #[test]
+    fn names_and_client_ids_are_checked() {
+        for name in ["", "-a", "A", "a_b", "a b", "ä", &"a".repeat(64)] {
+            assert!(Config::load(None, [], minimal().set("mapping.name", name)).is_err(), "{name}");
+        }
+        assert!(Config::load(None, [], minimal().set("mapping.name", "0-9".repeat(21))).is_ok());
+        for id in ["", "a\r\nb", &"a".repeat(65_500)] {
+            let error = Config::load(None, [], minimal().set("mqtt.client_id", id)).unwrap_err().to_string();
+            assert!(error.starts_with("--client-id: ") && error.len() < 100, "{error}");
+        }
+    }
+
+    #[test]
+    fn admin_may_be_off() {
+        assert_eq!(Config::load(None, [], minimal().set("admin.listen", "off")).unwrap().admin.listen, None);
+        assert!(Config::load(None, [], minimal().set("admin.listen", "9464")).is_err());
+    }
+}

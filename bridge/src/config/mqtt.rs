@@ -1,0 +1,52 @@
+//! The settings of the way to the broker, which all mappings have in common.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{BrokerUrl, Protocol, Range, TlsVersion};
+
+/// `[mqtt]`: the broker and the sessions with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mqtt {
+    /// The broker; required.
+    pub url: BrokerUrl,
+    /// The stem of every client id, which names the broker-side sessions and so must stay the same over restarts;
+    /// default `mqtt-lambda-bridge`.
+    pub client_id: String,
+    /// The version of MQTT; default 5.
+    pub protocol: Protocol,
+    /// How long the broker keeps a session without a connection: whole seconds, at least one; default 1 h. MQTT 3.1.1
+    /// has no such setting, there the broker decides.
+    pub session_expiry: Duration,
+    /// How long the connection may be silent: whole seconds from 5 to 65,535; default 30 s.
+    pub keep_alive: Duration,
+    /// How long TCP, TLS and CONNACK together may take; default 10 s.
+    pub connect_timeout: Duration,
+    /// The pause before the next attempt to connect; default 500 ms to 30 s.
+    pub backoff: Range,
+    /// Certificates and keys.
+    pub tls: Tls,
+}
+
+impl Mqtt {
+    /// The client id of a mapping's session: `{client_id}-{mapping}`.
+    #[must_use]
+    pub fn client_id_for(&self, mapping: &str) -> String {
+        format!("{}-{mapping}", self.client_id)
+    }
+}
+
+/// `[mqtt.tls]`: whom to trust and who we are. Nothing here turns verification off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tls {
+    /// PEM certificates of the authorities to trust; `None`, the default, stands for the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM certificate chain of the bridge, for mutual TLS; comes with `key_file`; default none.
+    pub cert_file: Option<PathBuf>,
+    /// PEM private key of the bridge, not encrypted; comes with `cert_file`; default none.
+    pub key_file: Option<PathBuf>,
+    /// PEM revocation lists of the authorities; default none.
+    pub crl_file: Option<PathBuf>,
+    /// The oldest version of TLS to speak; default 1.2.
+    pub min_version: TlsVersion,
+}

@@ -1,0 +1,163 @@
+//! What environment and flags lay over the file. Knows the keys by the table alone, and judges no values.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+
+use super::ConfigError;
+use super::draft::{Draft, Place, Setting};
+use super::error::{shown, unknown};
+use super::keys::{self, FILE_VARIABLE, KEYS, Key, VARIABLE_PREFIX};
+
+/// Settings from the command line or from a program, which win over file and environment.
+#[derive(Clone, Default)]
+pub struct Overrides(BTreeMap<String, String>);
+
+impl Overrides {
+    /// Sets the key at `path`, for example `mqtt.url` or, of the only mapping, `mapping.function`.
+    ///
+    /// A path that does not exist is refused by [`Config::load`](super::Config::load).
+    #[must_use]
+    pub fn set(mut self, path: impl Into<String>, value: impl Into<String>) -> Self {
+        self.0.insert(path.into(), value.into());
+        self
+    }
+}
+
+/// Shows the keys alone: a value may be a secret in the wrong place.
+impl fmt::Debug for Overrides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Lays the flags over the draft.
+pub(super) fn flags(draft: &mut Draft, overrides: Overrides) -> Result<(), ConfigError> {
+    for (path, text) in overrides.0 {
+        let key = keys::find(&path).ok_or_else(|| {
+            ConfigError::setting(&shown(&path), &unknown("key", &path, KEYS.iter().map(|key| key.path)))
+        })?;
+        let place = Place::Flag(key.flag.unwrap_or(key.path).to_owned());
+        draft.overlay(key, Setting { text, place }, "set it in the file")?;
+    }
+    Ok(())
+}
+
+/// Lays the variables that begin with `BRIDGE_` over the draft.
+pub(super) fn environment(draft: &mut Draft, variables: BTreeMap<String, OsString>) -> Result<(), ConfigError> {
+    // The names go by the file alone, not by what the first variable adds to it.
+    let names = draft.names();
+    for (name, value) in variables {
+        if name == FILE_VARIABLE {
+            continue;
+        }
+        let text = value.into_string().map_err(|_| ConfigError::setting(&name, "not UTF-8 text"))?;
+        let setting = Setting { text, place: Place::Variable(shown(&name)) };
+        if let Some((mapping, key)) = key_of_one(&name, &names) {
+            draft.mappings[mapping].settings.insert(key.path, setting);
+        } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
+            let way_out = format!("write `{}`", key.variable_of("<NAME>").unwrap_or_default());
+            draft.overlay(key, setting, &way_out)?;
+        } else {
+            return Err(ConfigError::setting(&setting.place, &unknown_variable(&name, &names)));
+        }
+    }
+    Ok(())
+}
+
+/// The variables of the bridge, in alphabetical order.
+///
+/// Kubernetes adds variables such as `BRIDGE_SERVICE_HOST` and `BRIDGE_PORT_9464_TCP` to each pod beside a service named
+/// `bridge`; they are not ours.
+pub(super) fn of_bridge(
+    variables: impl IntoIterator<Item = (OsString, OsString)>,
+) -> impl Iterator<Item = (String, OsString)> {
+    variables
+        .into_iter()
+        .map(|(name, value)| (name.to_string_lossy().into_owned(), value))
+        .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
+        .filter(|(name, _)| !name.starts_with("BRIDGE_SERVICE_") && !format!("{name}_").starts_with("BRIDGE_PORT_"))
+}
+
+/// The key of one mapping of several that a variable names: `BRIDGE_MAPPING_<NAME>_<KEY>`.
+fn key_of_one(variable: &str, names: &[String]) -> Option<(usize, &'static Key)> {
+    let key_of = |mapping: &str| KEYS.iter().find(|key| key.variable_of(mapping).as_deref() == Some(variable));
+    names.iter().enumerate().find_map(|(index, mapping)| Some((index, key_of(mapping)?)))
+}
+
+fn unknown_variable(name: &str, names: &[String]) -> String {
+    let mut known: Vec<String> = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]).collect();
+    known.extend(names.iter().flat_map(|name| KEYS.iter().filter_map(move |key| key.variable_of(name))));
+    unknown("variable", name, known.iter().map(String::as_str))
+}
+
+impl Draft {
+    /// The names of the mappings, in their order, when there are several; a single one needs no name.
+    fn names(&self) -> Vec<String> {
+        if self.mappings.len() < 2 {
+            return Vec::new();
+        }
+        let name = |setting: Option<&Setting>| setting.map(|setting| setting.text.clone()).unwrap_or_default();
+        self.mappings.iter().map(|mapping| name(mapping.settings.get("mapping.name"))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::file;
+    use super::*;
+
+    fn lay(file: &str, variable: &str, value: &str) -> Result<Draft, String> {
+        let mut draft = file::parse(Path::new("bridge.toml"), file).unwrap();
+        let variables = [(variable.to_owned(), OsString::from(value))].into_iter().collect();
+        environment(&mut draft, variables).map(|()| draft).map_err(|error| error.to_string())
+    }
+
+    const TWO: &str = "[[mapping]]\nname = \"a-b\"\n[[mapping]]\nname = \"c\"\n";
+
+    #[test]
+    fn a_single_mapping_needs_no_name() {
+        let draft = lay("[[mapping]]\nname = \"a\"\n", "BRIDGE_MAPPING_QOS", "2").unwrap();
+        assert_eq!(draft.mappings[0].settings["mapping.qos"].text, "2");
+        let draft = lay("", "BRIDGE_MAPPING_QOS", "2").unwrap();
+        assert_eq!(draft.mappings[0].settings["mapping.qos"].text, "2");
+    }
+
+    #[test]
+    fn one_mapping_of_several_is_named() {
+        let draft = lay(TWO, "BRIDGE_MAPPING_A_B_RETRY_MAX_AGE", "1s").unwrap();
+        assert_eq!(draft.mappings[0].settings["mapping.retry.max_age"].text, "1s");
+        assert!(!draft.mappings[1].settings.contains_key("mapping.retry.max_age"));
+        assert_eq!(
+            lay(TWO, "BRIDGE_MAPPING_QOS", "2").unwrap_err(),
+            "BRIDGE_MAPPING_QOS: the file has 2 mappings; write `BRIDGE_MAPPING_<NAME>_QOS`"
+        );
+        let error = lay(TWO, "BRIDGE_MAPPING_A_B_QOSS", "2").unwrap_err();
+        assert_eq!(error, "BRIDGE_MAPPING_A_B_QOSS: unknown variable; did you mean `BRIDGE_MAPPING_A_B_QOS`?");
+    }
+
+    #[test]
+    fn flags_cannot_mean_one_of_several() {
+        let mut draft = file::parse(Path::new("bridge.toml"), TWO).unwrap();
+        let error = flags(&mut draft, Overrides::default().set("mapping.qos", "2")).unwrap_err();
+        assert_eq!(error.to_string(), "--qos: the file has 2 mappings; set it in the file");
+        let error = flags(&mut draft, Overrides::default().set("mqtt.uri", "x")).unwrap_err();
+        assert_eq!(error.to_string(), "mqtt.uri: unknown key; did you mean `mqtt.url`?");
+    }
+
+    #[test]
+    fn variables_of_others_are_left_alone() {
+        let names =
+            ["PATH", "BRIDGE_SERVICE_HOST", "BRIDGE_PORT", "BRIDGE_PORT_9464_TCP_ADDR", "BRIDGE_PORTS", "BRIDGE_LOG"];
+        let ours = of_bridge(names.map(|name| (name.into(), "x".into()))).map(|(name, _)| name);
+        assert_eq!(ours.collect::<Vec<_>>(), ["BRIDGE_PORTS", "BRIDGE_LOG"]);
+    }
+
+    #[test]
+    fn overrides_show_no_values() {
+        let overrides = Overrides::default().set("mqtt.url", "mqtts://user:hunter2@broker");
+        assert_eq!(format!("{overrides:?}"), "{\"mqtt.url\"}");
+    }
+}

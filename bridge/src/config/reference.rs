@@ -1,0 +1,96 @@
+//! The commented default: a file that names every key of the table, loads as it is, and means what no file would mean.
+
+use std::fmt::Write;
+
+use super::keys::{Fallback, KEYS, Key, Kind};
+
+/// A TOML file with each key, its meaning, its default and its other names. Keys without a default carry an example;
+/// keys that may be left out are commented out.
+#[must_use]
+pub fn commented_default() -> String {
+    let mut text = String::from(
+        "# The configuration of mqtt-lambda-bridge: every key, its bounds, its environment variable and its flag. A key that\n\
+         # is commented out shows its default, or an example where it has none. A flag wins over a variable, a variable over\n\
+         # this file. With several mappings the variables are BRIDGE_MAPPING_<NAME>_<KEY>. Relative paths in this file are\n\
+         # relative to it.\n",
+    );
+    let mut header = "";
+    for key in KEYS {
+        let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        if section != header {
+            header = section;
+            text.push_str(&header_of(section));
+        }
+        text.push_str(&entry(key, name));
+    }
+    text
+}
+
+fn header_of(section: &str) -> String {
+    if section == "mapping" { format!("\n[[{section}]]\n") } else { format!("\n[{section}]\n") }
+}
+
+fn entry(key: &Key, name: &str) -> String {
+    let bounds = key.kind.bounds().map(|bounds| format!(" ({bounds})")).unwrap_or_default();
+    let flag = key.flag.map(|flag| format!(", --{flag}")).unwrap_or_default();
+    let (mark, text) = match key.default {
+        Fallback::Required(example) => ("", example),
+        Fallback::Absent(example) => ("#", example),
+        Fallback::Is(text) => ("#", text),
+    };
+    let quote = if matches!(key.kind, Kind::Number(..)) { "" } else { "\"" };
+    let mut entry = format!("\n# {}{bounds}.\n# {}{flag}\n", key.doc, key.variable());
+    let _ = writeln!(entry, "{mark}{name} = {quote}{text}{quote}");
+    entry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Config, Overrides};
+    use super::*;
+
+    fn load(text: &str) -> Config {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Some(&path), [], Overrides::default()).unwrap()
+    }
+
+    /// The key of a line that is commented out.
+    fn commented_out(line: &str) -> Option<&'static Key> {
+        let name = line.strip_prefix('#')?.split_once(" = ").filter(|(name, _)| !name.contains(' '))?.0;
+        KEYS.iter().find(|key| key.path == name || key.path.split_once('.').is_some_and(|(_, rest)| rest == name))
+    }
+
+    #[test]
+    fn names_every_key_and_writes_out_the_defaults() {
+        let text = commented_default();
+        let without_comments: String = text
+            .lines()
+            .map(|line| match commented_out(line) {
+                Some(key) if matches!(key.default, Fallback::Is(_)) => &line[1..],
+                _ => line,
+            })
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let live = |text: &str| text.lines().filter(|line| line.contains(" = ") && !line.starts_with('#')).count();
+        let required = KEYS.iter().filter(|key| matches!(key.default, Fallback::Required(_))).count();
+        let absent = KEYS.iter().filter(|key| matches!(key.default, Fallback::Absent(_))).count();
+        assert_eq!(live(&text), required);
+        assert_eq!(live(&without_comments), KEYS.len() - absent);
+        assert_eq!(load(&text), load(&without_comments));
+    }
+
+    #[test]
+    fn every_line_of_it_loads() {
+        let text = commented_default();
+        let all: String = text
+            .lines()
+            .map(|line| commented_out(line).map_or(line, |_| &line[1..]))
+            .flat_map(|line| [line, "\n"])
+            .collect();
+        let draft = super::super::file::parse(std::path::Path::new("bridge.toml"), &all).unwrap();
+        assert_eq!(draft.root.settings.len() + draft.mappings[0].settings.len(), KEYS.len());
+        super::super::read::config(&draft).unwrap();
+    }
+}

@@ -1,0 +1,74 @@
+//! Looks once into the certificate and key files that a configuration names, so that a wrong one is refused with the
+//! place where it is named. Verifies no certificate and keeps nothing of a key.
+
+use std::fs;
+use std::path::Path;
+
+use super::draft::Draft;
+use super::error::in_words;
+use super::{ConfigError, Tls};
+
+/// Checks that each file is there and holds what its key asks for.
+pub(super) fn check(draft: &Draft, tls: &Tls) -> Result<(), ConfigError> {
+    let files = [
+        ("mqtt.tls.ca_file", &tls.ca_file, "CERTIFICATE"),
+        ("mqtt.tls.cert_file", &tls.cert_file, "CERTIFICATE"),
+        ("mqtt.tls.key_file", &tls.key_file, "PRIVATE KEY"),
+        ("mqtt.tls.crl_file", &tls.crl_file, "X509 CRL"),
+    ];
+    for (key, path, label) in files {
+        let Some(path) = path else { continue };
+        look_into(path, label).map_err(|reason| {
+            let place =
+                draft.root.settings.get(key).map_or_else(|| key.to_owned(), |setting| setting.place.to_string());
+            ConfigError::setting(&place, &format!("{}: {reason}", path.display()))
+        })?;
+    }
+    Ok(())
+}
+
+/// Looks for a PEM block (RFC 7468) whose label ends in `label`, as `EC PRIVATE KEY` does in `PRIVATE KEY`.
+fn look_into(path: &Path, label: &str) -> Result<(), String> {
+    let bytes = fs::read(path).map_err(|cause| in_words(&cause))?;
+    let text = String::from_utf8_lossy(&bytes);
+    let mut labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
+    if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
+        return Err("the key is encrypted; write it without a passphrase, readable by the bridge alone".to_owned());
+    }
+    match labels.any(|found| found.ends_with(label)) {
+        true => Ok(()),
+        false if text.trim().is_empty() => Err("the file is empty".to_owned()),
+        false => Err(format!("holds no `-----BEGIN {label}-----`; the file must be PEM")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(content: &str, label: &str) -> Result<(), String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file.pem");
+        fs::write(&path, content).unwrap();
+        look_into(&path, label)
+    }
+
+    #[test]
+    fn the_label_decides() {
+        assert_eq!(look("-----BEGIN CERTIFICATE-----\r\n", "CERTIFICATE"), Ok(()));
+        assert_eq!(look("text before\n-----BEGIN EC PRIVATE KEY-----\n", "PRIVATE KEY"), Ok(()));
+        assert!(look("-----BEGIN CERTIFICATE-----\n", "PRIVATE KEY").unwrap_err().starts_with("holds no"));
+    }
+
+    #[test]
+    fn empty_binary_encrypted_and_absent_files_are_refused() {
+        assert_eq!(look(" \n", "CERTIFICATE").unwrap_err(), "the file is empty");
+        assert!(look("\u{1}\u{2}", "CERTIFICATE").unwrap_err().ends_with("must be PEM"));
+        for encrypted in
+            ["-----BEGIN ENCRYPTED PRIVATE KEY-----\n", "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"]
+        {
+            assert!(look(encrypted, "PRIVATE KEY").unwrap_err().starts_with("the key is encrypted"));
+        }
+        assert_eq!(look_into(Path::new("absent.pem"), "CERTIFICATE").unwrap_err(), "no such file");
+    }
+}

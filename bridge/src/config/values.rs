@@ -1,0 +1,237 @@
+//! Scalar values as a person writes them: durations, ranges of durations, sizes and the small enums. Knows nothing of
+//! where a value came from.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// A value that cannot be what its key asks for: the cause and the way out, without the value where it may be a secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidValue(String);
+
+impl InvalidValue {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+}
+
+/// Two durations with `0 < min <= max`, written `200ms..30s`: where a back-off starts and where it stops growing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Range {
+    /// The lower end; never zero.
+    pub min: Duration,
+    /// The upper end; never below `min`.
+    pub max: Duration,
+}
+
+impl FromStr for Range {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let Some((min, max)) = text.split_once("..") else {
+            return Err(InvalidValue::new("not a range of durations; write for example `200ms..30s`"));
+        };
+        let (min, max) = (parse_duration(min)?, parse_duration(max)?);
+        if min.is_zero() {
+            return Err(InvalidValue::new("a range must not begin at zero; write for example `200ms..30s`"));
+        }
+        if min > max {
+            return Err(InvalidValue::new("the range ends before it begins; write the shorter duration first"));
+        }
+        Ok(Self { min, max })
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..{}", humantime::format_duration(self.min), humantime::format_duration(self.max))
+    }
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// One line of text an event.
+    Text,
+    /// One JSON object an event.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(InvalidValue::new("unknown format; write `auto`, `text` or `json`")),
+        }
+    }
+}
+
+/// The version of MQTT that a session speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 5.
+    V5,
+    /// MQTT 3.1.1.
+    V311,
+}
+
+impl FromStr for Protocol {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "5" => Ok(Self::V5),
+            "3.1.1" => Ok(Self::V311),
+            _ => Err(InvalidValue::new("unknown version of MQTT; write `5` or `3.1.1`")),
+        }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V5 => "5",
+            Self::V311 => "3.1.1",
+        })
+    }
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// TLS 1.2, with ECDHE and an AEAD cipher.
+    V1_2,
+    /// TLS 1.3.
+    V1_3,
+}
+
+impl FromStr for TlsVersion {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "1.2" => Ok(Self::V1_2),
+            "1.3" => Ok(Self::V1_3),
+            _ => Err(InvalidValue::new("not a version that is spoken here; write `1.2` or `1.3`")),
+        }
+    }
+}
+
+/// A quality of service (MQTT 5, 4.3); `as u8` gives the number of the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Qos {
+    /// At most once: nothing is acknowledged, and a message may be lost.
+    AtMostOnce = 0,
+    /// At least once: PUBACK after the outcome.
+    AtLeastOnce = 1,
+    /// Exactly once on the wire: PUBREC after the outcome.
+    ExactlyOnce = 2,
+}
+
+impl FromStr for Qos {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "0" => Ok(Self::AtMostOnce),
+            "1" => Ok(Self::AtLeastOnce),
+            "2" => Ok(Self::ExactlyOnce),
+            _ => Err(InvalidValue::new("unknown quality of service; write 0, 1 or 2")),
+        }
+    }
+}
+
+/// Reads `25s`, `1h 30m` or `0ms`.
+pub(super) fn parse_duration(text: &str) -> Result<Duration, InvalidValue> {
+    humantime::parse_duration(text.trim())
+        .map_err(|_| InvalidValue::new("not a duration; write for example `500ms`, `30s` or `10m`"))
+}
+
+/// Reads `64MiB`, `512 KiB` or a plain number of bytes.
+pub(super) fn parse_size(text: &str) -> Result<u64, InvalidValue> {
+    let invalid = || InvalidValue::new("not a size; write bytes, or for example `512KiB`, `64MiB`, `1GiB`");
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim() {
+        "" | "B" => 1,
+        "KiB" => 1 << 10,
+        "MiB" => 1 << 20,
+        "GiB" => 1 << 30,
+        _ => return Err(invalid()),
+    };
+    number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn refusal<T: FromStr<Err = InvalidValue> + fmt::Debug>(text: &str) -> String {
+        text.parse::<T>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn range_is_two_durations_in_order() {
+        let range: Range = "200ms..30s".parse().unwrap();
+        assert_eq!(range, Range { min: Duration::from_millis(200), max: Duration::from_secs(30) });
+        assert_eq!("1s..1s".parse::<Range>().unwrap().to_string(), "1s..1s");
+        assert!(refusal::<Range>("30s..200ms").contains("ends before it begins"));
+        assert!(refusal::<Range>("0ms..30s").contains("must not begin at zero"));
+        assert!(refusal::<Range>("30s").contains("write for example `200ms..30s`"));
+        assert!(refusal::<Range>("1s..").contains("not a duration"));
+    }
+
+    #[test]
+    fn durations_have_units() {
+        assert_eq!(parse_duration("0ms").unwrap(), Duration::ZERO);
+        assert_eq!(parse_duration("0s").unwrap(), Duration::ZERO);
+        assert_eq!(parse_duration(" 1h 30m").unwrap(), Duration::from_mins(90));
+        for bad in ["", "30", "-1s", "s", "1 fortnight", "99999999999999999999s"] {
+            assert!(parse_duration(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_binary_multiples() {
+        assert_eq!(parse_size("1048576"), Ok(1_048_576));
+        assert_eq!(parse_size("64MiB"), Ok(64 << 20));
+        assert_eq!(parse_size("512 KiB"), Ok(512 << 10));
+        assert_eq!(parse_size("1GiB"), Ok(1 << 30));
+        for bad in ["", "MiB", "-1", "1.5MiB", "64MB", "64M", "99999999999999999999", "18446744073709551615KiB"] {
+            assert!(parse_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn small_enums_name_their_values_when_refusing() {
+        assert_eq!(refusal::<Protocol>("3.1"), "unknown version of MQTT; write `5` or `3.1.1`");
+        assert!(refusal::<TlsVersion>("1.1").contains("`1.2` or `1.3`"));
+        assert!(refusal::<LogFormat>("xml").contains("`auto`, `text` or `json`"));
+        assert!(refusal::<Qos>("3").contains("0, 1 or 2"));
+        assert_eq!("2".parse::<Qos>().unwrap() as u8, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn range_survives_its_own_spelling(min in 1u64..10_000_000, more in 0u64..10_000_000) {
+            let range = Range { min: Duration::from_millis(min), max: Duration::from_millis(min + more) };
+            prop_assert_eq!(range.to_string().parse::<Range>(), Ok(range));
+        }
+
+        #[test]
+        fn a_range_that_is_read_is_in_order(text in "[0-9]{1,3}(ms|s|m)\\.\\.[0-9]{1,3}(ms|s|m)") {
+            if let Ok(range) = text.parse::<Range>() {
+                prop_assert!(Duration::ZERO < range.min && range.min <= range.max);
+            }
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! A file that grows by one line of JSON a dead letter. A line is whole and synced to the disk before it counts; lines
+//! that arrive together share one write and one sync.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::{DeadLetter, DestinationError};
+
+/// How many dead letters may wait for the disk; more wait at their lanes.
+const QUEUE: usize = 256;
+
+/// An open file of dead letters.
+#[derive(Debug, Clone)]
+pub struct FileDestination {
+    path: Arc<Path>,
+    writer: mpsc::Sender<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    text: Vec<u8>,
+    written: oneshot::Sender<Result<(), String>>,
+}
+
+impl FileDestination {
+    pub(super) fn open(path: &Path) -> Result<Self, DestinationError> {
+        let error = |cause: io::Error| DestinationError { file: path.to_owned(), cause: cause.to_string() };
+        let mut log = Log { path: path.to_owned(), file: append_to(path).map_err(error)? };
+        log.end_partial_line().map_err(error)?;
+        let (writer, lines) = mpsc::channel(QUEUE);
+        // Syncing blocks, so the file has a thread of its own, which ends with the last sender.
+        thread::Builder::new().name("dead-letters".into()).spawn(move || log.serve(lines)).map_err(error)?;
+        Ok(Self { path: path.into(), writer })
+    }
+
+    pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        let error = |cause: String| DestinationError { file: self.path.to_path_buf(), cause };
+        let mut text = serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?;
+        text.push(b'\n');
+        let (written, confirmation) = oneshot::channel();
+        self.writer.send(Line { text, written }).await.map_err(|_| error("its writer has ended".into()))?;
+        confirmation.await.unwrap_or_else(|_| Err("its writer has ended".into())).map_err(error)
+    }
+}
+
+/// The writer's side.
+struct Log {
+    path: PathBuf,
+    file: File,
+}
+
+impl Log {
+    fn serve(mut self, mut lines: mpsc::Receiver<Line>) {
+        let mut waiting = Vec::new();
+        while lines.blocking_recv_many(&mut waiting, QUEUE) > 0 {
+            let text: Vec<u8> = waiting.iter().flat_map(|line| &line.text).copied().collect();
+            let result = self.append(&text).map_err(|error| error.to_string());
+            for line in waiting.drain(..) {
+                // Whoever does not wait any more has abandoned the delivery; the line is then one too many, not one
+                // too few.
+                let _ = line.written.send(result.clone());
+            }
+        }
+    }
+
+    /// All of it and synced, or none of it.
+    fn append(&mut self, text: &[u8]) -> io::Result<()> {
+        self.follow_rotation()?;
+        let length = self.file.metadata()?.len();
+        let written = self.file.write_all(text).and_then(|()| self.file.sync_data());
+        if written.is_err() {
+            // A disk that is full has room for this: half a line must not stay in front of the next one.
+            self.file.set_len(length)?;
+        }
+        written
+    }
+
+    /// Somebody may have moved the file away; what is written to a file without a name is lost.
+    fn follow_rotation(&mut self) -> io::Result<()> {
+        if !is_same_file(&self.path, &self.file) {
+            self.file = append_to(&self.path)?;
+            self.end_partial_line()?;
+        }
+        Ok(())
+    }
+
+    /// A crash while writing can leave half a line, which must not swallow the next one.
+    fn end_partial_line(&mut self) -> io::Result<()> {
+        if self.file.metadata()?.len() == 0 {
+            return Ok(());
+        }
+        let mut last = [0];
+        self.file.seek(SeekFrom::End(-1))?;
+        self.file.read_exact(&mut last)?;
+        if last == *b"\n" {
+            return Ok(());
+        }
+        self.file.write_all(b"\n")?;
+        self.file.sync_data()
+    }
+}
+
+/// Opens or makes the file, readable by its owner alone: payloads are nobody else's business.
+fn append_to(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true).read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(path)?;
+    // The file's name must survive a power failure too.
+    if let Some(parent) = path.parent() {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn is_same_file(path: &Path, file: &File) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let (Ok(named), Ok(open)) = (std::fs::metadata(path), file.metadata()) else { return false };
+    (named.dev(), named.ino()) == (open.dev(), open.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same_file(path: &Path, _file: &File) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use event::Encoding;
+
+    use super::*;
+
+    fn letter(payload: &str) -> DeadLetter {
+        DeadLetter {
+            mapping: "m".into(),
+            function: "f".into(),
+            id: "1".into(),
+            topic: "t".into(),
+            qos: 1,
+            retain: false,
+            user_properties: Vec::new(),
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            payload: payload.into(),
+            encoding: Encoding::Text,
+            received_at: String::new(),
+            first_attempt_at: String::new(),
+            last_attempt_at: String::new(),
+            attempts: 1,
+            error_type: String::new(),
+            error_message: String::new(),
+        }
+    }
+
+    fn payloads(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).unwrap();
+        let parse = |line| serde_json::from_str::<DeadLetter>(line).ok();
+        text.lines().filter_map(parse).map(|letter| letter.payload).collect()
+    }
+
+    #[tokio::test]
+    async fn every_letter_is_a_line_whatever_it_holds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        let file = FileDestination::open(&path).unwrap();
+        let tricky = "{\n \"a\": \"\\u0000\" }\r\n";
+        let (first, second) = (letter("one"), letter(tricky));
+        let (a, b) = tokio::join!(file.put(&first), file.put(&second));
+        a.and(b).unwrap();
+        assert_eq!(payloads(&path), ["one", tricky]);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_from_a_crash_swallows_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        fs::write(&path, b"{\"mapping\":\"half").unwrap();
+        FileDestination::open(&path).unwrap().put(&letter("whole")).await.unwrap();
+        assert_eq!(payloads(&path), ["whole"]);
+    }
+
+    #[tokio::test]
+    async fn a_rotated_file_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        let file = FileDestination::open(&path).unwrap();
+        file.put(&letter("one")).await.unwrap();
+        fs::rename(&path, dir.path().join("letters.1")).unwrap();
+        file.put(&letter("two")).await.unwrap();
+        assert_eq!(payloads(&path), ["two"]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn a_full_disk_is_an_error_and_not_a_loss() {
+        let error = FileDestination::open(Path::new("/dev/full"));
+        // Where the device cannot be opened like a file, that is an error as well.
+        let Ok(file) = error else { return };
+        assert!(file.put(&letter("x")).await.is_err());
+    }
+
+    #[test]
+    fn a_directory_that_does_not_exist_is_found_at_once() {
+        let error = FileDestination::open(Path::new("/nonexistent/letters.jsonl")).unwrap_err();
+        assert!(error.to_string().starts_with("failure destination /nonexistent/letters.jsonl: "), "{error}");
+    }
+}

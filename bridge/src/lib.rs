@@ -1,0 +1,23 @@
+//! An event source mapping for MQTT: subscribes to a broker over verified TLS and invokes a Lambda function for its
+//! messages, acknowledging each only after its outcome.
+//!
+//! The way of a message: [`mqtt`] receives it and books it, a [`delivery`] of it goes to a lane of its [`mapping`],
+//! [`lambda`] carries it to the function, [`dead_letter`] keeps it if the function will not have it, and its outcome
+//! goes back to the session, which acknowledges in receive order. ARCHITECTURE.md draws the whole.
+
+pub mod admin;
+pub mod backoff;
+mod bridge;
+pub mod cli;
+pub mod config;
+pub mod dead_letter;
+pub mod delivery;
+pub mod lambda;
+pub mod mapping;
+pub mod message;
+pub mod metrics;
+pub mod mqtt;
+pub mod shutdown;
+pub mod topic;
+
+pub use bridge::{Bridge, ServeError, StartError, serve};

@@ -1,0 +1,281 @@
+//! The numbers that an operator and the tests count. Hands out counters that cost one atomic addition; counts nothing
+//! itself.
+
+use std::sync::Arc;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// All metrics of one bridge. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    received: Family<Labels, Counter>,
+    redelivered: Family<Labels, Counter>,
+    settled: Family<OutcomeLabels, Counter>,
+    acknowledged: Family<Labels, Counter>,
+    stale: Family<Labels, Counter>,
+    connects: Family<Labels, Counter>,
+    connection_failures: Family<Labels, Counter>,
+    session_lost: Family<Labels, Counter>,
+    ready: Family<Labels, Gauge>,
+    outstanding: Family<Labels, Gauge>,
+    outstanding_bytes: Family<Labels, Gauge>,
+    invocations: Family<ResultLabels, Counter>,
+    retries: Family<Labels, Counter>,
+    in_flight: Family<Labels, Gauge>,
+    invocation_seconds: Family<Labels, Histogram, fn() -> Histogram>,
+    dead_letter_failures: Family<Labels, Counter>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Labels {
+    mapping: Arc<str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OutcomeLabels {
+    mapping: Arc<str>,
+    outcome: OutcomeLabel,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    mapping: Arc<str>,
+    result: ResultLabel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names of the variants are the values of the label")]
+enum OutcomeLabel {
+    delivered,
+    filtered,
+    dead_lettered,
+    expired,
+    abandoned,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names of the variants are the values of the label")]
+enum ResultLabel {
+    succeeded,
+    partial,
+    function_error,
+    throttled,
+    misconfigured,
+    failed,
+}
+
+/// The metrics of one mapping.
+#[derive(Debug, Clone)]
+pub struct MappingMetrics {
+    /// PUBLISH packets received.
+    pub received: Counter,
+    /// Of those, marked by the broker as sent before.
+    pub redelivered: Counter,
+    /// Deliveries settled as delivered.
+    pub delivered: Counter,
+    /// Deliveries settled as filtered.
+    pub filtered: Counter,
+    /// Deliveries settled as dead-lettered.
+    pub dead_lettered: Counter,
+    /// Deliveries settled as expired.
+    pub expired: Counter,
+    /// Deliveries left un-acknowledged.
+    pub abandoned: Counter,
+    /// PUBACK and PUBREC packets written.
+    pub acknowledged: Counter,
+    /// Outcomes that came after their session was lost.
+    pub stale: Counter,
+    /// Connections made, CONNACK included.
+    pub connects: Counter,
+    /// Attempts that failed and connections that broke.
+    pub connection_failures: Counter,
+    /// Connects that found no session where there had been one.
+    pub session_lost: Counter,
+    /// 1 when subscribed with the QoS asked.
+    pub ready: Gauge,
+    /// Messages held: un-acknowledged, or still on their way through the function.
+    pub outstanding: Gauge,
+    /// What they weigh.
+    pub outstanding_bytes: Gauge,
+    /// Invocations in which every record succeeded.
+    pub succeeded: Counter,
+    /// Invocations in which some records failed.
+    pub partial: Counter,
+    /// Invocations in which the function failed.
+    pub function_errors: Counter,
+    /// Invocations refused for too many.
+    pub throttled: Counter,
+    /// Invocations refused until somebody mends the configuration.
+    pub misconfigured: Counter,
+    /// Invocations that failed in any other way.
+    pub failed: Counter,
+    /// Invocations made again for the same records.
+    pub retries: Counter,
+    /// Invocations under way.
+    pub in_flight: Gauge,
+    /// How long invocations took.
+    pub invocation_seconds: Histogram,
+    /// Writes to the failure destination that failed.
+    pub dead_letter_failures: Counter,
+}
+
+impl Metrics {
+    /// No mapping yet.
+    #[must_use]
+    pub fn new() -> Self {
+        let invocation_seconds: Family<Labels, Histogram, fn() -> Histogram> =
+            Family::new_with_constructor(|| Histogram::new(BUCKETS));
+        let mut inner = Inner {
+            registry: Registry::with_prefix("bridge"),
+            received: Family::default(),
+            redelivered: Family::default(),
+            settled: Family::default(),
+            acknowledged: Family::default(),
+            stale: Family::default(),
+            connects: Family::default(),
+            connection_failures: Family::default(),
+            session_lost: Family::default(),
+            ready: Family::default(),
+            outstanding: Family::default(),
+            outstanding_bytes: Family::default(),
+            invocations: Family::default(),
+            retries: Family::default(),
+            in_flight: Family::default(),
+            invocation_seconds,
+            dead_letter_failures: Family::default(),
+        };
+        inner.register();
+        Self(Arc::new(inner))
+    }
+
+    /// The counters of one mapping.
+    #[must_use]
+    pub fn mapping(&self, name: &str) -> MappingMetrics {
+        let all = &self.0;
+        let mapping: Arc<str> = name.into();
+        let labels = Labels { mapping: mapping.clone() };
+        let counter = |family: &Family<Labels, Counter>| family.get_or_create_owned(&labels);
+        let gauge = |family: &Family<Labels, Gauge>| family.get_or_create_owned(&labels);
+        let settled = |outcome| all.settled.get_or_create_owned(&OutcomeLabels { mapping: mapping.clone(), outcome });
+        let invoked = |result| all.invocations.get_or_create_owned(&ResultLabels { mapping: mapping.clone(), result });
+        MappingMetrics {
+            received: counter(&all.received),
+            redelivered: counter(&all.redelivered),
+            delivered: settled(OutcomeLabel::delivered),
+            filtered: settled(OutcomeLabel::filtered),
+            dead_lettered: settled(OutcomeLabel::dead_lettered),
+            expired: settled(OutcomeLabel::expired),
+            abandoned: settled(OutcomeLabel::abandoned),
+            acknowledged: counter(&all.acknowledged),
+            stale: counter(&all.stale),
+            connects: counter(&all.connects),
+            connection_failures: counter(&all.connection_failures),
+            session_lost: counter(&all.session_lost),
+            ready: gauge(&all.ready),
+            outstanding: gauge(&all.outstanding),
+            outstanding_bytes: gauge(&all.outstanding_bytes),
+            succeeded: invoked(ResultLabel::succeeded),
+            partial: invoked(ResultLabel::partial),
+            function_errors: invoked(ResultLabel::function_error),
+            throttled: invoked(ResultLabel::throttled),
+            misconfigured: invoked(ResultLabel::misconfigured),
+            failed: invoked(ResultLabel::failed),
+            retries: counter(&all.retries),
+            in_flight: gauge(&all.in_flight),
+            invocation_seconds: all.invocation_seconds.get_or_create_owned(&labels),
+            dead_letter_failures: counter(&all.dead_letter_failures),
+        }
+    }
+
+    /// Everything in Prometheus' text format (OpenMetrics 1.0).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = encode(&mut text, &self.0.registry);
+        text
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Inner {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("received", "PUBLISH packets received", self.received.clone());
+        registry.register("redelivered", "PUBLISH packets received with DUP", self.redelivered.clone());
+        registry.register("settled", "Deliveries with a final outcome", self.settled.clone());
+        registry.register("acknowledged", "PUBACK and PUBREC packets written", self.acknowledged.clone());
+        registry.register("stale_outcomes", "Outcomes that came after their session was lost", self.stale.clone());
+        registry.register("connects", "Connections made to the broker", self.connects.clone());
+        registry.register(
+            "connection_failures",
+            "Attempts to connect that failed and connections that broke",
+            self.connection_failures.clone(),
+        );
+        registry.register("session_lost", "Connects that found no session left", self.session_lost.clone());
+        registry.register("ready", "Whether the mapping is subscribed with the QoS asked", self.ready.clone());
+        registry.register("outstanding", "Messages held and not acknowledged", self.outstanding.clone());
+        registry.register_with_unit(
+            "outstanding",
+            "What the messages held weigh",
+            Unit::Bytes,
+            self.outstanding_bytes.clone(),
+        );
+        registry.register("invocations", "Invocations of the function by result", self.invocations.clone());
+        registry.register("retries", "Invocations made again for the same records", self.retries.clone());
+        registry.register("invocations_in_flight", "Invocations under way", self.in_flight.clone());
+        registry.register_with_unit(
+            "invocation",
+            "How long invocations took",
+            Unit::Seconds,
+            self.invocation_seconds.clone(),
+        );
+        registry.register(
+            "dead_letter_failures",
+            "Writes to the failure destination that failed",
+            self.dead_letter_failures.clone(),
+        );
+    }
+}
+
+/// Seconds: from a warm function next door to the longest timeout that Lambda has.
+const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_the_convention() {
+        let metrics = Metrics::new();
+        let mapping = metrics.mapping("sensor-data");
+        mapping.received.inc();
+        mapping.dead_lettered.inc();
+        mapping.outstanding_bytes.set(7);
+        mapping.invocation_seconds.observe(0.02);
+        let text = metrics.render();
+        for line in [
+            r#"bridge_received_total{mapping="sensor-data"} 1"#,
+            r#"bridge_settled_total{mapping="sensor-data",outcome="dead_lettered"} 1"#,
+            r#"bridge_outstanding_bytes{mapping="sensor-data"} 7"#,
+            r#"bridge_invocation_seconds_count{mapping="sensor-data"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+}

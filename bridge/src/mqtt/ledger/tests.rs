@@ -1,0 +1,248 @@
+//! The ledger's promises, one by one and then under random histories.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn message(text: &str, qos: Qos, dup: bool) -> Message {
+    let payload = Bytes::copy_from_slice(text.as_bytes());
+    Message { topic: "t".into(), payload, qos, retain: false, dup, properties: None }
+}
+
+fn admit(ledger: &mut Ledger, packet_id: u16, text: &str) -> Ticket {
+    match ledger.admit(packet_id, &message(text, Qos::AtLeastOnce, false)) {
+        Admission::New(ticket) => ticket,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn settle(ledger: &mut Ledger, ticket: Ticket, outcome: Outcome) -> bool {
+    let weight = message("x", Qos::AtLeastOnce, false).weight();
+    ledger.settle(Settlement { ticket, outcome, weight })
+}
+
+fn acks(ledger: &mut Ledger) -> Vec<u16> {
+    std::iter::from_fn(|| ledger.release()).map(|ack| ack.packet_id).collect()
+}
+
+#[test]
+fn acknowledges_in_receive_order_whatever_the_order_of_outcomes() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let tickets: Vec<_> = (1..=3).map(|id| admit(&mut ledger, id, "x")).collect();
+    settle(&mut ledger, tickets[2], Outcome::Delivered);
+    settle(&mut ledger, tickets[1], Outcome::DeadLettered);
+    assert_eq!(acks(&mut ledger), [0; 0]);
+    settle(&mut ledger, tickets[0], Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [1, 2, 3]);
+    assert_eq!((ledger.outstanding(), ledger.bytes(), ledger.running()), (0, 0, 0));
+}
+
+#[test]
+fn abandoned_is_never_acknowledged_and_asks_for_a_new_connection() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let (first, second) = (admit(&mut ledger, 1, "x"), admit(&mut ledger, 2, "x"));
+    settle(&mut ledger, second, Outcome::Delivered);
+    settle(&mut ledger, first, Outcome::Abandoned);
+    assert_eq!(acks(&mut ledger), [0; 0]);
+    assert!(ledger.needs_reconnect());
+    ledger.connect(true);
+    assert!(!ledger.needs_reconnect());
+    let Admission::New(_) = ledger.admit(1, &message("x", Qos::AtLeastOnce, true)) else { panic!("1 was abandoned") };
+    assert_eq!(ledger.admit(2, &message("x", Qos::AtLeastOnce, true)), Admission::Resumed);
+}
+
+#[test]
+fn a_late_outcome_after_a_lost_session_acknowledges_nothing() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let old = admit(&mut ledger, 1, "x");
+    assert_eq!(ledger.connect(false), 1);
+    let new = admit(&mut ledger, 1, "y");
+    assert!(!settle(&mut ledger, old, Outcome::Delivered));
+    assert_eq!(acks(&mut ledger), [0; 0]);
+    assert!(settle(&mut ledger, new, Outcome::Delivered));
+    assert_eq!(acks(&mut ledger), [1]);
+    assert_eq!((ledger.outstanding(), ledger.bytes()), (0, 0));
+}
+
+#[test]
+fn a_resumed_message_is_not_delivered_twice_and_acknowledged_once() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let running = admit(&mut ledger, 1, "x");
+    let done = admit(&mut ledger, 2, "y");
+    settle(&mut ledger, done, Outcome::Delivered);
+    ledger.connect(true);
+    for (packet_id, text) in [(1, "x"), (2, "y")] {
+        assert_eq!(ledger.admit(packet_id, &message(text, Qos::AtLeastOnce, true)), Admission::Resumed);
+    }
+    assert_eq!(acks(&mut ledger), [0; 0]);
+    assert!(settle(&mut ledger, running, Outcome::Delivered));
+    assert_eq!(acks(&mut ledger), [1, 2]);
+    assert_eq!((ledger.outstanding(), ledger.running()), (0, 0));
+}
+
+#[test]
+fn a_packet_id_alone_never_makes_a_duplicate() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let first = admit(&mut ledger, 1, "x");
+    ledger.connect(true);
+    let Admission::New(other) = ledger.admit(1, &message("other", Qos::AtLeastOnce, true)) else {
+        panic!("other content")
+    };
+    settle(&mut ledger, other, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [1]);
+    assert!(settle(&mut ledger, first, Outcome::Delivered), "still carried");
+
+    let again = admit(&mut ledger, 5, "x");
+    settle(&mut ledger, again, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [5]);
+    let Admission::New(_) = ledger.admit(5, &message("x", Qos::AtLeastOnce, true)) else {
+        panic!("acked: a new message")
+    };
+}
+
+#[test]
+fn qos_2_is_received_once_until_its_release() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let Admission::New(ticket) = ledger.admit(9, &message("x", Qos::ExactlyOnce, false)) else { panic!() };
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!(ledger.release(), Some(Ack { packet_id: 9, qos: Qos::ExactlyOnce }));
+    ledger.connect(true);
+    assert_eq!(ledger.admit(9, &message("x", Qos::ExactlyOnce, true)), Admission::Received);
+    ledger.released(9);
+    assert!(matches!(ledger.admit(9, &message("x", Qos::ExactlyOnce, false)), Admission::New(_)));
+}
+
+#[test]
+fn qos_0_needs_no_acknowledgement() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let Admission::New(ticket) = ledger.admit(0, &message("x", Qos::AtMostOnce, false)) else { panic!() };
+    let second = admit(&mut ledger, 1, "x");
+    settle(&mut ledger, second, Outcome::Delivered);
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [1]);
+}
+
+#[test]
+fn carried_receipts_that_never_come_again_are_forgotten() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let old = admit(&mut ledger, 1, "x");
+    ledger.connect(true);
+    settle(&mut ledger, old, Outcome::Delivered);
+    assert_eq!(ledger.outstanding(), 1);
+    admit(&mut ledger, 2, "new");
+    assert_eq!(ledger.outstanding(), 1, "only the new one");
+}
+
+/// One step of a random history.
+#[derive(Debug, Clone)]
+enum Step {
+    /// The broker sends a new message.
+    Publish,
+    /// The function settles the nth running delivery.
+    Settle(usize, bool),
+    /// The connection breaks; the broker repeats what it holds un-acknowledged if it kept the session.
+    Reconnect { session_present: bool },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => Just(Step::Publish),
+        4 => (any::<usize>(), prop::bool::weighted(0.9)).prop_map(|(n, done)| Step::Settle(n, done)),
+        1 => any::<bool>().prop_map(|session_present| Step::Reconnect { session_present }),
+    ]
+}
+
+/// A broker that gives out few packet identifiers, so that they are used again at once, and remembers what it sent.
+#[derive(Default)]
+struct Model {
+    ledger: Ledger,
+    /// In flight at the broker: packet id, content, and the sequence of the delivery made of it.
+    in_flight: VecDeque<(u16, String)>,
+    running: Vec<(Ticket, String)>,
+    done: HashSet<String>,
+    published: usize,
+}
+
+impl Model {
+    fn receive(&mut self, packet_id: u16, text: &str, dup: bool) {
+        match self.ledger.admit(packet_id, &message(text, Qos::AtLeastOnce, dup)) {
+            Admission::New(ticket) => self.running.push((ticket, text.to_owned())),
+            Admission::Resumed => assert!(dup),
+            Admission::Received => panic!("not QoS 2"),
+        }
+    }
+
+    fn check_acks(&mut self) {
+        while let Some(ack) = self.ledger.release() {
+            let (packet_id, text) = self.in_flight.pop_front().expect("an acknowledgement of nothing");
+            assert_eq!(ack.packet_id, packet_id, "in receive order");
+            assert!(self.done.contains(&text), "{text} was acknowledged before its outcome");
+        }
+    }
+
+    fn apply(&mut self, step: Step) {
+        match step {
+            Step::Publish => {
+                let Some(packet_id) = (1..=8).find(|id| self.in_flight.iter().all(|(used, _)| used != id)) else {
+                    return;
+                };
+                self.published += 1;
+                let text = format!("message {}", self.published);
+                self.in_flight.push_back((packet_id, text.clone()));
+                self.receive(packet_id, &text, false);
+            }
+            Step::Settle(n, done) => {
+                if self.running.is_empty() {
+                    return;
+                }
+                let (ticket, text) = self.running.swap_remove(n % self.running.len());
+                let weight = message(&text, Qos::AtLeastOnce, false).weight();
+                let outcome = if done { Outcome::Delivered } else { Outcome::Abandoned };
+                if done {
+                    self.done.insert(text);
+                }
+                self.ledger.settle(Settlement { ticket, outcome, weight });
+                self.check_acks();
+                if self.ledger.needs_reconnect() {
+                    self.apply(Step::Reconnect { session_present: true });
+                }
+            }
+            Step::Reconnect { session_present } => {
+                self.ledger.connect(session_present);
+                if session_present {
+                    for (packet_id, text) in self.in_flight.clone() {
+                        self.receive(packet_id, &text, true);
+                    }
+                } else {
+                    self.in_flight.clear();
+                }
+                self.check_acks();
+            }
+        }
+        assert!(self.ledger.outstanding() >= self.ledger.running());
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_history_makes_a_wrong_acknowledgement(steps in prop::collection::vec(step(), 1..200)) {
+        let mut model = Model::default();
+        model.ledger.connect(false);
+        for step in steps {
+            model.apply(step);
+        }
+        while !model.running.is_empty() {
+            model.apply(Step::Settle(0, true));
+        }
+        prop_assert!(model.in_flight.is_empty(), "settled and never acknowledged: {:?}", model.in_flight);
+        prop_assert_eq!((model.ledger.running(), model.ledger.entries.len()), (0, 0));
+    }
+}

@@ -1,0 +1,317 @@
+//! The life of one MQTT session over its connections: connect, serve, wait, again. The only place that acknowledges.
+//!
+//! A session task never waits for the functions: the queue it fills has room for all that it admits, and it stops
+//! reading from the socket when it holds as much as it may. That is the back-pressure under MQTT 3.1.1, and the last
+//! resort under MQTT 5 with a broker that does not honour Receive Maximum.
+
+mod serve;
+
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{error, info, warn};
+
+use super::connection::{ConnectError, Connection, Connector};
+use super::ledger::Ledger;
+use super::packet::{ConnAck, Incoming, Reason, WireError};
+use super::wire::{Close, Hello, Wire};
+use crate::backoff::Backoff;
+use crate::config::{Protocol, Qos, Range};
+use crate::delivery::{Delivery, Settlement, Settler};
+use crate::metrics::MappingMetrics;
+use crate::shutdown::{Listener, Phase};
+
+/// The largest packet that MQTT knows (MQTT 5, 2.1.4); a smaller limit would lose messages silently.
+const MAX_PACKET_SIZE: u32 = 268_435_460;
+/// A connection that lived this long ends a row of failures.
+const STABLE: Duration = Duration::from_secs(10);
+
+/// What a session needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The mapping it belongs to, for the log.
+    pub mapping: String,
+    /// Names the session at the broker; the same after every restart.
+    pub client_id: String,
+    /// The protocol version.
+    pub protocol: Protocol,
+    /// The filter, with `$share/…` where it has that.
+    pub topic_filter: String,
+    /// The QoS to subscribe with.
+    pub qos: Qos,
+    /// How many un-acknowledged messages the broker may send.
+    pub receive_maximum: u16,
+    /// How many bytes of messages may be held before reading stops.
+    pub max_outstanding_bytes: u64,
+    /// How long the broker keeps the session without a connection.
+    pub session_expiry: Duration,
+    /// The Keep Alive to ask for.
+    pub keep_alive: Duration,
+    /// Time for TCP, TLS and CONNACK together, and for SUBACK.
+    pub connect_timeout: Duration,
+    /// Waits between attempts to connect.
+    pub backoff: Range,
+}
+
+impl Settings {
+    /// How many messages may be held, whatever the broker does. Under MQTT 5 a right broker stays within Receive Maximum;
+    /// the room above it keeps the session reading, and so able to tell a dead broker from a busy function.
+    #[must_use]
+    pub fn max_outstanding(&self) -> usize {
+        let receive_maximum = usize::from(self.receive_maximum);
+        match self.protocol {
+            Protocol::V311 => receive_maximum,
+            Protocol::V5 => (2 * receive_maximum).min(usize::from(u16::MAX) - 1),
+        }
+    }
+}
+
+/// How a session stands, as readiness tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Not connected yet, or not subscribed.
+    Connecting,
+    /// Subscribed with the QoS asked.
+    Ready,
+    /// The last attempt failed, or the connection broke; the reason.
+    Failing(String),
+}
+
+/// One MQTT session. [`Session::run`] is its whole life.
+pub struct Session {
+    settings: Settings,
+    connector: Connector,
+    wire: Wire,
+    ledger: Ledger,
+    settler: Settler,
+    settlements: mpsc::Receiver<Settlement>,
+    /// Where deliveries go; gone while draining, which tells the lanes that no more will come.
+    deliveries: Option<mpsc::Sender<Delivery>>,
+    status: watch::Sender<Status>,
+    metrics: MappingMetrics,
+    shutdown: Listener,
+    /// The run part of record ids.
+    run: u64,
+    /// Deliveries made so far.
+    delivered: u64,
+    /// Whether a SUBACK of this process granted what was asked, so that a session present holds the subscription.
+    subscribed: bool,
+    /// Whether this process has had a session that the broker could lose.
+    established: bool,
+}
+
+/// How a connection, or the attempt to make one, ended.
+enum End {
+    /// Everything admitted is settled and acknowledged, and the broker has been told goodbye.
+    Drained,
+    /// It broke.
+    Lost {
+        why: String,
+        /// Nothing will change soon: wait the longest time.
+        lasting: bool,
+        /// The reason code that the broker shall hear.
+        close: Option<u8>,
+    },
+}
+
+impl End {
+    fn lost(why: impl ToString) -> Self {
+        Self::Lost { why: why.to_string(), lasting: false, close: None }
+    }
+}
+
+impl From<ConnectError> for End {
+    fn from(error: ConnectError) -> Self {
+        Self::lost(error)
+    }
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::Lost { why: error.text, lasting: false, close: Some(error.code) }
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::lost(error)
+    }
+}
+
+impl Session {
+    /// A session that sends its deliveries to the receiver returned; that queue has room for all that it admits.
+    #[must_use]
+    pub fn new(
+        settings: Settings,
+        connector: Connector,
+        metrics: MappingMetrics,
+        shutdown: Listener,
+    ) -> (Self, mpsc::Receiver<Delivery>, watch::Receiver<Status>) {
+        let room = settings.max_outstanding();
+        let (settler, settlements) = mpsc::channel(room);
+        let (deliveries, queue) = mpsc::channel(room);
+        let (status, heard) = watch::channel(Status::Connecting);
+        let wire = Wire(settings.protocol);
+        let session = Self {
+            settings,
+            connector,
+            wire,
+            ledger: Ledger::default(),
+            settler,
+            settlements,
+            deliveries: Some(deliveries),
+            status,
+            metrics,
+            shutdown,
+            run: fastrand::u64(..),
+            delivered: 0,
+            subscribed: false,
+            established: false,
+        };
+        (session, queue, heard)
+    }
+
+    /// Connects, serves and connects again until the bridge drains or stops.
+    pub async fn run(mut self) {
+        let mut backoff = Backoff::new(self.settings.backoff);
+        while !self.finished() {
+            let begun = Instant::now();
+            let end = match self.open().await {
+                Ok((connection, connack)) => self.serve(connection, &connack).await,
+                Err(end) => end,
+            };
+            self.metrics.ready.set(0);
+            let End::Lost { why, lasting, .. } = end else { break };
+            if begun.elapsed() >= STABLE {
+                backoff.reset();
+            }
+            let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
+            self.tell_failure(why, lasting, wait);
+            self.rest(wait).await;
+        }
+    }
+
+    /// Whether there is nothing left to do: after a stop, or in a drain when no delivery waits for its outcome.
+    fn finished(&self) -> bool {
+        match self.shutdown.phase() {
+            Phase::Running => false,
+            Phase::Draining => self.ledger.running() == 0,
+            Phase::Stopping => true,
+        }
+    }
+
+    /// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
+    async fn open(&mut self) -> Result<(Connection, ConnAck), End> {
+        let patience = self.settings.connect_timeout;
+        let mut shutdown = self.shutdown.clone();
+        tokio::select! {
+            opened = timeout(patience, self.greet()) => {
+                opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
+            }
+            () = shutdown.reached(Phase::Stopping) => Err(End::lost("stopping")),
+        }
+    }
+
+    async fn greet(&self) -> Result<(Connection, ConnAck), End> {
+        let mut connection = self.connector.open().await?;
+        let hello = Hello {
+            client_id: &self.settings.client_id,
+            keep_alive: self.settings.keep_alive,
+            session_expiry: self.settings.session_expiry,
+            receive_maximum: self.settings.receive_maximum,
+        };
+        self.wire.connect(&hello, &mut connection.output)?;
+        connection.flush(self.settings.connect_timeout).await?;
+        loop {
+            match self.wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
+                Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
+                    let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
+                    return Err(End::Lost { why, lasting: reason.is_lasting(), close: None });
+                }
+                Some(Incoming::ConnAck(connack)) => return Ok((connection, connack)),
+                Some(_) => return Err(End::lost("the broker sent another packet before CONNACK")),
+                None => connection.read().await?,
+            }
+        }
+    }
+
+    fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {
+        if self.shutdown.phase() != Phase::Running {
+            return;
+        }
+        self.metrics.connection_failures.inc();
+        let mapping = &self.settings.mapping;
+        if lasting {
+            error!(mapping, reason = why, retry_in = ?wait, "session failing");
+        } else {
+            warn!(mapping, reason = why, retry_in = ?wait, "session failing");
+        }
+        self.status.send_replace(Status::Failing(why));
+    }
+
+    /// Waits between connections, still hearing of outcomes.
+    async fn rest(&mut self, wait: Duration) {
+        let wait = sleep(wait);
+        tokio::pin!(wait);
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            if self.shutdown.phase() >= Phase::Draining {
+                self.deliveries = None;
+            }
+            if self.finished() {
+                return;
+            }
+            tokio::select! {
+                () = &mut wait => return,
+                () = shutdown.changed() => {}
+                Some(settlement) = self.settlements.recv() => self.settle(settlement),
+            }
+        }
+    }
+
+    fn settle(&mut self, settlement: Settlement) {
+        use crate::delivery::Outcome;
+        let m = &self.metrics;
+        match settlement.outcome {
+            Outcome::Delivered => m.delivered.inc(),
+            Outcome::Filtered => m.filtered.inc(),
+            Outcome::DeadLettered => m.dead_lettered.inc(),
+            Outcome::Expired => m.expired.inc(),
+            Outcome::Abandoned => m.abandoned.inc(),
+        };
+        if !self.ledger.settle(settlement) {
+            self.metrics.stale.inc();
+        }
+    }
+
+    fn tell_connected(&mut self, connection: &Connection, connack: &ConnAck) {
+        let lost = self.ledger.connect(connack.session_present);
+        self.metrics.connects.inc();
+        let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
+        info!(mapping, session_present, tls = connection.agreed(), client_id = self.settings.client_id, "connected");
+        if self.established && !session_present {
+            self.metrics.session_lost.inc();
+            self.subscribed = false;
+            error!(mapping, unacknowledged = lost, "session lost: the broker kept neither queue nor subscription");
+        }
+        self.established = true;
+    }
+
+    fn tell_disconnected(reason: &Reason) -> End {
+        let hint = match reason.code {
+            Reason::SESSION_TAKEN_OVER => "; is another process running with the same client id?",
+            _ => "",
+        };
+        let why = format!("the broker disconnects: {}{hint}", reason.text);
+        End::Lost { why, lasting: reason.is_lasting(), close: None }
+    }
+
+    async fn hang_up(&mut self, mut connection: Connection, close: Close) {
+        const GOODBYE: Duration = Duration::from_secs(1);
+        // The connection goes either way; what cannot be said is not worth waiting for.
+        let _ = self.wire.disconnect(close, &mut connection.output);
+        let _ = connection.flush(GOODBYE).await;
+        connection.close(GOODBYE).await;
+    }
+}

@@ -1,0 +1,244 @@
+//! One connection from CONNACK to its end: packets in, deliveries out, outcomes in, acknowledgements out. Never waits
+//! for a function, and writes all that is due at once.
+
+use std::time::Instant as StdInstant;
+
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tracing::{debug, error, info};
+
+use super::{End, MAX_PACKET_SIZE, Session, Status};
+use crate::config::Qos;
+use crate::delivery::{Delivery, RecordId};
+use crate::message::Message;
+use crate::mqtt::connection::Connection;
+use crate::mqtt::keep_alive::{Due, KeepAlive};
+use crate::mqtt::ledger::{Ack, Admission};
+use crate::mqtt::packet::{ConnAck, Incoming, WireError};
+use crate::mqtt::wire::{Close, Subscription};
+use crate::shutdown::Phase;
+
+/// The packet identifier of the one SUBSCRIBE that a connection ever sends.
+const SUBSCRIBE_ID: u16 = 1;
+
+/// What a connection needs beside its session.
+struct Line {
+    connection: Connection,
+    keep_alive: KeepAlive,
+    /// Until when SUBACK must be there; `None` when it is, or none is needed.
+    suback_due: Option<Instant>,
+}
+
+impl Session {
+    /// Serves the connection until it ends, and says how it did.
+    pub(super) async fn serve(&mut self, connection: Connection, connack: &ConnAck) -> End {
+        self.tell_connected(&connection, connack);
+        let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), StdInstant::now());
+        let mut line = Line { connection, keep_alive, suback_due: None };
+        let end = match self.begin(&mut line, connack) {
+            Ok(()) => self.converse(&mut line).await,
+            Err(error) => error.into(),
+        };
+        self.metrics.ready.set(0);
+        let close = match &end {
+            End::Lost { close: Some(code), .. } => Close::Error(*code),
+            _ => Close::Normal,
+        };
+        self.hang_up(line.connection, close).await;
+        end
+    }
+
+    /// A session that is present holds the subscription, and subscribing again could repeat retained messages. But only
+    /// a SUBACK seen by this process proves that it is the subscription configured now.
+    fn begin(&mut self, line: &mut Line, connack: &ConnAck) -> Result<(), WireError> {
+        if connack.session_present && self.subscribed {
+            self.tell_ready();
+            return Ok(());
+        }
+        line.suback_due = Some(Instant::now() + self.settings.connect_timeout);
+        let Self { settings, wire, .. } = self;
+        let subscription =
+            Subscription { packet_id: SUBSCRIBE_ID, topic_filter: &settings.topic_filter, qos: settings.qos };
+        wire.subscribe(&subscription, &mut line.connection.output)
+    }
+
+    async fn converse(&mut self, line: &mut Line) -> End {
+        let mut ticks = interval(line.keep_alive.period());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut shutdown = self.shutdown.clone();
+        loop {
+            if let Err(end) = self.turn(line).await {
+                return end;
+            }
+            if self.shutdown.phase() >= Phase::Draining {
+                self.deliveries = None;
+                if self.finished() {
+                    return End::Drained;
+                }
+            }
+            let paused = self.is_full();
+            tokio::select! {
+                settlement = self.settlements.recv() => self.settlements_from(settlement),
+                read = line.connection.read(), if !paused => {
+                    line.keep_alive.received(StdInstant::now());
+                    if let Err(error) = read {
+                        return error.into();
+                    }
+                }
+                () = shutdown.changed() => {}
+                _ = ticks.tick() => {
+                    if paused {
+                        line.keep_alive.received(StdInstant::now());
+                    }
+                    if let Err(end) = self.tick(line) {
+                        return end;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that can be done without waiting, then one write.
+    async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
+        while !self.is_full() {
+            match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE) {
+                Ok(Some(packet)) => self.take(packet, line)?,
+                Ok(None) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        while let Some(ack) = self.ledger.release() {
+            self.metrics.acknowledged.inc();
+            self.wire.ack(ack, &mut line.connection.output)?;
+        }
+        self.metrics.outstanding.set(i64::try_from(self.ledger.outstanding()).unwrap_or(i64::MAX));
+        self.metrics.outstanding_bytes.set(i64::try_from(self.ledger.bytes()).unwrap_or(i64::MAX));
+        if !line.connection.output.is_empty() {
+            line.connection.flush(self.settings.keep_alive).await?;
+            line.keep_alive.sent(StdInstant::now());
+        }
+        if self.ledger.needs_reconnect() && self.shutdown.phase() == Phase::Running {
+            return Err(End::lost("a message was given up without an outcome; only a new connection brings it again"));
+        }
+        Ok(())
+    }
+
+    /// The hard bound on what is held, whatever the broker does.
+    fn is_full(&self) -> bool {
+        self.ledger.outstanding() >= self.settings.max_outstanding()
+            || self.ledger.bytes() as u64 >= self.settings.max_outstanding_bytes
+    }
+
+    fn settlements_from(&mut self, first: Option<crate::delivery::Settlement>) {
+        let mut next = first;
+        while let Some(settlement) = next {
+            self.settle(settlement);
+            next = self.settlements.try_recv().ok();
+        }
+    }
+
+    fn take(&mut self, packet: Incoming, line: &mut Line) -> Result<(), End> {
+        match packet {
+            Incoming::Publish { packet_id, message } => self.admit(packet_id, message, line)?,
+            Incoming::PubRel(packet_id) => {
+                self.ledger.released(packet_id);
+                self.wire.pubcomp(packet_id, &mut line.connection.output)?;
+            }
+            Incoming::SubAck { packet_id: SUBSCRIBE_ID, codes } if line.suback_due.is_some() => {
+                line.suback_due = None;
+                self.judge_suback(&codes)?;
+            }
+            Incoming::PingResp => {}
+            Incoming::Disconnect(reason) => return Err(Self::tell_disconnected(&reason)),
+            Incoming::ConnAck(_) => return Err(protocol_error("a second CONNACK")),
+            Incoming::SubAck { .. } => return Err(protocol_error("a SUBACK for no SUBSCRIBE of ours")),
+            Incoming::Unexpected(name) => return Err(protocol_error(name)),
+        }
+        Ok(())
+    }
+
+    fn admit(&mut self, packet_id: u16, message: Message, line: &mut Line) -> Result<(), WireError> {
+        self.metrics.received.inc();
+        if message.dup {
+            self.metrics.redelivered.inc();
+        }
+        // While draining nothing new is begun; the broker keeps the message for the next start.
+        let Some(deliveries) = &self.deliveries else { return Ok(()) };
+        match self.ledger.admit(packet_id, &message) {
+            Admission::New(ticket) => {
+                self.delivered += 1;
+                let id = RecordId { run: self.run, sequence: self.delivered };
+                let delivery = Delivery::new(message, id, ticket, self.settler.clone());
+                // There is room for all that is admitted. Should there not be, the delivery is dropped here, which
+                // abandons it, and the broker sends it again.
+                let _ = deliveries.try_send(delivery);
+            }
+            Admission::Resumed => {
+                debug!(mapping = self.settings.mapping, packet_id, "redelivered while still under way");
+            }
+            Admission::Received => {
+                self.wire.ack(Ack { packet_id, qos: Qos::ExactlyOnce }, &mut line.connection.output)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to mend.
+    fn judge_suback(&mut self, codes: &[u8]) -> Result<(), End> {
+        let (asked, filter) = (self.settings.qos as u8, &self.settings.topic_filter);
+        match codes {
+            [granted] if *granted == asked => {
+                self.subscribed = true;
+                self.tell_ready();
+                Ok(())
+            }
+            [granted] if *granted < asked => Err(lasting(format!(
+                "subscription to `{filter}`: the broker grants QoS {granted} where QoS {asked} was asked"
+            ))),
+            [code] => Err(lasting(format!(
+                "subscription to `{filter}`: refused by the broker with reason 0x{code:02x} ({})",
+                suback_text(*code)
+            ))),
+            _ => Err(protocol_error("a SUBACK with more than one reason code")),
+        }
+    }
+
+    fn tell_ready(&self) {
+        self.metrics.ready.set(1);
+        info!(mapping = self.settings.mapping, topic_filter = self.settings.topic_filter, "subscribed");
+        self.status.send_replace(Status::Ready);
+    }
+
+    fn tick(&mut self, line: &mut Line) -> Result<(), End> {
+        if line.suback_due.is_some_and(|due| due <= Instant::now()) {
+            return Err(End::lost(format!("no SUBACK within {:?}", self.settings.connect_timeout)));
+        }
+        match line.keep_alive.due(StdInstant::now()) {
+            Due::Nothing => Ok(()),
+            Due::Ping => Ok(self.wire.pingreq(&mut line.connection.output)?),
+            Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
+        }
+    }
+}
+
+fn lasting(why: String) -> End {
+    End::Lost { why, lasting: true, close: None }
+}
+
+fn protocol_error(what: &str) -> End {
+    error!(packet = what, "protocol error by the broker");
+    End::Lost { why: format!("protocol error by the broker: {what}"), lasting: false, close: Some(0x82) }
+}
+
+/// MQTT 5, 3.9.3; MQTT 3.1.1 knows 0x80 alone.
+fn suback_text(code: u8) -> &'static str {
+    match code {
+        0x83 => "implementation specific error",
+        0x87 => "not authorized; check the broker's ACL for this client",
+        0x8f => "topic filter invalid",
+        0x91 => "packet identifier in use",
+        0x97 => "quota exceeded",
+        0x9e => "shared subscriptions not supported",
+        0xa2 => "wildcard subscriptions not supported",
+        _ => "unspecified; check the broker's log and ACL",
+    }
+}

@@ -1,0 +1,143 @@
+//! MQTT 3.1.1 on the wire: the only file that names the MQTT 3.1.1 crate. Translates packets; decides nothing.
+
+use bytes::BytesMut;
+use bytestring::ByteString;
+use rumqttc_v4::QoS;
+use rumqttc_v4::mqttbytes::Error;
+use rumqttc_v4::mqttbytes::v4::{
+    ConnAck as V4ConnAck, Connect, ConnectReturnCode, Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, Publish,
+    Subscribe, SubscribeReasonCode,
+};
+
+use super::packet::{ConnAck, Incoming, Reason, WireError};
+use super::wire::{Hello, Subscription};
+use crate::config::Qos;
+use crate::message::Message;
+
+pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
+    let packet = match Packet::read(input, max_packet_size as usize) {
+        Ok(packet) => packet,
+        Err(Error::InsufficientBytes(_)) => return Ok(None),
+        Err(error) => return Err(wire_error(&error)),
+    };
+    Ok(Some(match packet {
+        Packet::Publish(publish) => incoming_publish(publish)?,
+        Packet::PubRel(release) => Incoming::PubRel(release.pkid),
+        Packet::PingResp => Incoming::PingResp,
+        Packet::ConnAck(ack) => Incoming::ConnAck(incoming_connack(&ack)),
+        Packet::SubAck(ack) => Incoming::SubAck {
+            packet_id: ack.pkid,
+            codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
+        },
+        other => Incoming::Unexpected(name(&other)),
+    }))
+}
+
+pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    let mut connect = Connect::new(hello.client_id);
+    connect.keep_alive = u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX);
+    connect.clean_session = false;
+    write(&Packet::Connect(connect), out)
+}
+
+pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    let mut subscribe = Subscribe::new(subscription.topic_filter, qos_out(subscription.qos));
+    subscribe.pkid = subscription.packet_id;
+    write(&Packet::Subscribe(subscribe), out)
+}
+
+pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubAck(PubAck::new(packet_id)), out)
+}
+
+pub(super) fn pubrec(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubRec(PubRec::new(packet_id)), out)
+}
+
+pub(super) fn pubcomp(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubComp(PubComp::new(packet_id)), out)
+}
+
+pub(super) fn pingreq(out: &mut BytesMut) -> Result<(), WireError> {
+    PingReq.write(out).map(drop).map_err(|error| wire_error(&error))
+}
+
+pub(super) fn disconnect(out: &mut BytesMut) -> Result<(), WireError> {
+    Disconnect.write(out).map(drop).map_err(|error| wire_error(&error))
+}
+
+fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
+    packet.write(out, usize::MAX).map(drop).map_err(|error| wire_error(&error))
+}
+
+fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
+    let topic = ByteString::try_from(publish.topic)
+        .map_err(|_| WireError { code: 0x81, text: "topic name: not UTF-8".into() })?;
+    if topic.is_empty() {
+        return Err(WireError { code: 0x82, text: "topic name: empty".into() });
+    }
+    let message = Message {
+        topic,
+        payload: publish.payload,
+        qos: qos_in(publish.qos),
+        retain: publish.retain,
+        dup: publish.dup,
+        properties: None,
+    };
+    Ok(Incoming::Publish { packet_id: publish.pkid, message })
+}
+
+/// MQTT 3.1.1, 3.2.2.3, as the reason codes of MQTT 5 that mean the same.
+fn incoming_connack(ack: &V4ConnAck) -> ConnAck {
+    let refused = match ack.code {
+        ConnectReturnCode::Success => None,
+        ConnectReturnCode::RefusedProtocolVersion => Some((0x84, "unacceptable protocol version")),
+        ConnectReturnCode::BadClientId => Some((0x85, "client identifier not accepted")),
+        ConnectReturnCode::ServiceUnavailable => Some((0x88, "server unavailable")),
+        ConnectReturnCode::BadUserNamePassword => Some((0x86, "bad user name or password")),
+        ConnectReturnCode::NotAuthorized => Some((0x87, "not authorized")),
+    };
+    ConnAck {
+        refused: refused.map(|(code, text)| Reason { code, text: text.to_owned() }),
+        session_present: ack.session_present,
+        keep_alive: None,
+    }
+}
+
+fn subscribe_code(code: SubscribeReasonCode) -> u8 {
+    match code {
+        SubscribeReasonCode::Success(qos) => qos as u8,
+        SubscribeReasonCode::Failure => 0x80,
+    }
+}
+
+fn wire_error(error: &Error) -> WireError {
+    let code = if matches!(error, Error::PayloadSizeLimitExceeded(_)) { 0x95 } else { 0x81 };
+    WireError { code, text: format!("packet from the broker: {error}") }
+}
+
+fn name(packet: &Packet) -> &'static str {
+    match packet {
+        Packet::PubAck(_) => "PUBACK",
+        Packet::PubRec(_) => "PUBREC",
+        Packet::PubComp(_) => "PUBCOMP",
+        Packet::UnsubAck(_) => "UNSUBACK",
+        _ => "a packet that only clients send",
+    }
+}
+
+fn qos_in(qos: QoS) -> Qos {
+    match qos {
+        QoS::AtMostOnce => Qos::AtMostOnce,
+        QoS::AtLeastOnce => Qos::AtLeastOnce,
+        QoS::ExactlyOnce => Qos::ExactlyOnce,
+    }
+}
+
+fn qos_out(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+        Qos::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}

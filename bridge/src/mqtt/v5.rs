@@ -1,0 +1,282 @@
+//! MQTT 5 on the wire: the only file that names the MQTT 5 crate. Translates packets; decides nothing.
+
+use std::time::Duration;
+
+use bytes::BytesMut;
+use bytestring::ByteString;
+use rumqttc::QoS;
+use rumqttc::mqttbytes::Error;
+use rumqttc::mqttbytes::v5::{
+    ConnAck as V5ConnAck, Connect, ConnectAuth, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode,
+    Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe, SubscribeFilter,
+    SubscribeReasonCode,
+};
+
+use super::packet::{ConnAck, Incoming, Reason, WireError};
+use super::wire::{Close, Hello, Subscription};
+use crate::config::Qos;
+use crate::message::{Message, Properties};
+
+pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
+    let packet = match Packet::read(input, Some(max_packet_size)) {
+        Ok(packet) => packet,
+        Err(Error::InsufficientBytes(_)) => return Ok(None),
+        Err(error) => return Err(wire_error(&error)),
+    };
+    Ok(Some(match packet {
+        Packet::Publish(publish) => incoming_publish(publish)?,
+        Packet::PubRel(release) => Incoming::PubRel(release.pkid),
+        Packet::PingResp => Incoming::PingResp,
+        Packet::ConnAck(ack) => Incoming::ConnAck(incoming_connack(ack)),
+        Packet::SubAck(ack) => Incoming::SubAck {
+            packet_id: ack.pkid,
+            codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
+        },
+        Packet::Disconnect(bye) => Incoming::Disconnect(Reason {
+            code: bye.reason_code as u8,
+            text: words(&bye.reason_code, bye.properties.and_then(|p| p.reason_string)),
+        }),
+        other => Incoming::Unexpected(name(&other)),
+    }))
+}
+
+pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    let properties = ConnectProperties {
+        session_expiry_interval: Some(seconds(hello.session_expiry)),
+        receive_maximum: Some(hello.receive_maximum),
+        // Absent means no limit of ours: a broker silently drops what is larger than a limit (MQTT 5, 3.1.2-25).
+        max_packet_size: None,
+        topic_alias_max: None,
+        ..ConnectProperties::new()
+    };
+    let connect = Connect {
+        keep_alive: u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX),
+        client_id: hello.client_id.to_owned(),
+        clean_start: false,
+        properties: Some(properties),
+    };
+    write(&Packet::Connect(connect, None, ConnectAuth::None), out)
+}
+
+pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    let filter = SubscribeFilter {
+        path: subscription.topic_filter.to_owned(),
+        qos: qos_out(subscription.qos),
+        nolocal: false,
+        preserve_retain: false,
+        // So that subscribing again does not repeat retained messages (MQTT 5, 3.3.1-10).
+        retain_forward_rule: RetainForwardRule::OnNewSubscribe,
+    };
+    write(&Packet::Subscribe(Subscribe { pkid: subscription.packet_id, filters: vec![filter], properties: None }), out)
+}
+
+pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubAck(PubAck::new(packet_id, None)), out)
+}
+
+pub(super) fn pubrec(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubRec(PubRec::new(packet_id, None)), out)
+}
+
+pub(super) fn pubcomp(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PubComp(PubComp::new(packet_id, None)), out)
+}
+
+pub(super) fn pingreq(out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::PingReq, out)
+}
+
+pub(super) fn disconnect(close: Close, out: &mut BytesMut) -> Result<(), WireError> {
+    let reason = match close {
+        Close::Normal => DisconnectReasonCode::NormalDisconnection,
+        Close::Error(0x81) => DisconnectReasonCode::MalformedPacket,
+        Close::Error(0x94) => DisconnectReasonCode::TopicAliasInvalid,
+        Close::Error(0x95) => DisconnectReasonCode::PacketTooLarge,
+        Close::Error(_) => DisconnectReasonCode::ProtocolError,
+    };
+    write(&Packet::Disconnect(Disconnect::new(reason)), out)
+}
+
+fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
+    packet.write(out, None).map(drop).map_err(|error| wire_error(&error))
+}
+
+fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
+    let alias = publish.properties.as_ref().and_then(|p| p.topic_alias);
+    if alias.is_some() || publish.topic.is_empty() {
+        // We never allow aliases (Topic Alias Maximum absent, MQTT 5, 3.1.2.11.5).
+        return Err(WireError { code: 0x94, text: "topic alias: used by the broker though none was allowed".into() });
+    }
+    let topic = ByteString::try_from(publish.topic)
+        .map_err(|_| WireError { code: 0x81, text: "topic name: not UTF-8".into() })?;
+    let message = Message {
+        topic,
+        payload: publish.payload,
+        qos: qos_in(publish.qos),
+        retain: publish.retain,
+        dup: publish.dup,
+        properties: publish.properties.and_then(properties),
+    };
+    Ok(Incoming::Publish { packet_id: publish.pkid, message })
+}
+
+/// Nothing at all when no property of interest is there, which is the usual case and then costs no memory.
+fn properties(p: PublishProperties) -> Option<Box<Properties>> {
+    let bare = p.message_expiry_interval.is_none()
+        && p.content_type.is_none()
+        && p.response_topic.is_none()
+        && p.correlation_data.is_none()
+        && p.user_properties.is_empty();
+    let kept = || Properties {
+        expiry: p.message_expiry_interval.map(|seconds| Duration::from_secs(seconds.into())),
+        content_type: p.content_type,
+        response_topic: p.response_topic,
+        correlation_data: p.correlation_data,
+        user: p.user_properties,
+    };
+    (!bare).then(|| Box::new(kept()))
+}
+
+fn incoming_connack(ack: V5ConnAck) -> ConnAck {
+    let (reason, keep_alive) = ack.properties.map_or((None, None), |p| (p.reason_string, p.server_keep_alive));
+    let refused = (ack.code != ConnectReturnCode::Success)
+        .then(|| Reason { code: connect_code(ack.code), text: words(&ack.code, reason) });
+    ConnAck {
+        refused,
+        session_present: ack.session_present,
+        keep_alive: keep_alive.map(|seconds| Duration::from_secs(seconds.into())),
+    }
+}
+
+/// MQTT 5, 3.2.2.2.
+fn connect_code(code: ConnectReturnCode) -> u8 {
+    use ConnectReturnCode as C;
+    match code {
+        C::Success => 0x00,
+        C::MalformedPacket => 0x81,
+        C::ProtocolError => 0x82,
+        C::ImplementationSpecificError => 0x83,
+        C::UnsupportedProtocolVersion | C::RefusedProtocolVersion => 0x84,
+        C::ClientIdentifierNotValid | C::BadClientId => 0x85,
+        C::BadUserNamePassword => 0x86,
+        C::NotAuthorized => 0x87,
+        C::ServerUnavailable | C::ServiceUnavailable => 0x88,
+        C::ServerBusy => 0x89,
+        C::Banned => 0x8a,
+        C::BadAuthenticationMethod => 0x8c,
+        C::TopicNameInvalid => 0x90,
+        C::PacketTooLarge => 0x95,
+        C::QuotaExceeded => 0x97,
+        C::PayloadFormatInvalid => 0x99,
+        C::RetainNotSupported => 0x9a,
+        C::QoSNotSupported => 0x9b,
+        C::UseAnotherServer => 0x9c,
+        C::ServerMoved => 0x9d,
+        C::ConnectionRateExceeded => 0x9f,
+        C::UnspecifiedError => 0x80,
+    }
+}
+
+/// MQTT 5, 3.9.3.
+fn subscribe_code(code: SubscribeReasonCode) -> u8 {
+    use SubscribeReasonCode as S;
+    match code {
+        S::Success(qos) => qos as u8,
+        S::Failure | S::Unspecified => 0x80,
+        S::ImplementationSpecific => 0x83,
+        S::NotAuthorized => 0x87,
+        S::TopicFilterInvalid => 0x8f,
+        S::PkidInUse => 0x91,
+        S::QuotaExceeded => 0x97,
+        S::SharedSubscriptionsNotSupported => 0x9e,
+        S::SubscriptionIdNotSupported => 0xa1,
+        S::WildcardSubscriptionsNotSupported => 0xa2,
+    }
+}
+
+/// The name of a reason, as in `not authorized: no such user`.
+fn words(name: &dyn std::fmt::Debug, said: Option<String>) -> String {
+    let mut text = String::new();
+    for (index, letter) in format!("{name:?}").chars().enumerate() {
+        if letter.is_uppercase() && index > 0 {
+            text.push(' ');
+        }
+        text.extend(letter.to_lowercase());
+    }
+    if let Some(said) = said.filter(|said| !said.is_empty()) {
+        text.push_str(": ");
+        text.extend(said.escape_default());
+    }
+    text
+}
+
+fn wire_error(error: &Error) -> WireError {
+    let code = match error {
+        Error::PayloadSizeLimitExceeded { .. } => 0x95,
+        Error::ProtocolError | Error::EmptySubscription | Error::PacketIdZero => 0x82,
+        _ => 0x81,
+    };
+    WireError { code, text: format!("packet from the broker: {error}") }
+}
+
+fn name(packet: &Packet) -> &'static str {
+    match packet {
+        Packet::Auth(_) => "AUTH",
+        Packet::PubAck(_) => "PUBACK",
+        Packet::PubRec(_) => "PUBREC",
+        Packet::PubComp(_) => "PUBCOMP",
+        Packet::UnsubAck(_) => "UNSUBACK",
+        _ => "a packet that only clients send",
+    }
+}
+
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX)
+}
+
+fn qos_in(qos: QoS) -> Qos {
+    match qos {
+        QoS::AtMostOnce => Qos::AtMostOnce,
+        QoS::AtLeastOnce => Qos::AtLeastOnce,
+        QoS::ExactlyOnce => Qos::ExactlyOnce,
+    }
+}
+
+fn qos_out(qos: Qos) -> QoS {
+    match qos {
+        Qos::AtMostOnce => QoS::AtMostOnce,
+        Qos::AtLeastOnce => QoS::AtLeastOnce,
+        Qos::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_words() {
+        assert_eq!(words(&DisconnectReasonCode::SessionTakenOver, None), "session taken over");
+        assert_eq!(words(&ConnectReturnCode::NotAuthorized, Some("no\n".into())), "not authorized: no\\n");
+    }
+
+    #[test]
+    fn a_topic_alias_is_refused_with_its_own_code() {
+        let properties = PublishProperties { topic_alias: Some(1), ..PublishProperties::default() };
+        let publish = Publish { pkid: 1, qos: QoS::AtLeastOnce, properties: Some(properties), ..Publish::default() };
+        assert_eq!(incoming_publish(publish).unwrap_err().code, 0x94);
+    }
+
+    #[test]
+    fn half_a_packet_waits_for_the_rest_and_a_large_one_is_refused() {
+        let mut publish = Publish::new("sensor/data", QoS::AtLeastOnce, "x".repeat(100), None);
+        publish.pkid = 1;
+        let mut whole = BytesMut::new();
+        Packet::Publish(publish).write(&mut whole, None).unwrap();
+        let mut half = BytesMut::from(&whole[..50]);
+        assert!(decode(&mut half, 1000).unwrap().is_none());
+        assert_eq!(half.len(), 50, "nothing is taken from half a packet");
+        assert_eq!(decode(&mut half, 60).unwrap_err().code, 0x95);
+        assert!(matches!(decode(&mut whole, 1000).unwrap(), Some(Incoming::Publish { packet_id: 1, .. })));
+    }
+}

@@ -1,0 +1,200 @@
+//! The promise: imports inside the bridge point one way, from the layers that decide to the layers that know nothing of
+//! them, and each foreign protocol is named in one file alone.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what its tests share")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The layers, from the top. A module imports from its own layer and those below.
+const LAYERS: &[&[&str]] = &[
+    &["main", "lib", "cli"],
+    &["bridge", "check", "admin"],
+    &["mqtt", "mapping", "lambda", "dead_letter"],
+    &["delivery"],
+    &["message", "topic", "config", "metrics", "backoff", "shutdown"],
+];
+
+/// Neighbours in a layer that must not know each other, in either direction.
+const STRANGERS: &[(&str, &str)] = &[("mqtt", "mapping"), ("mqtt", "lambda"), ("mqtt", "dead_letter")];
+
+/// Crates that one file alone may name.
+const HOMES: &[(&str, &str)] = &[
+    ("rumqttc_v4", "mqtt/v4.rs"),
+    ("rumqttc", "mqtt/v5.rs"),
+    ("aws_sdk_lambda", "lambda/client.rs"),
+    ("aws_config", "lambda/client.rs"),
+];
+
+#[test]
+fn the_bridge_keeps_its_layers() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    assert!(sources.len() > 20, "the sources are not where this test looks");
+    assert_eq!(violations(&sources), Vec::<String>::new());
+}
+
+#[test]
+fn each_foreign_protocol_has_its_home() {
+    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    for (name, home) in HOMES {
+        let named_in: Vec<_> = sources.iter().filter(|(_, text)| words(text).any(|word| word == *name)).collect();
+        let files: Vec<_> = named_in.iter().map(|(file, _)| file.as_str()).collect();
+        assert_eq!(files, [*home], "{name}");
+    }
+}
+
+#[test]
+fn other_crates_keep_their_distance() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let manifest = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
+    assert!(!manifest("bridge").contains("sandbox"), "the sandbox depends on the bridge, never the reverse");
+    assert!(!manifest("event").contains("mqtt"), "the contract knows no MQTT crate");
+    assert!(!manifest("event").contains("lambda_runtime"), "the contract knows no Lambda runtime");
+}
+
+#[test]
+fn a_bad_sample_is_found() {
+    let found = |file: &str, text: &str| violations(&BTreeMap::from([(file.to_owned(), stripped(text))]));
+    assert_eq!(found("topic.rs", "use crate::delivery::Ticket;"), ["topic.rs: topic must not import delivery"]);
+    assert_eq!(
+        found("mapping/lane.rs", "use crate::{config, mqtt::Session};"),
+        ["mapping/lane.rs: mapping must not import mqtt"]
+    );
+    assert_eq!(
+        found("mqtt/session.rs", "fn f() { crate::lambda::g() }"),
+        ["mqtt/session.rs: mqtt must not import lambda"]
+    );
+    assert_eq!(found("delivery.rs", "use super::bridge::Bridge;"), ["delivery.rs: delivery must not import bridge"]);
+    assert_eq!(found("mqtt/tls.rs", "use super::super::admin;"), ["mqtt/tls.rs: mqtt must not import admin"]);
+    assert_eq!(found("new.rs", "use crate::config::Tls;"), ["new.rs: new has no layer; name one in this test"]);
+    assert_eq!(found("mapping.rs", "use crate::{config::Qos, lambda::{Client, bridge}, topic};"), Vec::<String>::new());
+    assert_eq!(found("topic.rs", "// not crate::mqtt, see crate::bridge\npub(crate) fn f() {}"), Vec::<String>::new());
+}
+
+#[test]
+fn a_circle_is_found() {
+    let sources = BTreeMap::from([
+        ("lambda.rs".to_owned(), "use crate::dead_letter::Reason;".to_owned()),
+        ("dead_letter.rs".to_owned(), "use crate::lambda::Client;".to_owned()),
+    ]);
+    assert_eq!(violations(&sources), ["dead_letter and lambda import each other, if not directly"]);
+}
+
+/// Every file below `directory`, by its path there, without comments.
+fn sources(directory: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut open = vec![directory.to_owned()];
+    while let Some(next) = open.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(directory).unwrap().to_str().unwrap().replace('\\', "/");
+                found.insert(name, stripped(&fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    found
+}
+
+/// The text without what follows `//` in a line.
+fn stripped(text: &str) -> String {
+    text.lines().map(|line| line.split("//").next().unwrap_or(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+fn violations(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut graph: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    for (file, text) in sources {
+        let module = file.split(['/', '.']).next().unwrap();
+        let Some(layer) = layer_of(module) else {
+            found.push(format!("{file}: {module} has no layer; name one in this test"));
+            continue;
+        };
+        let depth = file.matches('/').count();
+        for import in imports(text, depth).into_iter().filter(|import| import != module) {
+            // A name at the root that is no module is one that lib.rs hands on.
+            let below = layer_of(&import).unwrap_or(0) >= layer;
+            let strangers = STRANGERS.contains(&(module, import.as_str())) || STRANGERS.contains(&(&import, module));
+            if !below || strangers {
+                found.push(format!("{file}: {module} must not import {import}"));
+            }
+            graph.entry(module).or_default().insert(import);
+        }
+    }
+    found.extend(circles(&graph));
+    found
+}
+
+fn layer_of(module: &str) -> Option<usize> {
+    LAYERS.iter().position(|layer| layer.contains(&module))
+}
+
+/// Pairs of modules that each reach the other.
+fn circles(graph: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
+    let reached: BTreeMap<_, _> = graph.keys().map(|module| (*module, reach(graph, module))).collect();
+    let mut found = Vec::new();
+    for (a, from_a) in &reached {
+        for b in from_a.iter().filter(|b| b.as_str() > *a) {
+            if reached.get(b.as_str()).is_some_and(|from_b| from_b.contains(*a)) {
+                found.push(format!("{a} and {b} import each other, if not directly"));
+            }
+        }
+    }
+    found
+}
+
+fn reach(graph: &BTreeMap<&str, BTreeSet<String>>, start: &str) -> BTreeSet<String> {
+    let (mut seen, mut open) = (BTreeSet::new(), vec![start.to_owned()]);
+    while let Some(next) = open.pop() {
+        for import in graph.get(next.as_str()).into_iter().flatten() {
+            if seen.insert(import.clone()) {
+                open.push(import.clone());
+            }
+        }
+    }
+    seen
+}
+
+/// The modules at the root of the crate that a file names by `crate::`, or by as many `super::` as lead there.
+fn imports(text: &str, depth: usize) -> BTreeSet<String> {
+    let to_root = "super::".repeat(depth + 1);
+    let mut found = BTreeSet::new();
+    for (path, root_only) in [("crate::", false), (to_root.as_str(), true)] {
+        for (at, _) in text.match_indices(path) {
+            let begins =
+                !text[..at].ends_with(|before: char| before == '$' || before == '_' || before.is_alphanumeric());
+            let names = first_names(&text[at + path.len()..]);
+            // `super::` inside an inline module leads less far, to names that are no modules of the root.
+            found.extend(names.into_iter().filter(|name| begins && (!root_only || layer_of(name).is_some())));
+        }
+    }
+    found.retain(|name| name.starts_with(char::is_lowercase));
+    found
+}
+
+/// The name that a path goes on with, or each of them in `{a, b::{c, d}}`.
+fn first_names(rest: &str) -> Vec<String> {
+    let Some(group) = rest.strip_prefix('{') else {
+        return words(rest).next().map(str::to_owned).into_iter().collect();
+    };
+    let (mut nested, mut names, mut name) = (0, Vec::new(), String::new());
+    for character in group.chars() {
+        match character {
+            '{' => nested += 1,
+            '}' if nested == 0 => break,
+            '}' => nested -= 1,
+            ',' if nested == 0 => names.push(std::mem::take(&mut name)),
+            _ if nested == 0 => name.push(character),
+            _ => {}
+        }
+    }
+    names.push(name);
+    names.iter().filter_map(|name| words(name).next()).map(str::to_owned).collect()
+}
+
+fn words(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|character: char| character != '_' && !character.is_alphanumeric()).filter(|word| !word.is_empty())
+}

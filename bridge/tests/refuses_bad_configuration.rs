@@ -1,0 +1,273 @@
+//! The promise: a wrong configuration ends the bridge with exit code 2 before any connection, on one line that names the
+//! place, and without a word of a secret. Each row runs the real binary.
+
+#![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what its tests share")]
+
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use bridge::config::{Config, Overrides};
+
+/// What stands in place of a secret, and must not come out again.
+const SECRET: &str = "hunter2";
+
+/// Far more than reading a file takes; only a bridge that starts to run uses it up.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// A good file; each row spoils one thing of it.
+const GOOD: &str = r#"drain_timeout = "25s"
+[admin]
+listen = "127.0.0.1:0"
+[mqtt]
+url = "mqtts://localhost:1"
+client_id = "bridge-1"
+tls.ca_file = "ca.crt"
+tls.cert_file = "bridge.crt"
+tls.key_file = "bridge.key"
+[[mapping]]
+name = "sensor-data"
+topic_filter = "sensor/data"
+function = "sensor-handler:live"
+receive_maximum = 256
+[[mapping]]
+name = "sensor-log"
+topic_filter = "sensor/log"
+function = "sensor-logger"
+"#;
+
+/// The files beside it hold just enough PEM to be looked into.
+fn write_files(directory: &Path, toml: &str) {
+    let files = [
+        ("bridge.toml", toml),
+        ("ca.crt", "-----BEGIN CERTIFICATE-----\n"),
+        ("bridge.crt", "-----BEGIN CERTIFICATE-----\n"),
+        ("bridge.key", "-----BEGIN PRIVATE KEY-----\n"),
+        ("empty.crt", ""),
+        ("encrypted.key", "-----BEGIN ENCRYPTED PRIVATE KEY-----\n"),
+    ];
+    for (name, content) in files {
+        std::fs::write(directory.join(name), content).unwrap();
+    }
+}
+
+/// Runs the bridge in `directory`, with nothing else in its environment, and gives what it said on standard error.
+fn refusal(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge"))
+        .args(arguments)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut stdout, mut stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+    let (ended, end) = mpsc::channel();
+    thread::spawn(move || {
+        let (mut said, mut printed) = (String::new(), String::new());
+        stderr.read_to_string(&mut said).unwrap();
+        stdout.read_to_string(&mut printed).unwrap();
+        let _ = ended.send((said, printed));
+    });
+    let Ok((said, printed)) = end.recv_timeout(DEADLINE) else {
+        child.kill().unwrap();
+        panic!("still running: {arguments:?} {environment:?}");
+    };
+    assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
+    assert_eq!(printed, "", "nothing goes to standard output");
+    assert!(said.starts_with("error: ") && said.ends_with('\n'), "{said:?}");
+    assert_eq!(said.lines().count(), 1, "{said:?}");
+    assert!(!said.contains(SECRET), "{said:?}");
+    said
+}
+
+/// Spoils the good file: `old` becomes `new`. The error must name the line, and begin with `expected` after it.
+fn refuses(old: &str, new: &str, expected: &str) {
+    let at = GOOD.find(old).unwrap_or_else(|| panic!("`{old}` is not in the good file"));
+    let line = 1 + GOOD[..at].matches('\n').count();
+    refuses_file(&GOOD.replacen(old, new, 1), &format!("bridge.toml:{line}: {expected}"));
+}
+
+fn refuses_file(toml: &str, expected: &str) {
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), toml);
+    let said = refusal(directory.path(), &["run", "--config", "bridge.toml"], &[]);
+    assert!(said.starts_with(&format!("error: {expected}")), "{said:?} does not begin with {expected:?}");
+}
+
+#[test]
+fn the_unspoilt_file_is_good() {
+    let directory = tempfile::tempdir().unwrap();
+    for toml in [GOOD.to_owned(), GOOD.replace('\n', "\r\n")] {
+        write_files(directory.path(), &toml);
+        let path = directory.path().join("bridge.toml");
+        assert_eq!(Config::load(Some(&path), [], Overrides::default()).unwrap().mappings.len(), 2);
+    }
+}
+
+#[test]
+fn unknown_and_duplicate_keys() {
+    refuses("client_id", "clientid", "mqtt.clientid: unknown key; did you mean `client_id`?");
+    refuses("[admin]", "[adminn]", "adminn: unknown key; did you mean `admin`?");
+    refuses("receive_maximum", "password = \"hunter2\"\nreceive_maximum", "mapping.password: unknown key; ");
+    refuses("receive_maximum", "topic_filter", "topic_filter: duplicate key");
+    refuses("[mqtt]", "[admin]\n[mqtt]", "admin: duplicate key");
+}
+
+#[test]
+fn files_that_are_not_toml() {
+    refuses("url = \"mqtts://localhost:1\"", "url = mqtts://user:hunter2@localhost", "not valid TOML: ");
+    refuses("\"bridge-1\"", "\"hunter2", "not valid TOML: ");
+    refuses("name = \"sensor-data\"", "hunter2", "not valid TOML: ");
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("binary.toml"), b"\xff\xfe").unwrap();
+    let refused = |arguments: &[&str], environment: &[_]| refusal(directory.path(), arguments, environment);
+    assert_eq!(refused(&["run", "--config", "absent.toml"], &[]), "error: absent.toml: no such file\n");
+    assert_eq!(refused(&["run", "--config", "binary.toml"], &[]), "error: binary.toml: not UTF-8 text\n");
+    assert_eq!(refused(&["run", "--config="], &[]), "error: --config: must not be empty\n");
+    assert_eq!(refused(&["run"], &[("BRIDGE_CONFIG", "absent.toml")]), "error: absent.toml: no such file\n");
+}
+
+#[test]
+fn brokers_without_verified_tls() {
+    let url = "mqtts://localhost:1";
+    refuses(url, "mqtt://localhost:1", "mqtt.url: `mqtt://` is not encrypted; write `mqtts://host:8883`");
+    refuses(url, "mqtts://user:hunter2@localhost", "mqtt.url: must not hold a user name or password");
+    refuses(url, "mqtt://user:hunter2@localhost", "mqtt.url: `mqtt://` is not encrypted");
+    refuses(url, "mqtts://localhost:0", "mqtt.url: the port must be a number from 1 to 65535");
+    refuses(url, "mqtts://localhost\\r\\n", "mqtt.url: the host must be");
+    for key in
+        ["insecure = true", "tls.insecure = true", "tls.verify = false", "tls.skip_verify = true", "no-verify = 1"]
+    {
+        let name = key.split_once(" = ").unwrap().0;
+        let expected = format!("mqtt.{name}: there is no switch that weakens TLS");
+        refuses("client_id", &format!("{key} #"), &expected);
+    }
+}
+
+#[test]
+fn certificate_files_that_cannot_serve() {
+    refuses("\"ca.crt\"", "\"empty.crt\"", "mqtt.tls.ca_file: empty.crt: the file is empty");
+    refuses("\"ca.crt\"", "\"absent.crt\"", "mqtt.tls.ca_file: absent.crt: no such file");
+    refuses("\"ca.crt\"", "\"bridge.key\"", "mqtt.tls.ca_file: bridge.key: holds no `-----BEGIN CERTIFICATE-----`");
+    refuses("\"bridge.key\"", "\"encrypted.key\"", "mqtt.tls.key_file: encrypted.key: the key is encrypted; ");
+}
+
+#[test]
+fn values_out_of_bounds() {
+    refuses(
+        "receive_maximum = 256",
+        "receive_maximum = 0",
+        "mapping.receive_maximum: out of bounds; allowed is 1 to 65535",
+    );
+    refuses("receive_maximum = 256", "concurrency = 0", "mapping.concurrency: out of bounds");
+    refuses("receive_maximum = 256", "qos = 3", "mapping.qos: ");
+    refuses("receive_maximum = 256", "timeout = \"16m\"", "mapping.timeout: out of bounds; allowed is 1s to 15m");
+    refuses("receive_maximum = 256", "retry.backoff = \"30s..1s\"", "mapping.retry.backoff: the range ends before");
+    refuses("receive_maximum = 256", "max_outstanding_bytes = \"64MB\"", "mapping.max_outstanding_bytes: not a size");
+    refuses("\"25s\"", "25", "drain_timeout: is a number without quotes; write it in quotes");
+    refuses("client_id", "keep_alive = \"1s\" #", "mqtt.keep_alive: out of bounds");
+    refuses("127.0.0.1:0", "localhost", "admin.listen: not an address");
+}
+
+#[test]
+fn names_that_cannot_serve() {
+    refuses("\"bridge-1\"", "\"\"", "mqtt.client_id: must not be empty");
+    refuses("\"bridge-1\"", "\"bridge\\r\\n1\"", "mqtt.client_id: must not hold control characters");
+    refuses("sensor-handler:live", "https://example/f", "mapping.function: not a function; write a name");
+    refuses("sensor-handler:live", "", "mapping.function: not a function");
+    refuses("sensor/data", "a/#/b", "mapping.topic_filter: topic filter `a/#/b`: `#` must be the last level");
+    refuses("sensor/data", "$share//b", "mapping.topic_filter: topic filter `$share//b`: ");
+    refuses("sensor-log", "sensor-data", "mapping.name: `sensor-data` is the name of another mapping in line 11");
+    refuses("sensor-log", "Sensor Log", "mapping.name: write 1 to 63 lower-case letters");
+}
+
+#[test]
+fn what_is_missing() {
+    refuses_file("", "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url");
+    refuses_file("mqtt.url = \"mqtts://localhost\"\n", "bridge.toml: mapping: there is none; ");
+    let nameless = GOOD.replacen("name = \"sensor-log\"\n", "", 1);
+    refuses_file(&nameless, "bridge.toml:15: mapping.name: missing; ");
+    let certificate_alone = GOOD.replacen("tls.key_file = \"bridge.key\"\n", "", 1);
+    refuses_file(&certificate_alone, "bridge.toml:8: mqtt.tls.cert_file: needs its private key; ");
+}
+
+#[test]
+fn variables() {
+    let rows = [
+        ("BRIDGE_MQTT_CLIENTID", "x", "BRIDGE_MQTT_CLIENTID: unknown variable; did you mean `BRIDGE_MQTT_CLIENT_ID`?"),
+        ("BRIDGE_MQTT_URL", "mqtts://user:hunter2@b", "BRIDGE_MQTT_URL: must not hold a user name or password"),
+        ("BRIDGE_MQTT_URL", "hunter2", "BRIDGE_MQTT_URL: not a URL"),
+        ("BRIDGE_MQTT_PASSWORD", "hunter2", "BRIDGE_MQTT_PASSWORD: unknown variable"),
+        ("BRIDGE_MQTT_TLS_VERIFY", "false", "BRIDGE_MQTT_TLS_VERIFY: there is no switch that weakens TLS"),
+        ("BRIDGE_MQTT_CLIENT_ID", "", "BRIDGE_MQTT_CLIENT_ID: must not be empty"),
+        ("BRIDGE_MAPPING_QOS", "1", "BRIDGE_MAPPING_QOS: the file has 2 mappings; write `BRIDGE_MAPPING_<NAME>_QOS`"),
+        ("BRIDGE_MAPPING_SENSOR_LOG_QOS", "3", "BRIDGE_MAPPING_SENSOR_LOG_QOS: "),
+        ("RUST_LOG", "a=hunter2=b", "RUST_LOG: "),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), GOOD);
+    for (name, value, expected) in rows {
+        let said = refusal(directory.path(), &["run", "--config", "bridge.toml"], &[(name, value)]);
+        assert!(said.starts_with(&format!("error: {expected}")), "{said:?} does not begin with {expected:?}");
+    }
+}
+
+#[test]
+fn command_lines() {
+    let rows: [(&[&str], &str); 12] = [
+        (&["run", "--urll", "x"], "--urll: unknown flag; did you mean `--url`?"),
+        (&["run", "--password", SECRET], "--password: unknown flag"),
+        (&["run", "--password=hunter2"], "--password: unknown flag"),
+        (&["run", SECRET], "an argument is no flag"),
+        (&["run", "--url", "mqtts://user:hunter2@b"], "--url: must not hold a user name or password"),
+        (&["run", "--url", "mqtt://b"], "--url: `mqtt://` is not encrypted"),
+        (&["run", "--url"], "--url: needs a value"),
+        (&["run", "--insecure"], "--insecure: there is no switch that weakens TLS"),
+        (&["run", "--config", "bridge.toml", "--qos", "1"], "--qos: the file has 2 mappings"),
+        (&["run", "--url", "mqtts://b", "--topic-filter", "a"], "mapping.function: missing; "),
+        (
+            &["run", "--url", "mqtts://b", "--ca-file", "empty.crt", "--topic-filter", "a", "--function", "f"],
+            "--ca-file: ",
+        ),
+        (&["rum"], "unknown command; write `run` or `config`"),
+    ];
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), GOOD);
+    for (arguments, expected) in rows {
+        let said = refusal(directory.path(), arguments, &[]);
+        assert!(said.starts_with(&format!("error: {expected}")), "{said:?} does not begin with {expected:?}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn arguments_that_are_not_utf_8() {
+    use std::os::unix::ffi::OsStrExt;
+    let argument = std::ffi::OsStr::from_bytes(b"mqtts://\xff");
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge")).args(["run", "--url"]).arg(argument).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.stderr, b"error: an argument is not UTF-8 text\n");
+}
+
+/// What anybody on the machine can read in the list of processes must hold no secret, so no flag may ask for one.
+#[test]
+fn no_flag_asks_for_a_secret() {
+    let output = Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge")).args(["run", "--help"]).output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
+    assert!(flags.contains(&"--key-file"), "{help}");
+    for word in ["pass", "secret", "token", "credential", "user", "insecure", "verif"] {
+        assert!(!flags.iter().any(|flag| flag.contains(word)), "{word} in {flags:?}");
+    }
+}
