@@ -1,0 +1,175 @@
+//! Mosquitto as a child process with a directory of its own. Reads no configuration of the machine.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::port::ReservedPort;
+use super::{BrokerError, BrokerOptions, PATIENCE};
+use crate::certs::PkiFiles;
+use crate::tools;
+
+const NAME: &str = "mosquitto";
+
+/// Lines of its log that an error shows.
+const LOG_TAIL: usize = 8;
+
+/// A Mosquitto process and what belongs to it.
+#[derive(Debug)]
+pub struct Mosquitto {
+    program: PathBuf,
+    version: String,
+    port: ReservedPort,
+    child: Option<Child>,
+    directory: TempDir,
+}
+
+impl Mosquitto {
+    pub(super) async fn start(files: &PkiFiles, options: BrokerOptions) -> Result<Self, BrokerError> {
+        let program = tools::find_tool(NAME)?;
+        let directory = tempfile::tempdir().map_err(BrokerError::Directory)?;
+        let port = ReservedPort::new().map_err(BrokerError::Port)?;
+        let text = config(files, &options, port.address().port(), directory.path());
+        fs::write(directory.path().join("mosquitto.conf"), text).map_err(BrokerError::Directory)?;
+        let version = version(&program).await;
+        let mut broker = Self { program, version, port, child: None, directory };
+        broker.run().await?;
+        Ok(broker)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port.address().port()
+    }
+
+    pub(super) fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Where Mosquitto writes its log.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        log_file(self.directory.path())
+    }
+
+    pub(super) async fn run(&mut self) -> Result<(), BrokerError> {
+        let mut child = Command::new(&self.program)
+            .arg("-c")
+            .arg(self.directory.path().join("mosquitto.conf"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A Ctrl-C on the terminal is for us: the bridge drains while the broker still runs.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| self.failed(&error.to_string()))?;
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(self.port.address()).await.is_err() {
+            if let Ok(Some(status)) = child.try_wait() {
+                return Err(self.failed(&status.to_string()));
+            }
+            if Instant::now() >= deadline {
+                return Err(self.failed("it accepted no connection in time"));
+            }
+            sleep(Duration::from_millis(10)).await;
+        }
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// SIGTERM: Mosquitto saves its sessions and ends.
+    pub(super) async fn stop(&mut self) -> Result<(), BrokerError> {
+        self.signal("TERM").await?;
+        if let Some(child) = &mut self.child
+            && timeout(PATIENCE, child.wait()).await.is_err()
+        {
+            return self.kill().await;
+        }
+        self.child = None;
+        Ok(())
+    }
+
+    /// SIGKILL: Mosquitto keeps what its last autosave wrote.
+    pub(super) async fn kill(&mut self) -> Result<(), BrokerError> {
+        if let Some(mut child) = self.child.take() {
+            child.kill().await.map_err(signal_error)?;
+        }
+        Ok(())
+    }
+
+    /// SIGHUP: Mosquitto reads certificates and revocation list again; connections stay.
+    ///
+    /// # Errors
+    /// When the signal cannot be sent.
+    pub async fn reload(&mut self) -> Result<(), BrokerError> {
+        self.signal("HUP").await
+    }
+
+    async fn signal(&self, name: &str) -> Result<(), BrokerError> {
+        let Some(id) = self.child.as_ref().and_then(Child::id) else { return Ok(()) };
+        let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await;
+        status.map(drop).map_err(signal_error)
+    }
+
+    fn failed(&self, reason: &str) -> BrokerError {
+        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n  ");
+        BrokerError::Start { broker: NAME, reason: format!("{reason}; the end of its log:\n  {tail}") }
+    }
+}
+
+/// "Mosquitto 2.0.11", from the first line of its help.
+async fn version(program: &Path) -> String {
+    let help = Command::new(program).arg("-h").stdin(Stdio::null()).output().await;
+    let number = help.ok().and_then(|output| {
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        Some(text.lines().next()?.split_whitespace().last()?.to_owned())
+    });
+    number.map_or_else(|| "Mosquitto".to_owned(), |number| format!("Mosquitto {number}"))
+}
+
+fn config(files: &PkiFiles, options: &BrokerOptions, port: u16, directory: &Path) -> String {
+    let mut lines = vec![
+        format!("listener {port} 127.0.0.1"),
+        format!("cafile {}", files.ca.display()),
+        format!("certfile {}", files.broker.cert.display()),
+        format!("keyfile {}", files.broker.key.display()),
+        "tls_version tlsv1.2".to_owned(),
+        "require_certificate true".to_owned(),
+        "use_identity_as_username true".to_owned(),
+        "allow_anonymous false".to_owned(),
+        format!("max_queued_messages {}", options.max_queued_messages),
+        format!("max_inflight_messages {}", options.max_inflight),
+        format!("log_dest file {}", log_file(directory).display()),
+        "log_timestamp_format %Y-%m-%dT%H:%M:%S".to_owned(),
+        format!("persistence {}", options.persistence),
+        format!("persistence_location {}/", directory.display()),
+        // The interval counts changes here, not seconds: a SIGKILL finds what was acknowledged on disk.
+        "autosave_on_changes true".to_owned(),
+        "autosave_interval 1".to_owned(),
+    ];
+    if options.check_revocation {
+        lines.push(format!("crlfile {}", files.crl.display()));
+    }
+    // Started by root, Mosquitto gives its rights away and could no longer read a key that is root's alone.
+    if directory.metadata().is_ok_and(|meta| meta.uid() == 0) {
+        lines.push("user root".to_owned());
+    }
+    lines.join("\n") + "\n"
+}
+
+fn log_file(directory: &Path) -> PathBuf {
+    directory.join("mosquitto.log")
+}
+
+fn signal_error(source: std::io::Error) -> BrokerError {
+    BrokerError::Signal { broker: NAME, source }
+}

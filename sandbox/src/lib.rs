@@ -1,0 +1,18 @@
+//! A whole local world for the bridge: a broker with mutual TLS, a local Lambda that runs the real function, simulated
+//! sensors, and faults on request. The demo shows it, the end-to-end tests stand on it.
+//!
+//! Depends on the bridge, never the reverse. Listens on the loopback interface alone.
+
+pub mod binaries;
+pub mod broker;
+pub mod certs;
+pub mod demo;
+pub mod lambda;
+pub mod leftovers;
+pub mod observer;
+pub mod oracle;
+pub mod report;
+pub mod sensors;
+pub mod tools;
+pub mod wiretap;
+pub mod world;

@@ -1,0 +1,208 @@
+//! `cargo sandbox`: the command line of the demo. Everything it does is in the library.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context;
+use bridge::config::{BrokerUrl, Protocol};
+use clap::{Parser, ValueEnum};
+use sandbox::certs::IdentityFiles;
+use sandbox::demo::{self, Demo};
+use sandbox::lambda::{Action, Fault, Function, When};
+use sandbox::world::{BrokerKind, FUNCTION};
+use tokio::sync::mpsc;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// A whole local world in one command: sensors publish over mutually authenticated TLS, the bridge invokes the real
+/// function behind a local Lambda, and every message is accounted for.
+#[derive(Debug, Parser)]
+#[command(name = "cargo sandbox", version, after_help = EXAMPLES)]
+struct Cli {
+    /// How long, for example `10s`; until Ctrl-C without it.
+    #[arg(long, value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// Messages a second of all sensors together.
+    #[arg(long, default_value_t = 20.0)]
+    rate: f64,
+    /// How many sensors publish.
+    #[arg(long, default_value_t = 5)]
+    sensors: usize,
+    /// Every how many messages one is a reading that no function accepts, and so becomes a dead letter.
+    #[arg(long, value_name = "N")]
+    bad_every: Option<u64>,
+    /// The version of MQTT: `5` or `3.1.1`.
+    #[arg(long, default_value = "5")]
+    protocol: Protocol,
+    /// How many invocations may run at once.
+    #[arg(long, default_value_t = 10)]
+    concurrency: usize,
+    /// Where sensors publish and what the bridge subscribes to.
+    #[arg(long, default_value = "sensor/data")]
+    topic: String,
+    /// What goes wrong at the local Lambda, with every `--fault-every`th invocation.
+    #[arg(long)]
+    fault: Option<FaultKind>,
+    /// How often the fault strikes: each Nth invocation.
+    #[arg(long, value_name = "N", default_value_t = 5, requires = "fault")]
+    fault_every: u64,
+    /// Another function than the real handler: an executable that speaks the Lambda Runtime API.
+    #[arg(long, value_name = "FILE")]
+    bootstrap: Option<PathBuf>,
+    /// Start a Mosquitto in place of the embedded broker.
+    #[arg(long, conflicts_with = "broker")]
+    mosquitto: bool,
+    /// Use this broker: `mqtts://localhost:8883`.
+    #[arg(long, requires = "ca_file", requires = "cert_file", requires = "key_file")]
+    broker: Option<BrokerUrl>,
+    /// The authority that issued the broker's certificate, in PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The bridge's certificate there.
+    #[arg(long, value_name = "FILE")]
+    cert_file: Option<PathBuf>,
+    /// The bridge's key.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The sensors' certificate there; the bridge's unless given.
+    #[arg(long, value_name = "FILE", requires = "device_key_file")]
+    device_cert_file: Option<PathBuf>,
+    /// The sensors' key.
+    #[arg(long, value_name = "FILE", requires = "device_cert_file")]
+    device_key_file: Option<PathBuf>,
+    /// Print the summary as JSON on stdout, and nothing else there.
+    #[arg(long)]
+    json: bool,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  cargo sandbox                                        watch it until Ctrl-C
+  cargo sandbox --duration 10s --rate 200 --json       accounts for a program
+  cargo sandbox --bad-every 10 --fault throttle        bad readings, and a Lambda that is busy now and then
+  cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
+      --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
+
+Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
+
+/// A fault by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FaultKind {
+    /// 429, too many requests.
+    Throttle,
+    /// 500, the service failed.
+    Error,
+    /// HTTP 200 with `X-Amz-Function-Error`.
+    FunctionError,
+    /// The connection breaks before the function runs.
+    Cut,
+    /// The function runs, and the connection breaks before its answer.
+    RunThenCut,
+    /// The function takes a second longer.
+    Slow,
+}
+
+impl FaultKind {
+    fn action(self) -> Action {
+        match self {
+            Self::Throttle => Action::throttle(None),
+            Self::Error => Action::status(500),
+            Self::FunctionError => Action::function_error("Injected", "a fault of the sandbox"),
+            Self::Cut => Action::Cut,
+            Self::RunThenCut => Action::RunThenCut,
+            Self::Slow => Action::Delay(Duration::from_secs(1)),
+        }
+    }
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True when every message is accounted for.
+fn run(cli: Cli) -> anyhow::Result<bool> {
+    let remarks = log_into_remarks();
+    let json = cli.json;
+    let (style, live) = demo::style(json);
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot start")?;
+    let summary = runtime.block_on(demo::run(cli.into_demo(), style, remarks, live))?;
+    let text = if json { summary.to_json()? } else { format!("\n{summary}") };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(summary.balanced())
+}
+
+impl Cli {
+    fn into_demo(self) -> Demo {
+        let function = self.bootstrap.map(|path| Function::process(FUNCTION, path));
+        let fault = self.fault.map(|kind| Fault::new(When::Every(self.fault_every), kind.action()));
+        let broker = match (self.broker, self.ca_file, self.cert_file, self.key_file) {
+            (Some(url), Some(ca), Some(cert), Some(key)) => {
+                let bridge = IdentityFiles { cert, key };
+                let device = match (self.device_cert_file, self.device_key_file) {
+                    (Some(cert), Some(key)) => IdentityFiles { cert, key },
+                    _ => bridge.clone(),
+                };
+                BrokerKind::External { url, ca, bridge, device }
+            }
+            _ if self.mosquitto => BrokerKind::Mosquitto,
+            _ => BrokerKind::Embedded,
+        };
+        Demo {
+            broker,
+            protocol: self.protocol,
+            topic: self.topic,
+            sensors: self.sensors,
+            rate: self.rate,
+            bad_every: self.bad_every,
+            duration: self.duration,
+            fault,
+            function,
+            concurrency: self.concurrency,
+        }
+    }
+}
+
+/// Log lines become remarks above the block, so that they do not tear it apart. When too many come, some are left out.
+fn log_into_remarks() -> mpsc::Receiver<String> {
+    let (sender, remarks) = mpsc::channel(100);
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error,mqtt5=off"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .without_time()
+        .with_writer(Remarks(sender))
+        .init();
+    remarks
+}
+
+#[derive(Clone)]
+struct Remarks(mpsc::Sender<String>);
+
+impl Write for Remarks {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let _ = self.0.try_send(String::from_utf8_lossy(line).trim_end().to_owned());
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Remarks {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}

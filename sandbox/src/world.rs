@@ -1,0 +1,200 @@
+//! A whole local world: broker, local Lambda and bridge, wired up with fresh certificates in a directory that goes
+//! with it. What the demo shows and what the tests stand on.
+
+mod builder;
+mod process;
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bridge::Bridge;
+use bridge::config::{BrokerUrl, Config, ConfigError, Overrides};
+use bridge::dead_letter::DeadLetter;
+use bridge::lambda::{Aws, LocalEndpoint};
+use bridge::metrics::MappingMetrics;
+use tempfile::TempDir;
+
+use crate::broker::{Broker, BrokerError};
+use crate::certs::{CertError, PkiFiles};
+use crate::lambda::{Lambda, StartError};
+use crate::oracle;
+use crate::sensors::{SensorError, SensorOptions, Sensors};
+
+pub use builder::{BrokerKind, WorldBuilder};
+pub use process::BridgeProcess;
+
+/// The name of the world's mapping.
+pub const MAPPING: &str = "sensor-data";
+/// The name of the world's function.
+pub const FUNCTION: &str = "sensor-handler";
+
+/// A world that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum WorldError {
+    /// Its certificates.
+    #[error(transparent)]
+    Certificates(#[from] CertError),
+    /// Its directory.
+    #[error("directory of the world: {0}")]
+    Directory(#[from] io::Error),
+    /// Its broker.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
+    /// Its Lambda.
+    #[error(transparent)]
+    Lambda(#[from] StartError),
+    /// Its bridge's configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Its bridge.
+    #[error(transparent)]
+    Bridge(#[from] bridge::StartError),
+    /// Its binaries.
+    #[error(transparent)]
+    Binaries(#[from] crate::binaries::BinariesError),
+    /// Its bridge started, and was not subscribed in time.
+    #[error("bridge: not subscribed within {0:?}: {1}")]
+    NotReady(Duration, String),
+}
+
+/// A running world. Dropping it ends everything in it.
+#[derive(Debug)]
+pub struct World {
+    /// The broker; none when it is somebody else's.
+    pub broker: Option<Broker>,
+    /// The local Lambda.
+    pub lambda: Lambda,
+    /// Certificates and keys.
+    pub files: PkiFiles,
+    bridge: Option<BridgeHandle>,
+    settings: Overrides,
+    variables: Vec<(String, String)>,
+    url: BrokerUrl,
+    dir: TempDir,
+}
+
+struct BridgeHandle(Bridge);
+
+impl std::fmt::Debug for BridgeHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Bridge")
+    }
+}
+
+impl World {
+    /// How long a bridge may take to be subscribed.
+    const READY_WITHIN: Duration = Duration::from_secs(20);
+
+    /// A world to be made to measure.
+    #[must_use]
+    pub fn builder() -> WorldBuilder {
+        WorldBuilder::default()
+    }
+
+    /// Where the bridge keeps its dead letters.
+    #[must_use]
+    pub fn dead_letter_file(&self) -> PathBuf {
+        self.dir.path().join("dead-letters.jsonl")
+    }
+
+    /// A directory for whatever else a test needs; gone with the world.
+    #[must_use]
+    pub fn directory(&self) -> &std::path::Path {
+        self.dir.path()
+    }
+
+    /// Where the broker is.
+    #[must_use]
+    pub fn url(&self) -> &BrokerUrl {
+        &self.url
+    }
+
+    /// Changes a key of the bridge's configuration from its next start on.
+    pub fn set(&mut self, key: &str, value: &str) {
+        self.settings = std::mem::take(&mut self.settings).set(key, value);
+        let name = builder::variable(key);
+        self.variables.retain(|(known, _)| *known != name);
+        self.variables.push((name, value.to_owned()));
+    }
+
+    /// Starts a bridge inside this process and returns once it is subscribed.
+    ///
+    /// # Errors
+    /// When it cannot start, or is not subscribed in time.
+    pub async fn start_bridge(&mut self) -> Result<(), WorldError> {
+        self.launch_bridge().await?;
+        let Some(BridgeHandle(bridge)) = &self.bridge else { return Ok(()) };
+        match tokio::time::timeout(Self::READY_WITHIN, bridge.ready()).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(WorldError::NotReady(Self::READY_WITHIN, bridge.troubles().join("; "))),
+        }
+    }
+
+    /// Starts a bridge inside this process and does not wait for it.
+    ///
+    /// # Errors
+    /// When it cannot start.
+    pub async fn launch_bridge(&mut self) -> Result<(), WorldError> {
+        self.crash_bridge();
+        let config = Config::load(None, std::iter::empty(), self.settings.clone())?;
+        let aws = Aws::local(LocalEndpoint { url: self.lambda.endpoint() });
+        self.bridge = Some(BridgeHandle(Bridge::start(config, &aws).await?));
+        Ok(())
+    }
+
+    /// The bridge in this process.
+    #[must_use]
+    pub fn bridge(&self) -> Option<&Bridge> {
+        self.bridge.as_ref().map(|BridgeHandle(bridge)| bridge)
+    }
+
+    /// Drains the bridge; true when nothing was left un-acknowledged.
+    pub async fn drain_bridge(&mut self, patience: Duration) -> bool {
+        match self.bridge.take() {
+            Some(BridgeHandle(bridge)) => bridge.drain(patience).await,
+            None => true,
+        }
+    }
+
+    /// Ends the bridge between two instructions, as far as one can within a process: nothing is flushed, nobody is told.
+    pub fn crash_bridge(&mut self) {
+        self.bridge = None;
+    }
+
+    /// Starts the real binary as a process of its own; it is not subscribed yet when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub fn spawn_bridge(&self) -> Result<BridgeProcess, WorldError> {
+        let binary = crate::binaries::build()?.bridge;
+        Ok(BridgeProcess::start(&binary, &self.variables, &self.lambda.endpoint(), &self.dir)?)
+    }
+
+    /// What the bridge counts for its mapping. Zero without a bridge.
+    #[must_use]
+    pub fn counters(&self) -> MappingMetrics {
+        match &self.bridge {
+            Some(BridgeHandle(bridge)) => bridge.metrics().mapping(MAPPING),
+            None => bridge::metrics::Metrics::new().mapping(MAPPING),
+        }
+    }
+
+    /// Starts sensors that publish to the world's broker.
+    ///
+    /// # Errors
+    /// When their options make no sense.
+    pub fn sensors(&self, adjust: impl FnOnce(&mut SensorOptions)) -> Result<Sensors, SensorError> {
+        let mut options = SensorOptions::new(self.url.clone(), self.files.clone());
+        adjust(&mut options);
+        Sensors::start(&options)
+    }
+
+    /// What lies in the failure destination.
+    ///
+    /// # Errors
+    /// When the file is there and cannot be read.
+    pub fn dead_letters(&self) -> io::Result<Vec<DeadLetter>> {
+        oracle::dead_letters(&self.dead_letter_file())
+    }
+}

@@ -1,0 +1,193 @@
+//! Makes a [`World`] to measure. Everything has a default that works; a test names only what it is about.
+
+use std::time::Duration;
+
+use bridge::config::{BrokerUrl, Overrides, Protocol};
+
+use super::{FUNCTION, MAPPING, World, WorldError};
+use crate::binaries;
+use crate::broker::{Broker, BrokerOptions};
+use crate::certs::{IdentityFiles, Pki, PkiFiles, PkiOptions};
+use crate::lambda::{Function, Lambda, Settings};
+
+/// Which broker a world has.
+#[derive(Debug, Clone, Default)]
+pub enum BrokerKind {
+    /// In this process.
+    #[default]
+    Embedded,
+    /// Mosquitto, in a process of its own.
+    Mosquitto,
+    /// Somebody else's: its URL, whom to trust, and who bridge and sensors are there.
+    External {
+        /// Where it is.
+        url: BrokerUrl,
+        /// The authority that issued its certificate.
+        ca: std::path::PathBuf,
+        /// The bridge's certificate and key there.
+        bridge: IdentityFiles,
+        /// The sensors'.
+        device: IdentityFiles,
+    },
+}
+
+/// A world in the making.
+#[derive(Debug, Clone, Default)]
+pub struct WorldBuilder {
+    broker: BrokerKind,
+    broker_options: BrokerOptions,
+    pki: PkiOptions,
+    function: Option<Function>,
+    lambda: Settings,
+    settings: Vec<(String, String)>,
+}
+
+impl WorldBuilder {
+    /// Which broker.
+    #[must_use]
+    pub fn broker(mut self, kind: BrokerKind) -> Self {
+        self.broker = kind;
+        self
+    }
+
+    /// What that broker allows.
+    #[must_use]
+    pub fn broker_options(mut self, options: BrokerOptions) -> Self {
+        self.broker_options = options;
+        self
+    }
+
+    /// The certificates, with the flaws that a test wants.
+    #[must_use]
+    pub fn pki(mut self, options: PkiOptions) -> Self {
+        self.pki = options;
+        self
+    }
+
+    /// The function, in place of the real handler. It must be called [`FUNCTION`].
+    #[must_use]
+    pub fn function(mut self, function: Function) -> Self {
+        self.function = Some(function);
+        self
+    }
+
+    /// How the local Lambda listens and what it remembers.
+    #[must_use]
+    pub fn lambda(mut self, settings: Settings) -> Self {
+        self.lambda = settings;
+        self
+    }
+
+    /// The version of MQTT that the bridge speaks.
+    #[must_use]
+    pub fn protocol(self, protocol: Protocol) -> Self {
+        self.set("mqtt.protocol", &protocol.to_string())
+    }
+
+    /// The version of MQTT that the bridge will speak.
+    #[must_use]
+    pub fn protocol_spoken(&self) -> Protocol {
+        let said = self.settings.iter().rev().find(|(key, _)| key == "mqtt.protocol");
+        said.and_then(|(_, value)| value.parse().ok()).unwrap_or(Protocol::V5)
+    }
+
+    /// A key of the bridge's configuration, as in its file: `mapping.concurrency`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.settings.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Makes everything but the bridge, so that a test can prepare the scene.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn without_bridge(self) -> Result<World, WorldError> {
+        let dir = tempfile::Builder::new().prefix("mqtt-sandbox-").tempdir()?;
+        let mut files = Pki::with(&self.pki)?.write_to(&dir.path().join("certs"))?;
+        let (broker, url) = start_broker(self.broker, self.broker_options, &mut files).await?;
+        let function = match self.function {
+            Some(function) => function,
+            None => real_handler().await?,
+        };
+        let lambda = Lambda::start_with([function], self.lambda).await?;
+        let mut world = World {
+            broker,
+            lambda,
+            files,
+            bridge: None,
+            settings: Overrides::default(),
+            variables: Vec::new(),
+            url,
+            dir,
+        };
+        for (key, value) in defaults(&world).into_iter().chain(self.settings) {
+            world.set(&key, &value);
+        }
+        Ok(world)
+    }
+
+    /// Makes everything, and returns once the bridge is subscribed.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub async fn start(self) -> Result<World, WorldError> {
+        let mut world = self.without_bridge().await?;
+        world.start_bridge().await?;
+        Ok(world)
+    }
+}
+
+/// The environment variable that says the same as a key.
+pub(super) fn variable(key: &str) -> String {
+    format!("BRIDGE_{}", key.replace('.', "_").to_uppercase())
+}
+
+async fn start_broker(
+    kind: BrokerKind,
+    options: BrokerOptions,
+    files: &mut PkiFiles,
+) -> Result<(Option<Broker>, BrokerUrl), WorldError> {
+    let broker = match kind {
+        BrokerKind::Embedded => Broker::embedded(files, options).await?,
+        BrokerKind::Mosquitto => Broker::mosquitto(files, options).await?,
+        BrokerKind::External { url, ca, bridge, device } => {
+            (files.ca, files.bridge, files.device) = (ca, bridge, device);
+            return Ok((None, url));
+        }
+    };
+    let url = broker.url();
+    Ok((Some(broker), url))
+}
+
+/// The real function, as a real process behind the Runtime API.
+async fn real_handler() -> Result<Function, WorldError> {
+    let found = tokio::task::spawn_blocking(binaries::build).await;
+    let handler = found.map_err(std::io::Error::other)??.handler;
+    let mut function = Function::process(FUNCTION, handler);
+    function.timeout = Duration::from_secs(10);
+    Ok(function)
+}
+
+/// What a world's bridge is told unless a test says otherwise: quick to try again, and no fixed port.
+fn defaults(world: &World) -> Vec<(String, String)> {
+    let path = |path: &std::path::Path| path.display().to_string();
+    let files = &world.files;
+    [
+        ("admin.listen", "127.0.0.1:0".to_owned()),
+        ("mqtt.url", world.url().to_string()),
+        ("mqtt.client_id", "sandbox".to_owned()),
+        ("mqtt.backoff", "50ms..500ms".to_owned()),
+        ("mqtt.tls.ca_file", path(&files.ca)),
+        ("mqtt.tls.cert_file", path(&files.bridge.cert)),
+        ("mqtt.tls.key_file", path(&files.bridge.key)),
+        ("mapping.name", MAPPING.to_owned()),
+        ("mapping.topic_filter", "sensor/data".to_owned()),
+        ("mapping.function", FUNCTION.to_owned()),
+        ("mapping.concurrency", "10".to_owned()),
+        ("mapping.retry.backoff", "10ms..100ms".to_owned()),
+        ("mapping.on_failure.file", path(&world.dead_letter_file())),
+    ]
+    .map(|(key, value)| (key.to_owned(), value))
+    .into()
+}

@@ -1,0 +1,111 @@
+//! The real bridge binary as a process of its own: to be killed, stopped, continued and terminated.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::watch;
+
+/// A bridge in a process of its own. Killed when it is dropped.
+#[derive(Debug)]
+pub struct BridgeProcess {
+    child: Child,
+    log: Arc<Mutex<Vec<String>>>,
+    lines: watch::Receiver<usize>,
+}
+
+impl BridgeProcess {
+    pub(super) fn start(
+        binary: &Path,
+        variables: &[(String, String)],
+        endpoint: &str,
+        directory: &tempfile::TempDir,
+    ) -> io::Result<Self> {
+        let mut child = Command::new(binary)
+            .arg("run")
+            .env_clear()
+            .envs(variables.iter().map(|(name, value)| (name, value)))
+            .envs([("AWS_ENDPOINT_URL", endpoint), ("AWS_REGION", "us-east-1")])
+            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("RUST_LOG", "info")])
+            .current_dir(directory)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (counted, lines) = watch::channel(0);
+        if let Some(stderr) = child.stderr.take() {
+            let log = Arc::clone(&log);
+            tokio::spawn(async move {
+                let mut reader = BufReader::new(stderr).lines();
+                while let Ok(Some(line)) = reader.next_line().await {
+                    log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+                    counted.send_modify(|count| *count += 1);
+                }
+            });
+        }
+        Ok(Self { child, log, lines })
+    }
+
+    /// Its process id; none once it has ended.
+    #[must_use]
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// Everything it has logged.
+    #[must_use]
+    pub fn log(&self) -> Vec<String> {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits for a line that contains `text`. False when none came in time, or the process has ended without one.
+    pub async fn logged(&mut self, text: &str, within: Duration) -> bool {
+        let found = |log: &Mutex<Vec<String>>| {
+            log.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|line| line.contains(text))
+        };
+        let wait = async {
+            while !found(&self.log) {
+                if self.lines.changed().await.is_err() {
+                    return found(&self.log);
+                }
+            }
+            true
+        };
+        tokio::time::timeout(within, wait).await.unwrap_or(false)
+    }
+
+    /// SIGKILL, and waits for the end.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self) -> io::Result<()> {
+        self.child.kill().await
+    }
+
+    /// Sends a signal by name, such as `TERM`, `INT`, `STOP` or `CONT`.
+    ///
+    /// # Errors
+    /// When the process has ended, or the system refuses.
+    pub async fn signal(&self, name: &str) -> io::Result<()> {
+        let id = self.id().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the process has ended"))?;
+        let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await?;
+        if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name}: {status}"))) }
+    }
+
+    /// Waits for its end; `None` when it has not ended in time.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn exited(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
+        match tokio::time::timeout(within, self.child.wait()).await {
+            Ok(status) => status.map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+}

@@ -1,0 +1,156 @@
+//! What the end-to-end tests share: the worlds they run in, and the oracle they all ask.
+
+#![allow(dead_code, reason = "each test file uses its part")]
+#![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test, though the lint cannot see it")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use bridge::config::Protocol;
+use bytes::Bytes;
+use sandbox::lambda::{Action, Answer, Call, Fault, Function, Outcome, When};
+use sandbox::oracle;
+use sandbox::sensors::{SensorOptions, Sensors};
+use sandbox::tools;
+use sandbox::wiretap::{Packet, Seen, Wiretap};
+use sandbox::world::{BrokerKind, FUNCTION, World, WorldBuilder};
+
+/// Far more than anything here takes; a test that needs it has failed.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Runs the scenario under both protocol versions against the embedded broker, and against Mosquitto where it is
+/// installed.
+pub async fn everywhere<F>(scenario: impl Fn(WorldBuilder) -> F)
+where
+    F: Future<Output = ()>,
+{
+    let mosquitto = tools::require("mosquitto").is_some();
+    for protocol in [Protocol::V5, Protocol::V311] {
+        for broker in [BrokerKind::Embedded, BrokerKind::Mosquitto] {
+            if mosquitto || matches!(broker, BrokerKind::Embedded) {
+                eprintln!("MQTT {protocol}, broker {broker:?}");
+                scenario(World::builder().protocol(protocol).broker(broker)).await;
+            }
+        }
+    }
+}
+
+/// A world whose bridge is connected through a tap.
+pub async fn tapped(builder: WorldBuilder) -> (World, Wiretap) {
+    let protocol = builder.protocol_spoken();
+    let mut world = builder.without_bridge().await.expect("a world");
+    let tap = Wiretap::start(world.url(), &world.files, protocol).await.expect("a tap");
+    world.set("mqtt.url", &tap.url().to_string());
+    world.start_bridge().await.expect("a bridge");
+    (world, tap)
+}
+
+/// The acknowledgements that went by, with their times.
+pub fn acks(seen: &[Seen]) -> Vec<(u16, Instant)> {
+    let ack = |seen: &Seen| match seen.packet {
+        Packet::Ack { packet_id } => Some((packet_id, seen.at)),
+        _ => None,
+    };
+    seen.iter().filter_map(ack).collect()
+}
+
+/// The messages that went by: packet id, whether marked as sent before, payload.
+pub fn publishes(seen: &[Seen]) -> Vec<(u16, bool, Bytes)> {
+    let publish = |seen: &Seen| match &seen.packet {
+        Packet::Publish { packet_id, dup, payload } => Some((*packet_id, *dup, payload.clone())),
+        _ => None,
+    };
+    seen.iter().filter_map(publish).collect()
+}
+
+/// A function that succeeds, in this process.
+pub fn willing() -> Function {
+    Function::inline(FUNCTION, |_| async { Answer::null() })
+}
+
+/// A function that answers as this closure says.
+pub fn answering(answer: impl Fn(Call) -> Answer + Clone + Send + Sync + 'static) -> Function {
+    Function::inline(FUNCTION, move |call| {
+        let answer = answer.clone();
+        async move { answer(call) }
+    })
+}
+
+/// Adds a fault.
+pub fn fault(world: &World, when: When, action: Action) {
+    world.lambda.faults().add(Fault::new(when, action));
+}
+
+/// Publishes `total` messages as fast as the broker confirms, from one sensor so that their order is known.
+pub async fn publish(world: &World, total: u64, adjust: impl FnOnce(&mut SensorOptions)) -> Sensors {
+    let mut sensors = world
+        .sensors(|options| {
+            (options.count, options.rate, options.total) = (1, f64::INFINITY, Some(total));
+            adjust(options);
+        })
+        .expect("sensors");
+    tokio::time::timeout(PATIENCE, sensors.finished()).await.expect("all published and confirmed");
+    sensors
+}
+
+/// What became of the messages, by the publisher's ids.
+#[derive(Debug, Default)]
+pub struct Fate {
+    /// How often the function has taken each.
+    pub handled: BTreeMap<String, usize>,
+    /// How often each was dead-lettered.
+    pub dead: BTreeMap<String, usize>,
+}
+
+impl Fate {
+    pub fn of(world: &World) -> Self {
+        let mut fate = Self::default();
+        for id in oracle::handled_ids(&world.lambda.log().invocations()) {
+            *fate.handled.entry(id).or_default() += 1;
+        }
+        for letter in world.dead_letters().expect("dead letters") {
+            *fate.dead.entry(oracle::message_id(&letter).expect("a message id")).or_default() += 1;
+        }
+        fate
+    }
+
+    /// The oracle: every message that the broker confirmed to its publisher is handled or dead-lettered.
+    pub fn lost(&self, sensors: &Sensors) -> BTreeSet<String> {
+        let registry = sensors.registry();
+        let ids = (1..=sensors.published()).map(|number| registry.id(number));
+        ids.filter(|id| !self.handled.contains_key(id) && !self.dead.contains_key(id)).collect()
+    }
+
+    /// Times that a message was handled or dead-lettered after its first.
+    pub fn extra(&self) -> usize {
+        self.handled.values().chain(self.dead.values()).sum::<usize>()
+            - self.handled.keys().chain(self.dead.keys()).collect::<BTreeSet<_>>().len()
+    }
+}
+
+/// Waits until nothing is lost, and returns what became of all.
+pub async fn nothing_lost(world: &World, sensors: &Sensors) -> Fate {
+    eventually("every message is handled or dead-lettered", || Fate::of(world).lost(sensors).is_empty()).await;
+    Fate::of(world)
+}
+
+/// Waits until the bridge has acknowledged this many messages.
+pub async fn acknowledged(world: &World, messages: u64) {
+    let counters = world.counters();
+    eventually(&format!("{messages} acknowledged"), || counters.acknowledged.get() >= messages).await;
+    assert_eq!(counters.acknowledged.get(), messages);
+}
+
+/// How many invocations ended as this says.
+pub fn ended(world: &World, how: impl Fn(&Outcome) -> bool) -> usize {
+    world.lambda.log().read(|log| log.invocations().filter(|i| i.outcome.as_ref().is_some_and(&how)).count())
+}
+
+/// Looks again and again until it holds, for as long as patience lasts.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !holds() {
+        assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

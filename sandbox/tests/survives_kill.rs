@@ -1,0 +1,42 @@
+//! Promise: a bridge that is killed in the middle of its work loses nothing. Matrix row F1, on the real binary.
+
+mod common;
+
+use std::time::Duration;
+
+use common::{eventually, everywhere, fault, nothing_lost, willing};
+use sandbox::lambda::{Action, When};
+
+const MESSAGES: u64 = 2_000;
+const KILLS: u64 = 3;
+const RECEIVE_MAXIMUM: usize = 256;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f1_kill_9_in_the_middle_of_2000_messages() {
+    everywhere(|builder| async move {
+        let mut world = builder.function(willing()).without_bridge().await.unwrap();
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(10)));
+        // The session must be there before the first message is, or the broker has nobody to keep it for.
+        world.start_bridge().await.unwrap();
+        assert!(world.drain_bridge(common::PATIENCE).await);
+
+        let mut process = world.spawn_bridge().unwrap();
+        let mut sensors = world.sensors(|options| (options.rate, options.total) = (700.0, Some(MESSAGES))).unwrap();
+        let log = world.lambda.log();
+        for kill in 1..=KILLS {
+            let reached = kill * MESSAGES / (KILLS + 1);
+            log.wait_for(common::PATIENCE, |log| log.totals().succeeded >= reached).await.unwrap();
+            process.kill().await.unwrap();
+            process = world.spawn_bridge().unwrap();
+        }
+        tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!(fate.handled.len() as u64, MESSAGES);
+        let most = RECEIVE_MAXIMUM * usize::try_from(KILLS).unwrap();
+        assert!(fate.extra() <= most, "{} invoked again, at most {most} allowed", fate.extra());
+        eventually("all is quiet", || log.totals().in_flight == 0).await;
+        process.signal("TERM").await.unwrap();
+        assert!(process.exited(common::PATIENCE).await.unwrap().is_some_and(|status| status.success()));
+    })
+    .await;
+}
