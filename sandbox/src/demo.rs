@@ -60,10 +60,13 @@ pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live
     let title = format!("sandbox: sensors -> MQTT {} over mutual TLS -> bridge -> local Lambda", demo.protocol);
     let mut screen = Screen { report: Report::new(io::stderr(), style, &title), remarks, live };
     screen.say("starting broker, function and bridge ...")?;
+    // A broker that others use must not confuse two sandboxes.
+    let client_id = format!("sandbox-{:08x}", fastrand::u32(..));
     let (duration, fault) = (demo.duration, demo.fault.clone());
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be heard")?;
+    let session = format!("{client_id}-{MAPPING}");
     let mut world = tokio::select! {
-        world = world(&demo) => world?,
+        world = world(&demo, &client_id) => world?,
         _ = interrupt.recv() => anyhow::bail!("interrupted before anything was published"),
     };
     if let Some(fault) = fault {
@@ -84,15 +87,23 @@ pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live
     if !drained {
         screen.say("the bridge did not finish in time; the rest stays with the broker")?;
     }
-    run.account(&world, &demo, &mut screen).await
+    let summary = run.account(&world, &demo, &session, &mut screen).await;
+    if world.broker.is_none() {
+        let tls = Arc::new(world.files.client_config(&world.files.bridge)?);
+        if !leftovers::forget(world.url(), tls, demo.protocol, &session, LEFTOVERS).await {
+            screen.say(&format!("the broker may still hold the session `{session}`: delete it there"))?;
+        }
+    }
+    summary
 }
 
-async fn world(demo: &Demo) -> Result<World> {
+async fn world(demo: &Demo, client_id: &str) -> Result<World> {
     let lambda = Settings { history: 16_384, output_lines: 100, ..Settings::default() };
     let mut builder = World::builder()
         .broker(demo.broker.clone())
         .protocol(demo.protocol)
         .lambda(lambda)
+        .set("mqtt.client_id", client_id)
         .set("mapping.topic_filter", &demo.topic)
         .set("mapping.concurrency", &demo.concurrency.to_string());
     if let Some(function) = &demo.function {
@@ -212,7 +223,7 @@ impl Run {
 
     /// Accounts for every message: what the function has taken, what lies in the failure destination, and what the
     /// broker still holds, which is asked of the broker itself.
-    async fn account(self, world: &World, demo: &Demo, screen: &mut Screen) -> Result<Summary> {
+    async fn account(self, world: &World, demo: &Demo, session: &str, screen: &mut Screen) -> Result<Summary> {
         let duration = self.begun.elapsed();
         for letter in world.dead_letters().context("dead letters cannot be read")? {
             if let Some(id) = oracle::message_id(&letter) {
@@ -224,8 +235,7 @@ impl Run {
         if !waiting.is_empty() {
             screen.say(&format!("asking the broker for {} messages without an outcome ...", waiting.len()))?;
             let tls = Arc::new(world.files.client_config(&world.files.bridge)?);
-            let client_id = format!("sandbox-{MAPPING}");
-            let held = leftovers::waiting(world.url(), tls, demo.protocol, &client_id, LEFTOVERS).await;
+            let held = leftovers::waiting(world.url(), tls, demo.protocol, session, LEFTOVERS).await;
             unacknowledged += waiting.iter().filter(|id| held.contains(*id)).count();
         }
         let missed = self.observer.read(|seen| seen.missed);

@@ -26,7 +26,7 @@ pub async fn waiting(
 ) -> BTreeSet<String> {
     let deadline = Instant::now() + within;
     let mut found = BTreeSet::new();
-    let mut link = Link::open(broker, tls, protocol, client_id);
+    let mut link = Link::open(broker, tls, protocol, client_id, Session::Kept);
     let mut quiet = deadline;
     while let Ok(payload) = timeout_at(quiet, link.next()).await {
         match payload {
@@ -45,6 +45,35 @@ pub async fn waiting(
     found
 }
 
+/// Has the broker forget the session `client_id`, so that it collects no messages for a bridge that never comes back.
+/// True when it has, `within` this time.
+pub async fn forget(
+    broker: &BrokerUrl,
+    tls: Arc<ClientConfig>,
+    protocol: Protocol,
+    client_id: &str,
+    within: Duration,
+) -> bool {
+    let mut link = Link::open(broker, tls, protocol, client_id, Session::New);
+    let connected = async {
+        loop {
+            match link.next().await {
+                Next::Connected => return,
+                Next::Broken => tokio::time::sleep(Duration::from_millis(100)).await,
+                Next::Payload(_) | Next::Other => {}
+            }
+        }
+    };
+    tokio::time::timeout(within, connected).await.is_ok()
+}
+
+/// Whether the session at the broker is taken up, or replaced by one that ends with the connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Session {
+    Kept,
+    New,
+}
+
 enum Next {
     Connected,
     Payload(bytes::Bytes),
@@ -59,7 +88,8 @@ enum Link {
 }
 
 impl Link {
-    fn open(broker: &BrokerUrl, tls: Arc<ClientConfig>, protocol: Protocol, client_id: &str) -> Self {
+    fn open(broker: &BrokerUrl, tls: Arc<ClientConfig>, protocol: Protocol, client_id: &str, session: Session) -> Self {
+        let new = session == Session::New;
         match protocol {
             Protocol::V5 => {
                 use rumqttc::{
@@ -68,9 +98,9 @@ impl Link {
                 let mut options = MqttOptions::new(client_id, Broker::tcp(broker.host.as_str(), broker.port));
                 options
                     .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
-                    .set_clean_start(false)
+                    .set_clean_start(new)
                     .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
-                    .set_session_expiry_interval(Some(3600))
+                    .set_session_expiry_interval(Some(if new { 0 } else { 3600 }))
                     .set_receive_maximum(Some(WINDOW))
                     .set_unlimited_incoming_packet_size()
                     .set_outgoing_inflight_upper_limit(1)
@@ -82,7 +112,7 @@ impl Link {
                 let mut options = MqttOptions::new(client_id, Broker::tcp(broker.host.as_str(), broker.port));
                 options
                     .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
-                    .set_clean_session(false)
+                    .set_clean_session(new)
                     .set_max_packet_size(MAX_PACKET_SIZE, MAX_PACKET_SIZE)
                     .set_ack_mode(AckMode::Manual);
                 Self::V311(EventLoop::new(options, 1))

@@ -11,6 +11,7 @@ pub mod lambda;
 pub mod leftovers;
 pub mod observer;
 pub mod oracle;
+pub mod parts;
 pub mod report;
 pub mod sensors;
 pub mod tools;

@@ -1,16 +1,18 @@
 //! `cargo sandbox`: the command line of the demo. Everything it does is in the library.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
 use bridge::config::{BrokerUrl, Protocol};
-use clap::{Parser, ValueEnum};
+use clap::{Parser, Subcommand, ValueEnum};
 use sandbox::certs::IdentityFiles;
 use sandbox::demo::{self, Demo};
 use sandbox::lambda::{Action, Fault, Function, When};
+use sandbox::parts;
 use sandbox::world::{BrokerKind, FUNCTION};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -19,8 +21,10 @@ use tracing_subscriber::fmt::MakeWriter;
 /// A whole local world in one command: sensors publish over mutually authenticated TLS, the bridge invokes the real
 /// function behind a local Lambda, and every message is accounted for.
 #[derive(Debug, Parser)]
-#[command(name = "cargo sandbox", version, after_help = EXAMPLES)]
+#[command(name = "cargo sandbox", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// How long, for example `10s`; until Ctrl-C without it.
     #[arg(long, value_parser = humantime::parse_duration)]
     duration: Option<Duration>,
@@ -77,6 +81,17 @@ struct Cli {
     json: bool,
 }
 
+/// A part of the world alone, for a walk with parts of your own.
+#[derive(Debug, Subcommand)]
+enum Part {
+    /// The local Lambda with the real function, for `AWS_ENDPOINT_URL`; shows what the function writes, until Ctrl-C.
+    Lambda {
+        /// Where to listen.
+        #[arg(long, default_value = "127.0.0.1:9001")]
+        listen: SocketAddr,
+    },
+}
+
 const EXAMPLES: &str = "\
 Examples:
   cargo sandbox                                        watch it until Ctrl-C
@@ -84,6 +99,7 @@ Examples:
   cargo sandbox --bad-every 10 --fault throttle        bad readings, and a Lambda that is busy now and then
   cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
       --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
+  cargo sandbox lambda                                 the function alone, for a bridge of your own
 
 Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
 
@@ -131,10 +147,13 @@ fn main() -> ExitCode {
 
 /// True when every message is accounted for.
 fn run(cli: Cli) -> anyhow::Result<bool> {
+    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot start")?;
+    if let Some(Part::Lambda { listen }) = cli.part {
+        return runtime.block_on(parts::lambda(listen)).map(|()| true);
+    }
     let remarks = log_into_remarks();
     let json = cli.json;
     let (style, live) = demo::style(json);
-    let runtime = tokio::runtime::Runtime::new().context("the runtime cannot start")?;
     let summary = runtime.block_on(demo::run(cli.into_demo(), style, remarks, live))?;
     let text = if json { summary.to_json()? } else { format!("\n{summary}") };
     writeln!(io::stdout(), "{text}")?;

@@ -11,6 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use common::{everywhere, fault, nothing_lost, publish, willing};
+use sandbox::broker::{Broker, BrokerOptions};
+use sandbox::certs::Pki;
 use sandbox::lambda::{Action, When};
 use sandbox::leftovers;
 use sandbox::world::MAPPING;
@@ -87,4 +89,22 @@ async fn ctrl_c_ends_the_demo_in_good_order() {
     let (summary, code) = demo(&["--rate", "50", "--protocol", "3.1.1"], Some(Duration::from_secs(2))).await;
     assert_eq!((code, summary["balanced"].as_bool()), (Some(0), Some(true)), "{summary}");
     assert!(summary["handled"].as_u64().unwrap() > 0, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_of_the_users_own_is_used() {
+    if sandbox::tools::require("mosquitto").is_none() {
+        return;
+    }
+    sandbox::binaries::build().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let files = Pki::generate().unwrap().write_to(dir.path()).unwrap();
+    let broker = Broker::mosquitto(&files, BrokerOptions::default()).await.unwrap();
+    let (url, path) = (broker.url().to_string(), |path: &std::path::Path| path.display().to_string());
+    let (ca, cert, key) = (path(&files.ca), path(&files.bridge.cert), path(&files.bridge.key));
+    let arguments = ["--duration", "2s", "--rate", "100", "--broker", &url, "--ca-file", &ca, "--cert-file", &cert];
+    let (summary, code) = demo(&[&arguments[..], &["--key-file", &key]].concat(), None).await;
+    assert_eq!((code, summary["balanced"].as_bool()), (Some(0), Some(true)), "{summary}");
+    assert_eq!(summary["broker"].as_str(), Some(url.as_str()));
+    assert!(summary["handled"].as_u64().unwrap() > 100, "{summary}");
 }

@@ -72,7 +72,7 @@ async fn a_destination_that_fails_holds_its_messages_while_others_flow() {
             let event = call.event().unwrap();
             let bad = event.records.iter().filter(|record| record.payload.get().contains("\"broken\""));
             let failures = bad.map(|record| ItemFailure::give_up(&record.id, "bad")).collect();
-            Answer::json(&Response { batch_item_failures: failures, publish: Vec::new() })
+            Answer::json(&Response { batch_item_failures: failures, ..Response::default() })
         });
         let mut world = builder.function(picky).without_bridge().await.unwrap();
         let blocked = world.directory().join("gone");
