@@ -8,7 +8,7 @@ mod payload;
 mod response;
 
 pub use payload::{Encoding, Payload, PayloadError};
-pub use response::{ItemFailure, Publish, Response};
+pub use response::{ItemFailure, Publish, Reply, Response};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

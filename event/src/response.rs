@@ -1,9 +1,11 @@
-//! What the function answers: which records failed, and what to publish.
+//! What the function answers: which records failed, what to publish, and what to reply to those who asked.
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::Encoding;
+use crate::{Encoding, Payload, PayloadError};
 
 /// The function's answer to an event. `{}` and `null` both mean that every record succeeded.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -15,6 +17,9 @@ pub struct Response {
     /// Messages to publish before the records are acknowledged.
     #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
     pub publish: Vec<Publish>,
+    /// Answers to the publishers of records, sent before the records are acknowledged.
+    #[serde(deserialize_with = "null_is_empty", skip_serializing_if = "Vec::is_empty")]
+    pub reply: Vec<Reply>,
 }
 
 /// One record that failed.
@@ -50,19 +55,56 @@ impl ItemFailure {
 /// A message that the function wants published, honoured only for topics that the mapping allows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Publish {
-    /// Where to: a topic name without wildcards.
+    /// Where to: a topic name without wildcards. `{topic[1]}` stands for that level of the record's own topic, counted
+    /// from 0; in an event of several records all of them must have the same one there.
     pub topic: String,
     /// What: as in a record, read by `encoding`.
     pub payload: Box<RawValue>,
     /// How `payload` stands for bytes; JSON unless said otherwise.
     #[serde(default = "json", skip_serializing_if = "is_json")]
     pub encoding: Encoding,
-    /// 0, 1 or 2; the mapping's own when absent.
+    /// 0 or 1; the mapping's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
     /// Whether the broker shall keep it for later subscribers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retain: bool,
+}
+
+impl Publish {
+    /// The bytes to publish.
+    ///
+    /// # Errors
+    /// When `payload` is not what `encoding` promises.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, PayloadError> {
+        Payload::read(&self.payload, self.encoding).map(Payload::into_bytes)
+    }
+}
+
+/// An answer to one record, published to its [`Record::response_topic`](crate::Record::response_topic) with its
+/// [`Record::correlation_data`](crate::Record::correlation_data) (MQTT 5, 4.10), where the mapping says `reply = true`
+/// and allows that topic. Without effect for a record that asks for no answer, or that is listed as failed: its own
+/// reply comes with the attempt that succeeds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Reply {
+    /// The [`Record::id`](crate::Record::id) it answers.
+    pub item_identifier: String,
+    /// What: as in a record, read by `encoding`.
+    pub payload: Box<RawValue>,
+    /// How `payload` stands for bytes; JSON unless said otherwise.
+    #[serde(default = "json", skip_serializing_if = "is_json")]
+    pub encoding: Encoding,
+}
+
+impl Reply {
+    /// The bytes to publish.
+    ///
+    /// # Errors
+    /// When `payload` is not what `encoding` promises.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, PayloadError> {
+        Payload::read(&self.payload, self.encoding).map(Payload::into_bytes)
+    }
 }
 
 fn yes() -> bool {
@@ -106,6 +148,16 @@ mod tests {
             let response: Response = serde_json::from_str(text).unwrap();
             assert!(response.batch_item_failures.is_empty(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_published_is_read_by_its_encoding() {
+        let response: Response = serde_json::from_str(include_str!("../fixtures/response.json")).unwrap();
+        assert_eq!(*response.publish[0].bytes().unwrap(), *br#"{ "set": "idle" }"#);
+        assert_eq!(*response.publish[1].bytes().unwrap(), [0x00, 0xff]);
+        assert_eq!(*response.reply[0].bytes().unwrap(), *b"stored");
+        let wrong = r#"{"topic":"a","payload":"%","encoding":"base64"}"#;
+        assert!(serde_json::from_str::<Publish>(wrong).unwrap().bytes().is_err());
     }
 
     #[test]
