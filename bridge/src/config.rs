@@ -4,12 +4,15 @@
 mod broker_url;
 mod draft;
 mod error;
+mod field;
 mod file;
 mod function;
 pub(crate) mod keys;
 mod mapping;
 mod mqtt;
+mod on_failure;
 mod overlay;
+mod rate;
 mod read;
 mod reference;
 mod tls_files;
@@ -24,12 +27,15 @@ use std::time::Duration;
 pub use broker_url::BrokerUrl;
 pub use error::ConfigError;
 pub(crate) use error::unknown;
+pub use field::{MessageId, OrderingKey};
 pub use function::Function;
-pub use mapping::{Batch, Mapping, OnFailure, Retry};
+pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
 pub use mqtt::{Mqtt, Tls};
+pub use on_failure::OnFailure;
 pub use overlay::Overrides;
+pub use rate::Rate;
 pub use reference::commented_default;
-pub use values::{InvalidValue, LogFormat, Protocol, Qos, Range, TlsVersion};
+pub use values::{InvalidValue, Invocation, LogFormat, Protocol, Qos, Range, TlsVersion};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -118,9 +124,9 @@ mod tests {
         let config = Config::load(None, [], minimal()).unwrap();
         assert_eq!(config.drain_timeout, Duration::from_secs(25));
         assert_eq!(config.admin.listen.unwrap().to_string(), "127.0.0.1:9464");
-        assert_eq!(config.mqtt.client_id_for(&config.mappings[0].name), "mqtt-lambda-bridge-default");
+        assert_eq!(config.mqtt.client_id_for(&config.mappings[0].name, 0), "mqtt-lambda-bridge-default");
         assert_eq!(config.mappings[0].max_outstanding_bytes, 64 << 20);
-        assert_eq!(config.mappings[0].on_failure, None);
+        assert_eq!(config.mappings[0].on_failure, []);
     }
 
     #[test]
@@ -148,42 +154,130 @@ mod tests {
     /// A value that is allowed for the key and is not its default.
     fn other_value(key: &keys::Key) -> &'static str {
         match (key.kind, key.path) {
+            (_, "mapping.response.qos") => "0",
             (Kind::Number(..), _) => "2",
             (Kind::Duration(..) | Kind::Seconds(..), _) => "11s",
             (Kind::Range, _) => "1s..2s",
             (Kind::Size, _) => "7",
+            (Kind::Switch, _) => "true",
+            (Kind::Json, _) => "{}",
             (_, "log") => "json",
             (_, "admin.listen") => "off",
             (_, "mqtt.url") => "mqtts://another",
             (_, "mqtt.protocol") => "3.1.1",
             (_, "mqtt.tls.min_version") => "1.3",
-            (Kind::Text | Kind::File, _) => "another",
+            (_, "mapping.invocation") => "event",
+            (_, "mapping.ordering_key") => "topic[2]",
+            (_, "mapping.rate_limit") => "7/m",
+            (_, "mapping.message_id") => "property:id",
+            (_, "mapping.on_failure.sqs") => "https://localhost/1/another",
+            (Kind::Text | Kind::File | Kind::List, _) => "another",
+        }
+    }
+
+    /// What must be given beside the key.
+    fn companions(path: &str) -> Overrides {
+        let none = Overrides::default();
+        match path {
+            "mqtt.tls.cert_file" | "mqtt.tls.key_file" => {
+                none.set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", "a.key")
+            }
+            "mapping.sessions" => none.set("mapping.topic_filter", "$share/group/sensor/data"),
+            "mapping.reply" => none.set("mapping.response.allow", "a"),
+            _ => none,
         }
     }
 
     #[test]
     fn every_key_of_the_table_is_read() {
-        let with = |path: &str, value: &str| {
-            // Certificate and key go together, so both are always there.
-            let pair = Overrides::default().set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", "a.key");
+        let read = |overrides: Overrides| {
             let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default()).unwrap();
-            overlay::flags(&mut draft, pair.set(path, value)).unwrap();
+            overlay::flags(&mut draft, overrides).unwrap();
             read::config(&draft).unwrap()
         };
-        let plain = with("mqtt.tls.cert_file", "a.crt");
         for key in KEYS {
-            assert_ne!(with(key.path, other_value(key)), plain, "{}", key.path);
+            let beside = companions(key.path);
+            assert_ne!(read(beside.clone().set(key.path, other_value(key))), read(beside), "{}", key.path);
         }
+    }
+
+    const EVERYTHING: &str = r#"invocation = "event"
+ordering_key = "payload:/device_id"
+rate_limit = "500/s"
+sessions = 1
+message_id = "property:message-id"
+batch.bisect_on_error = true
+filter = [{ payload = { temperature = [{ numeric = [">", 30] }] } }, { userProperties.aB = ["c"] }]
+on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
+"#;
+
+    #[test]
+    fn what_a_mapping_may_say_is_read_with_its_type() {
+        let config = from_text(&format!("{}{EVERYTHING}", FILE.replace("\"t\"", "\"$share/g/t\""))).unwrap();
+        let mapping = &config.mappings[0];
+        assert_eq!((mapping.invocation, mapping.sessions), (Invocation::Event, 1));
+        assert_eq!(mapping.ordering_key, Some(OrderingKey::Payload("/device_id".to_owned())));
+        assert_eq!(mapping.message_id, Some(MessageId::Property("message-id".to_owned())));
+        assert_eq!(mapping.rate_limit.unwrap().interval(), Duration::from_millis(2));
+        assert!(mapping.batch.bisect_on_error);
+        let hot = serde_json::json!({ "payload": { "temperature": [{ "numeric": [">", 30] }] } });
+        assert_eq!(mapping.filter, [hot, serde_json::json!({ "userProperties": { "aB": ["c"] } })]);
+        let queue = OnFailure::Sqs("https://localhost/1/q".to_owned());
+        assert_eq!(mapping.on_failure, [queue, OnFailure::File("conf/dead.jsonl".into())]);
+    }
+
+    #[test]
+    fn answers_are_for_allowed_topics_alone() {
+        let config = from_text(&format!("{FILE}reply = true\nresponse = {{ allow = [\"a,b/+\", \"c\"], qos = 0 }}\n"));
+        let mapping = &config.unwrap().mappings[0];
+        let allowed: Vec<_> = mapping.response.allow.iter().map(crate::topic::TopicFilter::as_str).collect();
+        assert_eq!((allowed.as_slice(), mapping.response.qos), (&["a,b/+", "c"][..], Qos::AtMostOnce));
+        assert!(mapping.reply);
+        let variables = environment(&[("BRIDGE_MAPPING_RESPONSE_ALLOW", "a/b, c"), ("BRIDGE_MAPPING_REPLY", "true")]);
+        let config = Config::load(None, variables, minimal()).unwrap();
+        let allowed: Vec<_> = config.mappings[0].response.allow.iter().map(crate::topic::TopicFilter::as_str).collect();
+        assert_eq!((allowed.as_slice(), config.mappings[0].response.qos), (&["a/b", "c"][..], Qos::AtLeastOnce));
+    }
+
+    #[test]
+    fn failure_destinations_from_outside_stand_in_place_of_those_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        std::fs::write(&path, format!("{FILE}on_failure = [{{ sqs = \"https://localhost/1/q\" }}]\n")).unwrap();
+        let variables =
+            [("BRIDGE_MAPPING_ON_FAILURE_FILE", "dead"), ("BRIDGE_MAPPING_ON_FAILURE_TOPIC", "dead/letters")];
+        let flags = Overrides::default().set("mapping.on_failure.sqs", "https://localhost/1/flag");
+        let on_failure = |variables: &[_], flags| {
+            Config::load(Some(&path), environment(variables), flags).unwrap().mappings.remove(0).on_failure
+        };
+        let (file, topic) = (OnFailure::File("dead".into()), OnFailure::Topic("dead/letters".to_owned()));
+        let sqs = |name: &str| OnFailure::Sqs(format!("https://localhost/1/{name}"));
+        assert_eq!(on_failure(&[], Overrides::default()), [sqs("q")]);
+        assert_eq!(on_failure(&variables[..1], Overrides::default()), std::slice::from_ref(&file));
+        assert_eq!(on_failure(&variables, flags), [sqs("flag"), topic, file]);
+    }
+
+    #[test]
+    fn patterns_in_the_environment_are_json() {
+        let filter = |text: &str| {
+            let variables = environment(&[("BRIDGE_MAPPING_FILTER", text)]);
+            Config::load(None, variables, minimal()).map(|config| config.mappings[0].filter.clone())
+        };
+        let pattern = serde_json::json!({ "qos": [1] });
+        assert_eq!(filter(r#"{"qos":[1]}"#).unwrap(), std::slice::from_ref(&pattern));
+        assert_eq!(filter(r#"[{"qos":[1]},{"qos":[1]}]"#).unwrap(), [pattern.clone(), pattern]);
+        let error = filter("qos = [1]").unwrap_err().to_string();
+        assert!(error.starts_with("BRIDGE_MAPPING_FILTER: not JSON from line 1, column 1 on; "), "{error}");
     }
 
     #[test]
     fn paths_in_a_file_are_relative_to_it() {
         let config = from_text(&format!("{FILE}on_failure.file = \"dead.jsonl\"\n")).unwrap();
-        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("conf/dead.jsonl".into())));
+        assert_eq!(config.mappings[0].on_failure, [OnFailure::File("conf/dead.jsonl".into())]);
         let config = from_text(&format!("{FILE}on_failure.file = \"/var/dead.jsonl\"\n")).unwrap();
-        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("/var/dead.jsonl".into())));
+        assert_eq!(config.mappings[0].on_failure, [OnFailure::File("/var/dead.jsonl".into())]);
         let config = Config::load(None, [], minimal().set("mapping.on_failure.file", "dead.jsonl")).unwrap();
-        assert_eq!(config.mappings[0].on_failure, Some(OnFailure::File("dead.jsonl".into())));
+        assert_eq!(config.mappings[0].on_failure, [OnFailure::File("dead.jsonl".into())]);
     }
 
     #[test]

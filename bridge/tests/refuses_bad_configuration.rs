@@ -180,6 +180,69 @@ fn values_out_of_bounds() {
 }
 
 #[test]
+fn settings_that_mean_nothing() {
+    let refuses = |line: &str, expected: &str| refuses("receive_maximum = 256", line, expected);
+    refuses("invocation = \"async\"", "mapping.invocation: unknown kind of invocation; write `request-response`");
+    refuses("ordering_key = \"device_id\"", "mapping.ordering_key: not an ordering key; write for example `topic[1]`");
+    refuses("ordering_key = \"payload:device_id\"", "mapping.ordering_key: not a JSON Pointer (RFC 6901); ");
+    refuses("message_id = \"topic[1]\"", "mapping.message_id: not a message id; write for example");
+    refuses("rate_limit = \"0/s\"", "mapping.rate_limit: must be more than 0");
+    refuses("rate_limit = 500", "mapping.rate_limit: is a number without quotes; write it in quotes");
+    refuses("batch.bisect_on_error = 1", "mapping.batch.bisect_on_error: is a number without quotes; write `true`");
+    refuses("filter = \"{}\"", "mapping.filter: is a string; write a list of tables");
+    refuses("filter = [1979-05-27]", "mapping.filter: holds a date");
+    refuses("filter = [\"hunter2\"]", "mapping.filter: each pattern must be a table");
+    refuses("response.allow = \"a\"", "mapping.response.allow: is a string; write a list of strings");
+    refuses("response.allow = [\"$share/a/b\"]", "mapping.response.allow: `$share/…` is for subscriptions; ");
+    refuses("response.qos = 2", "mapping.response.qos: out of bounds; allowed is 0 to 1");
+    refuses("reply = \"yes\"", "mapping.reply: is a string; write `true` or `false` without quotes");
+}
+
+#[test]
+fn failure_destinations_that_cannot_serve() {
+    let refuses = |line: &str, expected: &str| refuses("receive_maximum = 256", line, expected);
+    let one = "mapping.on_failure: each table must name exactly one destination; ";
+    refuses("on_failure = { file = \"a\", topic = \"b\" }", one);
+    refuses("on_failure = [{ file = \"a\" }, {}]", one);
+    refuses("on_failure = \"a\"", "mapping.on_failure: is a string; write a table, or a list of tables");
+    refuses("on_failure = { s3 = \"a\" }", "mapping.on_failure.s3: unknown key");
+    refuses("on_failure.file = \"\"", "mapping.on_failure.file: must not be empty");
+    refuses("on_failure.sqs = \"dead-letters\"", "mapping.on_failure.sqs: not the URL of a queue; ");
+    let secret = "on_failure.sqs = \"https://user:hunter2@localhost/1/q\"";
+    refuses(secret, "mapping.on_failure.sqs: must not hold a user name or password");
+    refuses(
+        "on_failure.topic = \"dead/#\"",
+        "mapping.on_failure.topic: topic `dead/#`: `+` and `#` are for topic filters",
+    );
+}
+
+#[test]
+fn settings_that_do_not_fit_together() {
+    let refuses = |line: &str, expected: &str| refuses("receive_maximum = 256", line, expected);
+    refuses("sessions = 65", "mapping.sessions: out of bounds; allowed is 1 to 64");
+    refuses("sessions = 2", "mapping.sessions: needs a shared subscription, or each session gets every message; ");
+    refuses(
+        "on_failure.topic = \"sensor/data\"",
+        "mapping.on_failure.topic: the mapping's own topic filter matches it",
+    );
+    refuses("reply = true", "mapping.reply: needs topics that it may answer to; set `response.allow`");
+    let scattered =
+        GOOD.replace("\"sensor/data\"", "\"$share/g/sensor/data\"\nsessions = 2\nordering_key = \"topic[1]\"");
+    refuses_file(&scattered, "bridge.toml:14: mapping.ordering_key: needs `sessions = 1`: the broker would spread");
+    let both = GOOD
+        .replace("\"sensor/data\"", "\"$share/g/sensor/data\"\nsessions = 2")
+        .replace("\"sensor-log\"", "\"sensor-data-2\"");
+    refuses_file(
+        &both,
+        "bridge.toml:17: mapping.name: a session of `sensor-data-2` and one of `sensor-data` in line 11",
+    );
+    let old = GOOD
+        .replace("[mqtt]", "[mqtt]\nprotocol = \"3.1.1\"")
+        .replace("receive_maximum = 256", "message_id = \"property:a\"");
+    refuses_file(&old, "bridge.toml:15: mapping.message_id: MQTT 3.1.1 has no user properties; ");
+}
+
+#[test]
 fn names_that_cannot_serve() {
     refuses("\"bridge-1\"", "\"\"", "mqtt.client_id: must not be empty");
     refuses("\"bridge-1\"", "\"bridge\\r\\n1\"", "mqtt.client_id: must not hold control characters");
@@ -212,6 +275,14 @@ fn variables() {
         ("BRIDGE_MQTT_CLIENT_ID", "", "BRIDGE_MQTT_CLIENT_ID: must not be empty"),
         ("BRIDGE_MAPPING_QOS", "1", "BRIDGE_MAPPING_QOS: the file has 2 mappings; write `BRIDGE_MAPPING_<NAME>_QOS`"),
         ("BRIDGE_MAPPING_SENSOR_LOG_QOS", "3", "BRIDGE_MAPPING_SENSOR_LOG_QOS: "),
+        ("BRIDGE_MAPPING_SENSOR_LOG_REPLY", "yes", "BRIDGE_MAPPING_SENSOR_LOG_REPLY: write `true` or `false`"),
+        ("BRIDGE_MAPPING_SENSOR_LOG_FILTER", "hunter2", "BRIDGE_MAPPING_SENSOR_LOG_FILTER: not JSON from line 1"),
+        (
+            "BRIDGE_MAPPING_SENSOR_LOG_RESPONSE_ALLOW",
+            "a,,b",
+            "BRIDGE_MAPPING_SENSOR_LOG_RESPONSE_ALLOW: topic filter ``: ",
+        ),
+        ("BRIDGE_MAPPING_SENSOR_LOG_ON_FAILURE_TOPIC", "#", "BRIDGE_MAPPING_SENSOR_LOG_ON_FAILURE_TOPIC: topic `#`: "),
         ("RUST_LOG", "a=hunter2=b", "RUST_LOG: "),
     ];
     let directory = tempfile::tempdir().unwrap();
@@ -224,7 +295,7 @@ fn variables() {
 
 #[test]
 fn command_lines() {
-    let rows: [(&[&str], &str); 12] = [
+    let rows: [(&[&str], &str); 15] = [
         (&["run", "--urll", "x"], "--urll: unknown flag; did you mean `--url`?"),
         (&["run", "--password", SECRET], "--password: unknown flag"),
         (&["run", "--password=hunter2"], "--password: unknown flag"),
@@ -239,7 +310,19 @@ fn command_lines() {
             &["run", "--url", "mqtts://b", "--ca-file", "empty.crt", "--topic-filter", "a", "--function", "f"],
             "--ca-file: ",
         ),
-        (&["rum"], "unknown command; write `run` or `config`"),
+        (
+            &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--ordering-key", "a"],
+            "--ordering-key: ",
+        ),
+        (
+            &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--rate-limit", "1/h"],
+            "--rate-limit: ",
+        ),
+        (
+            &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--on-failure-sqs", SECRET],
+            "--on-failure-sqs: ",
+        ),
+        (&["rum"], "unknown command; write `run`, `redrive` or `config`"),
     ];
     let directory = tempfile::tempdir().unwrap();
     write_files(directory.path(), GOOD);

@@ -24,11 +24,14 @@ pub(super) struct Section {
     /// Where its header stands; `None` when it stands in no file.
     pub(super) header: Option<Place>,
     pub(super) settings: BTreeMap<&'static str, Setting>,
+    /// The failure destinations of the file, in its order; those of environment and flags are settings like all others.
+    pub(super) on_failure: Vec<(&'static Key, Setting)>,
 }
 
 /// A text and where it was written.
 #[derive(Debug)]
 pub(super) struct Setting {
+    /// As it was written; out of a file, a list or a table as JSON.
     pub(super) text: String,
     pub(super) place: Place,
 }

@@ -1,6 +1,8 @@
 //! The TOML file: from text to a draft with the line of each key. Refuses unknown keys and values of the wrong type, and
 //! judges nothing else.
 
+mod value;
+
 use std::path::Path;
 
 use toml::Spanned;
@@ -9,10 +11,8 @@ use toml::de::{DeArray, DeTable, DeValue};
 use super::ConfigError;
 use super::draft::{Draft, Place, Section, Setting};
 use super::error::{shown, unknown};
-use super::keys::{self, KEYS, Key, Kind};
-
-/// The table of which exactly one key must be given.
-const CHOICE: &str = "mapping.on_failure";
+use super::keys::{self, KEYS};
+use value::{article, text_of};
 
 /// Reads the file at `path`, which `named_by` names.
 pub(super) fn read(path: &Path, named_by: &str) -> Result<Draft, ConfigError> {
@@ -82,17 +82,51 @@ impl File<'_> {
             section.settings.insert(key.path, Setting { text, place });
             return Ok(());
         }
+        if path == keys::ON_FAILURE {
+            return self.on_failure(&place, value, section);
+        }
         if !keys::is_section(&path) {
             return Err(ConfigError::setting(&place, &unknown("key", name.get_ref(), siblings(prefix))));
         }
         let Some(table) = value.get_ref().as_table() else {
             return Err(ConfigError::setting(&place, &format!("{}; write a table", article(value.get_ref()))));
         };
-        if path == CHOICE && table.len() != 1 {
-            let reason = "must name exactly one destination; write for example `{ file = \"dead-letters.jsonl\" }`";
-            return Err(ConfigError::setting(&place, reason));
-        }
         self.table(&format!("{path}."), table, section)
+    }
+
+    /// Takes over one failure destination, or a list of them.
+    fn on_failure(
+        &self,
+        place: &Place,
+        value: &Spanned<DeValue<'_>>,
+        section: &mut Section,
+    ) -> Result<(), ConfigError> {
+        let DeValue::Array(items) = value.get_ref() else {
+            return self.destination(place, value.get_ref(), section);
+        };
+        for item in items {
+            let place = self.line_at(item.span().start, keys::ON_FAILURE);
+            self.destination(&place, item.get_ref(), section)?;
+        }
+        Ok(())
+    }
+
+    fn destination(&self, place: &Place, value: &DeValue<'_>, section: &mut Section) -> Result<(), ConfigError> {
+        let Some(table) = value.as_table() else {
+            let reason = format!("{}; write a table, or a list of tables", article(value));
+            return Err(ConfigError::setting(place, &reason));
+        };
+        // Through a section of its own, since a list may hold two destinations of one kind.
+        let mut one = Section::default();
+        self.table(&format!("{}.", keys::ON_FAILURE), table, &mut one)?;
+        if table.len() != 1 {
+            let reason = "each table must name exactly one destination; write for example \
+                          `[{ topic = \"dead/letters\" }, { file = \"dead-letters.jsonl\" }]`";
+            return Err(ConfigError::setting(place, reason));
+        }
+        let destination = keys::on_failure().find_map(|key| Some((key, one.settings.remove(key.path)?)));
+        section.on_failure.extend(destination);
+        Ok(())
     }
 
     fn place(&self, name: &Name<'_>, path: &str) -> Place {
@@ -121,32 +155,6 @@ impl File<'_> {
 /// The names that could stand behind `prefix`.
 fn siblings(prefix: &str) -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(move |key| key.path.strip_prefix(prefix)).map(|rest| rest.split('.').next().unwrap_or(rest))
-}
-
-/// The text of a value of the type that the key asks for.
-fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
-    match (key.kind, value) {
-        (Kind::Number(..) | Kind::Size, DeValue::Integer(number)) => {
-            match i128::from_str_radix(number.as_str(), number.radix()) {
-                Ok(number) => Ok(number.to_string()),
-                Err(_) => Err("the number is too large".to_owned()),
-            }
-        }
-        (Kind::Number(..), _) => Err(format!("{}; write a number without quotes", article(value))),
-        (_, DeValue::String(text)) => Ok(text.to_string()),
-        _ => Err(format!("{}; write it in quotes", article(value))),
-    }
-}
-
-fn article(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "is a string",
-        DeValue::Integer(_) | DeValue::Float(_) => "is a number without quotes",
-        DeValue::Boolean(_) => "is a boolean",
-        DeValue::Datetime(_) => "is a date",
-        DeValue::Array(_) => "is a list",
-        DeValue::Table(_) => "is a table",
-    }
 }
 
 #[cfg(test)]
@@ -202,11 +210,41 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_destination_is_exactly_one() {
-        assert!(
-            refusal("[[mapping]]\non_failure = {}\n").contains("mapping.on_failure: must name exactly one destination")
+    fn failure_destinations_are_a_table_or_a_list_of_tables() {
+        let chain = |text: &str| -> Vec<(String, String)> {
+            let draft = parse(Path::new("b.toml"), text).unwrap();
+            let places = draft.mappings[0].on_failure.iter();
+            places.map(|(_, setting)| (setting.place.to_string(), setting.text.clone())).collect()
+        };
+        let pair = |place: &str, text: &str| (place.to_owned(), text.to_owned());
+        assert_eq!(chain("[[mapping]]\non_failure.file = \"a\"\n"), [pair("b.toml:2: mapping.on_failure.file", "a")]);
+        assert_eq!(chain("[[mapping]]\non_failure = []\n"), []);
+        assert_eq!(
+            chain("[[mapping]]\non_failure = [\n{ topic = \"a\" },\n{ file = \"b\" }, { topic = \"c\" }]\n"),
+            [
+                pair("b.toml:3: mapping.on_failure.topic", "a"),
+                pair("b.toml:4: mapping.on_failure.file", "b"),
+                pair("b.toml:4: mapping.on_failure.topic", "c"),
+            ]
         );
+        assert_eq!(
+            chain("[[mapping]]\n[[mapping.on_failure]]\nsqs = \"a\"\n[[mapping.on_failure]]\nfile = \"b\"\n"),
+            [pair("b.toml:3: mapping.on_failure.sqs", "a"), pair("b.toml:5: mapping.on_failure.file", "b")]
+        );
+    }
+
+    #[test]
+    fn each_table_names_one_failure_destination() {
+        let exactly_one = "mapping.on_failure: each table must name exactly one destination; ";
+        assert!(refusal("[[mapping]]\non_failure = {}\n").contains(exactly_one));
+        assert!(refusal("[[mapping]]\non_failure = { file = \"a\", topic = \"b\" }\n").contains(exactly_one));
+        let second = refusal("[[mapping]]\non_failure = [\n{ file = \"a\" },\n{}]\n");
+        assert!(second.starts_with(&format!("bridge.toml:4: {exactly_one}")), "{second}");
         assert!(refusal("[[mapping]]\non_failure = { files = \"a\" }\n").ends_with("did you mean `file`?"));
+        assert!(
+            refusal("[[mapping]]\non_failure = \"a\"\n").ends_with("is a string; write a table, or a list of tables")
+        );
+        assert!(refusal("[[mapping]]\non_failure = [1]\n").contains("is a number without quotes; write a table"));
     }
 
     #[test]
@@ -214,5 +252,11 @@ mod tests {
         let error = refusal("log = \"json\"\nurl = mqtts://user:hunter2@broker\n");
         assert!(error.starts_with("bridge.toml:2: not valid TOML: ") && !error.contains("hunter2"), "{error}");
         assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        let deep = format!("[[mapping]]\nfilter = {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+        assert!(refusal(&deep).starts_with("bridge.toml:2: not valid TOML: "));
     }
 }

@@ -15,6 +15,10 @@ pub(crate) const FILE_VARIABLE: &str = "BRIDGE_CONFIG";
 /// What the path of each key of a mapping begins with.
 pub(super) const MAPPING_PREFIX: &str = "mapping.";
 
+/// The table of failure destinations, of which one stands in each table of the file. Elsewhere several may be given: then
+/// they are tried in the order of their keys here.
+pub(super) const ON_FAILURE: &str = "mapping.on_failure";
+
 /// One key of the configuration.
 #[derive(Debug)]
 pub(crate) struct Key {
@@ -35,13 +39,18 @@ pub(crate) enum Kind {
     File,
     Range,
     Size,
+    Switch,
+    /// Texts: a list in the file, elsewhere one text in which commas part them.
+    List,
+    /// JSON objects: a list of tables in the file, elsewhere JSON.
+    Json,
     Number(u64, u64),
     Duration(Duration, Duration),
     /// A duration that MQTT carries as a number of seconds.
     Seconds(Duration, Duration),
 }
 
-/// What holds when a key is not given; `Required` and `Absent` carry an example.
+/// What holds when a key is not given; `Required` and `Absent` carry an example, as it stands in the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fallback {
     Required(&'static str),
@@ -50,7 +59,7 @@ pub(crate) enum Fallback {
 }
 
 use Fallback::{Absent, Is, Required};
-use Kind::{File, Number, Seconds, Size, Text};
+use Kind::{File, Json, List, Number, Seconds, Size, Switch, Text};
 
 const MS: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
@@ -98,12 +107,24 @@ pub(crate) const KEYS: &[Key] = &[
         "What to subscribe to; `$share/group/filter` shares the messages among several bridges"),
     key("mapping.qos", Number(0, 2), Is("1"), Some("qos"),
         "The quality of service to ask for; with 0 messages can be lost"),
+    key("mapping.sessions", Number(1, 64), Is("1"), None,
+        "How many MQTT sessions share the subscription; more than one needs a `$share/group/filter`"),
+    key("mapping.filter", Json, Absent(r#"[{ payload = { temperature = [{ numeric = [">", 30] }] } }]"#), None,
+        "Patterns in the syntax of Lambda's FilterCriteria, of which a message must match one; in the variable, JSON"),
     key("mapping.function", Text, Required("sensor-handler"), Some("function"),
         "The Lambda function: a name, `name:alias`, or an ARN"),
+    key("mapping.invocation", Text, Is("request-response"), None,
+        "`request-response` waits for the function's answer; `event` only for Lambda to queue the event"),
     key("mapping.concurrency", Number(1, 10_000), Is("64"), Some("concurrency"),
         "How many invocations may run at once"),
     key("mapping.receive_maximum", Number(1, 65_535), Is("256"), Some("receive-maximum"),
         "How many messages the broker may send ahead of our acknowledgements"),
+    key("mapping.ordering_key", Text, Absent("topic[1]"), Some("ordering-key"),
+        "What messages have in common that keep their order: `topic[1]`, `payload:/device_id` or `property:device`"),
+    key("mapping.rate_limit", Text, Absent("500/s"), Some("rate-limit"),
+        "How many messages go to the function in a second or a minute: `500/s`, `100/m` or `0.5/s`"),
+    key("mapping.message_id", Text, Absent("payload:/message_id"), None,
+        "Where the publisher says which message it is: `payload:/message_id` or `property:message-id`"),
     key("mapping.max_outstanding_bytes", Size, Is("64MiB"), None,
         "How many bytes of payload may wait for their outcome"),
     key("mapping.timeout", Kind::Duration(SECOND, Duration::from_mins(15)), Is("30s"), Some("timeout"),
@@ -112,14 +133,26 @@ pub(crate) const KEYS: &[Key] = &[
         "The most messages that one invocation carries"),
     key("mapping.batch.max_window", Kind::Duration(Duration::ZERO, Duration::from_mins(5)), Is("0ms"), Some("batch-max-window"),
         "How long the first message of a batch waits for others"),
+    key("mapping.batch.bisect_on_error", Switch, Is("false"), None,
+        "Whether a batch that failed is tried again as two halves, so that one bad message does not fail the others"),
     key("mapping.retry.max_attempts", Number(1, 1_000_000), Is("5"), Some("max-attempts"),
         "The most attempts of one delivery, the first included"),
     key("mapping.retry.max_age", Kind::Duration(MS, MONTH), Is("10m"), None,
         "The age from which on a delivery gets no further attempt"),
     key("mapping.retry.backoff", Kind::Range, Is("200ms..30s"), None,
         "The pause before the next attempt: the first, and the longest"),
+    key("mapping.on_failure.sqs", Text, Absent("https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters"), Some("on-failure-sqs"),
+        "The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order"),
+    key("mapping.on_failure.topic", Text, Absent("dead/letters"), None,
+        "The topic of the same broker for such messages; the mapping must not subscribe to it"),
     key("mapping.on_failure.file", File, Absent("dead-letters.jsonl"), Some("on-failure-file"),
-        "Where messages go that no attempt could deliver: a file that grows by a line each"),
+        "The file for messages that no attempt could deliver; it grows by a line each"),
+    key("mapping.response.allow", List, Absent(r#"["devices/+/command"]"#), None,
+        "The topics that the function's response may publish to; in the variable, commas part them"),
+    key("mapping.response.qos", Number(0, 1), Is("1"), None,
+        "The quality of service of what it publishes, where it names none"),
+    key("mapping.reply", Switch, Is("false"), None,
+        "Whether a message with a Response Topic is answered there; the topic must be allowed above"),
 ];
 
 const fn key(path: &'static str, kind: Kind, default: Fallback, flag: Option<&'static str>, doc: &'static str) -> Key {
@@ -129,6 +162,11 @@ const fn key(path: &'static str, kind: Kind, default: Fallback, flag: Option<&'s
 /// The key at `path`.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|key| key.path == path)
+}
+
+/// The keys of failure destinations.
+pub(super) fn on_failure() -> impl Iterator<Item = &'static Key> {
+    KEYS.iter().filter(|key| key.path.strip_prefix(ON_FAILURE).is_some_and(|rest| rest.starts_with('.')))
 }
 
 /// Whether keys stand below `path`, which makes it a table.
@@ -163,6 +201,9 @@ impl Kind {
             Self::File => "FILE",
             Self::Range => "RANGE",
             Self::Size => "SIZE",
+            Self::Switch => "BOOLEAN",
+            Self::List => "LIST",
+            Self::Json => "JSON",
             Self::Number(..) => "NUMBER",
             Self::Duration(..) | Self::Seconds(..) => "DURATION",
         }
@@ -175,7 +216,7 @@ impl Kind {
             Self::Duration(min, max) | Self::Seconds(min, max) => {
                 Some(format!("{} to {}", humantime::format_duration(min), humantime::format_duration(max)))
             }
-            Self::Text | Self::File | Self::Range | Self::Size => None,
+            Self::Text | Self::File | Self::Range | Self::Size | Self::Switch | Self::List | Self::Json => None,
         }
     }
 
@@ -256,5 +297,11 @@ mod tests {
         assert_eq!(seconds.duration("61s").unwrap_err().to_string(), "out of bounds; allowed is 5s to 1m");
         assert_eq!(seconds.duration("5500ms").unwrap_err().to_string(), "must be whole seconds");
         assert!(Size.number("0").is_err());
+    }
+
+    #[test]
+    fn failure_destinations_have_their_order() {
+        let paths: Vec<_> = on_failure().filter_map(|key| key.path.strip_prefix("mapping.on_failure.")).collect();
+        assert_eq!(paths, ["sqs", "topic", "file"]);
     }
 }

@@ -29,11 +29,17 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
-    /// The client id of a mapping's session: `{client_id}-{mapping}`.
+    /// The client id of a mapping's session, of which `index` counts from 0: `{client_id}-{mapping}` for the first,
+    /// `{client_id}-{mapping}-2` for the second.
     #[must_use]
-    pub fn client_id_for(&self, mapping: &str) -> String {
-        format!("{}-{mapping}", self.client_id)
+    pub fn client_id_for(&self, mapping: &str, index: usize) -> String {
+        format!("{}-{}", self.client_id, session_name(mapping, index))
     }
+}
+
+/// What tells a session from all others of one bridge.
+pub(super) fn session_name(mapping: &str, index: usize) -> String {
+    if index == 0 { mapping.to_owned() } else { format!("{mapping}-{}", index + 1) }
 }
 
 /// `[mqtt.tls]`: whom to trust and who we are. Nothing here turns verification off.
@@ -49,4 +55,16 @@ pub struct Tls {
     pub crl_file: Option<PathBuf>,
     /// The oldest version of TLS to speak; default 1.2.
     pub min_version: TlsVersion,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_further_sessions_have_a_number() {
+        assert_eq!(session_name("sensor-data", 0), "sensor-data");
+        assert_eq!(session_name("sensor-data", 1), "sensor-data-2");
+        assert_eq!(session_name("sensor-data", 63), "sensor-data-64");
+    }
 }

@@ -38,7 +38,10 @@ fn entry(key: &Key, name: &str) -> String {
         Fallback::Absent(example) => ("#", example),
         Fallback::Is(text) => ("#", text),
     };
-    let quote = if matches!(key.kind, Kind::Number(..)) { "" } else { "\"" };
+    let quote = match key.kind {
+        Kind::Number(..) | Kind::Switch | Kind::List | Kind::Json => "",
+        _ => "\"",
+    };
     let mut entry = format!("\n# {}{bounds}.\n# {}{flag}\n", key.doc, key.variable());
     let _ = writeln!(entry, "{mark}{name} = {quote}{text}{quote}");
     entry
@@ -46,7 +49,7 @@ fn entry(key: &Key, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Overrides};
+    use super::super::{Config, Overrides, keys};
     use super::*;
 
     fn load(text: &str) -> Config {
@@ -84,13 +87,20 @@ mod tests {
     #[test]
     fn every_line_of_it_loads() {
         let text = commented_default();
-        let all: String = text
-            .lines()
-            .map(|line| commented_out(line).map_or(line, |_| &line[1..]))
-            .flat_map(|line| [line, "\n"])
-            .collect();
-        let draft = super::super::file::parse(std::path::Path::new("bridge.toml"), &all).unwrap();
-        assert_eq!(draft.root.settings.len() + draft.mappings[0].settings.len(), KEYS.len());
-        super::super::read::config(&draft).unwrap();
+        // A table holds one failure destination.
+        for destination in keys::on_failure() {
+            let live =
+                |key: &Key| key.path == destination.path || keys::on_failure().all(|other| other.path != key.path);
+            let all: String = text
+                .lines()
+                .map(|line| commented_out(line).filter(|key| live(key)).map_or(line, |_| &line[1..]))
+                .flat_map(|line| [line, "\n"])
+                .collect();
+            let draft = super::super::file::parse(std::path::Path::new("bridge.toml"), &all).unwrap();
+            let others = keys::on_failure().count();
+            assert_eq!(draft.root.settings.len() + draft.mappings[0].settings.len(), KEYS.len() - others);
+            assert_eq!(draft.mappings[0].on_failure[0].0.path, destination.path);
+            super::super::read::config(&draft).unwrap();
+        }
     }
 }

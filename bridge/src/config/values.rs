@@ -73,6 +73,27 @@ impl FromStr for LogFormat {
     }
 }
 
+/// How a function is invoked (Lambda API reference, operation Invoke, `InvocationType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Invocation {
+    /// Synchronously: the outcome is the function's own answer.
+    RequestResponse,
+    /// Asynchronously: a message is delivered once Lambda has queued the event, and nobody sees the function's answer.
+    Event,
+}
+
+impl FromStr for Invocation {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "request-response" => Ok(Self::RequestResponse),
+            "event" => Ok(Self::Event),
+            _ => Err(InvalidValue::new("unknown kind of invocation; write `request-response` or `event`")),
+        }
+    }
+}
+
 /// The version of MQTT that a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
@@ -215,6 +236,7 @@ mod tests {
     fn small_enums_name_their_values_when_refusing() {
         assert_eq!(refusal::<Protocol>("3.1"), "unknown version of MQTT; write `5` or `3.1.1`");
         assert!(refusal::<TlsVersion>("1.1").contains("`1.2` or `1.3`"));
+        assert!(refusal::<Invocation>("Event").contains("`request-response` or `event`"));
         assert!(refusal::<LogFormat>("xml").contains("`auto`, `text` or `json`"));
         assert!(refusal::<Qos>("3").contains("0, 1 or 2"));
         assert_eq!("2".parse::<Qos>().unwrap() as u8, 2);

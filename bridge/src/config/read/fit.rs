@@ -1,0 +1,188 @@
+//! Refuses settings that are each allowed but do not fit together: what would come to nothing, or run in a circle, is
+//! said before any message is lost to it. Reads no key.
+
+use std::collections::BTreeMap;
+
+use super::super::draft::{Place, Section};
+use super::super::mqtt::session_name;
+use super::super::{ConfigError, Invocation, Mapping, MessageId, OnFailure, OrderingKey, Protocol};
+use super::reader::Reader;
+
+/// Checks the settings of one mapping against each other.
+pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protocol) -> Result<(), ConfigError> {
+    let faults =
+        [shared(mapping), scattered(mapping), circle(mapping), answers(mapping), properties(mapping, protocol)];
+    match faults.into_iter().flatten().next() {
+        Some((path, reason)) => Err(section.error(path, &reason)),
+        None => Ok(()),
+    }
+}
+
+/// A key and what is wrong with it.
+type Fault = (&'static str, String);
+
+fn shared(mapping: &Mapping) -> Option<Fault> {
+    let filter = &mapping.topic_filter;
+    (mapping.sessions > 1 && !filter.is_shared()).then(|| {
+        let reason = "needs a shared subscription, or each session gets every message; write the topic filter as";
+        ("mapping.sessions", format!("{reason} `$share/<group>/{filter}`"))
+    })
+}
+
+/// The broker deals the messages of one key out over all sessions, and over all replicas, in no order.
+fn scattered(mapping: &Mapping) -> Option<Fault> {
+    (mapping.sessions > 1 && mapping.ordering_key.is_some()).then(|| {
+        let reason = "needs `sessions = 1`: the broker would spread the messages of one key over all sessions";
+        ("mapping.ordering_key", reason.to_owned())
+    })
+}
+
+/// Dead letters that the mapping itself would receive would never come to an end.
+fn circle(mapping: &Mapping) -> Option<Fault> {
+    let own =
+        |on_failure: &OnFailure| matches!(on_failure, OnFailure::Topic(topic) if mapping.topic_filter.matches(topic));
+    mapping.on_failure.iter().any(own).then(|| {
+        let reason = "the mapping's own topic filter matches it, so dead letters would come back; choose another topic";
+        ("mapping.on_failure.topic", reason.to_owned())
+    })
+}
+
+fn answers(mapping: &Mapping) -> Option<Fault> {
+    let reason = "needs the function's answer, which `invocation = \"event\"` does not wait for";
+    match (mapping.invocation, mapping.reply, mapping.response.allow.is_empty()) {
+        (Invocation::Event, true, _) => Some(("mapping.reply", reason.to_owned())),
+        (Invocation::Event, _, false) => Some(("mapping.response.allow", reason.to_owned())),
+        (_, true, true) => {
+            Some(("mapping.reply", "needs topics that it may answer to; set `response.allow`".to_owned()))
+        }
+        _ => None,
+    }
+}
+
+/// What only MQTT 5 carries.
+fn properties(mapping: &Mapping, protocol: Protocol) -> Option<Fault> {
+    let path = match mapping {
+        _ if protocol == Protocol::V5 => return None,
+        Mapping { ordering_key: Some(OrderingKey::Property(_)), .. } => "mapping.ordering_key",
+        Mapping { message_id: Some(MessageId::Property(_)), .. } => "mapping.message_id",
+        Mapping { reply: true, .. } => "mapping.reply",
+        _ => return None,
+    };
+    let what = if path == "mapping.reply" { "Response Topic" } else { "user properties" };
+    Some((path, format!("MQTT {protocol} has no {what}; set `mqtt.protocol` to `5`")))
+}
+
+/// Two sessions of one client id would take each other over for ever.
+pub(super) fn sessions(sections: &[Section], mappings: &[Mapping]) -> Result<(), ConfigError> {
+    let mut seen: BTreeMap<String, (&Mapping, Option<&Place>)> = BTreeMap::new();
+    for (mapping, section) in mappings.iter().zip(sections) {
+        let place = section.settings.get("mapping.name").map(|setting| &setting.place);
+        for index in 0..mapping.sessions {
+            let Some((other, first)) = seen.insert(session_name(&mapping.name, index), (mapping, place)) else {
+                continue;
+            };
+            let reason = same_id(mapping, index, other, first);
+            return Err(ConfigError::setting(&place.map(ToString::to_string).unwrap_or_default(), &reason));
+        }
+    }
+    Ok(())
+}
+
+fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: Option<&Place>) -> String {
+    let place = match place {
+        Some(Place::Line { line, .. }) => format!(" in line {line}"),
+        Some(place) => format!(" by {place}"),
+        None => String::new(),
+    };
+    if mapping.name == other.name {
+        return format!("`{}` is the name of another mapping{place}; names must differ", mapping.name);
+    }
+    let id = session_name(&mapping.name, index);
+    format!(
+        "a session of `{}` and one of `{}`{place} would both have the client id `…-{id}`; rename one",
+        mapping.name, other.name
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::super::file;
+    use super::super::config;
+
+    /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` stands behind it.
+    fn refusal(lines: &str, root: &str) -> String {
+        let mapping = format!("[[mapping]]\nname = \"a\"\nfunction = \"f\"\n{lines}\n");
+        let draft = file::parse(Path::new("b.toml"), &format!("{mapping}[mqtt]\nurl = \"mqtts://b\"\n{root}")).unwrap();
+        config(&draft).map(|_| ()).unwrap_err().to_string()
+    }
+
+    const TOPIC: &str = "topic_filter = \"sensor/+\"\n";
+    const V311: &str = "protocol = \"3.1.1\"\n";
+
+    #[test]
+    fn several_sessions_need_a_shared_subscription() {
+        assert_eq!(
+            refusal(&format!("{TOPIC}sessions = 2"), ""),
+            "b.toml:5: mapping.sessions: needs a shared subscription, or each session gets every message; write the \
+             topic filter as `$share/<group>/sensor/+`"
+        );
+    }
+
+    #[test]
+    fn dead_letters_do_not_come_back() {
+        let own = refusal(&format!("{TOPIC}on_failure = [{{ file = \"a\" }}, {{ topic = \"sensor/dead\" }}]"), "");
+        assert!(
+            own.starts_with("b.toml:5: mapping.on_failure.topic: the mapping's own topic filter matches it"),
+            "{own}"
+        );
+        let shared = "topic_filter = \"$share/g/#\"\non_failure.topic = \"dead\"";
+        assert!(refusal(shared, "").contains("own topic filter matches it"));
+    }
+
+    #[test]
+    fn answers_need_somebody_who_waits_and_a_topic() {
+        let event = format!("{TOPIC}invocation = \"event\"\n");
+        let reply = refusal(&format!("{event}reply = true"), "");
+        assert!(reply.starts_with("b.toml:6: mapping.reply: needs the function's answer"), "{reply}");
+        let allow = refusal(&format!("{event}response.allow = [\"a\"]"), "");
+        assert!(allow.starts_with("b.toml:6: mapping.response.allow: needs the function's answer"), "{allow}");
+        let nowhere = refusal(&format!("{TOPIC}reply = true"), "");
+        assert_eq!(nowhere, "b.toml:5: mapping.reply: needs topics that it may answer to; set `response.allow`");
+    }
+
+    #[test]
+    fn mqtt_3_1_1_carries_no_properties() {
+        let no_properties = "MQTT 3.1.1 has no user properties; set `mqtt.protocol` to `5`";
+        let ordering = refusal(&format!("{TOPIC}ordering_key = \"property:a\""), V311);
+        assert_eq!(ordering, format!("b.toml:5: mapping.ordering_key: {no_properties}"));
+        let id = refusal(&format!("{TOPIC}message_id = \"property:a\""), V311);
+        assert_eq!(id, format!("b.toml:5: mapping.message_id: {no_properties}"));
+        let reply = refusal(&format!("{TOPIC}response.allow = [\"a\"]\nreply = true"), V311);
+        assert!(reply.starts_with("b.toml:6: mapping.reply: MQTT 3.1.1 has no Response Topic"), "{reply}");
+    }
+
+    #[test]
+    fn no_two_sessions_have_one_client_id() {
+        let mapping = |name: &str, sessions: usize| {
+            format!(
+                "[[mapping]]\nname = \"{name}\"\nfunction = \"f\"\ntopic_filter = \"$share/g/t\"\nsessions = {sessions}\n"
+            )
+        };
+        let read = |first: (&str, usize), second: (&str, usize)| {
+            let mappings = mapping(first.0, first.1) + &mapping(second.0, second.1);
+            let draft = file::parse(Path::new("b.toml"), &format!("{mappings}[mqtt]\nurl = \"mqtts://b\"\n")).unwrap();
+            config(&draft).map(|_| ()).map_err(|error| error.to_string())
+        };
+        assert_eq!(
+            read(("a", 3), ("a-3", 1)).unwrap_err(),
+            "b.toml:7: mapping.name: a session of `a-3` and one of `a` in line 2 would both have the client id `…-a-3`; \
+             rename one"
+        );
+        assert!(read(("a-2", 1), ("a", 2)).unwrap_err().contains("of `a-2` in line 2 would both have"));
+        assert!(read(("a", 1), ("a", 1)).unwrap_err().contains("names must differ"));
+        assert_eq!(read(("a", 2), ("a-3", 1)), Ok(()));
+        assert_eq!(read(("a", 3), ("a-1", 3)), Ok(()));
+    }
+}
