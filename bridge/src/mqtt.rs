@@ -1,10 +1,13 @@
-//! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges. Knows nothing of
-//! functions: it hands out deliveries and hears of outcomes.
+//! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
+//! on a connection of its own. Knows nothing of functions: it hands out deliveries and hears of outcomes.
 
 mod connection;
+mod end;
+mod greeting;
 mod keep_alive;
 mod ledger;
 mod packet;
+mod publisher;
 mod session;
 mod tls;
 mod v4;
@@ -12,5 +15,6 @@ mod v5;
 mod wire;
 
 pub use connection::{ConnectError, Connector};
+pub use publisher::{Publisher, PublisherSettings};
 pub use session::{Session, Settings, Status};
 pub use tls::{TlsError, client_config};

@@ -1,8 +1,12 @@
-//! The packets a subscriber meets, free of protocol version: what [`v4`](super::v4) and [`v5`](super::v5) decode into.
+//! The packets a client meets, free of protocol version: what [`v4`](super::v4) and [`v5`](super::v5) decode into.
 
 use std::time::Duration;
 
+use crate::config::Qos;
 use crate::message::Message;
+
+/// The largest packet that MQTT knows (MQTT 5, 2.1.4); a smaller limit would lose messages silently.
+pub const MAX_PACKET_SIZE: u32 = 268_435_460;
 
 /// A packet from the broker.
 #[derive(Debug)]
@@ -25,11 +29,18 @@ pub enum Incoming {
         /// As on the wire: the granted QoS, or 0x80 and above.
         codes: Vec<u8>,
     },
+    /// The answer to a PUBLISH of ours at QoS 1.
+    PubAck {
+        /// The PUBLISH it answers.
+        packet_id: u16,
+        /// Why the broker refuses it, when it does. That nobody has subscribed is no refusal.
+        refused: Option<Reason>,
+    },
     /// The answer to PINGREQ.
     PingResp,
     /// The broker closes the connection (MQTT 5).
     Disconnect(Reason),
-    /// A packet that a broker must never send to a subscriber, by name.
+    /// A packet that a broker must never send to this client, by name.
     Unexpected(&'static str),
 }
 
@@ -42,9 +53,30 @@ pub struct ConnAck {
     pub session_present: bool,
     /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14).
     pub keep_alive: Option<Duration>,
+    /// What it takes from a publisher.
+    pub limits: Limits,
 }
 
-/// Why a broker refused or closed.
+/// What a broker takes from a publisher (MQTT 5, 3.2.2.3). The default, which is MQTT 3.1.1's too, takes everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// How many PUBLISH packets of QoS 1 may wait for their PUBACK.
+    pub receive_maximum: u16,
+    /// The size of the largest packet, in bytes.
+    pub max_packet_size: u32,
+    /// The highest quality of service.
+    pub max_qos: Qos,
+    /// Whether it keeps retained messages.
+    pub retain: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { receive_maximum: u16::MAX, max_packet_size: MAX_PACKET_SIZE, max_qos: Qos::ExactlyOnce, retain: true }
+    }
+}
+
+/// Why a broker refused something or closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reason {
     /// The reason code (MQTT 5, 2.4; under MQTT 3.1.1 the equal MQTT 5 code).
@@ -63,6 +95,42 @@ impl Reason {
     pub fn is_lasting(&self) -> bool {
         matches!(self.code, 0x84 | 0x85 | 0x86 | 0x87 | 0x8a | 0x8c | Self::SESSION_TAKEN_OVER | 0x9c | 0x9d)
     }
+}
+
+/// What CONNECT says.
+#[derive(Debug)]
+pub struct Hello<'a> {
+    /// Names the session at the broker.
+    pub client_id: &'a str,
+    /// Whether the broker shall forget what it knows of this client. Never for a subscriber, whose session must outlive
+    /// the connection.
+    pub clean_start: bool,
+    /// Whole seconds.
+    pub keep_alive: Duration,
+    /// How long the broker shall keep the session without a connection (MQTT 5 only).
+    pub session_expiry: Duration,
+    /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
+    pub receive_maximum: u16,
+}
+
+/// What SUBSCRIBE asks for.
+#[derive(Debug)]
+pub struct Subscription<'a> {
+    /// What SUBACK must name.
+    pub packet_id: u16,
+    /// The filter, with `$share/…` where it has that.
+    pub topic_filter: &'a str,
+    /// The highest QoS wanted.
+    pub qos: Qos,
+}
+
+/// How a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Close {
+    /// The session stays at the broker.
+    Normal,
+    /// With this reason code (MQTT 5, 3.14.2.1); MQTT 3.1.1 has no words for it.
+    Error(u8),
 }
 
 /// A broken packet, with the reason code that the broker shall hear (MQTT 5, 4.13).

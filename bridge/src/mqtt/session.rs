@@ -8,24 +8,22 @@ mod serve;
 
 use std::time::Duration;
 
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
-use super::connection::{ConnectError, Connection, Connector};
+use super::connection::{Connection, Connector};
+use super::end::End;
+use super::greeting::{STABLE, greet};
 use super::ledger::Ledger;
-use super::packet::{ConnAck, Incoming, Reason, WireError};
-use super::wire::{Close, Hello, Wire};
+use super::packet::{ConnAck, Hello};
+use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::config::{Protocol, Qos, Range};
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
-
-/// The largest packet that MQTT knows (MQTT 5, 2.1.4); a smaller limit would lose messages silently.
-const MAX_PACKET_SIZE: u32 = 268_435_460;
-/// A connection that lived this long ends a row of failures.
-const STABLE: Duration = Duration::from_secs(10);
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
@@ -67,12 +65,12 @@ impl Settings {
     }
 }
 
-/// How a session stands, as readiness tells it.
+/// How a session, or the publisher, stands, as readiness tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Not connected yet, or not subscribed.
     Connecting,
-    /// Subscribed with the QoS asked.
+    /// Subscribed with the QoS asked; for the publisher, connected.
     Ready,
     /// The last attempt failed, or the connection broke; the reason.
     Failing(String),
@@ -89,6 +87,8 @@ pub struct Session {
     /// Where deliveries go; gone while draining, which tells the lanes that no more will come.
     deliveries: Option<mpsc::Sender<Delivery>>,
     status: watch::Sender<Status>,
+    /// Set while an operator holds the mapping: what is admitted goes on, nothing more is.
+    paused: watch::Receiver<bool>,
     metrics: MappingMetrics,
     shutdown: Listener,
     /// The run part of record ids.
@@ -99,58 +99,31 @@ pub struct Session {
     subscribed: bool,
     /// Whether this process has had a session that the broker could lose.
     established: bool,
+    /// This session's part of what the mapping's gauges show.
+    shown: Shown,
 }
 
-/// How a connection, or the attempt to make one, ended.
-enum End {
-    /// Everything admitted is settled and acknowledged, and the broker has been told goodbye.
-    Drained,
-    /// It broke.
-    Lost {
-        why: String,
-        /// Nothing will change soon: wait the longest time.
-        lasting: bool,
-        /// The reason code that the broker shall hear.
-        close: Option<u8>,
-    },
-}
-
-impl End {
-    fn lost(why: impl ToString) -> Self {
-        Self::Lost { why: why.to_string(), lasting: false, close: None }
-    }
-}
-
-impl From<ConnectError> for End {
-    fn from(error: ConnectError) -> Self {
-        Self::lost(error)
-    }
-}
-
-impl From<WireError> for End {
-    fn from(error: WireError) -> Self {
-        Self::Lost { why: error.text, lasting: false, close: Some(error.code) }
-    }
-}
-
-impl From<std::io::Error> for End {
-    fn from(error: std::io::Error) -> Self {
-        Self::lost(error)
-    }
+/// What a session has added to gauges that it shares with the mapping's other sessions.
+#[derive(Debug, Default)]
+struct Shown {
+    ready: i64,
+    outstanding: i64,
+    bytes: i64,
 }
 
 impl Session {
-    /// A session that sends its deliveries to the receiver returned; that queue has room for all that it admits.
+    /// A session that sends its deliveries there; the queue must have room for the [`Settings::max_outstanding`] of all
+    /// sessions that share it.
     #[must_use]
     pub fn new(
         settings: Settings,
         connector: Connector,
+        deliveries: mpsc::Sender<Delivery>,
+        paused: watch::Receiver<bool>,
         metrics: MappingMetrics,
         shutdown: Listener,
-    ) -> (Self, mpsc::Receiver<Delivery>, watch::Receiver<Status>) {
-        let room = settings.max_outstanding();
-        let (settler, settlements) = mpsc::channel(room);
-        let (deliveries, queue) = mpsc::channel(room);
+    ) -> (Self, watch::Receiver<Status>) {
+        let (settler, settlements) = mpsc::channel(settings.max_outstanding());
         let (status, heard) = watch::channel(Status::Connecting);
         let wire = Wire(settings.protocol);
         let session = Self {
@@ -162,14 +135,16 @@ impl Session {
             settlements,
             deliveries: Some(deliveries),
             status,
+            paused,
             metrics,
             shutdown,
             run: fastrand::u64(..),
             delivered: 0,
             subscribed: false,
             established: false,
+            shown: Shown::default(),
         };
-        (session, queue, heard)
+        (session, heard)
     }
 
     /// Connects, serves and connects again until the bridge drains or stops.
@@ -181,7 +156,7 @@ impl Session {
                 Ok((connection, connack)) => self.serve(connection, &connack).await,
                 Err(end) => end,
             };
-            self.metrics.ready.set(0);
+            self.show_ready(false);
             let End::Lost { why, lasting, .. } = end else { break };
             if begun.elapsed() >= STABLE {
                 backoff.reset();
@@ -190,6 +165,16 @@ impl Session {
             self.tell_failure(why, lasting, wait);
             self.rest(wait).await;
         }
+    }
+
+    fn show_ready(&mut self, ready: bool) {
+        move_to(&self.metrics.ready, &mut self.shown.ready, i64::from(ready));
+    }
+
+    fn show_outstanding(&mut self) {
+        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, number(self.ledger.outstanding()));
+        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, number(self.ledger.bytes()));
     }
 
     /// Whether there is nothing left to do: after a stop, or in a drain when no delivery waits for its outcome.
@@ -201,39 +186,17 @@ impl Session {
         }
     }
 
-    /// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
-    async fn open(&mut self) -> Result<(Connection, ConnAck), End> {
-        let patience = self.settings.connect_timeout;
-        let mut shutdown = self.shutdown.clone();
-        tokio::select! {
-            opened = timeout(patience, self.greet()) => {
-                opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
-            }
-            () = shutdown.reached(Phase::Stopping) => Err(End::lost("stopping")),
-        }
-    }
-
-    async fn greet(&self) -> Result<(Connection, ConnAck), End> {
-        let mut connection = self.connector.open().await?;
+    async fn open(&self) -> Result<(Connection, ConnAck), End> {
         let hello = Hello {
             client_id: &self.settings.client_id,
+            clean_start: false,
             keep_alive: self.settings.keep_alive,
             session_expiry: self.settings.session_expiry,
             receive_maximum: self.settings.receive_maximum,
         };
-        self.wire.connect(&hello, &mut connection.output)?;
-        connection.flush(self.settings.connect_timeout).await?;
-        loop {
-            match self.wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
-                Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
-                    let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
-                    return Err(End::Lost { why, lasting: reason.is_lasting(), close: None });
-                }
-                Some(Incoming::ConnAck(connack)) => return Ok((connection, connack)),
-                Some(_) => return Err(End::lost("the broker sent another packet before CONNACK")),
-                None => connection.read().await?,
-            }
-        }
+        // A drain needs the connection only for what is still to be acknowledged.
+        let until = if self.ledger.running() == 0 { Phase::Draining } else { Phase::Stopping };
+        greet(&self.connector, self.wire, &hello, self.settings.connect_timeout, self.shutdown.clone(), until).await
     }
 
     fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {
@@ -297,21 +260,12 @@ impl Session {
         }
         self.established = true;
     }
+}
 
-    fn tell_disconnected(reason: &Reason) -> End {
-        let hint = match reason.code {
-            Reason::SESSION_TAKEN_OVER => "; is another process running with the same client id?",
-            _ => "",
-        };
-        let why = format!("the broker disconnects: {}{hint}", reason.text);
-        End::Lost { why, lasting: reason.is_lasting(), close: None }
-    }
-
-    async fn hang_up(&mut self, mut connection: Connection, close: Close) {
-        const GOODBYE: Duration = Duration::from_secs(1);
-        // The connection goes either way; what cannot be said is not worth waiting for.
-        let _ = self.wire.disconnect(close, &mut connection.output);
-        let _ = connection.flush(GOODBYE).await;
-        connection.close(GOODBYE).await;
+/// Moves our part of a shared gauge to a new value.
+fn move_to(gauge: &Gauge, ours: &mut i64, value: i64) {
+    if *ours != value {
+        gauge.inc_by(value - *ours);
+        *ours = value;
     }
 }

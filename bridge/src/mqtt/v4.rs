@@ -9,10 +9,10 @@ use rumqttc_v4::mqttbytes::v4::{
     Subscribe, SubscribeReasonCode,
 };
 
-use super::packet::{ConnAck, Incoming, Reason, WireError};
-use super::wire::{Hello, Subscription};
+use super::packet::{ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::Message;
+use crate::outgoing::Outgoing;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
     let packet = match Packet::read(input, max_packet_size as usize) {
@@ -29,6 +29,8 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
         },
+        // There is no refusal: a broker that will not have a message closes the connection, or says nothing (3.3.5).
+        Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: None },
         other => Incoming::Unexpected(name(&other)),
     }))
 }
@@ -36,7 +38,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
 pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
     let mut connect = Connect::new(hello.client_id);
     connect.keep_alive = u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX);
-    connect.clean_session = false;
+    connect.clean_session = hello.clean_start;
     write(&Packet::Connect(connect), out)
 }
 
@@ -44,6 +46,18 @@ pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> 
     let mut subscribe = Subscribe::new(subscription.topic_filter, qos_out(subscription.qos));
     subscribe.pkid = subscription.packet_id;
     write(&Packet::Subscribe(subscribe), out)
+}
+
+pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -> Result<(), WireError> {
+    let publish = Publish {
+        dup: false,
+        qos: qos_out(outgoing.qos),
+        retain: outgoing.retain,
+        topic: outgoing.topic.as_bytes().clone(),
+        pkid: packet_id,
+        payload: outgoing.payload.clone(),
+    };
+    publish.write(out).map(drop).map_err(|error| WireError { code: 0x81, text: error.to_string() })
 }
 
 pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
@@ -101,6 +115,7 @@ fn incoming_connack(ack: &V4ConnAck) -> ConnAck {
         refused: refused.map(|(code, text)| Reason { code, text: text.to_owned() }),
         session_present: ack.session_present,
         keep_alive: None,
+        limits: Limits::default(),
     }
 }
 
@@ -118,7 +133,6 @@ fn wire_error(error: &Error) -> WireError {
 
 fn name(packet: &Packet) -> &'static str {
     match packet {
-        Packet::PubAck(_) => "PUBACK",
         Packet::PubRec(_) => "PUBREC",
         Packet::PubComp(_) => "PUBCOMP",
         Packet::UnsubAck(_) => "UNSUBACK",

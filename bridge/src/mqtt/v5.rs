@@ -7,15 +7,15 @@ use bytestring::ByteString;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v5::{
-    ConnAck as V5ConnAck, Connect, ConnectAuth, ConnectProperties, ConnectReturnCode, Disconnect, DisconnectReasonCode,
-    Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe, SubscribeFilter,
-    SubscribeReasonCode,
+    ConnAck as V5ConnAck, ConnAckProperties, Connect, ConnectAuth, ConnectProperties, ConnectReturnCode, Disconnect,
+    DisconnectReasonCode, Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe,
+    SubscribeFilter, SubscribeReasonCode,
 };
 
-use super::packet::{ConnAck, Incoming, Reason, WireError};
-use super::wire::{Close, Hello, Subscription};
+use super::packet::{Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::{Message, Properties};
+use crate::outgoing::Outgoing;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
     let packet = match Packet::read(input, Some(max_packet_size)) {
@@ -32,6 +32,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
         },
+        Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: refusal(ack) },
         Packet::Disconnect(bye) => Incoming::Disconnect(Reason {
             code: bye.reason_code as u8,
             text: words(&bye.reason_code, bye.properties.and_then(|p| p.reason_string)),
@@ -52,7 +53,7 @@ pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireE
     let connect = Connect {
         keep_alive: u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX),
         client_id: hello.client_id.to_owned(),
-        clean_start: false,
+        clean_start: hello.clean_start,
         properties: Some(properties),
     };
     write(&Packet::Connect(connect, None, ConnectAuth::None), out)
@@ -68,6 +69,27 @@ pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> 
         retain_forward_rule: RetainForwardRule::OnNewSubscribe,
     };
     write(&Packet::Subscribe(Subscribe { pkid: subscription.packet_id, filters: vec![filter], properties: None }), out)
+}
+
+pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -> Result<(), WireError> {
+    let properties = outgoing.properties.as_deref().map(|p| PublishProperties {
+        message_expiry_interval: p.expiry.map(seconds),
+        content_type: p.content_type.clone(),
+        response_topic: p.response_topic.clone(),
+        correlation_data: p.correlation_data.clone(),
+        user_properties: p.user.clone(),
+        ..PublishProperties::default()
+    });
+    let publish = Publish {
+        dup: false,
+        qos: qos_out(outgoing.qos),
+        retain: outgoing.retain,
+        topic: outgoing.topic.as_bytes().clone(),
+        pkid: packet_id,
+        payload: outgoing.payload.clone(),
+        properties,
+    };
+    publish.write(out).map(drop).map_err(|error| WireError { code: 0x81, text: error.to_string() })
 }
 
 pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
@@ -137,7 +159,14 @@ fn properties(p: PublishProperties) -> Option<Box<Properties>> {
     (!bare).then(|| Box::new(kept()))
 }
 
+/// MQTT 5, 3.4.2.1: below 0x80 the broker has taken the message, if only to find that nobody wants it.
+fn refusal(ack: PubAck) -> Option<Reason> {
+    let code = ack.reason as u8;
+    (code >= 0x80).then(|| Reason { code, text: words(&ack.reason, ack.properties.and_then(|p| p.reason_string)) })
+}
+
 fn incoming_connack(ack: V5ConnAck) -> ConnAck {
+    let limits = ack.properties.as_ref().map_or_else(Limits::default, limits);
     let (reason, keep_alive) = ack.properties.map_or((None, None), |p| (p.reason_string, p.server_keep_alive));
     let refused = (ack.code != ConnectReturnCode::Success)
         .then(|| Reason { code: connect_code(ack.code), text: words(&ack.code, reason) });
@@ -145,6 +174,21 @@ fn incoming_connack(ack: V5ConnAck) -> ConnAck {
         refused,
         session_present: ack.session_present,
         keep_alive: keep_alive.map(|seconds| Duration::from_secs(seconds.into())),
+        limits,
+    }
+}
+
+fn limits(said: &ConnAckProperties) -> Limits {
+    let all = Limits::default();
+    Limits {
+        receive_maximum: said.receive_max.unwrap_or(all.receive_maximum),
+        max_packet_size: said.max_packet_size.unwrap_or(all.max_packet_size),
+        max_qos: match said.max_qos {
+            Some(0) => Qos::AtMostOnce,
+            Some(1) => Qos::AtLeastOnce,
+            _ => all.max_qos,
+        },
+        retain: said.retain_available != Some(0),
     }
 }
 
@@ -222,7 +266,6 @@ fn wire_error(error: &Error) -> WireError {
 fn name(packet: &Packet) -> &'static str {
     match packet {
         Packet::Auth(_) => "AUTH",
-        Packet::PubAck(_) => "PUBACK",
         Packet::PubRec(_) => "PUBREC",
         Packet::PubComp(_) => "PUBCOMP",
         Packet::UnsubAck(_) => "UNSUBACK",

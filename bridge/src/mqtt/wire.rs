@@ -1,46 +1,12 @@
 //! One protocol version's way of writing and reading: a choice between [`v4`](super::v4) and [`v5`](super::v5).
 
-use std::time::Duration;
-
 use bytes::BytesMut;
 
 use super::ledger::Ack;
-use super::packet::{Incoming, WireError};
+use super::packet::{Close, Hello, Incoming, Subscription, WireError};
 use super::{v4, v5};
 use crate::config::{Protocol, Qos};
-
-/// What CONNECT says. Clean Start is never set: the session must outlive the connection.
-#[derive(Debug)]
-pub struct Hello<'a> {
-    /// Names the session at the broker.
-    pub client_id: &'a str,
-    /// Whole seconds.
-    pub keep_alive: Duration,
-    /// How long the broker shall keep the session without a connection (MQTT 5 only).
-    pub session_expiry: Duration,
-    /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
-    pub receive_maximum: u16,
-}
-
-/// What SUBSCRIBE asks for.
-#[derive(Debug)]
-pub struct Subscription<'a> {
-    /// What SUBACK must name.
-    pub packet_id: u16,
-    /// The filter, with `$share/…` where it has that.
-    pub topic_filter: &'a str,
-    /// The highest QoS wanted.
-    pub qos: Qos,
-}
-
-/// How a connection is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Close {
-    /// The session stays at the broker.
-    Normal,
-    /// With this reason code (MQTT 5, 3.14.2.1); MQTT 3.1.1 has no words for it.
-    Error(u8),
-}
+use crate::outgoing::Outgoing;
 
 /// The protocol version in use.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +43,17 @@ impl Wire {
         match self.0 {
             Protocol::V311 => v4::subscribe(subscription, out),
             Protocol::V5 => v5::subscribe(subscription, out),
+        }
+    }
+
+    /// Writes PUBLISH. `packet_id` is 0 at QoS 0. After an error `out` may hold part of it.
+    ///
+    /// # Errors
+    /// When the topic is no topic name, or a field is longer than the protocol can carry.
+    pub fn publish(self, packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -> Result<(), WireError> {
+        match self.0 {
+            Protocol::V311 => v4::publish(packet_id, outgoing, out),
+            Protocol::V5 => v5::publish(packet_id, outgoing, out),
         }
     }
 

@@ -4,17 +4,17 @@
 use std::time::Instant as StdInstant;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, error, info};
+use tracing::{debug, info};
 
-use super::{End, MAX_PACKET_SIZE, Session, Status};
+use super::{End, Session, Status};
 use crate::config::Qos;
 use crate::delivery::{Delivery, RecordId};
 use crate::message::Message;
 use crate::mqtt::connection::Connection;
+use crate::mqtt::greeting::hang_up;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
 use crate::mqtt::ledger::{Ack, Admission};
-use crate::mqtt::packet::{ConnAck, Incoming, WireError};
-use crate::mqtt::wire::{Close, Subscription};
+use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Subscription, WireError};
 use crate::shutdown::Phase;
 
 /// The packet identifier of the one SUBSCRIBE that a connection ever sends.
@@ -38,12 +38,8 @@ impl Session {
             Ok(()) => self.converse(&mut line).await,
             Err(error) => error.into(),
         };
-        self.metrics.ready.set(0);
-        let close = match &end {
-            End::Lost { close: Some(code), .. } => Close::Error(*code),
-            _ => Close::Normal,
-        };
-        self.hang_up(line.connection, close).await;
+        self.show_ready(false);
+        hang_up(self.wire, line.connection, end.close()).await;
         end
     }
 
@@ -64,7 +60,7 @@ impl Session {
     async fn converse(&mut self, line: &mut Line) -> End {
         let mut ticks = interval(line.keep_alive.period());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = self.shutdown.clone();
+        let (mut shutdown, mut paused) = (self.shutdown.clone(), self.paused.clone());
         loop {
             if let Err(end) = self.turn(line).await {
                 return end;
@@ -75,18 +71,19 @@ impl Session {
                     return End::Drained;
                 }
             }
-            let paused = self.is_full();
+            let closed = self.is_closed();
             tokio::select! {
                 settlement = self.settlements.recv() => self.settlements_from(settlement),
-                read = line.connection.read(), if !paused => {
+                read = line.connection.read(), if !closed => {
                     line.keep_alive.received(StdInstant::now());
                     if let Err(error) = read {
                         return error.into();
                     }
                 }
                 () = shutdown.changed() => {}
+                Ok(()) = paused.changed() => {}
                 _ = ticks.tick() => {
-                    if paused {
+                    if closed {
                         line.keep_alive.received(StdInstant::now());
                     }
                     if let Err(end) = self.tick(line) {
@@ -99,7 +96,7 @@ impl Session {
 
     /// Everything that can be done without waiting, then one write.
     async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
-        while !self.is_full() {
+        while !self.is_closed() {
             match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE) {
                 Ok(Some(packet)) => self.take(packet, line)?,
                 Ok(None) => break,
@@ -110,8 +107,7 @@ impl Session {
             self.metrics.acknowledged.inc();
             self.wire.ack(ack, &mut line.connection.output)?;
         }
-        self.metrics.outstanding.set(i64::try_from(self.ledger.outstanding()).unwrap_or(i64::MAX));
-        self.metrics.outstanding_bytes.set(i64::try_from(self.ledger.bytes()).unwrap_or(i64::MAX));
+        self.show_outstanding();
         if !line.connection.output.is_empty() {
             line.connection.flush(self.settings.keep_alive).await?;
             line.keep_alive.sent(StdInstant::now());
@@ -122,7 +118,12 @@ impl Session {
         Ok(())
     }
 
-    /// The hard bound on what is held, whatever the broker does.
+    /// Whether nothing more may be admitted: an operator holds the mapping, or it has as much as it may, whatever the
+    /// broker does.
+    fn is_closed(&self) -> bool {
+        *self.paused.borrow() || self.is_full()
+    }
+
     fn is_full(&self) -> bool {
         self.ledger.outstanding() >= self.settings.max_outstanding()
             || self.ledger.bytes() as u64 >= self.settings.max_outstanding_bytes
@@ -148,10 +149,11 @@ impl Session {
                 self.judge_suback(&codes)?;
             }
             Incoming::PingResp => {}
-            Incoming::Disconnect(reason) => return Err(Self::tell_disconnected(&reason)),
-            Incoming::ConnAck(_) => return Err(protocol_error("a second CONNACK")),
-            Incoming::SubAck { .. } => return Err(protocol_error("a SUBACK for no SUBSCRIBE of ours")),
-            Incoming::Unexpected(name) => return Err(protocol_error(name)),
+            Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),
+            Incoming::ConnAck(_) => return Err(End::protocol_error("a second CONNACK")),
+            Incoming::SubAck { .. } => return Err(End::protocol_error("a SUBACK for no SUBSCRIBE of ours")),
+            Incoming::PubAck { .. } => return Err(End::protocol_error("PUBACK")),
+            Incoming::Unexpected(name) => return Err(End::protocol_error(name)),
         }
         Ok(())
     }
@@ -166,7 +168,7 @@ impl Session {
         match self.ledger.admit(packet_id, &message) {
             Admission::New(ticket) => {
                 self.delivered += 1;
-                let id = RecordId { run: self.run, sequence: self.delivered };
+                let id = RecordId::Numbered { run: self.run, sequence: self.delivered };
                 let delivery = Delivery::new(message, id, ticket, self.settler.clone());
                 // There is room for all that is admitted. Should there not be, the delivery is dropped here, which
                 // abandons it, and the broker sends it again.
@@ -191,19 +193,19 @@ impl Session {
                 self.tell_ready();
                 Ok(())
             }
-            [granted] if *granted < asked => Err(lasting(format!(
+            [granted] if *granted < asked => Err(End::lasting(format!(
                 "subscription to `{filter}`: the broker grants QoS {granted} where QoS {asked} was asked"
             ))),
-            [code] => Err(lasting(format!(
+            [code] => Err(End::lasting(format!(
                 "subscription to `{filter}`: refused by the broker with reason 0x{code:02x} ({})",
                 suback_text(*code)
             ))),
-            _ => Err(protocol_error("a SUBACK with more than one reason code")),
+            _ => Err(End::protocol_error("a SUBACK with more than one reason code")),
         }
     }
 
-    fn tell_ready(&self) {
-        self.metrics.ready.set(1);
+    fn tell_ready(&mut self) {
+        self.show_ready(true);
         info!(mapping = self.settings.mapping, topic_filter = self.settings.topic_filter, "subscribed");
         self.status.send_replace(Status::Ready);
     }
@@ -218,15 +220,6 @@ impl Session {
             Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
         }
     }
-}
-
-fn lasting(why: String) -> End {
-    End::Lost { why, lasting: true, close: None }
-}
-
-fn protocol_error(what: &str) -> End {
-    error!(packet = what, "protocol error by the broker");
-    End::Lost { why: format!("protocol error by the broker: {what}"), lasting: false, close: Some(0x82) }
 }
 
 /// MQTT 5, 3.9.3; MQTT 3.1.1 knows 0x80 alone.

@@ -1,0 +1,76 @@
+//! How a connection, or the attempt to make one, ends. Does no I/O.
+
+use tracing::error;
+
+use super::connection::ConnectError;
+use super::packet::{Close, Reason, WireError};
+
+/// The end of one connection.
+#[derive(Debug)]
+pub enum End {
+    /// Everything is done, and the broker has been told goodbye.
+    Drained,
+    /// It broke, or never was.
+    Lost {
+        /// Why, in words for the log.
+        why: String,
+        /// Nothing will change soon: wait the longest time.
+        lasting: bool,
+        /// The reason code that the broker shall hear.
+        close: Option<u8>,
+    },
+}
+
+impl End {
+    /// Lost for a cause that may be gone at once.
+    pub fn lost(why: impl ToString) -> Self {
+        Self::Lost { why: why.to_string(), lasting: false, close: None }
+    }
+
+    /// Lost for a cause that somebody has to mend.
+    pub fn lasting(why: String) -> Self {
+        Self::Lost { why, lasting: true, close: None }
+    }
+
+    /// The broker sent what it must not (MQTT 5, 4.13).
+    pub fn protocol_error(what: &str) -> Self {
+        error!(packet = what, "protocol error by the broker");
+        Self::Lost { why: format!("protocol error by the broker: {what}"), lasting: false, close: Some(0x82) }
+    }
+
+    /// The broker closed the connection with a DISCONNECT (MQTT 5, 3.14).
+    pub fn disconnected(reason: &Reason) -> Self {
+        let hint = match reason.code {
+            Reason::SESSION_TAKEN_OVER => "; is another process running with the same client id?",
+            _ => "",
+        };
+        let why = format!("the broker disconnects: {}{hint}", reason.text);
+        Self::Lost { why, lasting: reason.is_lasting(), close: None }
+    }
+
+    /// What the broker shall hear.
+    pub fn close(&self) -> Close {
+        match self {
+            Self::Lost { close: Some(code), .. } => Close::Error(*code),
+            _ => Close::Normal,
+        }
+    }
+}
+
+impl From<ConnectError> for End {
+    fn from(error: ConnectError) -> Self {
+        Self::lost(error)
+    }
+}
+
+impl From<WireError> for End {
+    fn from(error: WireError) -> Self {
+        Self::Lost { why: error.text, lasting: false, close: Some(error.code) }
+    }
+}
+
+impl From<std::io::Error> for End {
+    fn from(error: std::io::Error) -> Self {
+        Self::lost(error)
+    }
+}

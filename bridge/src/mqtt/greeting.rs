@@ -1,0 +1,64 @@
+//! The first and the last words of a connection: from TCP to CONNACK, and DISCONNECT. Knows nothing of what is said
+//! between them.
+
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::connection::{Connection, Connector};
+use super::end::End;
+use super::packet::{Close, ConnAck, Hello, Incoming, MAX_PACKET_SIZE};
+use super::wire::Wire;
+use crate::shutdown::{Listener, Phase};
+
+/// A connection that lived this long ends a row of failures.
+pub const STABLE: Duration = Duration::from_secs(10);
+
+/// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us. Given up when `shutdown`
+/// reaches `until`.
+pub async fn greet(
+    connector: &Connector,
+    wire: Wire,
+    hello: &Hello<'_>,
+    patience: Duration,
+    mut shutdown: Listener,
+    until: Phase,
+) -> Result<(Connection, ConnAck), End> {
+    tokio::select! {
+        opened = timeout(patience, open(connector, wire, hello, patience)) => {
+            opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
+        }
+        () = shutdown.reached(until) => Err(End::lost("the bridge stops")),
+    }
+}
+
+/// Tells the broker why, and closes.
+pub async fn hang_up(wire: Wire, mut connection: Connection, close: Close) {
+    const GOODBYE: Duration = Duration::from_secs(1);
+    // The connection goes either way; what cannot be said is not worth waiting for.
+    let _ = wire.disconnect(close, &mut connection.output);
+    let _ = connection.flush(GOODBYE).await;
+    connection.close(GOODBYE).await;
+}
+
+async fn open(
+    connector: &Connector,
+    wire: Wire,
+    hello: &Hello<'_>,
+    patience: Duration,
+) -> Result<(Connection, ConnAck), End> {
+    let mut connection = connector.open().await?;
+    wire.connect(hello, &mut connection.output)?;
+    connection.flush(patience).await?;
+    loop {
+        match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
+            Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
+                let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
+                return Err(End::Lost { why, lasting: reason.is_lasting(), close: None });
+            }
+            Some(Incoming::ConnAck(connack)) => return Ok((connection, connack)),
+            Some(_) => return Err(End::lost("the broker sent another packet before CONNACK")),
+            None => connection.read().await?,
+        }
+    }
+}

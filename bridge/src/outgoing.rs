@@ -1,0 +1,220 @@
+//! Messages that the bridge itself publishes, and the queue that carries them to whoever does: the seam between those
+//! who have something to say and the connection that says it. Touches no connection.
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::config::Qos;
+use crate::message::Properties;
+
+/// A message to publish.
+#[derive(Debug, Clone)]
+pub struct Outgoing {
+    /// Where to; a topic name.
+    pub topic: ByteString,
+    /// What.
+    pub payload: Bytes,
+    /// 0 or 1; at 2 it is refused.
+    pub qos: Qos,
+    /// Whether the broker shall keep it for later subscribers.
+    pub retain: bool,
+    /// Sent along under MQTT 5, and left out under MQTT 3.1.1, which has none. The expiry counts from the moment of
+    /// sending.
+    pub properties: Option<Box<Properties>>,
+}
+
+/// Why a message was not published, or may not have been.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PublishError {
+    /// The broker will not have it: its PUBACK has a reason code of 0x80 or above (MQTT 5, 3.4.2.1).
+    #[error("publish to `{}`: refused by the broker: {reason}", .topic.escape_debug())]
+    Refused {
+        /// Where to.
+        topic: ByteString,
+        /// The reason code.
+        code: u8,
+        /// Its name, and the broker's own words where it gave some.
+        reason: String,
+    },
+    /// Larger than the broker's Maximum Packet Size (MQTT 5, 3.2.2.3.6).
+    #[error("publish to `{}`: the packet has {bytes} bytes; the broker takes {limit} at most", .topic.escape_debug())]
+    TooLarge {
+        /// Where to.
+        topic: ByteString,
+        /// The size of the packet.
+        bytes: usize,
+        /// The broker's limit.
+        limit: u32,
+    },
+    /// The protocol, or this broker, has no way to carry it.
+    #[error("publish to `{}`: {cause}", .topic.escape_debug())]
+    Impossible {
+        /// Where to.
+        topic: ByteString,
+        /// Why, and the way out.
+        cause: String,
+    },
+    /// The connection broke each time that this message alone was on its way. MQTT 3.1.1 has no other way to refuse one
+    /// (3.3.5).
+    #[error(
+        "publish to `{}`: the connection broke {times} times over it; check whether this client may publish there",
+        .topic.escape_debug()
+    )]
+    Broken {
+        /// Where to.
+        topic: ByteString,
+        /// How often.
+        times: u8,
+    },
+    /// The publisher has ended: the bridge stops.
+    #[error("publish: the connection for it has ended, as the bridge stops")]
+    Ended,
+}
+
+impl PublishError {
+    /// Whether the same message can never be published here, however often it is tried and whoever mends the broker's
+    /// permissions meanwhile.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        match self {
+            Self::TooLarge { .. } | Self::Impossible { .. } => true,
+            // Topic Name Invalid and Payload Format Invalid.
+            Self::Refused { code, .. } => matches!(code, 0x90 | 0x99),
+            Self::Broken { .. } | Self::Ended => false,
+        }
+    }
+}
+
+/// The way to the publisher. The publisher ends when the last clone is dropped.
+#[derive(Debug, Clone)]
+pub struct PublishHandle(mpsc::Sender<Request>);
+
+/// A message on its way, and the one who waits for it.
+#[derive(Debug)]
+pub struct Request {
+    outgoing: Outgoing,
+    verdict: oneshot::Sender<Result<(), PublishError>>,
+}
+
+/// A way to a publisher on which `room` messages may queue.
+#[must_use]
+pub fn channel(room: usize) -> (PublishHandle, mpsc::Receiver<Request>) {
+    let (sender, requests) = mpsc::channel(room);
+    (PublishHandle(sender), requests)
+}
+
+/// Publishes all, in their order, and waits until each is confirmed or has failed. To try again after an error means to
+/// publish all again, so that some may arrive twice.
+///
+/// # Errors
+/// The first failure.
+pub async fn answer(publisher: &PublishHandle, outgoing: Vec<Outgoing>) -> Result<(), PublishError> {
+    let mut verdicts = Vec::with_capacity(outgoing.len());
+    for message in outgoing {
+        verdicts.push(publisher.submit(message).await?);
+    }
+    let mut result = Ok(());
+    for verdict in verdicts {
+        result = result.and(verdict.await.unwrap_or(Err(PublishError::Ended)));
+    }
+    result
+}
+
+impl PublishHandle {
+    /// Publishes at least once and waits, over as many connections as it takes: at QoS 1 for the PUBACK, at QoS 0 until
+    /// the bytes are written. Dropping the future ends the tries.
+    ///
+    /// # Errors
+    /// When the broker refuses the message or cannot take it, or when the publisher ends.
+    pub async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.submit(outgoing).await?.await.unwrap_or(Err(PublishError::Ended))
+    }
+
+    async fn submit(&self, outgoing: Outgoing) -> Result<oneshot::Receiver<Result<(), PublishError>>, PublishError> {
+        let (verdict, heard) = oneshot::channel();
+        self.0.send(Request { outgoing, verdict }).await.map_err(|_| PublishError::Ended)?;
+        Ok(heard)
+    }
+}
+
+impl Request {
+    /// The message.
+    #[must_use]
+    pub fn outgoing(&self) -> &Outgoing {
+        &self.outgoing
+    }
+
+    /// Whether somebody still waits for it.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !self.verdict.is_closed()
+    }
+
+    /// Returns when nobody waits for it any more. Cancel safe.
+    pub async fn forsaken(&mut self) {
+        self.verdict.closed().await;
+    }
+
+    /// Tells how it went to the one who waits.
+    pub fn finish(self, result: Result<(), PublishError>) {
+        // Who has left needs no verdict.
+        let _ = self.verdict.send(result);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn to(topic: &'static str) -> Outgoing {
+        let topic = ByteString::from_static(topic);
+        Outgoing { topic, payload: Bytes::new(), qos: Qos::AtLeastOnce, retain: false, properties: None }
+    }
+
+    #[tokio::test]
+    async fn an_answer_waits_for_all_and_tells_the_first_failure() {
+        let (handle, mut requests) = channel(1);
+        let answered = tokio::spawn(async move { answer(&handle, ["a", "b", "c"].map(to).into()).await });
+        let broken = |topic: &ByteString| PublishError::Broken { topic: topic.clone(), times: 3 };
+        let mut seen = Vec::new();
+        while let Some(request) = requests.recv().await {
+            let topic = request.outgoing().topic.clone();
+            assert!(!answered.is_finished(), "all three are waited for");
+            request.finish(if topic == "a" { Ok(()) } else { Err(broken(&topic)) });
+            seen.push(topic);
+        }
+        assert_eq!(seen, ["a", "b", "c"]);
+        assert_eq!(answered.await.unwrap(), Err(broken(&"b".into())));
+    }
+
+    #[tokio::test]
+    async fn a_publisher_that_ends_is_told_apart() {
+        let (handle, mut requests) = channel(1);
+        let publishing = handle.publish(to("a"));
+        let (ended, ()) = tokio::join!(publishing, async { drop(requests.recv().await) });
+        assert_eq!(ended, Err(PublishError::Ended));
+        drop(requests);
+        assert_eq!(handle.publish(to("a")).await, Err(PublishError::Ended));
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_leaves_is_noticed() {
+        let (handle, mut requests) = channel(1);
+        let publishing = tokio::spawn(async move { handle.publish(to("a")).await });
+        let mut request = requests.recv().await.unwrap();
+        assert!(request.is_awaited());
+        publishing.abort();
+        request.forsaken().await;
+        assert!(!request.is_awaited());
+    }
+
+    #[test]
+    fn only_what_no_permission_can_mend_is_final() {
+        let refused = |code| PublishError::Refused { topic: "a".into(), code, reason: String::new() };
+        assert!(!refused(0x87).is_final() && !refused(0x97).is_final());
+        assert!(refused(0x90).is_final() && refused(0x99).is_final());
+        assert!(PublishError::TooLarge { topic: "a".into(), bytes: 2, limit: 1 }.is_final());
+        assert!(!PublishError::Ended.is_final());
+    }
+}
