@@ -4,9 +4,12 @@
 //! un-acknowledged and the broker sends it again after the next connect. Never touches the connection itself.
 
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use bytestring::ByteString;
+use event::Encoding;
 use tokio::sync::mpsc;
 
 use crate::message::Message;
@@ -50,29 +53,65 @@ pub struct Settlement {
 pub type Settler = mpsc::Sender<Settlement>;
 
 /// Names a delivery towards the function; stays the same over every retry of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct RecordId {
-    /// A random number that this start of the session has drawn.
-    pub run: u64,
-    /// Which receipt, counted over the life of the session.
-    pub sequence: u64,
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RecordId {
+    /// By the bridge.
+    Numbered {
+        /// A random number that this start of the session has drawn.
+        run: u64,
+        /// Which receipt, counted over the life of the session.
+        sequence: u64,
+    },
+    /// By the publisher, so that it also stays the same over a restart of the bridge.
+    Given(ByteString),
 }
 
 impl fmt::Display for RecordId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}-{}", self.run, self.sequence)
+        match self {
+            Self::Numbered { run, sequence } => write!(f, "{run:016x}-{sequence}"),
+            Self::Given(id) => f.write_str(id),
+        }
     }
 }
 
-impl FromStr for RecordId {
-    type Err = ();
+/// The hold that deliveries of one ordering key, taken together, have on that key. When the last of them has its
+/// outcome, the key is free for those behind.
+#[derive(Debug)]
+pub struct Hold {
+    key: u64,
+    abandoned: AtomicBool,
+    freed: mpsc::Sender<Freed>,
+}
 
-    /// Accepts exactly what [`Display`](fmt::Display) writes.
-    fn from_str(text: &str) -> Result<Self, ()> {
-        let (run, sequence) = text.split_once('-').ok_or(())?;
-        let id =
-            Self { run: u64::from_str_radix(run, 16).map_err(|_| ())?, sequence: sequence.parse().map_err(|_| ())? };
-        if id.to_string() == text { Ok(id) } else { Err(()) }
+/// A key that is free again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freed {
+    /// Which.
+    pub key: u64,
+    /// Whether a delivery was abandoned, so that those behind it must not overtake it.
+    pub abandoned: bool,
+}
+
+impl Hold {
+    /// A hold on `key`. `freed` must have room for it.
+    #[must_use]
+    pub fn new(key: u64, freed: mpsc::Sender<Freed>) -> Self {
+        Self { key, abandoned: AtomicBool::new(false), freed }
+    }
+
+    /// The key held.
+    #[must_use]
+    pub fn key(&self) -> u64 {
+        self.key
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let abandoned = self.abandoned.load(Ordering::Acquire);
+        // Nobody listens once the mapping has ended, and then nobody waits for the key either.
+        let _ = self.freed.try_send(Freed { key: self.key, abandoned });
     }
 }
 
@@ -87,6 +126,10 @@ pub struct Delivery {
     pub received_at: SystemTime,
     /// When it was received, by the clock that never jumps.
     pub received: Instant,
+    /// How the payload will stand in the event, once that has been found out.
+    pub encoding: Option<Encoding>,
+    /// The hold on its ordering key, in an ordered mapping.
+    pub hold: Option<Arc<Hold>>,
     ticket: Ticket,
     settler: Option<Settler>,
 }
@@ -96,7 +139,7 @@ impl Delivery {
     #[must_use]
     pub fn new(message: Message, id: RecordId, ticket: Ticket, settler: Settler) -> Self {
         let (received_at, received) = (SystemTime::now(), Instant::now());
-        Self { message, id, received_at, received, ticket, settler: Some(settler) }
+        Self { message, id, received_at, received, encoding: None, hold: None, ticket, settler: Some(settler) }
     }
 
     /// Reports the verdict.
@@ -104,8 +147,20 @@ impl Delivery {
         self.report(outcome);
     }
 
+    /// Whether its Message Expiry Interval has run out (MQTT 5, 3.3.2.3.3).
+    #[must_use]
+    pub fn is_expired(&self, now: Instant) -> bool {
+        let expiry = self.message.properties.as_ref().and_then(|properties| properties.expiry);
+        expiry.is_some_and(|expiry| now.saturating_duration_since(self.received) >= expiry)
+    }
+
     fn report(&mut self, outcome: Outcome) {
         let Some(settler) = self.settler.take() else { return };
+        if let Some(hold) = &self.hold
+            && outcome == Outcome::Abandoned
+        {
+            hold.abandoned.store(true, Ordering::Release);
+        }
         let settlement = Settlement { ticket: self.ticket, outcome, weight: self.message.weight() };
         // A session that has ended needs no verdict any more: the broker still holds the message.
         let _ = settler.try_send(settlement);
@@ -120,10 +175,13 @@ impl Drop for Delivery {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use bytes::Bytes;
 
     use super::*;
     use crate::config::Qos;
+    use crate::message::Properties;
 
     fn delivery() -> (Delivery, mpsc::Receiver<Settlement>) {
         let (settler, settlements) = mpsc::channel(2);
@@ -135,7 +193,7 @@ mod tests {
             dup: false,
             properties: None,
         };
-        let id = RecordId { run: 1, sequence: 1 };
+        let id = RecordId::Numbered { run: 1, sequence: 1 };
         (Delivery::new(message, id, Ticket { epoch: 1, slot: 7 }, settler), settlements)
     }
 
@@ -156,14 +214,34 @@ mod tests {
     }
 
     #[test]
-    fn record_ids_survive_a_round_trip_and_nothing_else_passes() {
-        let id = RecordId { run: 0x0b1f_0c7e_9a3d_2468, sequence: 42 };
+    fn record_ids_are_told_apart() {
+        let id = RecordId::Numbered { run: 0x0b1f_0c7e_9a3d_2468, sequence: 42 };
         assert_eq!(id.to_string(), "0b1f0c7e9a3d2468-42");
-        assert_eq!("0b1f0c7e9a3d2468-42".parse(), Ok(id));
-        for text in
-            ["", "1-42", "0B1F0C7E9A3D2468-42", "0b1f0c7e9a3d2468-042", "0b1f0c7e9a3d2468-+42", "0b1f0c7e9a3d2468"]
-        {
-            assert_eq!(text.parse::<RecordId>(), Err(()), "{text}");
+        assert_eq!(RecordId::Given("m-1".into()).to_string(), "m-1");
+    }
+
+    #[test]
+    fn a_hold_is_freed_by_the_last_outcome_and_tells_of_an_abandoned_one() {
+        for (outcome, abandoned) in [(Outcome::Delivered, false), (Outcome::Abandoned, true)] {
+            let (freed, mut heard) = mpsc::channel(1);
+            let hold = Arc::new(Hold::new(7, freed));
+            let ((mut first, _a), (mut second, _b)) = (delivery(), delivery());
+            (first.hold, second.hold) = (Some(Arc::clone(&hold)), Some(hold));
+            first.settle(outcome);
+            assert!(heard.try_recv().is_err(), "another delivery still has it");
+            second.settle(Outcome::Delivered);
+            assert_eq!(heard.try_recv(), Ok(Freed { key: 7, abandoned }));
         }
+    }
+
+    #[test]
+    fn a_message_expires_by_its_own_interval() {
+        let (mut delivery, _settlements) = delivery();
+        let (soon, later) = (delivery.received + Duration::from_secs(9), delivery.received + Duration::from_secs(10));
+        assert!(!delivery.is_expired(later), "without an interval it never does");
+        let properties = Properties { expiry: Some(Duration::from_secs(10)), ..Properties::default() };
+        delivery.message.properties = Some(Box::new(properties));
+        assert!(delivery.is_expired(later));
+        assert!(!delivery.is_expired(soon));
     }
 }

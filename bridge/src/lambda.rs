@@ -1,13 +1,17 @@
 //! The Lambda side of the bridge: events out, answers in, and what an error means. Knows nothing of MQTT connections.
 
+mod answers;
 mod client;
 mod encode;
 mod error;
 mod interpret;
+mod limit;
 mod retry;
 
-pub use client::{Answer, Aws, AwsError, Client, LocalEndpoint};
-pub use encode::{EVENT_LIMIT, encode};
+pub use answers::{Answers, Refusal};
+pub use client::{Answer, Client};
+pub use encode::{encode, event_limit, measure};
 pub use error::{Disposition, InvokeError};
 pub use interpret::Failure;
+pub use limit::{Limiter, Load};
 pub use retry::{Next, after_failure};

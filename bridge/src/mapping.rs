@@ -2,7 +2,13 @@
 //! nothing of connections and acknowledges nothing.
 
 mod batch;
+pub mod filter;
+mod intake;
+mod keyed;
 mod lane;
+mod limits;
+mod ordered;
+mod pace;
 
 use std::sync::Arc;
 
@@ -12,34 +18,70 @@ use tokio::task::JoinSet;
 use crate::config;
 use crate::dead_letter::Destination;
 use crate::delivery::Delivery;
-use crate::lambda::Client;
+use crate::lambda::{Client, Limiter, event_limit};
 use crate::metrics::MappingMetrics;
+use crate::outgoing::PublishHandle;
 use crate::shutdown::Listener;
-use batch::Batches;
+use batch::{Batches, Unordered};
+use filter::Filters;
+use intake::Intake;
 use lane::Lane;
+use limits::Limits;
+use ordered::Ordered;
+use pace::Pace;
 
-/// What the lanes of one mapping share.
+/// What a mapping works with.
 #[derive(Debug)]
-pub struct Mapping {
+pub struct Parts {
     /// As configured.
     pub settings: config::Mapping,
+    /// Its patterns, compiled.
+    pub filters: Filters,
     /// Invokes its function.
     pub client: Client,
     /// Where messages go that the function will not have; without one they are tried for ever.
     pub destination: Option<Destination>,
+    /// Publishes what the function answers; none when the mapping allows no topic.
+    pub publisher: Option<PublishHandle>,
     /// What it counts.
     pub metrics: MappingMetrics,
     /// Set while Lambda refuses every invocation until somebody mends the configuration.
     pub fault: watch::Sender<Option<String>>,
 }
 
-impl Mapping {
-    /// Starts its lanes. They end when the queue is closed and empty.
-    pub fn start(self, queue: mpsc::Receiver<Delivery>, shutdown: &Listener, lanes: &mut JoinSet<()>) {
-        let batches = Arc::new(Batches::new(queue, &self.settings.batch));
-        let mapping = Arc::new(self);
-        for _ in 0..mapping.settings.concurrency {
-            lanes.spawn(Lane::new(mapping.clone(), shutdown.clone()).run(batches.clone()));
-        }
+/// What the lanes of one mapping share.
+#[derive(Debug)]
+struct Mapping {
+    settings: config::Mapping,
+    client: Client,
+    destination: Option<Destination>,
+    publisher: Option<PublishHandle>,
+    metrics: MappingMetrics,
+    fault: watch::Sender<Option<String>>,
+    limiter: Limiter,
+    pace: Option<Pace>,
+}
+
+/// Starts the lanes of a mapping. They end when the queue is closed and empty.
+pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener, tasks: &mut JoinSet<()>) {
+    let Parts { settings, filters, client, destination, publisher, metrics, fault } = parts;
+    let limits = Limits {
+        records: settings.batch.max_records,
+        window: settings.batch.max_window,
+        bytes: event_limit(settings.invocation),
+    };
+    let (message_id, ordering_key) = (settings.message_id.clone(), settings.ordering_key.clone());
+    let is_ordered = ordering_key.is_some();
+    let intake = Intake { filters, message_id, ordering_key };
+    let batches = Arc::new(if is_ordered {
+        Batches::Ordered(Ordered::start(queue, intake, limits, tasks))
+    } else {
+        Batches::Unordered(Unordered::new(queue, intake, limits))
+    });
+    let (limiter, pace) = (Limiter::new(settings.concurrency), settings.rate_limit.map(Pace::new));
+    let concurrency = settings.concurrency;
+    let mapping = Arc::new(Mapping { settings, client, destination, publisher, metrics, fault, limiter, pace });
+    for _ in 0..concurrency {
+        tasks.spawn(Lane::new(mapping.clone(), shutdown.clone()).run(batches.clone()));
     }
 }

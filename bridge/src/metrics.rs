@@ -32,8 +32,12 @@ struct Inner {
     invocations: Family<ResultLabels, Counter>,
     retries: Family<Labels, Counter>,
     in_flight: Family<Labels, Gauge>,
+    concurrency: Family<Labels, Gauge>,
     invocation_seconds: Family<Labels, Histogram, fn() -> Histogram>,
     dead_letter_failures: Family<Labels, Counter>,
+    published: Family<Labels, Counter>,
+    publish_failures: Family<Labels, Counter>,
+    answers_refused: Family<Labels, Counter>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -123,10 +127,18 @@ pub struct MappingMetrics {
     pub retries: Counter,
     /// Invocations under way.
     pub in_flight: Gauge,
+    /// Invocations that may be under way, as Lambda bears them.
+    pub concurrency: Gauge,
     /// How long invocations took.
     pub invocation_seconds: Histogram,
     /// Writes to the failure destination that failed.
     pub dead_letter_failures: Counter,
+    /// Answers published and confirmed.
+    pub published: Counter,
+    /// Attempts to publish an answer that failed.
+    pub publish_failures: Counter,
+    /// Replies left out, as the mapping does not allow their Response Topic.
+    pub answers_refused: Counter,
 }
 
 impl Metrics {
@@ -151,8 +163,12 @@ impl Metrics {
             invocations: Family::default(),
             retries: Family::default(),
             in_flight: Family::default(),
+            concurrency: Family::default(),
             invocation_seconds,
             dead_letter_failures: Family::default(),
+            published: Family::default(),
+            publish_failures: Family::default(),
+            answers_refused: Family::default(),
         };
         inner.register();
         Self(Arc::new(inner))
@@ -192,8 +208,12 @@ impl Metrics {
             failed: invoked(ResultLabel::failed),
             retries: counter(&all.retries),
             in_flight: gauge(&all.in_flight),
+            concurrency: gauge(&all.concurrency),
             invocation_seconds: all.invocation_seconds.get_or_create_owned(&labels),
             dead_letter_failures: counter(&all.dead_letter_failures),
+            published: counter(&all.published),
+            publish_failures: counter(&all.publish_failures),
+            answers_refused: counter(&all.answers_refused),
         }
     }
 
@@ -239,6 +259,11 @@ impl Inner {
         registry.register("invocations", "Invocations of the function by result", self.invocations.clone());
         registry.register("retries", "Invocations made again for the same records", self.retries.clone());
         registry.register("invocations_in_flight", "Invocations under way", self.in_flight.clone());
+        registry.register(
+            "concurrency",
+            "Invocations that may be under way, as Lambda bears them",
+            self.concurrency.clone(),
+        );
         registry.register_with_unit(
             "invocation",
             "How long invocations took",
@@ -250,6 +275,13 @@ impl Inner {
             "Writes to the failure destination that failed",
             self.dead_letter_failures.clone(),
         );
+        registry.register("published", "Answers published and confirmed", self.published.clone());
+        registry.register(
+            "publish_failures",
+            "Attempts to publish an answer that failed",
+            self.publish_failures.clone(),
+        );
+        registry.register("answers_refused", "Replies to topics that are not allowed", self.answers_refused.clone());
     }
 }
 

@@ -1,43 +1,26 @@
-//! The Invoke API: the only file that names the AWS SDK. One call is one attempt; retries are the lane's.
+//! The Invoke API: the only file that names the SDK for Lambda. One call is one attempt; retries are the lane's.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
-use aws_sdk_lambda::config::{Credentials, ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_lambda::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::retry::RetryConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
 use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+
+use event::Response;
 
 use super::InvokeError;
 use super::interpret::{Failure, function_error, interpret};
+use crate::aws::{Aws, causes};
 use crate::config::Function;
 use crate::delivery::RecordId;
 
 /// How long a TCP connection and TLS handshake to Lambda may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Where and as whom functions are invoked, as the SDK's standard chain found it.
-#[derive(Debug, Clone)]
-pub struct Aws(SdkConfig);
-
-/// What is missing before anything can be invoked.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum AwsError {
-    /// No region anywhere in the chain.
-    #[error("aws region: not found in the environment, the profile or the instance; set AWS_REGION")]
-    NoRegion,
-}
-
-/// An endpoint that is not AWS: the sandbox, or an emulator.
-#[derive(Debug, Clone)]
-pub struct LocalEndpoint {
-    /// Such as `http://127.0.0.1:4566`.
-    pub url: String,
-}
 
 /// What the function answered.
 #[derive(Debug)]
@@ -49,11 +32,11 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The failures among the records that were sent, by their index.
+    /// The failures among the records that were sent, by their index, and what else the function says.
     ///
     /// # Errors
     /// When the function failed as a whole, or its answer fails the whole event.
-    pub fn failures(&self, ids: &[RecordId]) -> Result<HashMap<usize, Failure>, Failure> {
+    pub fn read(&self, ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
         match &self.function_error {
             Some(header) => Err(function_error(header, &self.payload)),
             None => interpret(&self.payload, ids),
@@ -70,47 +53,13 @@ pub struct Client {
 }
 
 impl Aws {
-    /// Region, credentials and endpoint from the SDK's standard chain; asks nothing of AWS yet.
-    ///
-    /// # Errors
-    /// When no region is found.
-    pub async fn from_environment() -> Result<Self, AwsError> {
-        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        if config.region().is_none() {
-            return Err(AwsError::NoRegion);
-        }
-        Ok(Self(config))
-    }
-
-    /// A local endpoint, with made-up credentials that it does not check.
-    #[must_use]
-    pub fn local(endpoint: LocalEndpoint) -> Self {
-        let credentials = Credentials::new("local", "local", None, None, "local endpoint");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .endpoint_url(endpoint.url)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        Self(config)
-    }
-
-    /// Whether credentials can be had now. Asked at start, so that their absence is said before the first message.
-    ///
-    /// # Errors
-    /// What the chain said.
-    pub async fn credentials(&self) -> Result<(), String> {
-        let Some(provider) = self.0.credentials_provider() else { return Err("no provider".into()) };
-        provider.provide_credentials().await.map(drop).map_err(|error| DisplayErrorContext(&error).to_string())
-    }
-
     /// A client for this function, whose calls take `timeout` at most.
     #[must_use]
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
         // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one.
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(timeout).build();
-        let config = aws_sdk_lambda::config::Builder::from(&self.0)
+        let config = aws_sdk_lambda::config::Builder::from(self.settings())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
@@ -134,6 +83,18 @@ impl Client {
         let call = self.sdk.invoke().function_name(&self.function).payload(Blob::new(event));
         match call.send().await {
             Ok(output) => Ok(answer(output)),
+            Err(error) => Err(self.error(error)),
+        }
+    }
+
+    /// One asynchronous invocation, `Event`. Once Lambda has taken it (202), retries and destinations are Lambda's own.
+    ///
+    /// # Errors
+    /// When Lambda has not taken it.
+    pub async fn enqueue(&self, event: Vec<u8>) -> Result<Answer, InvokeError> {
+        let call = self.sdk.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
+        match call.payload(Blob::new(event)).send().await {
+            Ok(_) => Ok(Answer { function_error: None, payload: Vec::new() }),
             Err(error) => Err(self.error(error)),
         }
     }
@@ -192,19 +153,4 @@ fn is_about_credentials(error: &SdkError<SdkInvokeError>) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// The error and all its causes, in one line.
-fn causes(error: &SdkError<SdkInvokeError>) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
 }

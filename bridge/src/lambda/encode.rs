@@ -10,11 +10,19 @@ use base64::prelude::BASE64_STANDARD;
 use event::{EVENT_SOURCE, Encoding};
 use serde_json::value::RawValue;
 
-use crate::delivery::Delivery;
+use crate::config::Invocation;
+use crate::delivery::{Delivery, RecordId};
 use crate::message::Properties;
 
-/// The most bytes of a synchronous invocation (Lambda quotas: "Invocation payload (request and response)": 6 MB).
-pub const EVENT_LIMIT: usize = 6 * 1024 * 1024;
+/// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1 MB
+/// asynchronous).
+#[must_use]
+pub fn event_limit(invocation: Invocation) -> usize {
+    match invocation {
+        Invocation::RequestResponse => 6 * 1024 * 1024,
+        Invocation::Event => 1024 * 1024,
+    }
+}
 
 /// The event for these deliveries, in their order.
 pub fn encode<'a>(mapping: &str, deliveries: impl Iterator<Item = &'a Delivery>) -> Vec<u8> {
@@ -34,6 +42,31 @@ pub fn encode<'a>(mapping: &str, deliveries: impl Iterator<Item = &'a Delivery>)
     out
 }
 
+/// Finds out how the payload will stand in the event, and how long its record will be at most, the comma included.
+pub fn measure(delivery: &mut Delivery) -> usize {
+    const FIXED: usize = 256;
+    let encoding = encoding_of(&delivery.message.payload);
+    delivery.encoding = Some(encoding);
+    let message = &delivery.message;
+    let payload = match encoding {
+        Encoding::Json => message.payload.len(),
+        Encoding::Text => escaped(&message.payload),
+        Encoding::Base64 => message.payload.len().div_ceil(3) * 4,
+    };
+    let properties = message.properties.as_ref().map_or(0, |p| {
+        let user: usize = p.user.iter().map(|(k, v)| escaped(k.as_bytes()) + escaped(v.as_bytes()) + 8).sum();
+        let text = |value: &Option<String>| value.as_ref().map_or(0, |value| escaped(value.as_bytes()));
+        user + text(&p.content_type) + text(&p.response_topic) + p.correlation_data.as_ref().map_or(0, |d| d.len() * 2)
+    });
+    let id = if let RecordId::Given(id) = &delivery.id { escaped(id.as_bytes()) } else { 40 };
+    FIXED + id + escaped(message.topic.as_bytes()) + payload + properties
+}
+
+/// How long UTF-8 text becomes as a JSON string, without its quotes: at most this.
+fn escaped(text: &[u8]) -> usize {
+    text.iter().map(|byte| if *byte < 0x20 { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) }).sum()
+}
+
 /// How a payload will stand in the event.
 #[must_use]
 pub(crate) fn encoding_of(payload: &[u8]) -> Encoding {
@@ -50,7 +83,14 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     let message = &delivery.message;
     out.reserve(256 + message.topic.len() + message.payload.len());
     // Writing to a vector cannot fail, here and below.
-    let _ = write!(out, "{{\"id\":\"{}\",\"topic\":", delivery.id);
+    match &delivery.id {
+        RecordId::Numbered { .. } => drop(write!(out, "{{\"id\":\"{}\",\"topic\":", delivery.id)),
+        RecordId::Given(id) => {
+            out.extend_from_slice(b"{\"id\":");
+            string(out, id);
+            out.extend_from_slice(b",\"topic\":");
+        }
+    }
     string(out, &message.topic);
     let received_at = humantime::format_rfc3339_millis(delivery.received_at);
     let (qos, retain, dup) = (message.qos as u8, message.retain, message.dup);
@@ -59,7 +99,8 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
         write_properties(out, properties);
     }
     out.extend_from_slice(b",\"payload\":");
-    let name = payload(out, &message.payload);
+    let encoding = delivery.encoding.unwrap_or_else(|| encoding_of(&message.payload));
+    let name = payload(out, &message.payload, encoding);
     let _ = write!(out, ",\"encoding\":\"{name}\"}}");
 }
 
@@ -80,8 +121,8 @@ fn write_properties(out: &mut Vec<u8>, properties: &Properties) {
     }
 }
 
-fn payload(out: &mut Vec<u8>, payload: &[u8]) -> &'static str {
-    match encoding_of(payload) {
+fn payload(out: &mut Vec<u8>, payload: &[u8], encoding: Encoding) -> &'static str {
+    match encoding {
         Encoding::Json => {
             out.extend_from_slice(payload);
             "json"

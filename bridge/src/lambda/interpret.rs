@@ -22,30 +22,36 @@ pub struct Failure {
     pub retry: bool,
 }
 
-/// The failures among the records, by their index; or the failure of the whole event.
+/// The failures among the records, by their index, and what else the function says; or the failure of the whole event.
 ///
 /// # Errors
 /// When the answer fails the whole event.
-pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<HashMap<usize, Failure>, Failure> {
+pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
     let body = answer.trim_ascii();
     if !body.starts_with(b"{") {
-        return Ok(HashMap::new());
+        return Ok((HashMap::new(), Response::default()));
     }
-    let response: Response =
+    let mut response: Response =
         serde_json::from_slice(body).map_err(|error| malformed(format!("the response cannot be read: {error}")))?;
-    let index_of = |id: &str| {
-        let id = id.parse().ok()?;
-        ids.iter().position(|known| *known == id)
-    };
+    if response.batch_item_failures.is_empty() {
+        return Ok((HashMap::new(), response));
+    }
+    // Publishers may give one id to several messages: then it means all of them.
+    let mut known: HashMap<String, Vec<usize>> = HashMap::with_capacity(ids.len());
+    for (index, id) in ids.iter().enumerate() {
+        known.entry(id.to_string()).or_default().push(index);
+    }
     let mut failures = HashMap::with_capacity(response.batch_item_failures.len());
-    for item in response.batch_item_failures {
+    for item in std::mem::take(&mut response.batch_item_failures) {
         let id = item.item_identifier.as_deref().unwrap_or_default();
-        let Some(index) = index_of(id) else {
+        let indices = known.get(id).filter(|_| !id.is_empty());
+        let Some(indices) = indices else {
             return Err(malformed(format!("`{}` is no record of this event", id.escape_debug())));
         };
-        failures.insert(index, item_failure(item));
+        let failure = item_failure(item);
+        failures.extend(indices.iter().map(|index| (*index, failure.clone())));
     }
-    Ok(failures)
+    Ok((failures, response))
 }
 
 /// The failure that a function error carries (Lambda developer guide, "Function errors").
@@ -78,12 +84,13 @@ mod tests {
     const FIXTURE: &[u8] = include_bytes!("../../../event/fixtures/response.json");
 
     fn ids() -> Vec<RecordId> {
-        (1..=3).map(|sequence| RecordId { run: 0x5b1f_0c7e_9a3d_2468, sequence }).collect()
+        (1..=3).map(|sequence| RecordId::Numbered { run: 0x5b1f_0c7e_9a3d_2468, sequence }).collect()
     }
 
     #[test]
     fn the_fixture_fails_two_records_of_three() {
-        let failures = interpret(FIXTURE, &ids()).unwrap();
+        let (failures, response) = interpret(FIXTURE, &ids()).unwrap();
+        assert_eq!(response.publish.len(), 2);
         assert_eq!(failures.len(), 2);
         assert_eq!((failures[&1].retry, failures[&1].message.as_str()), (false, "payload: not JSON"));
         assert!(failures[&2].retry);
@@ -92,7 +99,8 @@ mod tests {
     #[test]
     fn success_has_many_spellings() {
         for answer in ["", "null", "{}", r#""done""#, "[]", r#"{"statusCode":200}"#, r#"{"batchItemFailures":null}"#] {
-            assert_eq!(interpret(answer.as_bytes(), &ids()), Ok(HashMap::new()), "{answer}");
+            let (failures, _) = interpret(answer.as_bytes(), &ids()).unwrap();
+            assert_eq!(failures, HashMap::new(), "{answer}");
         }
     }
 
@@ -111,6 +119,15 @@ mod tests {
             assert!(failure.retry, "{answer}");
             assert_eq!(failure.kind, "Function.MalformedResponse");
         }
+    }
+
+    #[test]
+    fn an_id_that_two_records_share_means_both() {
+        let ids = ["same", "other", "same"].map(|id| RecordId::Given(id.into()));
+        let (failures, _) = interpret(br#"{"batchItemFailures":[{"itemIdentifier":"same"}]}"#, &ids).unwrap();
+        let mut indices: Vec<_> = failures.keys().copied().collect();
+        indices.sort_unstable();
+        assert_eq!(indices, [0, 2]);
     }
 
     #[test]

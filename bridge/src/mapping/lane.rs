@@ -1,6 +1,10 @@
 //! One lane: takes a batch, invokes the function until every record has its outcome, takes the next. Waits between
 //! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker.
 
+mod answers;
+mod give_up;
+mod pending;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,24 +13,16 @@ use tracing::{debug, error, warn};
 
 use super::Mapping;
 use super::batch::Batches;
-use crate::backoff::Backoff;
-use crate::dead_letter::{DeadLetter, Reason};
-use crate::delivery::{Delivery, Outcome};
-use crate::lambda::{Disposition, EVENT_LIMIT, Failure, InvokeError, Next, after_failure, encode};
+use crate::config::Invocation;
+use crate::delivery::Outcome;
+use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
 use crate::shutdown::{Listener, Phase};
+use answers::Answered;
+use pending::{Onward, Pending, hold_back_behind};
 
 pub(super) struct Lane {
     mapping: Arc<Mapping>,
     shutdown: Listener,
-}
-
-/// Records on their way through the function, all of one event.
-struct Pending {
-    deliveries: Vec<Delivery>,
-    attempts: u32,
-    first_attempt_at: SystemTime,
-    last_attempt_at: SystemTime,
-    backoff: Backoff,
 }
 
 /// What one attempt brought for the records that have no outcome yet.
@@ -34,6 +30,8 @@ struct Attempted {
     disposition: Disposition,
     retry_after: Option<Duration>,
     failure: Failure,
+    /// The event failed as a whole, and smaller events may tell which record is to blame.
+    divisible: bool,
 }
 
 impl Lane {
@@ -43,17 +41,27 @@ impl Lane {
 
     pub(super) async fn run(mut self, batches: Arc<Batches>) {
         while let Some(batch) = batches.next().await {
-            self.deliver(batch).await;
+            let mut work = vec![Pending::new(batch, self.mapping.settings.retry.backoff)];
+            // The first half is finished before the second begins, so that a key keeps its order.
+            while let Some(pending) = work.pop() {
+                if let Onward::Halves(first, second) = self.deliver(pending).await {
+                    work.extend([second, first]);
+                }
+            }
         }
     }
 
-    /// Brings every delivery to an outcome. What is dropped on the way is abandoned.
-    async fn deliver(&mut self, deliveries: Vec<Delivery>) {
-        let now = SystemTime::now();
-        let backoff = Backoff::new(self.mapping.settings.retry.backoff);
-        let mut pending = Pending { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff };
-        while let Some(attempted) = self.attempt(&mut pending).await {
-            let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else { return };
+    /// Brings every delivery to an outcome, or says how to divide them. What is dropped on the way is abandoned.
+    async fn deliver(&mut self, mut pending: Pending) -> Onward {
+        loop {
+            pending.settle_expired(Instant::now());
+            let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
+            if attempted.divisible && pending.deliveries.len() > 1 {
+                return pending.halves();
+            }
+            let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else {
+                return Onward::Nothing;
+            };
             let next = after_failure(
                 &self.mapping.settings.retry,
                 attempted.disposition,
@@ -64,10 +72,13 @@ impl Lane {
                 &mut pending.backoff,
             );
             match next {
-                Next::GiveUp => return self.give_up_all(pending, &attempted.failure).await,
+                Next::GiveUp => {
+                    self.give_up_all(pending, &attempted.failure).await;
+                    return Onward::Nothing;
+                }
                 Next::Again(wait) => {
                     if !self.wait(wait).await {
-                        return;
+                        return Onward::Nothing;
                     }
                     self.mapping.metrics.retries.inc();
                 }
@@ -77,45 +88,77 @@ impl Lane {
 
     /// One invocation. `None` when all records have their outcome.
     async fn attempt(&mut self, pending: &mut Pending) -> Option<Attempted> {
+        if pending.deliveries.is_empty() {
+            return None;
+        }
         let event = encode(&self.mapping.settings.name, pending.deliveries.iter());
         pending.last_attempt_at = SystemTime::now();
         pending.attempts += 1;
-        if event.len() > EVENT_LIMIT {
-            return Some(too_large(event.len()));
+        let limit = event_limit(self.mapping.settings.invocation);
+        if event.len() > limit {
+            return Some(too_large(event.len(), limit));
         }
-        let metrics = &self.mapping.metrics;
-        metrics.in_flight.inc();
-        let begun = Instant::now();
-        let result = self.mapping.client.invoke(event).await;
-        metrics.in_flight.dec();
-        metrics.invocation_seconds.observe(begun.elapsed().as_secs_f64());
+        let result = self.invoke(event, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,
             Err(error) => Some(self.refused(error, pending)),
         }
     }
 
+    /// Waits for its turn by rate and by what Lambda bears, then calls.
+    async fn invoke(&self, event: Vec<u8>, records: usize) -> Result<Answer, InvokeError> {
+        let mapping = &self.mapping;
+        if let Some(pace) = &mapping.pace {
+            pace.wait(records).await;
+        }
+        mapping.limiter.permit().await;
+        mapping.metrics.in_flight.inc();
+        let begun = Instant::now();
+        let result = match mapping.settings.invocation {
+            Invocation::RequestResponse => mapping.client.invoke(event).await,
+            Invocation::Event => mapping.client.enqueue(event).await,
+        };
+        let ended = Instant::now();
+        mapping.metrics.in_flight.dec();
+        mapping.metrics.invocation_seconds.observe((ended - begun).as_secs_f64());
+        let load = match &result {
+            Err(InvokeError::Throttled { .. } | InvokeError::Service { .. }) => Load::Trouble,
+            _ => Load::Fine,
+        };
+        let allowed = mapping.limiter.done(load, ended);
+        mapping.metrics.concurrency.set(i64::try_from(allowed).unwrap_or(i64::MAX));
+        result
+    }
+
     /// Settles what the answer settles.
-    async fn resolve(&mut self, answer: crate::lambda::Answer, pending: &mut Pending) -> Option<Attempted> {
+    async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
         let metrics = &self.mapping.metrics;
-        let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id).collect();
-        let mut failures = match answer.failures(&ids) {
-            Ok(failures) if failures.is_empty() => {
-                metrics.succeeded.inc();
-                pending.deliveries.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));
-                return None;
-            }
-            Ok(failures) => {
-                metrics.partial.inc();
-                failures
-            }
+        let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
+        let (mut failures, response) = match answer.read(&ids) {
+            Ok(read) => read,
             Err(failure) => {
                 metrics.function_errors.inc();
                 self.tell(&failure, pending);
-                return Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure });
+                let divisible = self.mapping.settings.batch.bisect_on_error;
+                return Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible });
             }
         };
+        if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
+        hold_back_behind(&pending.deliveries, &mut failures);
+        match self.answer(&response, &failures, pending).await {
+            Answered::Done => {}
+            Answered::CutShort => return None,
+            Answered::Refused(failure) => {
+                self.tell(&failure, pending);
+                let disposition = Disposition::GiveUp;
+                return Some(Attempted { disposition, retry_after: None, failure, divisible: false });
+            }
+        }
+        if failures.is_empty() {
+            pending.deliveries.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));
+            return None;
+        }
         let (mut hopeless, mut last) = (Vec::new(), None);
         for (index, delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
             match failures.remove(&index) {
@@ -134,7 +177,7 @@ impl Lane {
         }
         let failure = last?;
         self.tell(&failure, pending);
-        Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure })
+        Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible: false })
     }
 
     /// Books an invocation that brought no answer.
@@ -158,7 +201,7 @@ impl Lane {
         }
         let retry_after = if let InvokeError::Throttled { retry_after, .. } = &error { *retry_after } else { None };
         let failure = Failure { kind: error.kind().into(), message: error.to_string(), retry: true };
-        Attempted { disposition, retry_after, failure }
+        Attempted { disposition, retry_after, failure, divisible: disposition == Disposition::GiveUp }
     }
 
     fn tell(&self, failure: &Failure, pending: &Pending) {
@@ -167,46 +210,6 @@ impl Lane {
         warn!(mapping = name, attempt, records, kind = failure.kind, "function failed");
         // The function's words can hold anything that it was sent.
         debug!(mapping = name, reason = failure.message, "function failed because");
-    }
-
-    async fn give_up_all(&mut self, mut pending: Pending, failure: &Failure) {
-        for delivery in std::mem::take(&mut pending.deliveries) {
-            self.give_up(delivery, &pending, failure).await;
-        }
-    }
-
-    /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
-    async fn give_up(&mut self, delivery: Delivery, pending: &Pending, failure: &Failure) {
-        let mapping = self.mapping.clone();
-        let Some(destination) = &mapping.destination else { return };
-        let letter = DeadLetter::new(
-            &delivery,
-            &Reason {
-                mapping: &mapping.settings.name,
-                function: mapping.client.function(),
-                attempts: pending.attempts,
-                first_attempt_at: pending.first_attempt_at,
-                last_attempt_at: pending.last_attempt_at,
-                error_type: &failure.kind,
-                error_message: &failure.message,
-            },
-        );
-        let mut backoff = Backoff::new(mapping.settings.retry.backoff);
-        while let Err(cause) = destination.put(&letter).await {
-            mapping.metrics.dead_letter_failures.inc();
-            error!(mapping = mapping.settings.name, record = letter.id, %cause, "dead letter not written; holding it");
-            if !self.wait(backoff.next(fastrand::f64())).await {
-                return;
-            }
-        }
-        warn!(
-            mapping = mapping.settings.name,
-            record = letter.id,
-            attempts = letter.attempts,
-            kind = letter.error_type,
-            "dead-lettered"
-        );
-        delivery.settle(Outcome::DeadLettered);
     }
 
     /// False when the bridge drains: then nothing is waited for any more.
@@ -218,8 +221,8 @@ impl Lane {
     }
 }
 
-fn too_large(bytes: usize) -> Attempted {
-    let message = format!("the event has {bytes} bytes; Lambda takes {EVENT_LIMIT} at most");
+fn too_large(bytes: usize, limit: usize) -> Attempted {
+    let message = format!("the event has {bytes} bytes; Lambda takes {limit} at most");
     let failure = Failure { kind: "TooLarge".into(), message, retry: false };
-    Attempted { disposition: Disposition::GiveUp, retry_after: None, failure }
+    Attempted { disposition: Disposition::GiveUp, retry_after: None, failure, divisible: true }
 }

@@ -16,7 +16,7 @@ const FIXTURE: &str = include_str!("../../../../event/fixtures/event.json");
 
 fn delivery(sequence: u64, message: Message) -> Delivery {
     let (settler, _) = mpsc::channel(1);
-    let id = RecordId { run: 0x5b1f_0c7e_9a3d_2468, sequence };
+    let id = RecordId::Numbered { run: 0x5b1f_0c7e_9a3d_2468, sequence };
     let mut delivery = Delivery::new(message, id, Ticket { epoch: 1, slot: sequence }, settler);
     // 2026-11-20T12:00:00.122Z and a millisecond a record, as in the fixture.
     delivery.received_at = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_176_000_122 + sequence);
@@ -79,6 +79,14 @@ fn strange_payloads_survive_exactly() {
 }
 
 #[test]
+fn a_given_id_is_escaped_like_any_text() {
+    let mut delivery = delivery(1, message(b"{}", Qos::AtLeastOnce));
+    delivery.id = RecordId::Given("a\"b\n".into());
+    let event: Event = serde_json::from_slice(&encode("m", [delivery].iter())).unwrap();
+    assert_eq!(event.records[0].id, "a\"b\n");
+}
+
+#[test]
 fn json_is_embedded_as_it_came() {
     let payload = b" {\n \"temperature\" : 2.50 } ";
     let bytes = encode("m", [delivery(1, message(payload, Qos::AtLeastOnce))].iter());
@@ -93,6 +101,16 @@ proptest! {
             prop_assert_eq!(back, payload.trim_ascii());
         } else {
             prop_assert_eq!(back, payload);
+        }
+    }
+
+    #[test]
+    fn no_record_is_longer_than_it_was_measured(payload in prop::collection::vec(any::<u8>(), 0..200), text in ".{0,60}") {
+        for payload in [payload.as_slice(), text.as_bytes()] {
+            let mut delivery = delivery(1, message(payload, Qos::AtLeastOnce));
+            let measured = measure(&mut delivery);
+            let empty = encode("m", [].iter()).len();
+            prop_assert!(encode("m", [delivery].iter()).len() <= empty + measured);
         }
     }
 

@@ -1,0 +1,172 @@
+//! What may be published, and what is refused.
+
+use proptest::prelude::*;
+use tokio::sync::mpsc;
+
+use super::*;
+use crate::delivery::{RecordId, Ticket};
+use crate::message::Message;
+
+const FIXTURE: &str = include_str!("../../../../event/fixtures/response.json");
+const RUN: u64 = 0x5b1f_0c7e_9a3d_2468;
+
+fn delivery(sequence: u64, topic: &str, properties: Option<Properties>) -> Delivery {
+    let (settler, _) = mpsc::channel(1);
+    let message = Message {
+        topic: topic.into(),
+        payload: Bytes::new(),
+        qos: Qos::AtLeastOnce,
+        retain: false,
+        dup: false,
+        properties: properties.map(Box::new),
+    };
+    Delivery::new(message, RecordId::Numbered { run: RUN, sequence }, Ticket { epoch: 1, slot: sequence }, settler)
+}
+
+fn asking(sequence: u64, response_topic: &str) -> Delivery {
+    let correlation_data = Some(Bytes::from_static(&[0, 1, 2]));
+    let properties =
+        Properties { response_topic: Some(response_topic.into()), correlation_data, ..Properties::default() };
+    delivery(sequence, "sensor/data", Some(properties))
+}
+
+fn topics(allow: &[&str]) -> ResponseTopics {
+    ResponseTopics { allow: allow.iter().map(|filter| filter.parse().unwrap()).collect(), qos: Qos::AtLeastOnce }
+}
+
+fn answers(response: &str, deliveries: &[Delivery], allow: &[&str]) -> Result<Answers, Refusal> {
+    let response = serde_json::from_str(response).unwrap();
+    Answers::of(&response, deliveries, &HashMap::new(), &topics(allow), true)
+}
+
+/// The topic of one publish with this topic, as answer to records with these.
+fn published(topic: &str, records: &[&str], allow: &str) -> Result<String, Refusal> {
+    let deliveries: Vec<_> = (1..).zip(records).map(|(sequence, topic)| delivery(sequence, topic, None)).collect();
+    let response = serde_json::json!({ "publish": [{ "topic": topic, "payload": 1 }] }).to_string();
+    answers(&response, &deliveries, &[allow]).map(|answers| answers.outgoing[0].topic.to_string())
+}
+
+fn reply_to(id: &str) -> String {
+    format!(r#"{{"reply":[{{"itemIdentifier":"{id}","payload":{{"ok":true}}}}]}}"#)
+}
+
+#[test]
+fn the_fixture_is_published_and_replied() {
+    let deliveries = [asking(1, "devices/C-Client-01/reply")];
+    let answers = answers(FIXTURE, &deliveries, &["devices/+/command", "devices/#"]).unwrap();
+    let seen: Vec<_> = answers.outgoing.iter().map(|o| (&*o.topic, &*o.payload, o.qos as u8, o.retain)).collect();
+    assert_eq!(
+        seen,
+        [
+            ("devices/C-Client-01/command", &br#"{ "set": "idle" }"#[..], 1, true),
+            ("devices/C-Client-01/raw", &[0x00, 0xff], 1, false),
+            ("devices/C-Client-01/reply", b"stored", 1, false),
+        ]
+    );
+    let properties = answers.outgoing[2].properties.as_deref().unwrap();
+    assert_eq!(properties.correlation_data.as_deref(), Some(&[0, 1, 2][..]));
+    assert!(answers.refused.is_empty());
+}
+
+#[test]
+fn only_allowed_topics_pass() {
+    assert_eq!(published("devices/a/command", &["t"], "devices/+/command").unwrap(), "devices/a/command");
+    assert_eq!(published("devices/a/x", &["t"], "devices/+/command"), Err(Refusal::NotAllowed("devices/a/x".into())));
+    let nothing_allowed = answers(r#"{"publish":[{"topic":"a","payload":1}]}"#, &[], &[]).unwrap_err();
+    assert!(nothing_allowed.to_string().contains("`response.allow`"), "{nothing_allowed}");
+}
+
+#[test]
+fn what_would_break_the_connection_does_not_pass_even_where_all_is_allowed() {
+    for bad in ["", "a/+", "a/#", "a\0b"] {
+        assert!(matches!(published(bad, &["t"], "#"), Err(Refusal::Invalid(_))), "{bad:?}");
+    }
+    for bad in ["a\nb", "a/\u{85}", "a/\u{fdd0}", "a/\u{1fffe}", "a/\u{ffff}"] {
+        assert!(matches!(published(bad, &["t"], "#"), Err(Refusal::Character(_))), "{bad:?}");
+    }
+    assert_eq!(published("$SYS/x", &["t"], "$SYS/#"), Err(Refusal::Dollar("$SYS/x".into())));
+    assert_eq!(published("{topic[0]}/x", &["$SYS/b"], "$SYS/#"), Err(Refusal::Dollar("$SYS/x".into())));
+    assert!(published("größe/{a}", &["t"], "#").is_ok());
+}
+
+#[test]
+fn templates_take_levels_of_the_records_topic() {
+    let record = ["devices/C-1/data"];
+    assert_eq!(published("devices/{topic[1]}/command", &record, "devices/+/command").unwrap(), "devices/C-1/command");
+    assert_eq!(published("{topic[2]}/{topic[0]}", &record, "#").unwrap(), "data/devices");
+    for bad in ["{topic[3]}", "{topic[x]}", "{topic[+1]}", "{topic[]}", "{topic[1]", "{topic[99999999999999999999]}"] {
+        assert!(matches!(published(bad, &record, "#"), Err(Refusal::Template { .. })), "{bad}");
+    }
+}
+
+#[test]
+fn a_template_needs_records_that_agree() {
+    let topic = "devices/{topic[1]}/command";
+    assert!(published(topic, &["devices/a/data", "devices/a/state"], "#").is_ok());
+    for others in [["devices/a/data", "devices/b/data"], ["devices/a/data", "devices"]] {
+        let refusal = published(topic, &others, "#").unwrap_err();
+        assert!(refusal.to_string().contains("the records of this event differ"), "{refusal}");
+    }
+}
+
+#[test]
+fn the_mappings_qos_stands_in_and_2_is_refused() {
+    let publish = |qos: &str| answers(&format!(r#"{{"publish":[{{"topic":"a","payload":1{qos}}}]}}"#), &[], &["#"]);
+    assert_eq!(publish("").unwrap().outgoing[0].qos, Qos::AtLeastOnce);
+    assert_eq!(publish(r#","qos":0"#).unwrap().outgoing[0].qos, Qos::AtMostOnce);
+    assert_eq!(publish(r#","qos":2"#).unwrap_err(), Refusal::Qos { topic: "a".into(), qos: 2 });
+}
+
+#[test]
+fn a_payload_must_be_what_its_encoding_says() {
+    let wrong = r#"{"publish":[{"topic":"a","payload":"%","encoding":"base64"}]}"#;
+    assert!(matches!(answers(wrong, &[], &["#"]), Err(Refusal::Payload { .. })));
+}
+
+#[test]
+fn a_reply_needs_a_record_that_asks_and_has_not_failed() {
+    let deliveries = [asking(1, "r/1"), asking(2, "r/2"), delivery(3, "t", None)];
+    let id = |sequence| RecordId::Numbered { run: RUN, sequence }.to_string();
+    let count = |reply: &str, failed: &[usize], enabled| {
+        let failure = |index: &usize| (*index, Failure { kind: "k".into(), message: "m".into(), retry: true });
+        let failures = failed.iter().map(failure).collect();
+        let response = serde_json::from_str(reply).unwrap();
+        Answers::of(&response, &deliveries, &failures, &topics(&["r/+"]), enabled).map(|a| a.outgoing.len())
+    };
+    assert_eq!(count(&reply_to(&id(2)), &[0], true), Ok(1));
+    assert_eq!(count(&reply_to(&id(2)), &[1], true), Ok(0), "a failed record is answered by the attempt that succeeds");
+    assert_eq!(count(&reply_to(&id(3)), &[], true), Ok(0), "nobody asked");
+    assert_eq!(count(&reply_to(&id(2)), &[], false), Ok(0), "the mapping gives no replies");
+    assert_eq!(count(&reply_to(&id(9)), &[], true), Err(Refusal::UnknownRecord(id(9))));
+}
+
+#[test]
+fn a_response_topic_that_is_not_allowed_is_refused_and_the_rest_is_published() {
+    let deliveries = [asking(1, "$SYS/broker"), asking(2, "others/secret"), asking(3, "r/3")];
+    let replies: Vec<_> =
+        deliveries.iter().map(|d| serde_json::json!({ "itemIdentifier": d.id.to_string(), "payload": 1 })).collect();
+    let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
+    assert_eq!(answers.outgoing.len(), 1);
+    assert_eq!(answers.refused, [Refusal::Dollar("$SYS/broker".into()), Refusal::NotAllowed("others/secret".into())]);
+}
+
+#[test]
+fn a_refusal_is_a_failure_that_no_attempt_helps() {
+    let failure = Failure::from(Refusal::NotAllowed("a".into()));
+    assert_eq!((failure.kind.as_str(), failure.retry), ("Function.RefusedResponse", false));
+    assert!(failure.message.starts_with("topic `a`: not allowed"), "{}", failure.message);
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_published_is_an_allowed_topic_name(
+        topic in "(a/)?([a/{}$+#t0\n]|\\{topic\\[[01]\\]\\}){0,8}",
+        record in "[ab/$\n]{1,8}",
+    ) {
+        if let Ok(topic) = published(&topic, &[&record], "a/#") {
+            prop_assert!(validate_topic_name(&topic).is_ok());
+            prop_assert!(topic == "a" || topic.starts_with("a/"), "{}", topic);
+            prop_assert!(!topic.contains('\n'));
+        }
+    }
+}

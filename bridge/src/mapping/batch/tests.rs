@@ -1,0 +1,164 @@
+//! Batches by count, window and bytes, ordered and not.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use tokio::task::JoinSet;
+
+use super::*;
+use crate::config::{OrderingKey, Qos};
+use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
+use crate::lambda::encode;
+use crate::message::Message;
+
+const LIMIT: usize = 6 * 1024 * 1024;
+
+struct Source {
+    sender: mpsc::Sender<Delivery>,
+    settler: mpsc::Sender<Settlement>,
+    settlements: mpsc::Receiver<Settlement>,
+    sent: u64,
+}
+
+impl Source {
+    fn new() -> (Self, mpsc::Receiver<Delivery>) {
+        let (sender, queue) = mpsc::channel(1000);
+        let (settler, settlements) = mpsc::channel(1000);
+        (Self { sender, settler, settlements, sent: 0 }, queue)
+    }
+
+    fn send(&mut self, topic: &str, payload: Vec<u8>) {
+        self.sent += 1;
+        let message = Message {
+            topic: ByteString::from(topic),
+            payload: Bytes::from(payload),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            dup: false,
+            properties: None,
+        };
+        let id = RecordId::Numbered { run: 1, sequence: self.sent };
+        let ticket = Ticket { epoch: 1, slot: self.sent };
+        self.sender.try_send(Delivery::new(message, id, ticket, self.settler.clone())).unwrap();
+    }
+}
+
+fn limits(records: usize, window: Duration) -> Limits {
+    Limits { records, window, bytes: LIMIT }
+}
+
+fn unordered(queue: mpsc::Receiver<Delivery>, limits: Limits) -> Batches {
+    Batches::Unordered(Unordered::new(queue, Intake::default(), limits))
+}
+
+fn ordered(queue: mpsc::Receiver<Delivery>, limits: Limits, tasks: &mut JoinSet<()>) -> Batches {
+    let intake = Intake { ordering_key: Some(OrderingKey::TopicLevel(0)), ..Intake::default() };
+    Batches::Ordered(Ordered::start(queue, intake, limits, tasks))
+}
+
+fn numbers(batch: &[Delivery]) -> Vec<u64> {
+    let number = |id: &RecordId| if let RecordId::Numbered { sequence, .. } = id { *sequence } else { 0 };
+    batch.iter().map(|delivery| number(&delivery.id)).collect()
+}
+
+#[tokio::test]
+async fn takes_what_is_there_up_to_the_limit() {
+    let (mut source, queue) = Source::new();
+    (0..25).for_each(|_| source.send("t", b"x".to_vec()));
+    drop(source);
+    let batches = unordered(queue, limits(10, Duration::ZERO));
+    let mut sizes = Vec::new();
+    while let Some(batch) = batches.next().await {
+        sizes.push(batch.len());
+    }
+    assert_eq!(sizes, [10, 10, 5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_window_opens_with_the_first_delivery_and_closes_in_time() {
+    for keyed in [false, true] {
+        let (mut source, queue) = Source::new();
+        let mut tasks = JoinSet::new();
+        let limits = limits(10, Duration::from_secs(1));
+        let batches = if keyed { ordered(queue, limits, &mut tasks) } else { unordered(queue, limits) };
+        let begun = Instant::now();
+        let publish = async {
+            for pause in [60_000, 900, 900] {
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+                source.send("t", b"x".to_vec());
+            }
+        };
+        let (first, ()) = tokio::join!(batches.next(), publish);
+        let first = first.unwrap();
+        assert_eq!(numbers(&first), [1, 2], "ordered: {keyed}");
+        assert!(begun.elapsed() < Duration::from_millis(61_801));
+        drop(first.into_iter().map(|delivery| delivery.settle(Outcome::Delivered)).collect::<Vec<()>>());
+        assert_eq!(numbers(&batches.next().await.unwrap()), [3], "ordered: {keyed}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_never_outgrows_an_event_and_wastes_little_of_it() {
+    for keyed in [false, true] {
+        let (mut source, queue) = Source::new();
+        let mut tasks = JoinSet::new();
+        for payload in [vec![0x01_u8; 300_000], vec![0xff; 1_000_000], b"{\"a\":1}".to_vec(), vec![b'"'; 2_000_000]] {
+            (0..6).for_each(|n| source.send(&format!("k{n}"), payload.clone()));
+        }
+        let limits = limits(1000, Duration::ZERO);
+        let batches = if keyed { ordered(queue, limits, &mut tasks) } else { unordered(queue, limits) };
+        let (mut records, mut sizes) = (0, Vec::new());
+        while records < 24 {
+            let batch = batches.next().await.unwrap();
+            records += batch.len();
+            sizes.push(encode("m", batch.iter()).len());
+            batch.into_iter().for_each(|delivery| delivery.settle(Outcome::Delivered));
+        }
+        assert!(sizes.iter().all(|size| *size <= LIMIT), "{sizes:?}");
+        let total: usize = sizes.iter().sum();
+        assert!(keyed || sizes.len() <= 2 * total.div_ceil(LIMIT), "{sizes:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_key_is_with_one_lane_at_a_time_and_in_order() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    ["a", "a", "b", "a"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
+    let mut first = batches.next().await.unwrap();
+    let second = batches.next().await.unwrap();
+    assert_eq!((numbers(&first), numbers(&second)), (vec![1], vec![3]));
+    let third = tokio::time::timeout(Duration::from_millis(50), batches.next()).await;
+    assert!(third.is_err(), "`a` is still out");
+    first.remove(0).settle(Outcome::Delivered);
+    assert_eq!(numbers(&batches.next().await.unwrap()), [2]);
+}
+
+#[tokio::test]
+async fn what_stands_behind_an_abandoned_delivery_is_abandoned_too() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    ["a", "a", "b"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
+    drop(batches.next().await.unwrap());
+    let settlements = [source.settlements.recv().await.unwrap(), source.settlements.recv().await.unwrap()];
+    assert!(settlements.iter().all(|settlement| settlement.outcome == Outcome::Abandoned));
+    assert_eq!(numbers(&batches.next().await.unwrap()), [3]);
+}
+
+#[tokio::test]
+async fn a_closed_queue_is_emptied_before_it_ends() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    ["a", "a"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
+    drop(source);
+    for number in [1, 2] {
+        let mut batch = batches.next().await.unwrap();
+        assert_eq!(numbers(&batch), [number]);
+        batch.remove(0).settle(Outcome::Delivered);
+    }
+    assert!(batches.next().await.is_none());
+}

@@ -1,0 +1,93 @@
+//! Rules: what a single value must be. Knows nothing of fields and arrays.
+
+mod read;
+
+pub(super) use read::{OPERATORS, read};
+
+use std::cmp::Ordering;
+
+use serde_json::{Number, Value};
+
+use super::cidr::Cidr;
+use super::numeric::{self, NumericRange};
+use super::wildcard::Wildcard;
+
+/// What a value must be.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Rule {
+    Null,
+    Bool(bool),
+    /// Equal in value: `300` is `300.0`.
+    Number(Number),
+    Text(Text),
+    Wildcard(Wildcard),
+    Numeric(NumericRange),
+    Cidr(Cidr),
+    /// Matches every value that none of these matches, of whatever type.
+    AnythingBut(Vec<Rule>),
+    /// Matches every value.
+    Present,
+    /// Matches no value; whoever finds none asks for it by name.
+    Absent,
+}
+
+/// A string to compare with.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Text {
+    part: Part,
+    /// In lower case when case is ignored.
+    expected: String,
+    ignore_case: bool,
+}
+
+/// The part of the value that is compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Part {
+    Whole,
+    Start,
+    End,
+}
+
+impl Rule {
+    /// Whether a value matches that is neither an array nor an object.
+    pub(super) fn matches(&self, value: &Value) -> bool {
+        match (self, value) {
+            (Self::Present, _) | (Self::Null, Value::Null) => true,
+            (Self::AnythingBut(excluded), value) => !excluded.iter().any(|rule| rule.matches(value)),
+            (Self::Bool(expected), Value::Bool(value)) => expected == value,
+            (Self::Number(expected), Value::Number(value)) => {
+                numeric::compare(expected, value) == Some(Ordering::Equal)
+            }
+            (Self::Numeric(range), Value::Number(value)) => range.contains(value),
+            (Self::Text(expected), Value::String(value)) => expected.matches(value),
+            (Self::Wildcard(wildcard), Value::String(value)) => wildcard.matches(value),
+            (Self::Cidr(block), Value::String(value)) => block.contains(value),
+            _ => false,
+        }
+    }
+}
+
+impl Text {
+    pub(super) fn new(part: Part, text: &str, ignore_case: bool) -> Self {
+        let expected = if ignore_case { lower(text) } else { text.to_owned() };
+        Self { part, expected, ignore_case }
+    }
+
+    fn matches(&self, value: &str) -> bool {
+        if self.ignore_case { self.compare(&lower(value)) } else { self.compare(value) }
+    }
+
+    fn compare(&self, value: &str) -> bool {
+        match self.part {
+            Part::Whole => value == self.expected,
+            Part::Start => value.starts_with(&self.expected),
+            Part::End => value.ends_with(&self.expected),
+        }
+    }
+}
+
+/// Lower case by character. `str::to_lowercase` treats a sigma at the end of a word by itself, so that a prefix of a text
+/// would not be a prefix of the text in lower case.
+fn lower(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).collect()
+}

@@ -1,0 +1,52 @@
+//! Gives deliveries up: each goes to the failure destination, and is settled when it is safe there.
+
+use tracing::{error, warn};
+
+use super::Lane;
+use super::pending::Pending;
+use crate::backoff::Backoff;
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::delivery::{Delivery, Outcome};
+use crate::lambda::Failure;
+
+impl Lane {
+    pub(super) async fn give_up_all(&mut self, mut pending: Pending, failure: &Failure) {
+        for delivery in std::mem::take(&mut pending.deliveries) {
+            self.give_up(delivery, &pending, failure).await;
+        }
+    }
+
+    /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
+    pub(super) async fn give_up(&mut self, delivery: Delivery, pending: &Pending, failure: &Failure) {
+        let mapping = self.mapping.clone();
+        let Some(destination) = &mapping.destination else { return };
+        let letter = DeadLetter::new(
+            &delivery,
+            &Reason {
+                mapping: &mapping.settings.name,
+                function: mapping.client.function(),
+                attempts: pending.attempts,
+                first_attempt_at: pending.first_attempt_at,
+                last_attempt_at: pending.last_attempt_at,
+                error_type: &failure.kind,
+                error_message: &failure.message,
+            },
+        );
+        let mut backoff = Backoff::new(mapping.settings.retry.backoff);
+        while let Err(cause) = destination.put(&letter).await {
+            mapping.metrics.dead_letter_failures.inc();
+            error!(mapping = mapping.settings.name, record = letter.id, %cause, "dead letter not written; holding it");
+            if !self.wait(backoff.next(fastrand::f64())).await {
+                return;
+            }
+        }
+        warn!(
+            mapping = mapping.settings.name,
+            record = letter.id,
+            attempts = letter.attempts,
+            kind = letter.error_type,
+            "dead-lettered"
+        );
+        delivery.settle(Outcome::DeadLettered);
+    }
+}

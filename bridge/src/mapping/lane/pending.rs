@@ -1,0 +1,125 @@
+//! The records of one event on their way through the function, and how they are divided and held back. Pure.
+
+use std::collections::HashMap;
+use std::time::{Instant, SystemTime};
+
+use crate::backoff::Backoff;
+use crate::config::Range;
+use crate::delivery::{Delivery, Outcome};
+use crate::lambda::Failure;
+
+/// Records on their way through the function, all of one event.
+pub(super) struct Pending {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) attempts: u32,
+    pub(super) first_attempt_at: SystemTime,
+    pub(super) last_attempt_at: SystemTime,
+    pub(super) backoff: Backoff,
+}
+
+/// How it goes on with records that one attempt has left without an outcome.
+pub(super) enum Onward {
+    /// They all have one, or are abandoned.
+    Nothing,
+    /// In two events.
+    Halves(Pending, Pending),
+}
+
+impl Pending {
+    pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
+        let now = SystemTime::now();
+        let backoff = Backoff::new(backoff);
+        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
+    }
+
+    pub(super) fn settle_expired(&mut self, now: Instant) {
+        if self.deliveries.iter().any(|delivery| delivery.is_expired(now)) {
+            let (expired, left) =
+                std::mem::take(&mut self.deliveries).into_iter().partition(|delivery| delivery.is_expired(now));
+            self.deliveries = left;
+            Vec::into_iter(expired).for_each(|delivery: Delivery| delivery.settle(Outcome::Expired));
+        }
+    }
+
+    /// Dividing is no attempt: each half has as many left as the whole had before.
+    pub(super) fn halves(mut self) -> Onward {
+        let second = self.deliveries.split_off(self.deliveries.len() / 2);
+        self.attempts = self.attempts.saturating_sub(1);
+        let second = Self { deliveries: second, backoff: self.backoff.clone(), ..self };
+        Onward::Halves(self, second)
+    }
+}
+
+/// In an ordered mapping a record that is tried again takes those of its key behind it along, whatever the function said
+/// of them: they must not overtake it.
+pub(super) fn hold_back_behind(deliveries: &[Delivery], failures: &mut HashMap<usize, Failure>) {
+    let mut held = HashMap::new();
+    for (index, delivery) in deliveries.iter().enumerate() {
+        let Some(key) = delivery.hold.as_ref().map(|hold| hold.key()) else { continue };
+        match failures.get(&index) {
+            Some(failure) if failure.retry => drop(held.entry(key).or_insert_with(|| failure.clone())),
+            _ => {
+                if let Some(failure) = held.get(&key) {
+                    failures.insert(index, Failure { message: "behind a record of its key".into(), ..failure.clone() });
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::config::Qos;
+    use crate::delivery::{Hold, RecordId, Ticket};
+    use crate::message::Message;
+
+    fn deliveries(keys: &[Option<u64>]) -> Vec<Delivery> {
+        let delivery = |(sequence, key): (u64, &Option<u64>)| {
+            let message = Message {
+                topic: "t".into(),
+                payload: Bytes::new(),
+                qos: Qos::AtLeastOnce,
+                retain: false,
+                dup: false,
+                properties: None,
+            };
+            let id = RecordId::Numbered { run: 1, sequence };
+            let mut delivery = Delivery::new(message, id, Ticket { epoch: 1, slot: sequence }, mpsc::channel(1).0);
+            delivery.hold = key.map(|key| Arc::new(Hold::new(key, mpsc::channel(1).0)));
+            delivery
+        };
+        (0..).zip(keys).map(delivery).collect()
+    }
+
+    fn failing(keys: &[Option<u64>], failed: &[(usize, bool)]) -> Vec<usize> {
+        let failure = |retry| Failure { kind: "k".into(), message: "m".into(), retry };
+        let mut failures = failed.iter().map(|(index, retry)| (*index, failure(*retry))).collect();
+        hold_back_behind(&deliveries(keys), &mut failures);
+        let mut indices: Vec<_> = failures.into_keys().collect();
+        indices.sort_unstable();
+        indices
+    }
+
+    #[test]
+    fn what_is_behind_a_record_to_be_tried_again_goes_with_it() {
+        let keys = [Some(1), Some(2), Some(1), Some(1), None, Some(2)];
+        assert_eq!(failing(&keys, &[(0, true)]), [0, 2, 3]);
+        assert_eq!(failing(&keys, &[(2, true), (4, true)]), [2, 3, 4]);
+    }
+
+    #[test]
+    fn a_record_that_is_given_up_lets_its_key_go_on() {
+        assert_eq!(failing(&[Some(1), Some(1)], &[(0, false)]), [0]);
+    }
+
+    #[test]
+    fn without_keys_every_record_stands_for_itself() {
+        assert_eq!(failing(&[None, None, None], &[(0, true)]), [0]);
+    }
+}

@@ -1,0 +1,174 @@
+//! Batches in which every ordering key keeps its order: what is out holds its key until its outcome, and only those
+//! behind it wait. One task feeds the lines, the lanes take from them.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::intake::Intake;
+use super::keyed::Keyed;
+use super::limits::{Limits, Room};
+use crate::delivery::{Delivery, Freed, Hold};
+
+/// The lines of one mapping. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Ordered(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    lines: Mutex<Lines>,
+    changed: Notify,
+    freed: mpsc::Sender<Freed>,
+    limits: Limits,
+}
+
+#[derive(Debug)]
+struct Lines {
+    keyed: Keyed<Delivery>,
+    /// No more will come.
+    closed: bool,
+    /// When something became takeable that still is: the window opens then.
+    since: Option<Instant>,
+}
+
+enum Next {
+    Batch(Vec<Delivery>),
+    Wait(Option<Instant>),
+    End,
+}
+
+impl Ordered {
+    /// Starts feeding from `queue`. The feeding task ends when the queue is closed and its last delivery taken.
+    pub(super) fn start(
+        queue: mpsc::Receiver<Delivery>,
+        intake: Intake,
+        limits: Limits,
+        tasks: &mut JoinSet<()>,
+    ) -> Self {
+        // Each key that is out has a delivery that is outstanding, and the queue has room for all of those.
+        let (freed, heard) = mpsc::channel(queue.max_capacity());
+        let lines = Mutex::new(Lines { keyed: Keyed::new(), closed: false, since: None });
+        let shared = Arc::new(Shared { lines, changed: Notify::new(), freed, limits });
+        tasks.spawn(feed(Arc::clone(&shared), queue, heard, intake));
+        Self(shared)
+    }
+
+    pub(super) async fn next(&self) -> Option<Vec<Delivery>> {
+        loop {
+            let changed = self.0.changed.notified();
+            tokio::pin!(changed);
+            // From here on no change is missed.
+            changed.as_mut().enable();
+            match self.0.take(Instant::now()) {
+                Next::Batch(batch) => return Some(batch),
+                Next::End => return None,
+                Next::Wait(None) => changed.await,
+                // The time being over is a change too.
+                Next::Wait(Some(closes)) => drop(timeout_at(closes, changed).await),
+            }
+        }
+    }
+}
+
+async fn feed(
+    shared: Arc<Shared>,
+    mut queue: mpsc::Receiver<Delivery>,
+    mut freed: mpsc::Receiver<Freed>,
+    intake: Intake,
+) {
+    while !shared.is_done() {
+        let open = !shared.lines().closed;
+        let given_back = tokio::select! {
+            delivery = queue.recv(), if open => {
+                shared.accept(delivery, &intake);
+                Vec::new()
+            }
+            Some(key) = freed.recv() => shared.lines().free(key),
+        };
+        shared.changed.notify_one();
+        drop(given_back);
+    }
+    shared.changed.notify_waiters();
+}
+
+impl Shared {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_done(&self) -> bool {
+        let lines = self.lines();
+        lines.closed && lines.keyed.is_empty()
+    }
+
+    fn accept(&self, delivery: Option<Delivery>, intake: &Intake) {
+        match delivery.map(|delivery| intake.admit(delivery)) {
+            None => self.lines().closed = true,
+            Some(None) => {}
+            Some(Some(delivery)) => {
+                let key = intake.key_of(&delivery);
+                let mut lines = self.lines();
+                lines.keyed.push(key, delivery);
+                lines.open_window();
+            }
+        }
+    }
+
+    fn take(&self, now: Instant) -> Next {
+        let mut lines = self.lines();
+        let takeable = lines.keyed.takeable();
+        if takeable == 0 {
+            return if lines.closed && lines.keyed.is_empty() { Next::End } else { Next::Wait(None) };
+        }
+        let closes = lines.since.unwrap_or(now) + self.limits.window;
+        if takeable < self.limits.records && now < closes && !lines.closed {
+            return Next::Wait(Some(closes));
+        }
+        let batch = lines.gather(&self.limits, &self.freed);
+        lines.since = None;
+        lines.open_window();
+        if lines.keyed.takeable() > 0 || (lines.closed && lines.keyed.is_empty()) {
+            self.changed.notify_one();
+        }
+        Next::Batch(batch)
+    }
+}
+
+impl Lines {
+    fn open_window(&mut self) {
+        if self.keyed.takeable() > 0 {
+            self.since.get_or_insert_with(Instant::now);
+        }
+    }
+
+    fn free(&mut self, freed: Freed) -> Vec<Delivery> {
+        let given_back = if freed.abandoned { self.keyed.disband(freed.key) } else { Vec::new() };
+        self.keyed.free(freed.key);
+        self.open_window();
+        given_back
+    }
+
+    /// As many as may be, and as fit into an event; the first always goes, since nothing smaller can be made of it.
+    fn gather(&mut self, limits: &Limits, freed: &mpsc::Sender<Freed>) -> Vec<Delivery> {
+        let (mut batch, mut room, mut full) = (Vec::new(), Room::new(limits.bytes), false);
+        for (key, mut run) in self.keyed.take(limits.records) {
+            let hold = key.map(|key| Arc::new(Hold::new(key, freed.clone())));
+            let mut fitting = 0;
+            while !full && fitting < run.len() {
+                let fits = limits.records == 1 || room.take(&mut run[fitting]);
+                let alone = batch.is_empty() && fitting == 0;
+                full = !(fits || alone);
+                fitting += usize::from(!full);
+            }
+            self.keyed.put_back(key, run.split_off(fitting));
+            for mut delivery in run {
+                delivery.hold.clone_from(&hold);
+                batch.push(delivery);
+            }
+            // A key of which nothing goes is let go with the hold, which nobody else has.
+        }
+        batch
+    }
+}
