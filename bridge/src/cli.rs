@@ -1,5 +1,7 @@
 //! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing and opens no connection.
 
+mod redrive;
+
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
@@ -11,6 +13,8 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
+
+pub use redrive::RedriveFlags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -31,6 +35,19 @@ Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_U
 AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's standard chain. RUST_LOG sets the log level.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.";
 
+const REDRIVE_EXAMPLES: &str = "\
+Examples:
+  Count what a redrive would send:
+    mqtt-lambda-bridge redrive --config bridge.toml --from file:dead-letters.jsonl --dry-run
+
+  Send the letters of one device, no faster than 50 a second:
+    mqtt-lambda-bridge redrive --config bridge.toml --rate 50/s \\
+        --filter '{\"topicLevels\":[\"device-7\"]}' \\
+        --from sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters
+
+Letters that fail again stay. A redrive that is interrupted loses nothing; run it again.
+Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or configuration.";
+
 /// An event source mapping for MQTT: invokes an AWS Lambda function for each message of a broker.
 #[derive(Debug, Parser)]
 #[command(name = "mqtt-lambda-bridge", version, after_help = EXAMPLES)]
@@ -46,6 +63,9 @@ pub enum Command {
     /// Connect to the broker and invoke until told to stop.
     #[command(after_help = EXAMPLES)]
     Run(Flags),
+    /// Send dead letters through their functions again, and remove those that are taken.
+    #[command(after_help = REDRIVE_EXAMPLES)]
+    Redrive(RedriveFlags),
     /// Print a configuration file with every key, its meaning and its default.
     Config,
 }
@@ -154,7 +174,7 @@ fn in_one_line(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument => {
             "an argument is no flag; `mqtt-lambda-bridge run --help` lists all flags".to_owned()
         }
-        ErrorKind::InvalidSubcommand => "unknown command; write `run` or `config`".to_owned(),
+        ErrorKind::InvalidSubcommand => "unknown command; write `run`, `redrive` or `config`".to_owned(),
         ErrorKind::InvalidValue | ErrorKind::NoEquals => format!("{flag}: needs a value"),
         ErrorKind::ArgumentConflict => format!("{flag}: given twice"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
@@ -228,7 +248,7 @@ mod tests {
         assert_eq!(usage(&["run", "--urll", "x"]), "error: --urll: unknown flag; did you mean `--url`?\n");
         assert_eq!(usage(&["run", "--url"]), "error: --url: needs a value\n");
         assert_eq!(usage(&["run", "--url", "a", "--url", "b"]), "error: --url: given twice\n");
-        assert_eq!(usage(&["rum"]), "error: unknown command; write `run` or `config`\n");
+        assert_eq!(usage(&["rum"]), "error: unknown command; write `run`, `redrive` or `config`\n");
         assert!(usage(&["run", "--insecure"]).starts_with("error: --insecure: there is no switch that weakens TLS"));
     }
 

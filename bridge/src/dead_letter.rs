@@ -1,163 +1,191 @@
 //! Failure destinations: where a message goes that its function will not have. It is safe there before anything is
 //! acknowledged, byte for byte. Decides nothing about when that happens.
 
+mod destinations;
 mod file;
+mod letter;
+mod sqs;
+mod topic;
 
-use std::path::PathBuf;
-use std::time::SystemTime;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use event::Encoding;
-use serde::{Deserialize, Serialize};
+use tokio::time::timeout;
+use tracing::{info, warn};
 
-use crate::config::OnFailure;
-use crate::delivery::Delivery;
-use file::FileDestination;
+use crate::metrics::MappingMetrics;
+use destinations::Place;
 
-/// A message, and why it is here. One JSON shape for every destination.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct DeadLetter {
-    /// The mapping it came through.
-    pub mapping: String,
-    /// The function that did not take it.
-    pub function: String,
-    /// The record's id in every event it was part of.
-    pub id: String,
-    /// The topic it was published to.
-    pub topic: String,
-    /// The QoS it was delivered with.
-    pub qos: u8,
-    /// Whether it was sent as a retained message.
-    pub retain: bool,
-    /// MQTT 5 user properties.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub user_properties: Vec<(String, String)>,
-    /// MQTT 5 Content Type.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub content_type: Option<String>,
-    /// MQTT 5 Response Topic.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub response_topic: Option<String>,
-    /// MQTT 5 Correlation Data, in base64.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub correlation_data: Option<String>,
-    /// The payload: a string also when it is JSON, so that not a space of it changes.
-    pub payload: String,
-    /// `text`, or `base64` when the payload is not UTF-8.
-    pub encoding: Encoding,
-    /// When the bridge received it: RFC 3339 in UTC.
-    pub received_at: String,
-    /// When it was first handed to the function.
-    pub first_attempt_at: String,
-    /// When it was last handed to the function.
-    pub last_attempt_at: String,
-    /// How often it was handed to the function.
-    pub attempts: u32,
-    /// The kind of failure: the function's error type, or the invocation error's.
-    pub error_type: String,
-    /// The reason.
-    pub error_message: String,
-}
+pub use destinations::Destinations;
+pub use file::FileDestination;
+pub(crate) use file::{is_same_file, move_away, sync_directory_of};
+pub use letter::{DeadLetter, Reason};
+pub use sqs::{Queue, Received};
 
-/// Why a delivery is given up.
-#[derive(Debug, Clone)]
-pub struct Reason<'a> {
-    /// The mapping.
-    pub mapping: &'a str,
-    /// The function.
-    pub function: &'a str,
-    /// Attempts made.
-    pub attempts: u32,
-    /// When the first began.
-    pub first_attempt_at: SystemTime,
-    /// When the last began.
-    pub last_attempt_at: SystemTime,
-    /// The kind of failure.
-    pub error_type: &'a str,
-    /// Its text.
-    pub error_message: &'a str,
-}
-
-impl DeadLetter {
-    /// The dead letter of this delivery.
-    #[must_use]
-    pub fn new(delivery: &Delivery, reason: &Reason<'_>) -> Self {
-        let message = &delivery.message;
-        let properties = message.properties.as_deref().cloned().unwrap_or_default();
-        let (payload, encoding) = match std::str::from_utf8(&message.payload) {
-            Ok(text) => (text.to_owned(), Encoding::Text),
-            Err(_) => (BASE64_STANDARD.encode(&message.payload), Encoding::Base64),
-        };
-        let time = |at| humantime::format_rfc3339_millis(at).to_string();
-        Self {
-            mapping: reason.mapping.to_owned(),
-            function: reason.function.to_owned(),
-            id: delivery.id.to_string(),
-            topic: message.topic.to_string(),
-            qos: message.qos as u8,
-            retain: message.retain,
-            user_properties: properties.user,
-            content_type: properties.content_type,
-            response_topic: properties.response_topic,
-            correlation_data: properties.correlation_data.map(|data| BASE64_STANDARD.encode(data)),
-            payload,
-            encoding,
-            received_at: time(delivery.received_at),
-            first_attempt_at: time(reason.first_attempt_at),
-            last_attempt_at: time(reason.last_attempt_at),
-            attempts: reason.attempts,
-            error_type: reason.error_type.to_owned(),
-            error_message: reason.error_message.to_owned(),
-        }
-    }
-
-    /// The published bytes; `None` when base64 is broken.
-    #[must_use]
-    pub fn payload_bytes(&self) -> Option<Vec<u8>> {
-        match self.encoding {
-            Encoding::Base64 => BASE64_STANDARD.decode(&self.payload).ok(),
-            Encoding::Text | Encoding::Json => Some(self.payload.clone().into_bytes()),
-        }
-    }
-}
+/// How long one destination may take before the next one is asked.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A destination that cannot take a message now, or cannot be opened at all.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("failure destination {}: {cause}", .file.display())]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("failure destination {destination}: {cause}")]
 pub struct DestinationError {
     /// Which.
-    pub file: PathBuf,
+    pub destination: String,
     /// Why.
     pub cause: String,
 }
 
-/// An open failure destination. Cheap to clone.
+impl DestinationError {
+    fn new(destination: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self { destination: destination.to_string(), cause: cause.to_string() }
+    }
+}
+
+/// The open failure destinations of one mapping, each the fallback of those before it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub enum Destination {
-    /// A file of JSON lines.
-    File(FileDestination),
+pub struct Destination(Arc<Chain>);
+
+#[derive(Debug)]
+struct Chain {
+    mapping: String,
+    metrics: MappingMetrics,
+    links: Vec<Link>,
+}
+
+#[derive(Debug)]
+struct Link {
+    place: Place,
+    /// Whether it failed the last time, so that a change is said once and not with every message.
+    failing: AtomicBool,
 }
 
 impl Destination {
-    /// Opens it, so that a wrong path is found before the first message.
+    fn new(mapping: &str, metrics: MappingMetrics, places: Vec<Place>) -> Self {
+        let links = places.into_iter().map(|place| Link { place, failing: AtomicBool::new(false) }).collect();
+        Self(Arc::new(Chain { mapping: mapping.to_owned(), metrics, links }))
+    }
+
+    /// Returns once the dead letter is durable in the first destination that takes it. A destination that does not
+    /// answer within 10 s has failed; should it have taken the letter all the same, there is one too many.
+    ///
+    /// Counts every failure that the next destination makes good; the caller counts the one that nobody does.
     ///
     /// # Errors
-    /// When it cannot be written to.
-    pub fn open(on_failure: &OnFailure) -> Result<Self, DestinationError> {
-        match on_failure {
-            OnFailure::File(path) => FileDestination::open(path).map(Self::File),
+    /// When none takes it, with the cause of each. The same call may be made again.
+    pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        let mut failed: Option<DestinationError> = None;
+        for link in &self.0.links {
+            if failed.is_some() {
+                self.0.metrics.dead_letter_failures.inc();
+            }
+            match timeout(TIMEOUT, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late())) {
+                Ok(()) => {
+                    self.0.tell_success(link);
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.0.tell_failure(link, &error);
+                    failed = Some(also(failed, error));
+                }
+            }
+        }
+        Err(failed.unwrap_or_else(|| DestinationError::new("`on_failure`", "names none")))
+    }
+}
+
+impl Chain {
+    fn tell_failure(&self, link: &Link, error: &DestinationError) {
+        if !link.failing.swap(true, Ordering::Relaxed) {
+            warn!(mapping = self.mapping, reason = %error, "failure destination failing");
         }
     }
 
-    /// Returns once the dead letter is durable.
-    ///
-    /// # Errors
-    /// When it is not: then nothing of it is there, and the same call may be made again.
-    pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
-        match self {
-            Self::File(file) => file.put(letter).await,
+    fn tell_success(&self, link: &Link) {
+        if link.failing.swap(false, Ordering::Relaxed) {
+            info!(mapping = self.mapping, destination = %link.place, "failure destination works again");
         }
+    }
+}
+
+/// Both errors as one.
+fn also(earlier: Option<DestinationError>, error: DestinationError) -> DestinationError {
+    match earlier {
+        None => error,
+        Some(earlier) => DestinationError {
+            cause: format!("{}; failure destination {}: {}", earlier.cause, error.destination, error.cause),
+            ..earlier
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use event::Encoding;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::config::Protocol;
+    use crate::metrics::Metrics;
+    use crate::outgoing::{PublishError, channel};
+    use topic::TopicDestination;
+
+    fn letter() -> DeadLetter {
+        DeadLetter {
+            mapping: "m".into(),
+            function: "f".into(),
+            id: "1".into(),
+            topic: "t".into(),
+            qos: 1,
+            retain: false,
+            user_properties: Vec::new(),
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            payload: "p".into(),
+            encoding: Encoding::Text,
+            received_at: String::new(),
+            first_attempt_at: String::new(),
+            last_attempt_at: String::new(),
+            attempts: 1,
+            error_type: String::new(),
+            error_message: String::new(),
+        }
+    }
+
+    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, and all others take it.
+    fn chain(topics: &[&str]) -> (Destination, MappingMetrics) {
+        let (publisher, mut requests) = channel(8);
+        tokio::spawn(async move {
+            let mut unanswered = Vec::new();
+            while let Some(request) = requests.recv().await {
+                match &*request.outgoing().topic {
+                    "silent" => unanswered.push(request),
+                    "refusing" => request.finish(Err(PublishError::Ended)),
+                    _ => request.finish(Ok(())),
+                }
+            }
+        });
+        let place = |topic: &&str| Place::Topic(TopicDestination::new(topic, publisher.clone(), Protocol::V5));
+        let metrics = Metrics::new().mapping("m");
+        (Destination::new("m", metrics.clone(), topics.iter().map(place).collect()), metrics)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_does_not_answer_in_time_is_passed_over() {
+        let (destination, metrics) = chain(&["silent", "refusing", "willing", "silent"]);
+        let begun = Instant::now();
+        destination.put(&letter()).await.unwrap();
+        assert_eq!((begun.elapsed(), metrics.dead_letter_failures.get()), (TIMEOUT, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn when_all_fail_each_cause_is_told_and_the_last_is_the_callers_to_count() {
+        let (destination, metrics) = chain(&["silent", "refusing"]);
+        let error = destination.put(&letter()).await.unwrap_err().to_string();
+        assert_eq!(metrics.dead_letter_failures.get(), 1);
+        assert!(error.starts_with("failure destination topic `silent`: no confirmation within 10s; "), "{error}");
+        assert!(error.contains("failure destination topic `refusing`: publish: "), "{error}");
     }
 }

@@ -3,12 +3,15 @@
 use std::process;
 
 use anyhow::Context;
-use bridge::cli::{self, Cli, Command, ExitCode, Flags, NothingToRun};
-use bridge::config::{self, Config};
+use bridge::aws::Aws;
+use bridge::cli::{self, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
+use bridge::config::{self, Config, Overrides};
+use bridge::redrive::RedriveError;
 
 fn main() -> process::ExitCode {
     let code = match Cli::read(std::env::args_os()) {
         Ok(Cli { command: Command::Run(flags) }) => run(flags),
+        Ok(Cli { command: Command::Redrive(flags) }) => redrive(&flags),
         Ok(Cli { command: Command::Config }) => show(&config::commented_default()),
         Err(NothingToRun::Help(text)) => show(&text),
         Err(NothingToRun::Usage(text)) => {
@@ -27,16 +30,48 @@ fn run(flags: Flags) -> u8 {
     if let Err(error) = cli::start_logging(config.log) {
         return fail(&error, ExitCode::Usage as u8);
     }
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime");
-    let runtime = match runtime {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => return fail(&format!("{error:#}"), ExitCode::Failed as u8),
+        Err(code) => return code,
     };
     match runtime.block_on(bridge::serve(config)) {
         Ok(()) => ExitCode::Done as u8,
         Err(error) => fail(&error, error.exit_code()),
     }
+}
+
+fn redrive(flags: &RedriveFlags) -> u8 {
+    let config = Config::load(flags.config.as_deref(), std::env::vars_os(), Overrides::default());
+    let (options, config) = match (flags.options(), config) {
+        (Ok(options), Ok(config)) => (options, config),
+        (Err(error), _) => return fail(&error, ExitCode::Usage as u8),
+        (_, Err(error)) => return fail(&error, ExitCode::Usage as u8),
+    };
+    if let Err(error) = cli::start_logging(config.log) {
+        return fail(&error, ExitCode::Usage as u8);
+    }
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let summary = runtime.block_on(async {
+        let aws = Aws::from_environment().await.map_err(|error| (error.to_string(), ExitCode::Usage))?;
+        let code = |error: &RedriveError| if error.is_usage() { ExitCode::Usage } else { ExitCode::Failed };
+        bridge::redrive::redrive(&config, &aws, options).await.map_err(|error| (error.to_string(), code(&error)))
+    });
+    let summary = match summary {
+        Ok(summary) => summary,
+        Err((error, code)) => return fail(&error, code as u8),
+    };
+    let code = if summary.is_success() { ExitCode::Done } else { ExitCode::Failed } as u8;
+    let text = if flags.json { serde_json::to_string(&summary).unwrap_or_default() } else { summary.to_string() };
+    show(&format!("{text}\n")).max(code)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, u8> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("cannot start the runtime");
+    runtime.map_err(|error| fail(&format!("{error:#}"), ExitCode::Failed as u8))
 }
 
 fn fail(error: &impl std::fmt::Display, code: u8) -> u8 {

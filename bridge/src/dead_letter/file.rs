@@ -1,7 +1,8 @@
 //! A file that grows by one line of JSON a dead letter. A line is whole and synced to the disk before it counts; lines
-//! that arrive together share one write and one sync.
+//! that arrive together share one write and one sync. Every write happens under the file's lock.
 
-use std::fs::{File, OpenOptions};
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -28,8 +29,12 @@ struct Line {
 }
 
 impl FileDestination {
-    pub(super) fn open(path: &Path) -> Result<Self, DestinationError> {
-        let error = |cause: io::Error| DestinationError { file: path.to_owned(), cause: cause.to_string() };
+    /// Opens the file, or makes it.
+    ///
+    /// # Errors
+    /// When it cannot be written to.
+    pub fn open(path: &Path) -> Result<Self, DestinationError> {
+        let error = |cause: io::Error| DestinationError::new(path.display(), cause);
         let mut log = Log { path: path.to_owned(), file: append_to(path).map_err(error)? };
         log.end_partial_line().map_err(error)?;
         let (writer, lines) = mpsc::channel(QUEUE);
@@ -38,13 +43,49 @@ impl FileDestination {
         Ok(Self { path: path.into(), writer })
     }
 
-    pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
-        let error = |cause: String| DestinationError { file: self.path.to_path_buf(), cause };
+    /// Returns once the letter is a line of the file and synced.
+    ///
+    /// # Errors
+    /// When it is not; then nothing of it is there.
+    pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        let error = |cause: String| DestinationError::new(self.path.display(), cause);
         let mut text = serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?;
         text.push(b'\n');
+        self.put_lines(text).await
+    }
+
+    /// Returns once these lines, each with its end, are in the file and synced, as they are.
+    pub(crate) async fn put_lines(&self, text: Vec<u8>) -> Result<(), DestinationError> {
+        let error = |cause: String| DestinationError::new(self.path.display(), cause);
         let (written, confirmation) = oneshot::channel();
         self.writer.send(Line { text, written }).await.map_err(|_| error("its writer has ended".into()))?;
         confirmation.await.unwrap_or_else(|_| Err("its writer has ended".into())).map_err(error)
+    }
+}
+
+impl fmt::Display for FileDestination {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.path.display().fmt(f)
+    }
+}
+
+/// Gives the file another name; nothing is written to it from then on. False when there is no such file.
+///
+/// # Errors
+/// When the system refuses.
+pub(crate) fn move_away(path: &Path, to: &Path) -> io::Result<bool> {
+    loop {
+        let file = match OpenOptions::new().read(true).open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        lock(&file)?;
+        if is_same_file(path, &file) {
+            fs::rename(path, to)?;
+            sync_directory_of(path)?;
+            return Ok(true);
+        }
     }
 }
 
@@ -58,11 +99,15 @@ impl Log {
     fn serve(mut self, mut lines: mpsc::Receiver<Line>) {
         let mut waiting = Vec::new();
         while lines.blocking_recv_many(&mut waiting, QUEUE) > 0 {
+            // Who waits no more has found another destination, or has abandoned the delivery.
+            waiting.retain(|line| !line.written.is_closed());
+            if waiting.is_empty() {
+                continue;
+            }
             let text: Vec<u8> = waiting.iter().flat_map(|line| &line.text).copied().collect();
             let result = self.append(&text).map_err(|error| error.to_string());
             for line in waiting.drain(..) {
-                // Whoever does not wait any more has abandoned the delivery; the line is then one too many, not one
-                // too few.
+                // Should nobody wait for it any more, the line is one too many, not one too few.
                 let _ = line.written.send(result.clone());
             }
         }
@@ -70,7 +115,13 @@ impl Log {
 
     /// All of it and synced, or none of it.
     fn append(&mut self, text: &[u8]) -> io::Result<()> {
-        self.follow_rotation()?;
+        self.lock()?;
+        let written = self.append_whole(text);
+        unlock(&self.file)?;
+        written
+    }
+
+    fn append_whole(&mut self, text: &[u8]) -> io::Result<()> {
         let length = self.file.metadata()?.len();
         let written = self.file.write_all(text).and_then(|()| self.file.sync_data());
         if written.is_err() {
@@ -80,10 +131,14 @@ impl Log {
         written
     }
 
-    /// Somebody may have moved the file away; what is written to a file without a name is lost.
-    fn follow_rotation(&mut self) -> io::Result<()> {
-        if !is_same_file(&self.path, &self.file) {
+    /// Locks the file that has the name now. Somebody may have moved the old one away, and what is written to a file
+    /// without a name is lost; who moves it under the lock can be sure that nothing more is written to it.
+    fn lock(&mut self) -> io::Result<()> {
+        lock(&self.file)?;
+        while !is_same_file(&self.path, &self.file) {
+            // The lock of the old one goes with it.
             self.file = append_to(&self.path)?;
+            lock(&self.file)?;
             self.end_partial_line()?;
         }
         Ok(())
@@ -112,31 +167,48 @@ fn append_to(path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let file = options.open(path)?;
-    // The file's name must survive a power failure too.
-    if let Some(parent) = path.parent() {
-        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-        File::open(parent)?.sync_all()?;
-    }
+    sync_directory_of(path)?;
     Ok(file)
 }
 
+/// The names of files must survive a power failure too.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    let Some(parent) = path.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    File::open(parent)?.sync_all()
+}
+
+/// Where a filesystem has no locks, nobody can hold one.
+fn lock(file: &File) -> io::Result<()> {
+    unless_unsupported(file.lock())
+}
+
+fn unlock(file: &File) -> io::Result<()> {
+    unless_unsupported(file.unlock())
+}
+
+fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
+}
+
 #[cfg(unix)]
-fn is_same_file(path: &Path, file: &File) -> bool {
+pub(crate) fn is_same_file(path: &Path, file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
     let (Ok(named), Ok(open)) = (std::fs::metadata(path), file.metadata()) else { return false };
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
 #[cfg(not(unix))]
-fn is_same_file(path: &Path, _file: &File) -> bool {
+pub(crate) fn is_same_file(path: &Path, _file: &File) -> bool {
     path.exists()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::time::Duration;
 
     use event::Encoding;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -199,6 +271,54 @@ mod tests {
         fs::rename(&path, dir.path().join("letters.1")).unwrap();
         file.put(&letter("two")).await.unwrap();
         assert_eq!(payloads(&path), ["two"]);
+    }
+
+    #[tokio::test]
+    async fn nothing_is_written_to_a_file_that_is_being_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, away) = (dir.path().join("letters.jsonl"), dir.path().join("letters.1"));
+        let file = FileDestination::open(&path).unwrap();
+        file.put(&letter("one")).await.unwrap();
+        let mover = File::open(&path).unwrap();
+        mover.lock().unwrap();
+        let two = letter("two");
+        let mut put = std::pin::pin!(file.put(&two));
+        assert!(timeout(Duration::from_millis(200), &mut put).await.is_err(), "it waits for the lock");
+        fs::rename(&path, &away).unwrap();
+        mover.unlock().unwrap();
+        put.await.unwrap();
+        assert_eq!((payloads(&away), payloads(&path)), (vec!["one".to_owned()], vec!["two".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn moving_away_takes_the_name_and_all_that_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, away) = (dir.path().join("letters.jsonl"), dir.path().join("letters.1"));
+        assert!(!move_away(&path, &away).unwrap(), "there is none");
+        FileDestination::open(&path).unwrap().put(&letter("one")).await.unwrap();
+        assert!(move_away(&path, &away).unwrap() && !path.exists());
+        assert_eq!(payloads(&away), ["one"]);
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_any_more_is_not_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        let file = FileDestination::open(&path).unwrap();
+        let (abandoned, last) = (letter("abandoned"), letter("last"));
+        {
+            let holder = File::open(&path).unwrap();
+            holder.lock().unwrap();
+            let first = letter("first");
+            let mut put = std::pin::pin!(file.put(&first));
+            assert!(timeout(Duration::from_millis(200), &mut put).await.is_err());
+            // The writer waits for the lock with the first one, so this one is still in its queue.
+            assert!(timeout(Duration::from_millis(10), file.put(&abandoned)).await.is_err());
+            holder.unlock().unwrap();
+            put.await.unwrap();
+        }
+        file.put(&last).await.unwrap();
+        assert_eq!(payloads(&path), ["first", "last"]);
     }
 
     #[cfg(target_os = "linux")]

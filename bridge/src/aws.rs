@@ -1,0 +1,81 @@
+//! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
+//! service itself.
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+/// Region, credentials and endpoint.
+#[derive(Debug, Clone)]
+pub struct Aws(SdkConfig);
+
+/// What is missing before anything can be called.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AwsError {
+    /// No region anywhere in the chain.
+    #[error("aws region: not found in the environment, the profile or the instance; set AWS_REGION")]
+    NoRegion,
+}
+
+/// An endpoint that is not AWS: the sandbox, or an emulator.
+#[derive(Debug, Clone)]
+pub struct LocalEndpoint {
+    /// Such as `http://127.0.0.1:4566`.
+    pub url: String,
+}
+
+impl Aws {
+    /// Region, credentials and endpoint from the SDK's standard chain; asks nothing of AWS yet.
+    ///
+    /// # Errors
+    /// When no region is found.
+    pub async fn from_environment() -> Result<Self, AwsError> {
+        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        if config.region().is_none() {
+            return Err(AwsError::NoRegion);
+        }
+        Ok(Self(config))
+    }
+
+    /// A local endpoint, with made-up credentials that it does not check.
+    #[must_use]
+    pub fn local(endpoint: LocalEndpoint) -> Self {
+        let credentials = Credentials::new("local", "local", None, None, "local endpoint");
+        let config = SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .region(Region::from_static("us-east-1"))
+            .endpoint_url(endpoint.url)
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .build();
+        Self(config)
+    }
+
+    /// Whether credentials can be had now. Asked at start, so that their absence is said before the first message.
+    ///
+    /// # Errors
+    /// What the chain said.
+    pub async fn credentials(&self) -> Result<(), String> {
+        let Some(provider) = self.0.credentials_provider() else { return Err("no provider".into()) };
+        provider.provide_credentials().await.map(drop).map_err(|error| causes(&error))
+    }
+
+    /// What the clients of single services are made from.
+    pub(crate) fn settings(&self) -> &SdkConfig {
+        &self.0
+    }
+}
+
+/// An error and all its causes, in one line: the SDK's own texts stop at the first.
+pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,123 @@
+//! Opens the failure destinations of all mappings. Mappings that name the same place share it: two writers of one file
+//! would be in each other's way.
+
+use std::fmt;
+
+use super::file::FileDestination;
+use super::sqs::Queue;
+use super::topic::TopicDestination;
+use super::{DeadLetter, Destination, DestinationError, TIMEOUT};
+use crate::aws::Aws;
+use crate::config::{OnFailure, Protocol};
+use crate::metrics::MappingMetrics;
+use crate::outgoing::PublishHandle;
+
+/// What is open already, and what is needed to open more.
+#[derive(Debug)]
+pub struct Destinations<'a> {
+    aws: &'a Aws,
+    publisher: Option<(PublishHandle, Protocol)>,
+    open: Vec<(OnFailure, Place)>,
+}
+
+/// One place for dead letters. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    File(FileDestination),
+    Sqs(Queue),
+    Topic(TopicDestination),
+}
+
+impl<'a> Destinations<'a> {
+    /// Nothing is open yet. Topics need a publisher, and the version of MQTT that it speaks.
+    #[must_use]
+    pub fn new(aws: &'a Aws, publisher: Option<(PublishHandle, Protocol)>) -> Self {
+        Self { aws, publisher, open: Vec::new() }
+    }
+
+    /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
+    /// names no destination. Queues and topics are not asked before there is a letter for them.
+    ///
+    /// # Errors
+    /// When one of them cannot be written to.
+    pub fn chain(
+        &mut self,
+        mapping: &str,
+        on_failure: &[OnFailure],
+        metrics: &MappingMetrics,
+    ) -> Result<Option<Destination>, DestinationError> {
+        if on_failure.is_empty() {
+            return Ok(None);
+        }
+        let places = on_failure.iter().map(|on_failure| self.place(on_failure)).collect::<Result<_, _>>()?;
+        Ok(Some(Destination::new(mapping, metrics.clone(), places)))
+    }
+
+    fn place(&mut self, on_failure: &OnFailure) -> Result<Place, DestinationError> {
+        if let Some((_, place)) = self.open.iter().find(|(known, _)| known == on_failure) {
+            return Ok(place.clone());
+        }
+        let place = match on_failure {
+            OnFailure::File(path) => Place::File(FileDestination::open(path)?),
+            OnFailure::Sqs(url) => Place::Sqs(Queue::open(self.aws, url)),
+            OnFailure::Topic(topic) => match self.publisher.clone() {
+                Some((publisher, protocol)) => Place::Topic(TopicDestination::new(topic, publisher, protocol)),
+                None => return Err(DestinationError::new(topic, "there is no connection to publish on")),
+            },
+        };
+        self.open.push((on_failure.clone(), place.clone()));
+        Ok(place)
+    }
+}
+
+impl Place {
+    pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        match self {
+            Self::File(file) => file.put(letter).await,
+            Self::Sqs(queue) => queue.put(letter).await,
+            Self::Topic(topic) => topic.put(letter).await,
+        }
+    }
+
+    pub(super) fn late(&self) -> DestinationError {
+        DestinationError::new(self, format_args!("no confirmation within {TIMEOUT:?}"))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(file) => file.fmt(f),
+            Self::Sqs(queue) => queue.fmt(f),
+            Self::Topic(topic) => topic.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::LocalEndpoint;
+    use crate::metrics::Metrics;
+
+    #[test]
+    fn mappings_that_name_one_file_share_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name| OnFailure::File(directory.path().join(name));
+        let aws = Aws::local(LocalEndpoint { url: "http://127.0.0.1:1".into() });
+        let (mut destinations, metrics) = (Destinations::new(&aws, None), Metrics::new().mapping("m"));
+        for chain in [vec![file("a")], vec![file("b"), file("a")], vec![file("a")]] {
+            assert!(destinations.chain("m", &chain, &metrics).unwrap().is_some());
+        }
+        assert_eq!(destinations.open.len(), 2);
+        assert!(destinations.chain("m", &[], &metrics).unwrap().is_none());
+    }
+
+    #[test]
+    fn a_topic_needs_a_publisher() {
+        let aws = Aws::local(LocalEndpoint { url: "http://127.0.0.1:1".into() });
+        let mut destinations = Destinations::new(&aws, None);
+        let error = destinations.chain("m", &[OnFailure::Topic("a/b".into())], &Metrics::new().mapping("m"));
+        assert!(error.unwrap_err().to_string().starts_with("failure destination a/b: "));
+    }
+}

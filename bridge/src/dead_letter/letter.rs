@@ -1,0 +1,118 @@
+//! A dead letter: the message, byte for byte, and why it could not be delivered. Writes itself nowhere.
+
+use std::time::SystemTime;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use event::Encoding;
+use serde::{Deserialize, Serialize};
+
+use crate::delivery::Delivery;
+
+/// A message, and why it is here. One JSON shape for every destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeadLetter {
+    /// The mapping it came through.
+    pub mapping: String,
+    /// The function that did not take it.
+    pub function: String,
+    /// The record's id in every event it was part of.
+    pub id: String,
+    /// The topic it was published to.
+    pub topic: String,
+    /// The QoS it was delivered with.
+    pub qos: u8,
+    /// Whether it was sent as a retained message.
+    pub retain: bool,
+    /// MQTT 5 user properties.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_properties: Vec<(String, String)>,
+    /// MQTT 5 Content Type.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_type: Option<String>,
+    /// MQTT 5 Response Topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response_topic: Option<String>,
+    /// MQTT 5 Correlation Data, in base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_data: Option<String>,
+    /// The payload: a string also when it is JSON, so that not a space of it changes.
+    pub payload: String,
+    /// `text`, or `base64` when the payload is not UTF-8.
+    pub encoding: Encoding,
+    /// When the bridge received it: RFC 3339 in UTC.
+    pub received_at: String,
+    /// When it was first handed to the function.
+    pub first_attempt_at: String,
+    /// When it was last handed to the function.
+    pub last_attempt_at: String,
+    /// How often it was handed to the function.
+    pub attempts: u32,
+    /// The kind of failure: the function's error type, or the invocation error's.
+    pub error_type: String,
+    /// The reason.
+    pub error_message: String,
+}
+
+/// Why a delivery is given up.
+#[derive(Debug, Clone)]
+pub struct Reason<'a> {
+    /// The mapping.
+    pub mapping: &'a str,
+    /// The function.
+    pub function: &'a str,
+    /// Attempts made.
+    pub attempts: u32,
+    /// When the first began.
+    pub first_attempt_at: SystemTime,
+    /// When the last began.
+    pub last_attempt_at: SystemTime,
+    /// The kind of failure.
+    pub error_type: &'a str,
+    /// Its text.
+    pub error_message: &'a str,
+}
+
+impl DeadLetter {
+    /// The dead letter of this delivery.
+    #[must_use]
+    pub fn new(delivery: &Delivery, reason: &Reason<'_>) -> Self {
+        let message = &delivery.message;
+        let properties = message.properties.as_deref().cloned().unwrap_or_default();
+        let (payload, encoding) = match std::str::from_utf8(&message.payload) {
+            Ok(text) => (text.to_owned(), Encoding::Text),
+            Err(_) => (BASE64_STANDARD.encode(&message.payload), Encoding::Base64),
+        };
+        let time = |at| humantime::format_rfc3339_millis(at).to_string();
+        Self {
+            mapping: reason.mapping.to_owned(),
+            function: reason.function.to_owned(),
+            id: delivery.id.to_string(),
+            topic: message.topic.to_string(),
+            qos: message.qos as u8,
+            retain: message.retain,
+            user_properties: properties.user,
+            content_type: properties.content_type,
+            response_topic: properties.response_topic,
+            correlation_data: properties.correlation_data.map(|data| BASE64_STANDARD.encode(data)),
+            payload,
+            encoding,
+            received_at: time(delivery.received_at),
+            first_attempt_at: time(reason.first_attempt_at),
+            last_attempt_at: time(reason.last_attempt_at),
+            attempts: reason.attempts,
+            error_type: reason.error_type.to_owned(),
+            error_message: reason.error_message.to_owned(),
+        }
+    }
+
+    /// The published bytes; `None` when base64 is broken.
+    #[must_use]
+    pub fn payload_bytes(&self) -> Option<Vec<u8>> {
+        match self.encoding {
+            Encoding::Base64 => BASE64_STANDARD.decode(&self.payload).ok(),
+            Encoding::Text | Encoding::Json => Some(self.payload.clone().into_bytes()),
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! An SQS queue of dead letters: the only file that names the SDK for it. One call is one attempt; whoever calls decides
+//! whether to call again.
+
+use std::error::Error;
+use std::fmt::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_sqs::Client;
+use aws_sdk_sqs::config::retry::RetryConfig;
+use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::config::{Builder, Region};
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_sqs::types::Message;
+use md5::{Digest, Md5};
+
+use super::{DeadLetter, DestinationError};
+use crate::aws::{Aws, causes};
+
+/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025). A queue may set itself less.
+const LIMIT: usize = 1024 * 1024;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// More than the longest of our waits for messages.
+const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long to wait for a message that may be on another of the queue's hosts (long polling), in seconds.
+const WAIT: i32 = 1;
+/// The most messages that SQS hands over at once.
+const MOST: i32 = 10;
+/// The longest that SQS keeps a message invisible.
+const LONGEST_HOLD: Duration = Duration::from_hours(12);
+
+/// A queue. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    sdk: Client,
+    url: Arc<str>,
+}
+
+/// A message that is ours for a while.
+#[derive(Debug, Clone)]
+pub struct Received {
+    /// The same each time that the message is received.
+    pub id: String,
+    /// Its text.
+    pub body: String,
+    receipt: String,
+}
+
+impl Queue {
+    /// The queue of this URL. It is reached at the URL's own host, and in the region that a host of AWS names, so that
+    /// it may be in another one than the functions. Asks nothing of it yet.
+    #[must_use]
+    pub fn open(aws: &Aws, url: &str) -> Self {
+        let timeouts =
+            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build();
+        let mut config = Builder::from(aws.settings())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts)
+            .endpoint_url(origin(url));
+        if let Some(region) = region(url) {
+            config = config.region(Region::new(region.to_owned()));
+        }
+        Self { sdk: Client::from_conf(config.build()), url: url.into() }
+    }
+
+    /// Returns once SQS has confirmed every byte.
+    ///
+    /// In a FIFO queue the letters of a mapping are one group. Two letters count as the same one only when they are
+    /// equal in every byte: one that has failed again after a redrive is a new one.
+    pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        let body = body(letter).map_err(|cause| self.error(cause))?;
+        if body.len() > LIMIT {
+            let cause = format!("the dead letter has {} bytes; SQS takes {LIMIT} at most", body.len());
+            return Err(self.error(cause));
+        }
+        let sum = md5(&body);
+        let mut call = self.sdk.send_message().queue_url(&*self.url).message_body(body);
+        if self.url.ends_with(".fifo") {
+            call = call.message_group_id(&letter.mapping).message_deduplication_id(&sum);
+        }
+        let sent = call.send().await.map_err(|error| self.error(cause(error)))?;
+        if sent.md5_of_message_body() == Some(sum.as_str()) {
+            return Ok(());
+        }
+        Err(self.error("the MD5 that it confirms is not that of the dead letter"))
+    }
+
+    /// Up to ten messages, which nobody else receives for as long as `hold`; none when the queue seems empty.
+    ///
+    /// # Errors
+    /// When the queue does not answer, or refuses.
+    pub async fn receive(&self, hold: Duration) -> Result<Vec<Received>, DestinationError> {
+        let hold = i32::try_from(hold.min(LONGEST_HOLD).as_secs()).unwrap_or(i32::MAX);
+        let call = self.sdk.receive_message().queue_url(&*self.url).max_number_of_messages(MOST);
+        let received = call.wait_time_seconds(WAIT).visibility_timeout(hold).send().await;
+        let messages = received.map_err(|error| self.error(cause(error)))?.messages.unwrap_or_default();
+        messages.into_iter().map(|message| self.whole(message)).collect()
+    }
+
+    /// Removes a message for good.
+    ///
+    /// # Errors
+    /// When the queue does not confirm it.
+    pub async fn delete(&self, message: &Received) -> Result<(), DestinationError> {
+        let call = self.sdk.delete_message().queue_url(&*self.url).receipt_handle(&message.receipt);
+        call.send().await.map(drop).map_err(|error| self.error(cause(error)))
+    }
+
+    /// Hands a message back, to be received again at once.
+    ///
+    /// # Errors
+    /// When the queue does not confirm it; then the message comes back when its time is over.
+    pub async fn release(&self, message: &Received) -> Result<(), DestinationError> {
+        let call = self.sdk.change_message_visibility().queue_url(&*self.url).receipt_handle(&message.receipt);
+        call.visibility_timeout(0).send().await.map(drop).map_err(|error| self.error(cause(error)))
+    }
+
+    fn whole(&self, message: Message) -> Result<Received, DestinationError> {
+        let (Some(body), Some(receipt)) = (message.body, message.receipt_handle) else {
+            return Err(self.error("it sent a message without a body or a receipt"));
+        };
+        if message.md5_of_body.is_some_and(|sum| sum != md5(&body)) {
+            return Err(self.error("a message came damaged: its MD5 does not fit"));
+        }
+        Ok(Received { id: message.message_id.unwrap_or_else(|| receipt.clone()), body, receipt })
+    }
+
+    fn error(&self, cause: impl fmt::Display) -> DestinationError {
+        DestinationError::new(self, cause)
+    }
+}
+
+impl fmt::Display for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.url)
+    }
+}
+
+/// JSON of characters that SQS allows: control characters are escaped by JSON's own rules, these two are not.
+fn body(letter: &DeadLetter) -> serde_json::Result<String> {
+    let json = serde_json::to_string(letter)?;
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        return Ok(json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"));
+    }
+    Ok(json)
+}
+
+fn md5(text: &str) -> String {
+    // Writing to a string cannot fail.
+    Md5::digest(text).iter().fold(String::with_capacity(32), |mut sum, byte| {
+        let _ = write!(sum, "{byte:02x}");
+        sum
+    })
+}
+
+/// Scheme, host and port.
+fn origin(url: &str) -> &str {
+    let host = url.find("://").map_or(0, |at| at + 3);
+    url[host..].find('/').map_or(url, |end| &url[..host + end])
+}
+
+/// The region that a host of AWS stands in: `sqs.<region>.amazonaws.com`, `vpce-….sqs.<region>.vpce.amazonaws.com`,
+/// `sqs.<region>.api.aws` and, of old, `<region>.queue.amazonaws.com`.
+fn region(url: &str) -> Option<&str> {
+    let host = origin(url).split_once("://")?.1.split(':').next()?;
+    let (service, _) =
+        [".amazonaws.com.cn", ".amazonaws.com", ".api.aws"].iter().find_map(|end| host.split_once(end))?;
+    if let Some(region) = service.strip_suffix(".queue") {
+        return Some(region);
+    }
+    let mut labels = service.split('.').skip_while(|label| !matches!(*label, "sqs" | "sqs-fips"));
+    labels.nth(1)
+}
+
+fn cause<E>(error: SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error {
+        SdkError::ServiceError(service) => {
+            let error = service.into_err();
+            format!("{}: {}", error.code().unwrap_or("refused"), error.message().unwrap_or("without a reason"))
+        }
+        error => causes(&error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_says_where_the_queue_is() {
+        for (url, at, expected) in [
+            ("https://sqs.eu-west-1.amazonaws.com/1/q", "https://sqs.eu-west-1.amazonaws.com", Some("eu-west-1")),
+            (
+                "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
+                "https://sqs.cn-north-1.amazonaws.com.cn",
+                Some("cn-north-1"),
+            ),
+            ("https://eu-west-1.queue.amazonaws.com/1/q", "https://eu-west-1.queue.amazonaws.com", Some("eu-west-1")),
+            (
+                "https://vpce-0a.sqs.us-east-2.vpce.amazonaws.com/1/q",
+                "https://vpce-0a.sqs.us-east-2.vpce.amazonaws.com",
+                Some("us-east-2"),
+            ),
+            ("https://sqs.us-west-2.api.aws/1/q", "https://sqs.us-west-2.api.aws", Some("us-west-2")),
+            ("http://localhost:4566/000000000000/q", "http://localhost:4566", None),
+            ("http://[::1]:4566/000000000000/q", "http://[::1]:4566", None),
+        ] {
+            assert_eq!((origin(url), region(url)), (at, expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_md5_is_the_one_of_the_specification() {
+        // RFC 1321, A.5.
+        assert_eq!(md5(""), "d41d8cd98f00b204e9800998ecf8427e");
+        assert_eq!(md5("abc"), "900150983cd24fb0d6963f7d28e17f72");
+    }
+}

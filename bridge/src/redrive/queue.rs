@@ -1,0 +1,63 @@
+//! Letters of an SQS queue: received, sent, and deleted once their function has taken them. All others are handed back at
+//! the end, as they are, and not before: or they would come again at once.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::{Redrive, RedriveError, Verdict};
+use crate::aws::Aws;
+use crate::dead_letter::{DeadLetter, Queue, Received};
+
+/// An empty answer alone does not say that the queue is empty: SQS may have asked some of its hosts only.
+const IDLE: usize = 3;
+/// Beyond the time that the letters of a batch can take.
+const SPARE: Duration = Duration::from_mins(2);
+
+pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &str) -> Result<(), RedriveError> {
+    let queue = Queue::open(aws, url);
+    let mut kept = Vec::new();
+    let result = drain(redrive, &queue, &mut kept).await;
+    for message in &kept {
+        if let Err(error) = queue.release(message).await {
+            warn!(reason = %error, "dead letter not handed back; it comes back when its time is over");
+        }
+    }
+    result
+}
+
+async fn drain(redrive: &mut Redrive, queue: &Queue, kept: &mut Vec<Received>) -> Result<(), RedriveError> {
+    let hold = hold(redrive);
+    let (mut seen, mut idle) = (HashSet::new(), 0);
+    while idle < IDLE && !redrive.is_over() {
+        let received = queue.receive(hold).await?;
+        // One that comes for the second time has been in our hands too long.
+        let (new, old): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| seen.insert(message.id.clone()));
+        kept.extend(old);
+        idle = if new.is_empty() { idle + 1 } else { 0 };
+        let letters: Vec<Option<DeadLetter>> =
+            new.iter().map(|message| serde_json::from_str(&message.body).ok()).collect();
+        let verdicts = redrive.batch(&letters).await;
+        for (message, verdict) in new.into_iter().zip(verdicts) {
+            match verdict {
+                Verdict::Redriven => queue.delete(&message).await?,
+                Verdict::Failed(..) | Verdict::Stays | Verdict::Broken => kept.push(message),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How long the letters of a batch may take, so that nobody else gets one meanwhile.
+fn hold(redrive: &Redrive) -> Duration {
+    let longest = redrive.routes.values().map(|route| {
+        let retry = &route.settings.retry;
+        (route.settings.timeout + retry.backoff.max).saturating_mul(retry.max_attempts).min(retry.max_age)
+            + route.settings.timeout
+    });
+    let one = longest.max().unwrap_or_default();
+    let paced = redrive.options.rate.map(|rate| rate.interval() * 10).unwrap_or_default();
+    let turns = u32::try_from(super::BATCH / redrive.width).unwrap_or(1);
+    one.saturating_mul(turns) + paced + SPARE
+}

@@ -1,0 +1,117 @@
+//! One letter to its function: as a delivery of its mapping once more, with the id it had, so that a function that knows
+//! what it has done can tell. Touches neither file nor queue.
+
+use std::str::FromStr;
+use std::time::{Instant, SystemTime};
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use event::Response;
+use tokio::sync::mpsc;
+use tokio::time::sleep;
+
+use crate::aws::Aws;
+use crate::backoff::Backoff;
+use crate::config::{self, Invocation, Qos};
+use crate::dead_letter::DeadLetter;
+use crate::delivery::{Delivery, RecordId, Ticket};
+use crate::lambda::{Client, Disposition, Failure, InvokeError, Next, after_failure, encode, event_limit};
+use crate::message::{Message, Properties};
+
+/// A mapping's way to its function.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) settings: config::Mapping,
+    client: Client,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(super) enum Sent {
+    /// The function has taken it. `unpublished`: it had something to say to devices.
+    Taken { unpublished: bool },
+    /// It has not, after so many attempts.
+    Failed(Failure, u32),
+    /// Somebody has to change the configuration first; it is no letter's fault.
+    Refused(String),
+}
+
+impl Route {
+    pub(super) fn new(settings: &config::Mapping, aws: &Aws) -> Self {
+        let client = aws.client(&settings.function, settings.timeout);
+        Self { settings: settings.clone(), client }
+    }
+
+    /// Invokes until there is a verdict. What the function itself says is one: it had its retries before. Only what
+    /// kept it from speaking is tried again, by the mapping's policy.
+    pub(super) async fn send(&self, delivery: Delivery) -> Sent {
+        let event = encode(&self.settings.name, std::iter::once(&delivery));
+        // Only an answer tells that a letter may go, so it is waited for also where the mapping does not.
+        let limit = event_limit(Invocation::RequestResponse);
+        if event.len() > limit {
+            let message = format!("the event has {} bytes; Lambda takes {limit} at most", event.len());
+            return Sent::Failed(Failure { kind: "TooLarge".into(), message, retry: false }, 0);
+        }
+        let (begun, mut backoff, mut attempts) = (Instant::now(), Backoff::new(self.settings.retry.backoff), 0);
+        loop {
+            attempts += 1;
+            let error = match self.client.invoke(event.clone()).await {
+                Ok(answer) => {
+                    return match answer.read(std::slice::from_ref(&delivery.id)) {
+                        Ok((mut failures, response)) => match failures.remove(&0) {
+                            None => Sent::Taken { unpublished: wants_publishing(&response) },
+                            Some(failure) => Sent::Failed(failure, attempts),
+                        },
+                        Err(failure) => Sent::Failed(failure, attempts),
+                    };
+                }
+                Err(error) => error,
+            };
+            if error.disposition() == Disposition::Hold {
+                return Sent::Refused(error.to_string());
+            }
+            let retry_after = if let InvokeError::Throttled { retry_after, .. } = &error { *retry_after } else { None };
+            let (policy, age) = (&self.settings.retry, begun.elapsed());
+            match after_failure(policy, error.disposition(), attempts, age, retry_after, true, &mut backoff) {
+                Next::Again(wait) => sleep(wait).await,
+                Next::GiveUp => {
+                    let failure = Failure { kind: error.kind().into(), message: error.to_string(), retry: false };
+                    return Sent::Failed(failure, attempts);
+                }
+            }
+        }
+    }
+}
+
+fn wants_publishing(response: &Response) -> bool {
+    !response.publish.is_empty() || !response.reply.is_empty()
+}
+
+/// The message as it was received; `None` when the letter is not one that the bridge writes.
+pub(super) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
+    let correlation_data = match &letter.correlation_data {
+        Some(text) => Some(BASE64_STANDARD.decode(text).ok()?.into()),
+        None => None,
+    };
+    let properties = Properties {
+        expiry: None,
+        content_type: letter.content_type.clone(),
+        response_topic: letter.response_topic.clone(),
+        correlation_data,
+        user: letter.user_properties.clone(),
+    };
+    let message = Message {
+        topic: letter.topic.as_str().into(),
+        payload: letter.payload_bytes()?.into(),
+        qos: Qos::from_str(&letter.qos.to_string()).ok()?,
+        retain: letter.retain,
+        dup: false,
+        properties: Some(Box::new(properties)),
+    };
+    // Nobody waits for an outcome: there is no broker to tell.
+    let (settler, _) = mpsc::channel(1);
+    let id = RecordId::Given(letter.id.as_str().into());
+    let mut delivery = Delivery::new(message, id, Ticket { epoch: 0, slot: 0 }, settler);
+    delivery.received_at = humantime::parse_rfc3339(&letter.received_at).unwrap_or_else(|_| SystemTime::now());
+    Some(delivery)
+}

@@ -1,0 +1,50 @@
+//! Where dead letters are read from, as the command line names it. Opens nothing.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// A file or a queue of dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// `file:PATH`, as a failure destination writes it.
+    File(PathBuf),
+    /// `sqs:URL`, the URL of a queue.
+    Sqs(String),
+}
+
+/// A text that names no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no place of dead letters; write `file:PATH` or `sqs:https://…`")]
+pub struct NoSource;
+
+impl FromStr for Source {
+    type Err = NoSource;
+
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        match text.split_once(':') {
+            Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
+            Some(("sqs", url)) if is_queue(url) => Ok(Self::Sqs(url.to_owned())),
+            _ => Err(NoSource),
+        }
+    }
+}
+
+fn is_queue(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    rest.and_then(|rest| rest.split_once('/')).is_some_and(|(host, path)| !host.is_empty() && !path.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_and_queues_are_told_apart() {
+        assert_eq!("file:a/b.jsonl".parse(), Ok(Source::File("a/b.jsonl".into())));
+        assert_eq!("file:c:d".parse(), Ok(Source::File("c:d".into())));
+        assert_eq!("sqs:https://localhost/1/q".parse(), Ok(Source::Sqs("https://localhost/1/q".into())));
+        for text in ["", "file:", "letters.jsonl", "sqs:dead-letters", "sqs:https://localhost", "topic:a"] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
+    }
+}

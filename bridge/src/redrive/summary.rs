@@ -1,0 +1,38 @@
+//! What a redrive has done, in numbers and in words. Counts nothing itself.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// What became of the letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Taken by their function; in a dry run, those that would be sent.
+    pub redriven: u64,
+    /// Refused by their function once more; they stay.
+    pub failed: u64,
+    /// Not asked for, or of no mapping of the configuration; they stay.
+    pub skipped: u64,
+    /// Not reached, for the limit or an early end; they stay. Of a queue, only those that were received.
+    pub left: u64,
+    /// No dead letters at all. Those of a file are beside it, in a file that ends in `.broken`; those of a queue stay.
+    pub broken: u64,
+    /// Why it ended early.
+    pub trouble: Option<String>,
+}
+
+impl Summary {
+    /// Whether nothing went wrong.
+    #[must_use]
+    pub fn is_success(&self) -> bool {
+        self.failed == 0 && self.broken == 0 && self.trouble.is_none()
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { redriven, failed, skipped, left, broken, trouble } = self;
+        write!(f, "{redriven} redriven, {failed} failed again, {skipped} skipped, {left} left, {broken} broken")?;
+        trouble.as_ref().map_or(Ok(()), |trouble| write!(f, "; ended early: {trouble}"))
+    }
+}
