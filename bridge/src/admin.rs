@@ -1,5 +1,5 @@
-//! The endpoint for operators: `/livez`, `/readyz` and `/metrics` over plain HTTP on an address of the operator's
-//! choice. Changes nothing and shows no payload.
+//! The endpoint for operators: `/livez`, `/readyz`, `/metrics` and `/mappings` over plain HTTP on an address of the
+//! operator's choice. Shows no payload, and changes nothing but whether a mapping is paused.
 
 use std::convert::Infallible;
 use std::io;
@@ -9,13 +9,15 @@ use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE};
+use hyper::header::{ALLOW, CONTENT_TYPE, ORIGIN};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
+
+use tracing::info;
 
 use crate::metrics::Metrics;
 use crate::mqtt::Status;
@@ -35,6 +37,8 @@ pub struct Watched {
     pub session: watch::Receiver<Status>,
     /// Why Lambda refuses its invocations, while it does.
     pub fault: watch::Receiver<Option<String>>,
+    /// Holds it; the bridge's own publisher cannot be held.
+    pub paused: Option<watch::Sender<bool>>,
 }
 
 impl Watched {
@@ -123,12 +127,22 @@ async fn converse(stream: TcpStream, state: Arc<State>) {
 }
 
 fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
-    if request.method() != Method::GET && request.method() != Method::HEAD {
-        let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".into());
-        refusal.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static("GET, HEAD"));
-        return refusal;
+    let path = request.uri().path();
+    if let Some(order) = path.strip_prefix("/mappings/") {
+        return match *request.method() {
+            // A page in a browser on this machine must not hold a mapping; browsers name the origin of every POST.
+            Method::POST if request.headers().contains_key(ORIGIN) => {
+                text(StatusCode::FORBIDDEN, "not for browsers; use curl -X POST\n".into())
+            }
+            Method::POST => obey(order, state),
+            _ => only("POST"),
+        };
     }
-    match request.uri().path() {
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        return only("GET, HEAD");
+    }
+    match path {
+        "/mappings" => text(StatusCode::OK, list(state)),
         "/livez" => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => readiness(state),
         "/metrics" => {
@@ -137,8 +151,43 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
             response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "not found; there are /livez, /readyz and /metrics\n".into()),
+        _ => text(StatusCode::NOT_FOUND, "not found; there are /livez, /readyz, /metrics and /mappings\n".into()),
     }
+}
+
+/// `{mapping}/pause` and `{mapping}/resume`. A paused mapping keeps its connection and its session, finishes what it has
+/// and takes no more; it is not paused any more after a restart of the bridge.
+fn obey(order: &str, state: &State) -> Response<Full<Bytes>> {
+    let (name, pause) = match order.rsplit_once('/') {
+        Some((name, "pause")) => (name, true),
+        Some((name, "resume")) => (name, false),
+        _ => return text(StatusCode::NOT_FOUND, "not found; there are /mappings/{name}/pause and …/resume\n".into()),
+    };
+    let held: Vec<_> = state.mappings.iter().filter(|watched| watched.mapping == name).collect();
+    let Some(paused) = held.first().and_then(|watched| watched.paused.as_ref()) else {
+        let name = name.escape_debug();
+        return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
+    };
+    if paused.send_replace(pause) != pause {
+        info!(mapping = name, "{}", if pause { "paused" } else { "resumed" });
+    }
+    text(StatusCode::OK, if pause { "paused\n" } else { "resumed\n" }.into())
+}
+
+/// One line a session: the mapping, and how it stands.
+fn list(state: &State) -> String {
+    let line = |watched: &Watched| {
+        let paused = watched.paused.as_ref().is_some_and(|paused| *paused.borrow());
+        let stands = watched.trouble().unwrap_or_else(|| if paused { "paused" } else { "ready" }.to_owned());
+        format!("{}: {}\n", watched.mapping, stands.escape_debug())
+    };
+    state.mappings.iter().map(line).collect()
+}
+
+fn only(methods: &'static str) -> Response<Full<Bytes>> {
+    let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}\n"));
+    refusal.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static(methods));
+    refusal
 }
 
 /// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, and no drain has begun.

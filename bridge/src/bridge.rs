@@ -5,18 +5,21 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, State, Watched};
+use crate::aws::{Aws, AwsError};
 use crate::config::{self, Config, OnFailure, Qos};
-use crate::dead_letter::{Destination, DestinationError};
-use crate::lambda::{Aws, AwsError};
-use crate::mapping::Mapping;
+use crate::dead_letter::{Destination, DestinationError, Destinations};
+use crate::lambda::Client;
+use crate::mapping::filter::{FilterError, Filters};
+use crate::mapping::{self, Parts};
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Session, Settings, TlsError, client_config};
+use crate::mqtt::{Connector, Publisher, PublisherSettings, Session, Settings, TlsError, client_config};
+use crate::outgoing::PublishHandle;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 
 /// How long sessions may take to say goodbye once the drain is over.
@@ -35,6 +38,14 @@ pub enum StartError {
         mapping: String,
         /// Why.
         cause: DestinationError,
+    },
+    /// A pattern that is none.
+    #[error("mapping `{mapping}`: {cause}")]
+    Filter {
+        /// Whose.
+        mapping: String,
+        /// Why.
+        cause: FilterError,
     },
     /// A broker that cannot be named.
     #[error("{0}")]
@@ -77,11 +88,21 @@ impl ServeError {
     }
 }
 
+/// What a mapping is given beside its settings.
+struct Given {
+    filters: Filters,
+    client: Client,
+    destination: Option<Destination>,
+    publisher: Option<PublishHandle>,
+}
+
 /// A bridge at work.
 pub struct Bridge {
     announcer: Announcer,
     sessions: JoinSet<()>,
     lanes: JoinSet<()>,
+    /// The connection that publishes answers and dead letters, where a mapping needs one. Outlives the lanes.
+    publisher: JoinSet<()>,
     /// The admin endpoint; held so that it ends with the bridge.
     admin: JoinSet<()>,
     admin_address: Option<SocketAddr>,
@@ -98,20 +119,37 @@ impl Bridge {
         let (announcer, listener) = shutdown::channel();
         let tls = client_config(&config.mqtt.tls)?;
         let connector = Connector::new(config.mqtt.url.clone(), tls).map_err(StartError::Broker)?;
-        let destinations = destinations(&config.mappings)?;
+        let filters = filters(&config.mappings)?;
+        let metrics = Metrics::new();
+        let publisher = needs_publisher(&config.mappings)
+            .then(|| Publisher::new(publisher_settings(&config.mqtt), connector.clone(), listener.clone()));
+        let (publisher, handle) = match publisher {
+            Some((publisher, handle, status)) => (Some((publisher, status)), Some(handle)),
+            None => (None, None),
+        };
+        let opener = Destinations::new(aws, handle.clone().map(|handle| (handle, config.mqtt.protocol)));
+        let destinations = destinations(&config.mappings, opener, &metrics)?;
         let admin = bind_admin(config.admin.listen).await?;
         let mut bridge = Self {
             announcer,
             sessions: JoinSet::new(),
             lanes: JoinSet::new(),
+            publisher: JoinSet::new(),
             admin: JoinSet::new(),
             admin_address: admin.as_ref().map(Admin::address),
             watched: Vec::new(),
-            metrics: Metrics::new(),
+            metrics,
         };
-        for (mapping, destination) in config.mappings.iter().zip(destinations) {
+        for ((mapping, destination), filters) in config.mappings.iter().zip(destinations).zip(filters) {
             warn_about(mapping);
-            bridge.start_mapping(&config.mqtt, mapping, destination, &connector, aws, &listener);
+            let client = aws.client(&mapping.function, mapping.timeout);
+            let given = Given { filters, client, destination, publisher: handle.clone() };
+            bridge.start_mapping(&config.mqtt, mapping, given, &connector, &listener);
+        }
+        if let Some((publisher, status)) = publisher {
+            let (mapping, fault) = ("(publisher)".to_owned(), watch::channel(None).1);
+            bridge.watched.push(Watched { mapping, session: status, fault, paused: None });
+            bridge.publisher.spawn(publisher.run());
         }
         if let Some(admin) = admin {
             let state = State { mappings: bridge.watched.clone(), metrics: bridge.metrics.clone(), shutdown: listener };
@@ -124,21 +162,34 @@ impl Bridge {
         &mut self,
         mqtt: &config::Mqtt,
         settings: &config::Mapping,
-        destination: Option<Destination>,
+        given: Given,
         connector: &Connector,
-        aws: &Aws,
         shutdown: &Listener,
     ) {
         let metrics = self.metrics.mapping(&settings.name);
         let (fault, heard_fault) = watch::channel(None);
-        let session_settings = session_settings(mqtt, settings);
-        let (session, queue, status) =
-            Session::new(session_settings, connector.clone(), metrics.clone(), shutdown.clone());
-        self.watched.push(Watched { mapping: settings.name.clone(), session: status, fault: heard_fault });
-        let client = aws.client(&settings.function, settings.timeout);
-        let mapping = Mapping { settings: settings.clone(), client, destination, metrics, fault };
-        mapping.start(queue, shutdown, &mut self.lanes);
-        self.sessions.spawn(session.run());
+        let all_sessions: Vec<_> =
+            (0..settings.sessions).map(|index| session_settings(mqtt, settings, index)).collect();
+        let paused = watch::Sender::new(false);
+        // Room for all that all sessions may admit: none of them ever waits for a lane.
+        let (deliveries, queue) = mpsc::channel(all_sessions.iter().map(Settings::max_outstanding).sum());
+        for session_settings in all_sessions {
+            let (session, status) = Session::new(
+                session_settings,
+                connector.clone(),
+                deliveries.clone(),
+                paused.subscribe(),
+                metrics.clone(),
+                shutdown.clone(),
+            );
+            let mapping = settings.name.clone();
+            let (fault, paused) = (heard_fault.clone(), Some(paused.clone()));
+            self.watched.push(Watched { mapping, session: status, fault, paused });
+            self.sessions.spawn(session.run());
+        }
+        let Given { filters, client, destination, publisher } = given;
+        let parts = Parts { settings: settings.clone(), filters, client, destination, publisher, metrics, fault };
+        mapping::start(parts, queue, shutdown, &mut self.lanes);
     }
 
     /// Where the admin endpoint listens.
@@ -184,13 +235,14 @@ impl Bridge {
         self.announcer.announce(Phase::Draining);
         let deadline = Instant::now() + patience;
         let drained = timeout_at(deadline, async { while self.sessions.join_next().await.is_some() {} }).await.is_ok();
-        if !drained {
-            self.announcer.announce(Phase::Stopping);
-            self.lanes.abort_all();
-            let goodbye = async { while self.sessions.join_next().await.is_some() {} };
-            // Who cannot say goodbye now is closed all the same.
-            let _ = tokio::time::timeout(GOODBYE, goodbye).await;
-        }
+        self.announcer.announce(Phase::Stopping);
+        self.lanes.abort_all();
+        let goodbye = async {
+            while self.sessions.join_next().await.is_some() {}
+            while self.publisher.join_next().await.is_some() {}
+        };
+        // Who cannot say goodbye now is closed all the same.
+        let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         drained
     }
 }
@@ -205,7 +257,7 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     let drain_timeout = config.drain_timeout;
     let aws = Aws::from_environment().await.map_err(StartError::from)?;
     let mut bridge = Bridge::start(config, &aws).await?;
-    info!(version = env!("CARGO_PKG_VERSION"), admin = ?bridge.admin_address(), "started");
+    info!(version = env!("CARGO_PKG_VERSION"), admin = bridge.admin_address().map(tracing::field::display), "started");
     if let Err(cause) = aws.credentials().await {
         warn!(%cause, "aws credentials: none found yet; messages are held until there are some");
     }
@@ -224,25 +276,25 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
     Ok(())
 }
 
-/// One for each mapping. Mappings that name the same one share it: two writers of one file would be in each other's way.
-fn destinations(mappings: &[config::Mapping]) -> Result<Vec<Option<Destination>>, StartError> {
-    let mut opened: Vec<(&OnFailure, Destination)> = Vec::new();
-    let mut destinations = Vec::with_capacity(mappings.len());
-    for mapping in mappings {
-        let Some(on_failure) = &mapping.on_failure else {
-            destinations.push(None);
-            continue;
-        };
-        let known = opened.iter().find(|(known, _)| *known == on_failure).map(|(_, destination)| destination.clone());
-        let destination = match known {
-            Some(destination) => destination,
-            None => Destination::open(on_failure)
-                .map_err(|cause| StartError::Destination { mapping: mapping.name.clone(), cause })?,
-        };
-        opened.push((on_failure, destination.clone()));
-        destinations.push(Some(destination));
-    }
-    Ok(destinations)
+fn filters(mappings: &[config::Mapping]) -> Result<Vec<Filters>, StartError> {
+    let compile = |mapping: &config::Mapping| {
+        Filters::parse(&mapping.filter).map_err(|cause| StartError::Filter { mapping: mapping.name.clone(), cause })
+    };
+    mappings.iter().map(compile).collect()
+}
+
+/// One chain for each mapping.
+fn destinations(
+    mappings: &[config::Mapping],
+    mut destinations: Destinations<'_>,
+    metrics: &Metrics,
+) -> Result<Vec<Option<Destination>>, StartError> {
+    let chain = |mapping: &config::Mapping| {
+        destinations
+            .chain(&mapping.name, &mapping.on_failure, &metrics.mapping(&mapping.name))
+            .map_err(|cause| StartError::Destination { mapping: mapping.name.clone(), cause })
+    };
+    mappings.iter().map(chain).collect()
 }
 
 async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartError> {
@@ -255,10 +307,29 @@ async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartEr
     }
 }
 
-fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping) -> Settings {
+/// Whether anything is published: answers, or dead letters to a topic.
+fn needs_publisher(mappings: &[config::Mapping]) -> bool {
+    mappings.iter().any(|mapping| {
+        let to_topic = mapping.on_failure.iter().any(|on_failure| matches!(on_failure, OnFailure::Topic(_)));
+        to_topic || !mapping.response.allow.is_empty()
+    })
+}
+
+fn publisher_settings(mqtt: &config::Mqtt) -> PublisherSettings {
+    PublisherSettings {
+        // A mapping's name has no dot in it, so no session can have this client id.
+        client_id: format!("{}.publisher", mqtt.client_id),
+        protocol: mqtt.protocol,
+        keep_alive: mqtt.keep_alive,
+        connect_timeout: mqtt.connect_timeout,
+        backoff: mqtt.backoff,
+    }
+}
+
+fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, index: usize) -> Settings {
     Settings {
         mapping: mapping.name.clone(),
-        client_id: mqtt.client_id_for(&mapping.name),
+        client_id: mqtt.client_id_for(&mapping.name, index),
         protocol: mqtt.protocol,
         topic_filter: mapping.topic_filter.to_string(),
         qos: mapping.qos,
@@ -276,7 +347,7 @@ fn warn_about(mapping: &config::Mapping) {
     if mapping.qos == Qos::AtMostOnce {
         warn!(mapping = name, "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them");
     }
-    if mapping.on_failure.is_none() {
+    if mapping.on_failure.is_empty() {
         warn!(mapping = name, "no on_failure: a message that always fails is tried for ever and holds its place");
     }
 }

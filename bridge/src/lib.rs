@@ -6,6 +6,7 @@
 //! goes back to the session, which acknowledges in receive order. ARCHITECTURE.md draws the whole.
 
 pub mod admin;
+pub mod aws;
 pub mod backoff;
 mod bridge;
 pub mod cli;
@@ -17,6 +18,8 @@ pub mod mapping;
 pub mod message;
 pub mod metrics;
 pub mod mqtt;
+pub mod outgoing;
+pub mod redrive;
 pub mod shutdown;
 pub mod topic;
 
