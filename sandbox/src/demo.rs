@@ -15,6 +15,7 @@ use crate::leftovers;
 use crate::observer::Observer;
 use crate::oracle;
 use crate::report::{Report, Snapshot, Style, Summary};
+use crate::scene::{self, Hubs};
 use crate::sensors::{Registry, Sensors};
 use crate::world::{BrokerKind, MAPPING, World};
 
@@ -34,8 +35,8 @@ pub struct Demo {
     pub broker: BrokerKind,
     /// Which version of MQTT bridge and sensors speak.
     pub protocol: Protocol,
-    /// Where sensors publish, and what the bridge subscribes to.
-    pub topic: String,
+    /// What is played.
+    pub scene: Scene,
     /// How many sensors.
     pub sensors: usize,
     /// Messages a second of all sensors together.
@@ -52,13 +53,26 @@ pub struct Demo {
     pub concurrency: usize,
 }
 
+/// What is played.
+#[derive(Debug, Clone)]
+pub enum Scene {
+    /// Sensors publish, the function takes their readings.
+    Sensors {
+        /// Where they publish, and what the bridge subscribes to.
+        topic: String,
+    },
+    /// Hubs publish, and hear commands in answer.
+    Hub,
+}
+
 /// Runs the demo and returns its accounts. `remarks` are shown above the block.
 ///
 /// # Errors
 /// When a part of the world does not start.
 pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live: bool) -> Result<Summary> {
     let title = format!("sandbox: sensors -> MQTT {} over mutual TLS -> bridge -> local Lambda", demo.protocol);
-    let mut screen = Screen { report: Report::new(io::stderr(), style, &title), remarks, live };
+    let (commands, heard) = mpsc::channel(20);
+    let mut screen = Screen { report: Report::new(io::stderr(), style, &title), remarks, heard, live };
     screen.say("starting broker, function and bridge ...")?;
     // A broker that others use must not confuse two sandboxes.
     let client_id = format!("sandbox-{:08x}", fastrand::u32(..));
@@ -74,9 +88,11 @@ pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live
         world.lambda.faults().add(fault);
     }
     let sensors = world.sensors(|options| {
-        (options.protocol, options.topic) = (demo.protocol, demo.topic.clone());
+        (options.protocol, options.topic) = (demo.protocol, demo.scene.published_to());
         (options.count, options.rate, options.bad_every) = (demo.sensors, demo.rate, demo.bad_every);
     })?;
+    let device = Arc::new(world.files.client_config(&world.files.device)?);
+    let _hubs = matches!(demo.scene, Scene::Hub).then(|| Hubs::listen(world.url(), device, commands));
     let mut run = Run::begin(&world, &sensors);
     screen.say("running; Ctrl-C ends it")?;
     run.watch(&world, duration, &mut interrupt, &mut screen).await?;
@@ -104,18 +120,39 @@ async fn world(demo: &Demo, client_id: &str) -> Result<World> {
         .protocol(demo.protocol)
         .lambda(lambda)
         .set("mqtt.client_id", client_id)
-        .set("mapping.topic_filter", &demo.topic)
+        .set("mapping.topic_filter", demo.scene.subscribed_to())
         .set("mapping.concurrency", &demo.concurrency.to_string());
+    if let Scene::Hub = demo.scene {
+        builder = builder.function(scene::cloud()).set("mapping.response.allow", scene::COMMAND);
+    }
     if let Some(function) = &demo.function {
         builder = builder.function(function.clone());
     }
     builder.start().await.context("the sandbox cannot start")
 }
 
+impl Scene {
+    fn subscribed_to(&self) -> &str {
+        match self {
+            Self::Sensors { topic } => topic,
+            Self::Hub => scene::DATA,
+        }
+    }
+
+    fn published_to(&self) -> String {
+        match self {
+            Self::Sensors { topic } => topic.clone(),
+            Self::Hub => scene::DEVICE_DATA.to_owned(),
+        }
+    }
+}
+
 /// The terminal, with what is said above the block.
 struct Screen {
     report: Report<io::Stderr>,
     remarks: mpsc::Receiver<String>,
+    /// Commands that hubs have heard.
+    heard: mpsc::Receiver<String>,
     live: bool,
 }
 
@@ -125,7 +162,7 @@ impl Screen {
     }
 
     fn show(&mut self, snapshot: &Snapshot) -> io::Result<()> {
-        while let Ok(remark) = self.remarks.try_recv() {
+        while let Ok(remark) = self.remarks.try_recv().or_else(|_| self.heard.try_recv()) {
             self.say(&remark)?;
         }
         if self.live { self.report.show(snapshot) } else { Ok(()) }

@@ -7,7 +7,7 @@ mod errors;
 mod execution;
 mod faults;
 mod function;
-mod http;
+pub(crate) mod http;
 mod invoke_api;
 mod log;
 mod output;

@@ -10,7 +10,7 @@ use anyhow::Context;
 use bridge::config::{BrokerUrl, Protocol};
 use clap::{Parser, Subcommand, ValueEnum};
 use sandbox::certs::IdentityFiles;
-use sandbox::demo::{self, Demo};
+use sandbox::demo::{self, Demo, Scene};
 use sandbox::lambda::{Action, Fault, Function, When};
 use sandbox::parts;
 use sandbox::world::{BrokerKind, FUNCTION};
@@ -43,6 +43,9 @@ struct Cli {
     /// How many invocations may run at once.
     #[arg(long, default_value_t = 10)]
     concurrency: usize,
+    /// What is played: sensors whose readings are taken, or hubs that are answered with commands.
+    #[arg(long, default_value = "sensors")]
+    scene: SceneName,
     /// Where sensors publish and what the bridge subscribes to.
     #[arg(long, default_value = "sensor/data")]
     topic: String,
@@ -96,12 +99,22 @@ const EXAMPLES: &str = "\
 Examples:
   cargo sandbox                                        watch it until Ctrl-C
   cargo sandbox --duration 10s --rate 200 --json       accounts for a program
+  cargo sandbox --scene hub                            hubs that are answered with commands
   cargo sandbox --bad-every 10 --fault throttle        bad readings, and a Lambda that is busy now and then
   cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
       --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
   cargo sandbox lambda                                 the function alone, for a bridge of your own
 
 Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
+
+/// A scene by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SceneName {
+    /// Readings on `sensor/data`.
+    Sensors,
+    /// Readings on `devices/{hub}/data`, commands on `devices/{hub}/command`.
+    Hub,
+}
 
 /// A fault by name.
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -176,10 +189,14 @@ impl Cli {
             _ if self.mosquitto => BrokerKind::Mosquitto,
             _ => BrokerKind::Embedded,
         };
+        let scene = match self.scene {
+            SceneName::Sensors => Scene::Sensors { topic: self.topic },
+            SceneName::Hub => Scene::Hub,
+        };
         Demo {
             broker,
             protocol: self.protocol,
-            topic: self.topic,
+            scene,
             sensors: self.sensors,
             rate: self.rate,
             bad_every: self.bad_every,

@@ -32,7 +32,7 @@ pub struct SensorOptions {
     pub files: PkiFiles,
     /// The version of MQTT they speak.
     pub protocol: Protocol,
-    /// Where they publish.
+    /// Where they publish; `{device}` stands for each one's own name.
     pub topic: String,
     /// How many devices, each with a connection.
     pub count: usize,

@@ -4,16 +4,19 @@
 mod builder;
 mod process;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::time::Duration;
 
 use bridge::Bridge;
+use bridge::aws::{Aws, LocalEndpoint};
 use bridge::config::{BrokerUrl, Config, ConfigError, Overrides};
 use bridge::dead_letter::DeadLetter;
-use bridge::lambda::{Aws, LocalEndpoint};
 use bridge::metrics::MappingMetrics;
 use tempfile::TempDir;
+use tokio::process::Command;
 
 use crate::broker::{Broker, BrokerError};
 use crate::certs::{CertError, PkiFiles};
@@ -68,8 +71,7 @@ pub struct World {
     /// Certificates and keys.
     pub files: PkiFiles,
     bridge: Option<BridgeHandle>,
-    settings: Overrides,
-    variables: Vec<(String, String)>,
+    settings: BTreeMap<String, String>,
     url: BrokerUrl,
     dir: TempDir,
 }
@@ -112,10 +114,12 @@ impl World {
 
     /// Changes a key of the bridge's configuration from its next start on.
     pub fn set(&mut self, key: &str, value: &str) {
-        self.settings = std::mem::take(&mut self.settings).set(key, value);
-        let name = builder::variable(key);
-        self.variables.retain(|(known, _)| *known != name);
-        self.variables.push((name, value.to_owned()));
+        self.settings.insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Leaves a key of the bridge's configuration to its default from its next start on.
+    pub fn unset(&mut self, key: &str) {
+        self.settings.remove(key);
     }
 
     /// Starts a bridge inside this process and returns once it is subscribed.
@@ -137,7 +141,8 @@ impl World {
     /// When it cannot start.
     pub async fn launch_bridge(&mut self) -> Result<(), WorldError> {
         self.crash_bridge();
-        let config = Config::load(None, std::iter::empty(), self.settings.clone())?;
+        let settings = self.settings.iter().fold(Overrides::default(), |all, (key, value)| all.set(key, value));
+        let config = Config::load(None, std::iter::empty(), settings)?;
         let aws = Aws::local(LocalEndpoint { url: self.lambda.endpoint() });
         self.bridge = Some(BridgeHandle(Bridge::start(config, &aws).await?));
         Ok(())
@@ -167,8 +172,25 @@ impl World {
     /// # Errors
     /// When it cannot be built or started.
     pub fn spawn_bridge(&self) -> Result<BridgeProcess, WorldError> {
-        let binary = crate::binaries::build()?.bridge;
-        Ok(BridgeProcess::start(&binary, &self.variables, &self.lambda.endpoint(), &self.dir)?)
+        let mut command = self.command()?;
+        Ok(BridgeProcess::start(command.arg("run"))?)
+    }
+
+    /// The real binary with the world's configuration in its environment, and no arguments yet.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn command(&self) -> Result<Command, WorldError> {
+        let mut command = Command::new(crate::binaries::build()?.bridge);
+        command
+            .env_clear()
+            .envs(self.settings.iter().map(|(key, value)| (builder::variable(key), value)))
+            .envs([("AWS_ENDPOINT_URL", self.lambda.endpoint().as_str()), ("AWS_REGION", "us-east-1")])
+            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("RUST_LOG", "info")])
+            .current_dir(&self.dir)
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(command)
     }
 
     /// What the bridge counts for its mapping. Zero without a bridge.

@@ -36,8 +36,8 @@ async fn bad_readings_go_straight_there_and_good_ones_flow() {
     everywhere(|builder| async move {
         let world = builder.start().await.unwrap();
         let sensors = publish(&world, 50, |options| options.bad_every = Some(10)).await;
-        let fate = nothing_lost(&world, &sensors).await;
         acknowledged(&world, 50).await;
+        let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len(), fate.dead.len(), fate.extra()), (45, 5, 0));
         for letter in world.dead_letters().unwrap() {
             assert_eq!((letter.error_type.as_str(), letter.attempts), ("Function.ItemFailure", 1));

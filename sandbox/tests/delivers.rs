@@ -15,9 +15,9 @@ async fn every_message_once_to_the_real_function() {
     everywhere(|builder| async move {
         let world = builder.start().await.unwrap();
         let sensors = publish(&world, MESSAGES as u64, |_| {}).await;
+        acknowledged(&world, MESSAGES as u64).await;
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len(), fate.dead.len(), fate.extra()), (MESSAGES, 0, 0));
-        acknowledged(&world, MESSAGES as u64).await;
     })
     .await;
 }

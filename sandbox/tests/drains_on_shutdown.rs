@@ -73,3 +73,16 @@ async fn waiting_between_attempts_is_cut_short() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_does_not_answer_does_not_hold_the_exit() {
+    let builder = sandbox::world::World::builder().function(willing()).set("mqtt.connect_timeout", "60s");
+    let mut world = builder.without_bridge().await.unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    world.set("mqtt.url", &format!("mqtts://localhost:{}", listener.local_addr().unwrap().port()));
+    world.launch_bridge().await.unwrap();
+    let _held = tokio::time::timeout(common::PATIENCE, listener.accept()).await.unwrap().unwrap();
+    let begun = std::time::Instant::now();
+    assert!(world.drain_bridge(Duration::from_secs(30)).await);
+    assert!(begun.elapsed() < Duration::from_secs(15), "waited for a broker with nothing to tell it");
+}

@@ -116,7 +116,7 @@ async fn a_bridge_without_a_certificate_is_refused_and_not_ready() {
             .set("mapping.topic_filter", "sensor/data")
             .set("mapping.function", "f");
         let config = bridge::config::Config::load(None, std::iter::empty(), settings).unwrap();
-        let aws = bridge::lambda::Aws::local(bridge::lambda::LocalEndpoint { url: "http://127.0.0.1:9".into() });
+        let aws = bridge::aws::Aws::local(bridge::aws::LocalEndpoint { url: "http://127.0.0.1:9".into() });
         let bridge = bridge::Bridge::start(config, &aws).await.unwrap();
         eventually("it fails", || bridge.troubles()[0].contains("certificate")).await;
         assert_eq!(bridge.metrics().mapping("default").connects.get(), 0);

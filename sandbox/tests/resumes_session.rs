@@ -18,8 +18,8 @@ async fn messages_published_while_the_bridge_is_away() {
         assert!(world.drain_bridge(common::PATIENCE).await);
         let sensors = publish(&world, 100, |_| {}).await;
         world.start_bridge().await.unwrap();
-        let fate = nothing_lost(&world, &sensors).await;
         acknowledged(&world, 100).await;
+        let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len(), fate.extra()), (100, 0));
     })
     .await;
@@ -35,8 +35,8 @@ async fn a_crash_of_the_bridge_with_messages_under_way() {
         world.crash_bridge();
         world.lambda.faults().clear();
         world.start_bridge().await.unwrap();
-        let fate = nothing_lost(&world, &sensors).await;
         acknowledged(&world, 50).await;
+        let fate = nothing_lost(&world, &sensors).await;
         assert_eq!(fate.handled.len(), 50);
         assert!(world.counters().redelivered.get() > 0, "nothing was marked as sent before");
     })
@@ -51,8 +51,8 @@ async fn a_cut_connection_invokes_nothing_twice() {
         let sensors = publish(&world, 10, |_| {}).await;
         world.lambda.log().wait_for(common::PATIENCE, |log| log.totals().in_flight >= 10).await.unwrap();
         tap.cut();
-        let fate = nothing_lost(&world, &sensors).await;
         acknowledged(&world, 10).await;
+        let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len(), fate.extra()), (10, 0));
         let again = publishes(&tap.seen()).iter().filter(|(_, dup, _)| *dup).count();
         assert_eq!(again, 10, "the broker sent all of them again, and the bridge knew them");
@@ -76,8 +76,8 @@ async fn many_cuts_under_load() {
         }
         let mut sensors = sensors;
         tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
-        let fate = nothing_lost(&world, &sensors).await;
         eventually("all is settled", || world.counters().outstanding.get() == 0).await;
+        let fate = nothing_lost(&world, &sensors).await;
         assert_eq!(fate.handled.len(), 800);
         assert!(fate.extra() <= 5 * 256, "{} extra", fate.extra());
     })

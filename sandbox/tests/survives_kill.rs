@@ -4,7 +4,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{eventually, everywhere, fault, nothing_lost, willing};
+use common::{Fate, eventually, everywhere, fault, nothing_lost, willing};
 use sandbox::lambda::{Action, When};
 
 const MESSAGES: u64 = 2_000;
@@ -30,11 +30,12 @@ async fn f1_kill_9_in_the_middle_of_2000_messages() {
             process = world.spawn_bridge().unwrap();
         }
         tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
-        let fate = nothing_lost(&world, &sensors).await;
+        nothing_lost(&world, &sensors).await;
+        eventually("all is quiet", || log.totals().in_flight == 0).await;
+        let fate = Fate::of(&world);
         assert_eq!(fate.handled.len() as u64, MESSAGES);
         let most = RECEIVE_MAXIMUM * usize::try_from(KILLS).unwrap();
         assert!(fate.extra() <= most, "{} invoked again, at most {most} allowed", fate.extra());
-        eventually("all is quiet", || log.totals().in_flight == 0).await;
         process.signal("TERM").await.unwrap();
         assert!(process.exited(common::PATIENCE).await.unwrap().is_some_and(|status| status.success()));
     })

@@ -1,6 +1,6 @@
-//! The little HTTP that both APIs need: an accept loop, a reply that may stall, a body that has a limit.
+//! The little HTTP that all local services need: an accept loop, a reply that may stall, a body that has a limit.
 //!
-//! Knows no path and no header of either API.
+//! Knows no path and no header of any of them.
 
 use std::convert::Infallible;
 use std::error::Error;
@@ -21,10 +21,10 @@ use tokio::task::JoinSet;
 /// A service answers with this to have its connection reset instead.
 #[derive(Debug, thiserror::Error)]
 #[error("connection: reset on request")]
-pub(super) struct Reset;
+pub(crate) struct Reset;
 
 /// Serves until dropped; every connection ends with it.
-pub(super) async fn serve<S, F>(listener: TcpListener, service: S)
+pub(crate) async fn serve<S, F>(listener: TcpListener, service: S)
 where
     S: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Reply>, Reset>> + Send + 'static,
@@ -61,20 +61,20 @@ where
 
 /// The body of an answer: whole, or stalled after its first half.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(crate) struct Reply {
     data: Option<Bytes>,
     length: u64,
     stalls: bool,
 }
 
 impl Reply {
-    pub(super) fn whole(data: impl Into<Bytes>) -> Self {
+    pub(crate) fn whole(data: impl Into<Bytes>) -> Self {
         let data = data.into();
         Self { length: data.len() as u64, data: (!data.is_empty()).then_some(data), stalls: false }
     }
 
     /// Promises all of `data`, sends half, and then nothing until the peer gives up.
-    pub(super) fn stalled(data: &Bytes) -> Self {
+    pub(crate) fn stalled(data: &Bytes) -> Self {
         let half = data.slice(..data.len() / 2);
         Self { length: data.len() as u64 + 1, data: (!half.is_empty()).then_some(half), stalls: true }
     }
@@ -103,12 +103,12 @@ impl Body for Reply {
 }
 
 /// An answer in JSON.
-pub(super) fn json(status: u16, headers: &[(&'static str, String)], body: impl Into<Bytes>) -> Response<Reply> {
+pub(crate) fn json(status: u16, headers: &[(&'static str, String)], body: impl Into<Bytes>) -> Response<Reply> {
     reply(status, headers, Reply::whole(body))
 }
 
 /// An answer with any body. A header value that HTTP does not allow is left out.
-pub(super) fn reply(status: u16, headers: &[(&'static str, String)], body: Reply) -> Response<Reply> {
+pub(crate) fn reply(status: u16, headers: &[(&'static str, String)], body: Reply) -> Response<Reply> {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let json = [("content-type", "application/json".to_owned())];
@@ -121,13 +121,13 @@ pub(super) fn reply(status: u16, headers: &[(&'static str, String)], body: Reply
 }
 
 /// The header's value, when it is there and text.
-pub(super) fn header<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a, B>(request: &'a Request<B>, name: &str) -> Option<&'a str> {
     request.headers().get(name)?.to_str().ok()
 }
 
 /// Why a body could not be read.
 #[derive(Debug)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// It has more bytes than anyone may send.
     TooLong,
     /// The peer left half-way.
@@ -135,7 +135,7 @@ pub(super) enum Unread {
 }
 
 /// Reads a body of at most `limit` bytes.
-pub(super) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Unread> {
+pub(crate) async fn read(body: Incoming, limit: usize) -> Result<Bytes, Unread> {
     match Limited::new(body, limit).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => Err(Unread::TooLong),

@@ -1,8 +1,9 @@
 //! Makes a [`World`] to measure. Everything has a default that works; a test names only what it is about.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bridge::config::{BrokerUrl, Overrides, Protocol};
+use bridge::config::{BrokerUrl, Protocol};
 
 use super::{FUNCTION, MAPPING, World, WorldError};
 use crate::binaries;
@@ -111,16 +112,7 @@ impl WorldBuilder {
             None => real_handler().await?,
         };
         let lambda = Lambda::start_with([function], self.lambda).await?;
-        let mut world = World {
-            broker,
-            lambda,
-            files,
-            bridge: None,
-            settings: Overrides::default(),
-            variables: Vec::new(),
-            url,
-            dir,
-        };
+        let mut world = World { broker, lambda, files, bridge: None, settings: BTreeMap::new(), url, dir };
         for (key, value) in defaults(&world).into_iter().chain(self.settings) {
             world.set(&key, &value);
         }

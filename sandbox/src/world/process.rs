@@ -1,7 +1,6 @@
 //! The real bridge binary as a process of its own: to be killed, stopped, continued and terminated.
 
 use std::io;
-use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,24 +18,8 @@ pub struct BridgeProcess {
 }
 
 impl BridgeProcess {
-    pub(super) fn start(
-        binary: &Path,
-        variables: &[(String, String)],
-        endpoint: &str,
-        directory: &tempfile::TempDir,
-    ) -> io::Result<Self> {
-        let mut child = Command::new(binary)
-            .arg("run")
-            .env_clear()
-            .envs(variables.iter().map(|(name, value)| (name, value)))
-            .envs([("AWS_ENDPOINT_URL", endpoint), ("AWS_REGION", "us-east-1")])
-            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("RUST_LOG", "info")])
-            .current_dir(directory)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
+    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);
         if let Some(stderr) = child.stderr.take() {

@@ -127,6 +127,7 @@ fn v5(
         .set_session_expiry_interval(Some(300))
         .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
         .set_receive_maximum(Some(want.receive_maximum))
+        .set_max_packet_size(Some(8 << 20))
         .set_ack_mode(AckMode::Manual);
     let (client, mut connection) = AsyncClient::builder(options).build();
     let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(want.qos)];
@@ -161,6 +162,7 @@ fn v311(
     options
         .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
         .set_clean_session(false)
+        .set_max_packet_size(8 << 20, 8 << 20)
         .set_ack_mode(AckMode::Manual);
     let (client, mut connection) = AsyncClient::builder(options).build();
     let qos = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce][usize::from(want.qos)];

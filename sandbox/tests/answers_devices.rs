@@ -1,0 +1,133 @@
+//! Promise: what the function answers is published, to allowed topics only, and confirmed before the message that caused
+//! it is acknowledged. The hub and the cloud: a hub publishes to `devices/iot-hub-001/data`, and a high temperature is
+//! answered with a command to `devices/iot-hub-001/command`.
+
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+#[path = "parts/subscriber.rs"]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "other tests use the rest of it")]
+mod subscriber;
+
+use std::time::Duration;
+
+use bridge::config::Protocol;
+use common::{PATIENCE, acknowledged, answering, eventually, everywhere, publish, tapped};
+use event::{Publish, Reply, Response};
+use sandbox::lambda::{Answer, Call};
+use sandbox::wiretap::Packet;
+use sandbox::world::WorldBuilder;
+use serde_json::value::RawValue;
+use subscriber::{Subscriber, Want};
+
+fn raw(json: &str) -> Box<RawValue> {
+    RawValue::from_string(json.to_owned()).unwrap()
+}
+
+/// Answers each message with a command to its device, by the levels of its topic.
+fn commands(call: Call) -> Answer {
+    let topic = "devices/{topic[1]}/command".to_owned();
+    let payload = raw(&format!(r#"{{"set":"idle","after":{}}}"#, call.event().unwrap().records.len()));
+    let publish = Publish { topic, payload, encoding: event::Encoding::Json, qos: None, retain: false };
+    Answer::json(&Response { publish: vec![publish], ..Response::default() })
+}
+
+fn hub(builder: WorldBuilder) -> WorldBuilder {
+    builder
+        .set("mapping.topic_filter", "devices/+/data")
+        .set("mapping.response.allow", "devices/+/command")
+        .set("mapping.timeout", "5s")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_high_temperature_is_answered_with_a_command_to_its_hub() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let world = hub(builder).function(answering(commands)).start().await.unwrap();
+        let port = world.url().port;
+        let want = Want { protocol, qos: 1, receive_maximum: 100 };
+        let mut device = Subscriber::start(port, &world.files, want, "devices/iot-hub-001/command").await;
+        publish(&world, 3, |options| options.topic = "devices/iot-hub-001/data".into()).await;
+        for _ in 0..3 {
+            assert_eq!(device.next().await.payload(), r#"{"set":"idle","after":1}"#);
+        }
+        acknowledged(&world, 3).await;
+        assert_eq!(world.counters().published.get(), 3);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_acknowledged_before_its_answer_is_confirmed() {
+    everywhere(|builder| async move {
+        // The publisher's connection goes through the tap as well as the session's.
+        let (world, tap) = tapped(hub(builder).function(answering(commands))).await;
+        publish(&world, 1, |options| options.topic = "devices/a/data".into()).await;
+        acknowledged(&world, 1).await;
+        eventually("the acknowledgement is on the wire", || common::acks(&tap.seen()).len() == 2).await;
+        let seen = tap.seen();
+        let is_answer =
+            |packet: &Packet| matches!(packet, Packet::Publish { payload, .. } if payload.starts_with(b"{\"set\""));
+        let publisher = seen.iter().find(|seen| is_answer(&seen.packet)).unwrap().connection;
+        let acks = seen.iter().filter(|seen| matches!(seen.packet, Packet::Ack { .. }));
+        let connections: Vec<_> = acks.map(|seen| seen.connection == publisher).collect();
+        assert_eq!(connections, [true, false], "first the broker confirms the answer, then the session acknowledges");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_is_not_allowed_is_refused_and_its_message_dead_lettered() {
+    everywhere(|builder| async move {
+        let world =
+            hub(builder).set("mapping.response.allow", "other/+").function(answering(commands)).start().await.unwrap();
+        publish(&world, 1, |options| options.topic = "devices/a/data".into()).await;
+        acknowledged(&world, 1).await;
+        let letters = world.dead_letters().unwrap();
+        assert_eq!(letters[0].error_type, "Function.RefusedResponse");
+        assert!(letters[0].error_message.contains("response.allow"), "{}", letters[0].error_message);
+        assert_eq!((letters[0].attempts, world.counters().published.get()), (1, 0));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_is_answered_at_its_response_topic_with_its_correlation_data() {
+    let Some(tool) = sandbox::tools::require("mosquitto_rr") else { return };
+    let reply = |call: Call| {
+        let record = call.event().unwrap().records.remove(0);
+        let reply = Reply { item_identifier: record.id, payload: raw("\"pong\""), encoding: event::Encoding::Text };
+        Answer::json(&Response { reply: vec![reply], ..Response::default() })
+    };
+    let builder = hub(sandbox::world::World::builder().protocol(Protocol::V5)).set("mapping.reply", "true");
+    let world = builder.set("mapping.response.allow", "replies/+").function(answering(reply)).start().await.unwrap();
+    let (files, port) = (&world.files, world.url().port.to_string());
+    let request = tokio::process::Command::new(tool)
+        .args([
+            "-h",
+            "localhost",
+            "-p",
+            &port,
+            "-V",
+            "5",
+            "-q",
+            "1",
+            "-t",
+            "devices/a/data",
+            "-e",
+            "replies/a",
+            "-m",
+            "ping",
+        ])
+        .args(["-D", "publish", "correlation-data", "c-1", "-W", "10"])
+        .arg("--cafile")
+        .arg(&files.ca)
+        .arg("--cert")
+        .arg(&files.device.cert)
+        .arg("--key")
+        .arg(&files.device.key)
+        .output();
+    let output = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "pong", "{}", String::from_utf8_lossy(&output.stderr));
+    tokio::time::timeout(Duration::from_secs(10), acknowledged(&world, 1)).await.unwrap();
+}

@@ -1,0 +1,179 @@
+//! Promise: messages share an event up to the limits; of a batch only what failed is tried again; a poison record is
+//! found by halves and takes nobody along.
+
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+
+use std::collections::BTreeMap;
+
+use common::{acknowledged, answering, everywhere, fault, nothing_lost, publish, willing};
+use event::{ItemFailure, Response};
+use sandbox::lambda::{Action, Answer, Call, Outcome, When};
+use sandbox::oracle;
+
+/// Fails the records whose message numbers are multiples of `every`.
+fn fails_some(every: u64) -> impl Fn(Call) -> Answer + Clone + Send + Sync + 'static {
+    move |call| {
+        let event = call.event().unwrap();
+        let failures = event.records.iter().filter(|record| number(record.payload.get()).is_multiple_of(every));
+        let failures = failures.map(|record| ItemFailure::retry(&record.id, "a multiple")).collect();
+        Answer::json(&Response { batch_item_failures: failures, ..Response::default() })
+    }
+}
+
+/// The publisher's number of a message.
+fn number(payload: &str) -> u64 {
+    let payload: serde_json::Value = serde_json::from_str(payload).unwrap();
+    payload["message_id"].as_str().unwrap().rsplit('-').next().unwrap().parse().unwrap()
+}
+
+/// How many records each invocation carried.
+fn sizes(world: &sandbox::world::World) -> Vec<usize> {
+    world.lambda.log().read(|log| log.invocations().map(|invocation| invocation.record_ids.len()).collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn by_count_and_by_window() {
+    everywhere(|builder| async move {
+        let builder = builder.set("mapping.batch.max_records", "10").set("mapping.batch.max_window", "300ms");
+        let world = builder.function(willing()).start().await.unwrap();
+        publish(&world, 95, |_| {}).await;
+        acknowledged(&world, 95).await;
+        let sizes = sizes(&world);
+        assert_eq!(sizes.iter().sum::<usize>(), 95);
+        assert!(sizes.iter().all(|size| *size <= 10), "{sizes:?}");
+        assert!(sizes.len() <= 15, "the window was not used: {sizes:?}");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_failed_is_tried_again_and_then_dead_lettered_with_its_bytes() {
+    everywhere(|builder| async move {
+        let world = builder
+            .set("mapping.batch.max_records", "100")
+            .set("mapping.batch.max_window", "500ms")
+            .set("mapping.retry.max_attempts", "3")
+            .function(answering(fails_some(33)))
+            .start()
+            .await
+            .unwrap();
+        let sensors = publish(&world, 100, |_| {}).await;
+        acknowledged(&world, 100).await;
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len(), fate.dead.len(), fate.extra()), (97, 3, 0));
+
+        let mut sent: BTreeMap<String, usize> = BTreeMap::new();
+        for invocation in world.lambda.log().invocations() {
+            for id in invocation.record_ids.iter() {
+                *sent.entry(id.clone()).or_default() += 1;
+            }
+        }
+        let letters = world.dead_letters().unwrap();
+        for (id, times) in sent {
+            let is_dead = letters.iter().any(|letter| letter.id == id);
+            assert_eq!(times, if is_dead { 3 } else { 1 }, "{id}");
+        }
+        for letter in letters {
+            assert_eq!((letter.attempts, letter.error_message.as_str()), (3, "a multiple"));
+            let bytes = letter.payload_bytes().unwrap();
+            let log = world.lambda.log().invocations();
+            assert!(log.iter().any(|i| i.payload.windows(bytes.len()).any(|window| window == bytes)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_response_that_names_strangers_fails_the_whole_batch() {
+    everywhere(|builder| async move {
+        let strangers = |_| {
+            Answer::json(&Response {
+                batch_item_failures: vec![ItemFailure::retry("nobody", "")],
+                ..Response::default()
+            })
+        };
+        let builder = builder.set("mapping.batch.max_records", "10").set("mapping.batch.max_window", "300ms");
+        let world =
+            builder.set("mapping.retry.max_attempts", "2").function(answering(strangers)).start().await.unwrap();
+        publish(&world, 10, |_| {}).await;
+        acknowledged(&world, 10).await;
+        let letters = world.dead_letters().unwrap();
+        assert_eq!(letters.len(), 10);
+        assert!(letters.iter().all(|letter| letter.error_type == "Function.MalformedResponse" && letter.attempts == 2));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_throws_is_asked_again_by_halves() {
+    everywhere(|builder| async move {
+        let throws = |call: Call| {
+            let event = call.event().unwrap();
+            let poison = event.records.iter().any(|record| number(record.payload.get()) == 21);
+            if poison { Answer::error("Poison", "in here") } else { Answer::null() }
+        };
+        let world = builder
+            .set("mapping.batch.max_records", "32")
+            .set("mapping.batch.max_window", "500ms")
+            .set("mapping.batch.bisect_on_error", "true")
+            .set("mapping.retry.max_attempts", "1")
+            .function(answering(throws))
+            .start()
+            .await
+            .unwrap();
+        let sensors = publish(&world, 32, |_| {}).await;
+        acknowledged(&world, 32).await;
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len(), fate.dead.len(), fate.extra()), (31, 1, 0));
+        let errors = common::ended(&world, |outcome| matches!(outcome, Outcome::FunctionError(_)));
+        assert!(errors <= 6, "{errors} failures to find one in 32");
+        assert_eq!(oracle::message_id(&world.dead_letters().unwrap()[0]), Some(sensors.registry().id(21)));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_message_too_large_is_a_dead_letter_and_the_others_flow() {
+    everywhere(|builder| async move {
+        let world = builder
+            .set("mapping.batch.max_records", "100")
+            .set("mapping.batch.max_window", "20ms")
+            .function(willing())
+            .start()
+            .await
+            .unwrap();
+        let before = publish(&world, 500, |_| {}).await;
+        let large = publish(&world, 1, |options| options.padding = 6 * 1024 * 1024).await;
+        let after = publish(&world, 500, |_| {}).await;
+        acknowledged(&world, 1001).await;
+        let letters = world.dead_letters().unwrap();
+        assert_eq!(letters.len(), 1);
+        assert_eq!(letters[0].error_type, "TooLarge");
+        assert_eq!(oracle::message_id(&letters[0]), Some(large.registry().id(1)));
+        assert!(letters[0].payload_bytes().unwrap().len() > 6 * 1024 * 1024);
+        nothing_lost(&world, &before).await;
+        nothing_lost(&world, &after).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lambda_that_rejects_a_batch_is_asked_again_by_halves() {
+    everywhere(|builder| async move {
+        let world = builder
+            .set("mapping.batch.max_records", "16")
+            .set("mapping.batch.max_window", "300ms")
+            .function(willing())
+            .start()
+            .await
+            .unwrap();
+        fault(&world, When::Nth(1), Action::status(413));
+        let sensors = publish(&world, 16, |_| {}).await;
+        acknowledged(&world, 16).await;
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len(), fate.dead.len()), (16, 0));
+    })
+    .await;
+}

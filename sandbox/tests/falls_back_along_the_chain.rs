@@ -1,0 +1,87 @@
+//! Promise: when a failure destination cannot take a message, the next one does; the message is in exactly one of them
+//! when it is acknowledged, and held while none takes it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+#[path = "parts/messages.rs"]
+mod messages;
+
+use common::{acknowledged, eventually, everywhere, fault, publish, willing};
+use messages::Messages;
+use sandbox::lambda::{Action, When};
+use sandbox::queue::{Queue, Trouble};
+use sandbox::world::{World, WorldBuilder};
+
+/// A queue first, then a file; the function takes nothing.
+async fn world(builder: WorldBuilder, queue: &Queue) -> World {
+    let builder = builder.function(willing()).set("mapping.retry.max_attempts", "1");
+    let world = builder.set("mapping.on_failure.sqs", &queue.url()).start().await.unwrap();
+    fault(&world, When::Always, Action::function_error("SensorError", "cannot"));
+    world
+}
+
+fn places(world: &World, queue: &Queue) -> (usize, usize) {
+    (queue.messages().len(), world.dead_letters().unwrap().len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn to_the_next_and_back_again() {
+    everywhere(|builder| async move {
+        let queue = Queue::start().await.unwrap();
+        let world = world(builder, &queue).await;
+        for (sent, trouble, expected) in [
+            (3, None, (3, 0)),
+            (6, Some(Trouble::Down), (3, 3)),
+            (9, Some(Trouble::AccessDenied), (3, 6)),
+            (12, None, (6, 6)),
+        ] {
+            queue.trouble(trouble);
+            publish(&world, 3, |_| {}).await;
+            acknowledged(&world, sent).await;
+            assert_eq!(places(&world, &queue), expected, "{trouble:?}");
+        }
+        assert_eq!(world.counters().dead_letter_failures.get(), 6, "every failure is counted");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_for_the_queue() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let queue = Queue::start().await.unwrap();
+        let world = world(builder, &queue).await;
+        let messages = Messages::start(&world, protocol);
+        let large = vec![b'x'; 1024 * 1024];
+        messages.publish(large.clone(), None).await;
+        acknowledged(&world, 1).await;
+        assert_eq!(places(&world, &queue), (0, 1));
+        assert_eq!(world.dead_letters().unwrap()[0].payload_bytes().unwrap(), large);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn held_while_all_fail() {
+    everywhere(|builder| async move {
+        let queue = Queue::start().await.unwrap();
+        let mut world = world(builder, &queue).await;
+        assert!(world.drain_bridge(common::PATIENCE).await);
+        let directory = world.directory().join("gone");
+        std::fs::create_dir(&directory).unwrap();
+        let file = directory.join("letters.jsonl");
+        world.set("mapping.on_failure.file", &file.display().to_string());
+        world.start_bridge().await.unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        queue.trouble(Some(Trouble::Down));
+
+        publish(&world, 1, |_| {}).await;
+        eventually("both have failed, twice", || world.counters().dead_letter_failures.get() >= 4).await;
+        assert_eq!(world.counters().acknowledged.get(), 0);
+        std::fs::create_dir(&directory).unwrap();
+        acknowledged(&world, 1).await;
+        assert_eq!(sandbox::oracle::dead_letters(&file).unwrap().len() + queue.messages().len(), 1);
+    })
+    .await;
+}

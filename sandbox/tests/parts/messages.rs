@@ -1,0 +1,46 @@
+//! Publishes any bytes with any properties, which sensors never do, and books nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge::config::{Protocol, Qos, Range};
+use bridge::message::Properties;
+use bridge::mqtt::{Connector, Publisher, PublisherSettings};
+use bridge::outgoing::{Outgoing, PublishHandle};
+use bridge::shutdown::{self, Announcer};
+use bytes::Bytes;
+use sandbox::world::World;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+
+pub struct Messages {
+    handle: PublishHandle,
+    _announcer: Announcer,
+    _task: JoinHandle<()>,
+}
+
+impl Messages {
+    pub fn start(world: &World, protocol: Protocol) -> Self {
+        let settings = PublisherSettings {
+            client_id: "messages".into(),
+            protocol,
+            keep_alive: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+            backoff: Range { min: Duration::from_millis(10), max: Duration::from_millis(50) },
+        };
+        let tls = Arc::new(world.files.client_config(&world.files.device).unwrap());
+        let (announcer, listener) = shutdown::channel();
+        let (publisher, handle, _) =
+            Publisher::new(settings, Connector::new(world.url().clone(), tls).unwrap(), listener);
+        Self { handle, _announcer: announcer, _task: tokio::spawn(publisher.run()) }
+    }
+
+    /// Returns when the broker has confirmed it.
+    pub async fn publish(&self, payload: impl Into<Bytes>, properties: Option<Properties>) {
+        let (topic, payload, properties) = ("sensor/data".into(), payload.into(), properties.map(Box::new));
+        let outgoing = Outgoing { topic, payload, qos: Qos::AtLeastOnce, retain: false, properties };
+        timeout(PATIENCE, self.handle.publish(outgoing)).await.expect("a verdict in time").unwrap();
+    }
+}

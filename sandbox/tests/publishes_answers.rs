@@ -1,0 +1,374 @@
+//! Promise: what the bridge publishes arrives at least once, over any number of broken connections, and whoever asked
+//! for it hears of the broker's verdict. One message that the broker will not have holds up no other.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+#[path = "parts/scripted.rs"]
+mod scripted;
+#[path = "parts/subscriber.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
+mod subscriber;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bridge::config::{BrokerUrl, Protocol, Qos, Range};
+use bridge::message::Properties;
+use bridge::mqtt::{Connector, Publisher, PublisherSettings, Status};
+use bridge::outgoing::{Outgoing, PublishError, PublishHandle, answer};
+use bridge::shutdown::{self, Announcer, Phase};
+use rumqttc::mqttbytes::v5::PubAckReason;
+use sandbox::broker::{Broker, BrokerOptions};
+use sandbox::certs::{Pki, PkiFiles};
+use sandbox::tools;
+use sandbox::wiretap::{Packet, Wiretap};
+use scripted::{Allows, Scripted, Verdict};
+use subscriber::{Delivery, Subscriber, Want};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::timeout;
+
+const PATIENCE: Duration = Duration::from_mins(1);
+const TOPIC: &str = "devices/1/command";
+
+/// A publisher at work.
+struct Running {
+    handle: PublishHandle,
+    status: watch::Receiver<Status>,
+    announcer: Announcer,
+    task: JoinHandle<()>,
+}
+
+fn publisher(url: BrokerUrl, files: &PkiFiles, protocol: Protocol) -> Running {
+    let settings = PublisherSettings {
+        client_id: "bridge-publisher".into(),
+        protocol,
+        keep_alive: Duration::from_secs(30),
+        connect_timeout: Duration::from_secs(10),
+        backoff: Range { min: Duration::from_millis(10), max: Duration::from_millis(50) },
+    };
+    let tls = Arc::new(files.client_config(&files.bridge).unwrap());
+    let (announcer, listener) = shutdown::channel();
+    let (publisher, handle, status) = Publisher::new(settings, Connector::new(url, tls).unwrap(), listener);
+    Running { handle, status, announcer, task: tokio::spawn(publisher.run()) }
+}
+
+impl Running {
+    async fn publish(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        timeout(PATIENCE, self.handle.publish(outgoing)).await.expect("a verdict in time")
+    }
+}
+
+fn message(topic: &str, payload: impl ToString) -> Outgoing {
+    let payload = payload.to_string().into();
+    Outgoing { topic: topic.into(), payload, qos: Qos::AtLeastOnce, retain: false, properties: None }
+}
+
+struct Place {
+    broker: Broker,
+    files: PkiFiles,
+    protocol: Protocol,
+    _directory: TempDir,
+}
+
+fn certificates() -> (TempDir, PkiFiles) {
+    let directory = tempfile::tempdir().unwrap();
+    let files = Pki::generate().unwrap().write_to(directory.path()).unwrap();
+    (directory, files)
+}
+
+impl Place {
+    async fn new(mosquitto: bool, protocol: Protocol) -> Self {
+        let (directory, files) = certificates();
+        let options = BrokerOptions::default();
+        let broker =
+            if mosquitto { Broker::mosquitto(&files, options).await } else { Broker::embedded(&files, options).await };
+        Self { broker: broker.unwrap(), files, protocol, _directory: directory }
+    }
+
+    async fn subscriber(&self) -> Subscriber {
+        let want = Want { protocol: self.protocol, qos: 1, receive_maximum: 1000 };
+        Subscriber::start(self.broker.port(), &self.files, want, "devices/#").await
+    }
+
+    async fn tap(&self) -> Wiretap {
+        Wiretap::start(&self.broker.url(), &self.files, self.protocol).await.unwrap()
+    }
+
+    fn publisher(&self) -> Running {
+        self.publisher_at(self.broker.url())
+    }
+
+    fn publisher_at(&self, url: BrokerUrl) -> Running {
+        publisher(url, &self.files, self.protocol)
+    }
+}
+
+/// Both protocol versions against the embedded broker, and against Mosquitto where it is installed.
+async fn everywhere<F: Future<Output = ()>>(scenario: impl Fn(Place) -> F) {
+    let mosquitto = tools::require("mosquitto").is_some();
+    for protocol in [Protocol::V5, Protocol::V311] {
+        for mosquitto in [Some(false), mosquitto.then_some(true)].into_iter().flatten() {
+            eprintln!("MQTT {protocol}, mosquitto: {mosquitto}");
+            scenario(Place::new(mosquitto, protocol).await).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_of_500_arrive_over_connections_that_break() {
+    const TOTAL: usize = 500;
+    everywhere(|place| async move {
+        let mut subscriber = place.subscriber().await;
+        let tap = place.tap().await;
+        let publisher = place.publisher_at(tap.url());
+        let (next, confirmed, tap) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)), Arc::new(tap));
+        let mut callers = JoinSet::new();
+        for _ in 0..32 {
+            let (handle, tap) = (publisher.handle.clone(), tap.clone());
+            let (next, confirmed) = (next.clone(), confirmed.clone());
+            callers.spawn(async move {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= TOTAL {
+                        return;
+                    }
+                    handle.publish(message(TOPIC, number)).await.unwrap();
+                    if confirmed.fetch_add(1, Ordering::Relaxed) % 100 == 50 {
+                        // While the other callers wait for theirs.
+                        tap.cut();
+                    }
+                }
+            });
+        }
+        timeout(PATIENCE, callers.join_all()).await.expect("all confirmed in time");
+        let mut arrived = BTreeSet::new();
+        while arrived.len() < TOTAL {
+            let delivery = subscriber.next().await;
+            arrived.insert(delivery.payload().parse::<usize>().unwrap());
+            subscriber.ack(&delivery).await;
+        }
+        assert_eq!(arrived, (0..TOTAL).collect());
+        let seen = tap.seen();
+        let connections = seen.iter().filter(|seen| matches!(seen.packet, Packet::ConnAck { .. })).count();
+        assert!(connections > 5, "{connections} connections for five cuts");
+        assert!(seen.iter().all(|seen| seen.packet != Packet::ConnAck { session_present: true }), "each starts anew");
+        let sent = seen.iter().filter(|seen| matches!(seen.packet, Packet::Publish { .. })).count();
+        assert!(sent <= TOTAL + 5 * 32, "{sent} sent");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_arrives_in_order_at_either_qos() {
+    everywhere(|place| async move {
+        let mut subscriber = place.subscriber().await;
+        let publisher = place.publisher();
+        let mixed = (0..20).map(|number| {
+            let qos = if number % 2 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
+            Outgoing { qos, ..message(TOPIC, number) }
+        });
+        timeout(PATIENCE, answer(&publisher.handle, mixed.collect())).await.unwrap().unwrap();
+        let mut arrived = Vec::new();
+        for delivery in subscriber.take(20).await {
+            arrived.push(delivery.payload().parse::<usize>().unwrap());
+        }
+        // A broker need not keep the order between the two.
+        for qos in 0..2 {
+            let of_qos: Vec<_> = arrived.iter().copied().filter(|number| number % 2 == qos).collect();
+            assert!(of_qos.is_sorted() && of_qos.len() == 10, "{arrived:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mqtt_5_properties_travel_along() {
+    everywhere(|place| async move {
+        let mut subscriber = place.subscriber().await;
+        let properties = Properties {
+            expiry: Some(Duration::from_mins(10)),
+            content_type: Some("text/plain".into()),
+            correlation_data: Some(b"\0\xff".to_vec().into()),
+            user: vec![("k".into(), "1".into()), ("k".into(), "2".into())],
+            ..Properties::default()
+        };
+        let sent = properties.clone();
+        let outgoing = Outgoing { properties: Some(Box::new(properties)), ..message(TOPIC, "x") };
+        place.publisher().publish(outgoing).await.unwrap();
+        let delivery = subscriber.next().await;
+        assert_eq!(delivery.payload(), "x");
+        if let Delivery::V5(publish) = delivery {
+            let arrived = publish.properties.unwrap();
+            assert_eq!(arrived.content_type, sent.content_type);
+            assert_eq!(arrived.correlation_data, sent.correlation_data);
+            // The embedded broker adds one of its own.
+            assert!(arrived.user_properties.starts_with(&sent.user), "{:?}", arrived.user_properties);
+            assert!(arrived.message_expiry_interval.is_some_and(|seconds| (590..=600).contains(&seconds)));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_mosquitto_denies_is_the_callers_error() {
+    if tools::require("mosquitto").is_none() {
+        return;
+    }
+    let place = Place::new(true, Protocol::V5).await;
+    let mut subscriber = place.subscriber().await;
+    let publisher = place.publisher();
+    // Mosquitto lets no client write there.
+    let error = publisher.publish(message("$SYS/forged", 1)).await.unwrap_err();
+    assert!(matches!(&error, PublishError::Refused { code: 0x87, .. }), "{error}");
+    assert_eq!(error.to_string(), "publish to `$SYS/forged`: refused by the broker: not authorized");
+    publisher.publish(message(TOPIC, "next")).await.unwrap();
+    assert_eq!(subscriber.next().await.payload(), "next");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_over_which_mosquitto_closes_the_connection_is_given_up() {
+    if tools::require("mosquitto").is_none() {
+        return;
+    }
+    for protocol in [Protocol::V5, Protocol::V311] {
+        let place = Place::new(true, protocol).await;
+        let mut subscriber = place.subscriber().await;
+        let publisher = place.publisher();
+        // More levels than Mosquitto follows.
+        let poison = publisher.publish(message(&"devices/".repeat(300), 1));
+        let good = publisher.publish(message(TOPIC, "good"));
+        let (poison, good) = tokio::join!(poison, good);
+        assert!(matches!(poison, Err(PublishError::Broken { .. })), "MQTT {protocol}: {poison:?}");
+        good.unwrap();
+        assert_eq!(subscriber.next().await.payload(), "good");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_breaks_every_connection_holds_up_no_other() {
+    let (_directory, files) = certificates();
+    let broker = Scripted::start(&files, Allows::default(), |publish| match &publish.topic[..] {
+        b"poison" => Verdict::Close,
+        _ => Verdict::Answer(PubAckReason::Success),
+    })
+    .await;
+    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let topics = ["a", "b", "poison", "c", "d"];
+    let mut callers = JoinSet::new();
+    for topic in topics {
+        let handle = publisher.handle.clone();
+        callers.spawn(async move { (topic, handle.publish(message(topic, 1)).await) });
+    }
+    for (topic, result) in timeout(PATIENCE, callers.join_all()).await.expect("a verdict for each") {
+        match topic {
+            "poison" => assert!(matches!(result, Err(PublishError::Broken { .. })), "{result:?}"),
+            _ => assert_eq!(result, Ok(()), "{topic}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brokers_verdict_reaches_the_caller() {
+    let (_directory, files) = certificates();
+    let broker = Scripted::start(&files, Allows::default(), |publish| {
+        Verdict::Answer(match &publish.topic[..] {
+            b"nobody" => PubAckReason::NoMatchingSubscribers,
+            b"full" => PubAckReason::QuotaExceeded,
+            _ => PubAckReason::Success,
+        })
+    })
+    .await;
+    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    publisher.publish(message("nobody", 1)).await.unwrap();
+    let error = publisher.publish(message("full", 1)).await.unwrap_err();
+    assert!(matches!(error, PublishError::Refused { code: 0x97, .. }), "{error}");
+    assert!(!error.is_final(), "quotas end");
+    publisher.publish(message("other", 1)).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_cannot_take_is_an_error_and_is_never_sent() {
+    let (_directory, files) = certificates();
+    let allows = Allows { max_packet_size: Some(64), max_qos: Some(0), retain: Some(0), ..Allows::default() };
+    let mut broker = Scripted::start(&files, allows, |_| Verdict::Answer(PubAckReason::Success)).await;
+    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let small = || Outgoing { qos: Qos::AtMostOnce, ..message("a", "small") };
+
+    // Two bytes of fixed header, three of topic, one of properties: 58 fit and 59 do not.
+    let sized = |bytes: usize| Outgoing { payload: vec![b'x'; bytes].into(), ..small() };
+    let error = publisher.publish(sized(59)).await.unwrap_err();
+    assert_eq!(error, PublishError::TooLarge { topic: "a".into(), bytes: 65, limit: 64 });
+    for impossible in [
+        message("a", "qos 1"),
+        Outgoing { qos: Qos::ExactlyOnce, ..small() },
+        Outgoing { retain: true, ..small() },
+        Outgoing { topic: "a/#".into(), ..small() },
+    ] {
+        let error = publisher.publish(impossible).await.unwrap_err();
+        assert!(matches!(error, PublishError::Impossible { .. }) && error.is_final(), "{error}");
+    }
+    publisher.publish(sized(58)).await.unwrap();
+    let (first, _) = timeout(PATIENCE, broker.seen.recv()).await.unwrap().unwrap();
+    assert_eq!(first.payload.len(), 58);
+    assert!(broker.seen.try_recv().is_err());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_brokers_receive_maximum_is_kept() {
+    let (_directory, files) = certificates();
+    let allows = Allows { receive_maximum: Some(3), ..Allows::default() };
+    let mut broker = Scripted::start(&files, allows, |_| Verdict::AnswerLater).await;
+    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let all = (0..30).map(|number| message("a", number)).collect();
+    timeout(PATIENCE, answer(&publisher.handle, all)).await.unwrap().unwrap();
+    let mut unconfirmed = Vec::new();
+    while let Ok((_, waiting)) = broker.seen.try_recv() {
+        unconfirmed.push(waiting);
+    }
+    assert_eq!(unconfirmed.len(), 30);
+    assert_eq!(unconfirmed.into_iter().max(), Some(3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_works_through_a_drain_and_says_goodbye_when_nobody_can_publish_any_more() {
+    everywhere(|place| async move {
+        let tap = place.tap().await;
+        let running = place.publisher_at(tap.url());
+        running.announcer.announce(Phase::Draining);
+        running.publish(message(TOPIC, "late")).await.unwrap();
+        assert_eq!(*running.status.borrow(), Status::Ready);
+        let Running { handle, task, announcer, .. } = running;
+        drop(handle);
+        timeout(PATIENCE, task).await.expect("it ends").unwrap();
+        let goodbye = async {
+            while tap.seen().iter().all(|seen| seen.packet != Packet::Disconnect) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, goodbye).await.expect("a DISCONNECT");
+        // A bridge that is gone would count as stopping.
+        drop(announcer);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_ends_it_and_tells_those_who_wait() {
+    let (_directory, files) = certificates();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let running = publisher(BrokerUrl { host: "localhost".into(), port }, &files, Protocol::V5);
+    let waiting = tokio::spawn({
+        let handle = running.handle.clone();
+        async move { handle.publish(message(TOPIC, 1)).await }
+    });
+    // A broker that takes the connection and says nothing.
+    let _mute = timeout(PATIENCE, listener.accept()).await.unwrap().unwrap();
+    running.announcer.announce(Phase::Stopping);
+    assert_eq!(timeout(PATIENCE, waiting).await.expect("a verdict").unwrap(), Err(PublishError::Ended));
+    timeout(PATIENCE, running.task).await.expect("it ends").unwrap();
+}

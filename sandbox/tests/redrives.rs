@@ -1,0 +1,271 @@
+//! Promise: a redrive brings dead letters to their function again, and each leaves its file or queue only once the
+//! function has taken it. Killed half-way and run again, it loses none and repeats one batch at most.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use bridge::dead_letter::DeadLetter;
+use common::{PATIENCE, eventually, fault, willing};
+use event::Encoding;
+use sandbox::lambda::{Action, When};
+use sandbox::queue::Queue;
+use sandbox::world::{FUNCTION, MAPPING, World};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+const LETTERS: usize = 50;
+/// As many letters are under way at once.
+const BATCH: usize = 10;
+
+fn letter(number: usize) -> DeadLetter {
+    DeadLetter {
+        mapping: MAPPING.into(),
+        function: FUNCTION.into(),
+        id: format!("run-{number}"),
+        topic: "sensor/data".into(),
+        qos: 1,
+        retain: false,
+        user_properties: vec![("k".into(), "v".into())],
+        content_type: None,
+        response_topic: None,
+        correlation_data: Some("AP8=".into()),
+        payload: format!("{{\"number\": {number}}}"),
+        encoding: Encoding::Text,
+        received_at: "2026-11-20T12:00:00.123Z".into(),
+        first_attempt_at: "2026-11-20T12:00:01.000Z".into(),
+        last_attempt_at: "2026-11-20T12:00:02.000Z".into(),
+        attempts: 3,
+        error_type: "SensorError".into(),
+        error_message: "cannot".into(),
+    }
+}
+
+fn line(number: usize) -> String {
+    serde_json::to_string(&letter(number)).unwrap()
+}
+
+/// A world without a bridge whose file holds so many letters.
+async fn world(letters: usize) -> World {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let lines: String = (1..=letters).map(|number| line(number) + "\n").collect();
+    fs::write(world.dead_letter_file(), lines).unwrap();
+    world
+}
+
+fn command(world: &World, from: &str, flags: &[&str]) -> Command {
+    let mut command = world.command().unwrap();
+    command.args(["redrive", "--json", "--from", from]).args(flags).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn file(world: &World) -> String {
+    format!("file:{}", world.dead_letter_file().display())
+}
+
+/// Runs it to its end: the exit code and the summary.
+async fn run(world: &World, from: &str, flags: &[&str]) -> (i32, Value) {
+    let output = timeout(PATIENCE, command(world, from, flags).output()).await.expect("an end").unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    let summary = serde_json::from_slice(&output.stdout).unwrap_or(Value::String(stderr));
+    (output.status.code().expect("an exit code"), summary)
+}
+
+/// How often the function has taken each record.
+fn taken(world: &World) -> BTreeMap<String, usize> {
+    let mut taken = BTreeMap::new();
+    for invocation in world.lambda.log().invocations() {
+        for handled in sandbox::oracle::handled(&invocation) {
+            *taken.entry(handled.record_id).or_default() += 1;
+        }
+    }
+    taken
+}
+
+fn ids(numbers: impl Iterator<Item = usize>) -> Vec<String> {
+    let mut ids: Vec<_> = numbers.map(|number| format!("run-{number}")).collect();
+    ids.sort();
+    ids
+}
+
+/// The files in the world's directory that have to do with dead letters, with their bytes.
+fn files(world: &World) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(world.directory()).unwrap().map(|entry| entry.unwrap().path());
+    let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+    let files = entries.filter(|path| name(path).starts_with("dead-letters"));
+    files.map(|path| (name(&path), fs::read(&path).unwrap())).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_letter_of_a_file_as_the_record_it_was() {
+    let world = world(LETTERS).await;
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!((code, &summary["redriven"]), (0, &LETTERS.into()), "{summary}");
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert!(files(&world).is_empty(), "{:?}", files(&world));
+    let event: event::Event = serde_json::from_slice(&world.lambda.log().invocations()[0].payload).unwrap();
+    let record = &event.records[0];
+    assert_eq!((event.mapping.as_str(), record.topic.as_str(), record.qos), (MAPPING, "sensor/data", 1));
+    assert_eq!((record.received_at.as_str(), record.encoding), ("2026-11-20T12:00:00.123Z", Encoding::Json));
+    assert_eq!((record.user_properties.len(), record.correlation_data.as_deref()), (1, Some("AP8=")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_half_way_and_run_again() {
+    let world = world(LETTERS).await;
+    for kill_at in [1, 3 * BATCH as u64 + 5] {
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
+        let mut process = command(&world, &file(&world), &["--rate", "100/s"]).spawn().unwrap();
+        let log = world.lambda.log();
+        log.wait_for(PATIENCE, |log| log.totals().succeeded >= kill_at).await.unwrap();
+        process.kill().await.unwrap();
+        eventually("all is quiet", || log.totals().in_flight == 0).await;
+        world.lambda.faults().clear();
+        assert!(!files(&world).is_empty());
+    }
+    // The bridge has begun a new file meanwhile.
+    fs::write(world.dead_letter_file(), line(LETTERS + 1) + "\n").unwrap();
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!(code, 0, "{summary}");
+    let taken = taken(&world);
+    assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS + 1));
+    let repeated: usize = taken.values().map(|times| times - 1).sum();
+    assert!(repeated <= 2 * BATCH, "{repeated} repeated by two kills");
+    assert!(files(&world).is_empty(), "{:?}", files(&world));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_again_stays_with_its_new_reason() {
+    let world = world(LETTERS).await;
+    fault(&world, When::Every(2), Action::function_error("StillBroken", "no"));
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!((code, &summary["redriven"], &summary["failed"]), (1, &25.into(), &25.into()), "{summary}");
+    let left = world.dead_letters().unwrap();
+    assert_eq!((left.len(), taken(&world).len()), (25, 25));
+    for letter in &left {
+        assert_eq!(
+            (letter.error_type.as_str(), letter.error_message.as_str(), letter.attempts),
+            ("StillBroken", "no", 4)
+        );
+        assert!(letter.last_attempt_at > letter.first_attempt_at && !taken(&world).contains_key(&letter.id));
+    }
+    world.lambda.faults().clear();
+    assert_eq!(run(&world, &file(&world), &[]).await.0, 0);
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=LETTERS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_changes_nothing() {
+    let world = world(LETTERS).await;
+    let before = files(&world);
+    let (code, summary) = run(&world, &file(&world), &["--dry-run"]).await;
+    assert_eq!((code, &summary["redriven"]), (0, &LETTERS.into()), "{summary}");
+    assert_eq!(files(&world), before);
+    assert_eq!(world.lambda.log().totals().invoked, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_those_that_are_asked_for() {
+    let world = world(LETTERS).await;
+    let (code, summary) =
+        run(&world, &file(&world), &["--filter", r#"{"payload":{"number":[{"numeric":["<=",20]}]}}"#]).await;
+    assert_eq!((code, &summary["redriven"], &summary["skipped"]), (0, &20.into(), &30.into()), "{summary}");
+    let (code, summary) = run(&world, &file(&world), &["--limit", "7"]).await;
+    assert_eq!((code, &summary["redriven"], &summary["left"]), (0, &7.into(), &23.into()), "{summary}");
+    assert_eq!((taken(&world).len(), world.dead_letters().unwrap().len()), (27, 23));
+    assert_eq!(files(&world).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_letter_is_kept_aside_and_other_mappings_stay() {
+    let world = world(1).await;
+    let other = DeadLetter { mapping: "another".into(), ..letter(2) };
+    let text = fs::read_to_string(world.dead_letter_file()).unwrap();
+    let other = serde_json::to_string(&other).unwrap();
+    fs::write(world.dead_letter_file(), format!("{{\"half\n{text}{other}\n\n{{}}\n{{\"map")).unwrap();
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!(
+        (code, &summary["redriven"], &summary["skipped"], &summary["broken"]),
+        (1, &1.into(), &1.into(), &3.into())
+    );
+    let broken = "dead-letters.jsonl.broken".to_owned();
+    assert_eq!(files(&world)[&broken], b"{\"half\n{}\n{\"map\n");
+    assert_eq!(files(&world)["dead-letters.jsonl"], format!("{other}\n").as_bytes());
+    let (code, summary) = run(&world, &file(&world), &["--mapping", MAPPING]).await;
+    assert_eq!((code, &summary["redriven"]), (0, &1.into()), "{summary}");
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_permission_costs_no_letter() {
+    let world = world(LETTERS).await;
+    fault(&world, When::Always, Action::status(403));
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!((code, &summary["left"]), (1, &LETTERS.into()), "{summary}");
+    assert_eq!(world.dead_letters().unwrap().len(), LETTERS);
+    assert!(world.dead_letters().unwrap().iter().all(|letter| letter.attempts == 3));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wrong_usage_begins_nothing() {
+    let world = world(1).await;
+    let before = files(&world);
+    let missing = format!("file:{}", world.directory().join("none.jsonl").display());
+    for (from, flags) in [
+        (missing.as_str(), &[][..]),
+        ("letters.jsonl", &[]),
+        (&file(&world), &["--mapping", "none"]),
+        (&file(&world), &["--rate", "fast"]),
+    ] {
+        let (code, said) = run(&world, from, flags).await;
+        assert_eq!(code, 2, "{said}");
+        assert!(said.as_str().is_some_and(|text| text.starts_with("error: ")), "{said}");
+    }
+    assert_eq!(files(&world), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_letter_of_a_queue() {
+    let (world, queue) = (world(0).await, Queue::start().await.unwrap());
+    (1..=LETTERS).for_each(|number| queue.put(line(number)));
+    queue.put("no letter");
+    let from = format!("sqs:{}", queue.url());
+    let (code, summary) = run(&world, &from, &["--dry-run"]).await;
+    assert_eq!((code, &summary["redriven"], queue.messages().len()), (1, &LETTERS.into(), LETTERS + 1), "{summary}");
+
+    fault(&world, When::Every(2), Action::function_error("StillBroken", "no"));
+    let (code, summary) = run(&world, &from, &[]).await;
+    assert_eq!((code, &summary["redriven"], &summary["failed"]), (1, &25.into(), &25.into()), "{summary}");
+    assert_eq!((taken(&world).len(), queue.messages().len()), (25, 26));
+
+    world.lambda.faults().clear();
+    let (_, summary) = run(&world, &from, &[]).await;
+    assert_eq!((&summary["redriven"], &summary["failed"], &summary["broken"]), (&25.into(), &0.into(), &1.into()));
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert_eq!(queue.messages().iter().map(|message| message.body.as_str()).collect::<Vec<_>>(), ["no letter"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_after_a_kill() {
+    let (world, queue) = (world(0).await, Queue::start().await.unwrap());
+    (1..=LETTERS).for_each(|number| queue.put(line(number)));
+    let from = format!("sqs:{}", queue.url());
+    let mut process = command(&world, &from, &["--rate", "100/s"]).spawn().unwrap();
+    let log = world.lambda.log();
+    log.wait_for(PATIENCE, |log| log.totals().succeeded >= 25).await.unwrap();
+    process.kill().await.unwrap();
+    // What it held comes back when its time is over, which the queue lets pass now.
+    queue.release_all();
+    assert_eq!(run(&world, &from, &[]).await.0, 0);
+    let taken = taken(&world);
+    assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert!(taken.values().map(|times| times - 1).sum::<usize>() <= BATCH);
+    assert!(queue.messages().is_empty());
+}
