@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{acknowledged, eventually, everywhere, nothing_lost, publish, tapped};
+use common::{acknowledged, eventually, everywhere, nothing_lost, publish, sized, tapped};
 use event::{ItemFailure, Record, Response};
 use sandbox::lambda::{Answer, Function};
 use sandbox::world::{FUNCTION, WorldBuilder};
@@ -69,9 +69,10 @@ async fn under_random_failures() {
     everywhere(|builder| async move {
         let taken = Taken::default();
         let world = ordered(builder, &taken).start().await.unwrap();
-        publish(&world, 2_000, |options| (options.count, options.rate) = (50, 1_000.0)).await;
-        acknowledged(&world, 2_000).await;
-        assert_in_order(&taken, 50, 2_000);
+        let messages = sized(2_000, 10_000);
+        publish(&world, messages, |options| (options.count, options.rate) = (50, 1_000.0)).await;
+        acknowledged(&world, messages).await;
+        assert_in_order(&taken, 50, messages);
     })
     .await;
 }

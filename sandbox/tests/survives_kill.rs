@@ -4,16 +4,15 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Fate, eventually, everywhere, fault, nothing_lost, willing};
+use common::{Fate, eventually, everywhere, fault, nothing_lost, sized, willing};
 use sandbox::lambda::{Action, When};
 
-const MESSAGES: u64 = 2_000;
-const KILLS: u64 = 3;
 const RECEIVE_MAXIMUM: usize = 256;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn f1_kill_9_in_the_middle_of_2000_messages() {
+async fn f1_kill_9_many_times_under_load() {
     everywhere(|builder| async move {
+        let (messages, kills) = (sized(2_000, 10_000), sized(3, 20));
         let mut world = builder.function(willing()).without_bridge().await.unwrap();
         fault(&world, When::Always, Action::Delay(Duration::from_millis(10)));
         // The session must be there before the first message is, or the broker has nobody to keep it for.
@@ -21,10 +20,10 @@ async fn f1_kill_9_in_the_middle_of_2000_messages() {
         assert!(world.drain_bridge(common::PATIENCE).await);
 
         let mut process = world.spawn_bridge().unwrap();
-        let mut sensors = world.sensors(|options| (options.rate, options.total) = (700.0, Some(MESSAGES))).unwrap();
+        let mut sensors = world.sensors(|options| (options.rate, options.total) = (700.0, Some(messages))).unwrap();
         let log = world.lambda.log();
-        for kill in 1..=KILLS {
-            let reached = kill * MESSAGES / (KILLS + 1);
+        for kill in 1..=kills {
+            let reached = kill * messages / (kills + 1);
             log.wait_for(common::PATIENCE, |log| log.totals().succeeded >= reached).await.unwrap();
             process.kill().await.unwrap();
             process = world.spawn_bridge().unwrap();
@@ -33,8 +32,8 @@ async fn f1_kill_9_in_the_middle_of_2000_messages() {
         nothing_lost(&world, &sensors).await;
         eventually("all is quiet", || log.totals().in_flight == 0).await;
         let fate = Fate::of(&world);
-        assert_eq!(fate.handled.len() as u64, MESSAGES);
-        let most = RECEIVE_MAXIMUM * usize::try_from(KILLS).unwrap();
+        assert_eq!(fate.handled.len() as u64, messages);
+        let most = RECEIVE_MAXIMUM * usize::try_from(kills).unwrap();
         assert!(fate.extra() <= most, "{} invoked again, at most {most} allowed", fate.extra());
         process.signal("TERM").await.unwrap();
         assert!(process.exited(common::PATIENCE).await.unwrap().is_some_and(|status| status.success()));

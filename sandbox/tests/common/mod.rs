@@ -18,6 +18,11 @@ use sandbox::world::{BrokerKind, FUNCTION, World, WorldBuilder};
 /// Far more than anything here takes; a test that needs it has failed.
 pub const PATIENCE: Duration = Duration::from_mins(1);
 
+/// The everyday size of a test, or its full one with `FULL_SIZE=1` in the environment.
+pub fn sized(everyday: u64, full: u64) -> u64 {
+    if std::env::var_os("FULL_SIZE").is_some_and(|value| value == "1") { full } else { everyday }
+}
+
 /// Runs the scenario under both protocol versions against the embedded broker, and against Mosquitto where it is
 /// installed.
 pub async fn everywhere<F>(scenario: impl Fn(WorldBuilder) -> F)
