@@ -1,6 +1,10 @@
 //! The bridge as a whole: puts sessions, lanes and the admin endpoint together, starts them, and drains them in order.
 
-use std::io;
+mod error;
+mod prepare;
+
+pub use error::{ServeError, StartError};
+
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -11,82 +15,20 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, State, Watched};
-use crate::aws::{Aws, AwsError};
-use crate::config::{self, Config, OnFailure, Qos};
-use crate::dead_letter::{Destination, DestinationError, Destinations};
+use crate::aws::Aws;
+use crate::config::{self, Config};
+use crate::dead_letter::{Destination, Destinations};
 use crate::lambda::Client;
-use crate::mapping::filter::{FilterError, Filters};
+use crate::mapping::filter::Filters;
 use crate::mapping::{self, Parts};
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Publisher, PublisherSettings, Session, Settings, TlsError, client_config};
+use crate::mqtt::{Connector, Publisher, Session, Settings, client_config};
 use crate::outgoing::PublishHandle;
 use crate::shutdown::{self, Announcer, Listener, Phase};
+use prepare::{bind_admin, destinations, filters, needs_publisher, publisher_settings, session_settings, warn_about};
 
 /// How long sessions may take to say goodbye once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
-
-/// Why a bridge cannot start. Nothing was connected.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// TLS material that cannot be used.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// A failure destination that cannot be opened.
-    #[error("mapping `{mapping}`: {cause}")]
-    Destination {
-        /// Whose.
-        mapping: String,
-        /// Why.
-        cause: DestinationError,
-    },
-    /// A pattern that is none.
-    #[error("mapping `{mapping}`: {cause}")]
-    Filter {
-        /// Whose.
-        mapping: String,
-        /// Why.
-        cause: FilterError,
-    },
-    /// A broker that cannot be named.
-    #[error("{0}")]
-    Broker(String),
-    /// No AWS to invoke functions at.
-    #[error(transparent)]
-    Aws(#[from] AwsError),
-    /// An admin address that cannot be had.
-    #[error("admin.listen: {address}: {source}")]
-    Admin {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-}
-
-/// Why [`serve`] ended.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// It never began.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// The operating system would not tell us of signals.
-    #[error("signals: {0}")]
-    Signals(io::Error),
-    /// A part of the bridge ended by itself, which is a fault of the bridge.
-    #[error("bridge: a task ended unexpectedly; see the log")]
-    Task,
-}
-
-impl ServeError {
-    /// 2 when somebody has to change the configuration, 1 otherwise.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::Start(StartError::Admin { .. }) | Self::Signals(_) | Self::Task => 1,
-            Self::Start(_) => 2,
-        }
-    }
-}
 
 /// What a mapping is given beside its settings.
 struct Given {
@@ -274,80 +216,4 @@ pub async fn serve(config: Config) -> Result<(), ServeError> {
         warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
     }
     Ok(())
-}
-
-fn filters(mappings: &[config::Mapping]) -> Result<Vec<Filters>, StartError> {
-    let compile = |mapping: &config::Mapping| {
-        Filters::parse(&mapping.filter).map_err(|cause| StartError::Filter { mapping: mapping.name.clone(), cause })
-    };
-    mappings.iter().map(compile).collect()
-}
-
-/// One chain for each mapping.
-fn destinations(
-    mappings: &[config::Mapping],
-    mut destinations: Destinations<'_>,
-    metrics: &Metrics,
-) -> Result<Vec<Option<Destination>>, StartError> {
-    let chain = |mapping: &config::Mapping| {
-        destinations
-            .chain(&mapping.name, &mapping.on_failure, &metrics.mapping(&mapping.name))
-            .map_err(|cause| StartError::Destination { mapping: mapping.name.clone(), cause })
-    };
-    mappings.iter().map(chain).collect()
-}
-
-async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartError> {
-    match listen {
-        None => Ok(None),
-        Some(address) => match Admin::bind(address).await {
-            Ok(admin) => Ok(Some(admin)),
-            Err(source) => Err(StartError::Admin { address, source }),
-        },
-    }
-}
-
-/// Whether anything is published: answers, or dead letters to a topic.
-fn needs_publisher(mappings: &[config::Mapping]) -> bool {
-    mappings.iter().any(|mapping| {
-        let to_topic = mapping.on_failure.iter().any(|on_failure| matches!(on_failure, OnFailure::Topic(_)));
-        to_topic || !mapping.response.allow.is_empty()
-    })
-}
-
-fn publisher_settings(mqtt: &config::Mqtt) -> PublisherSettings {
-    PublisherSettings {
-        // A mapping's name has no dot in it, so no session can have this client id.
-        client_id: format!("{}.publisher", mqtt.client_id),
-        protocol: mqtt.protocol,
-        keep_alive: mqtt.keep_alive,
-        connect_timeout: mqtt.connect_timeout,
-        backoff: mqtt.backoff,
-    }
-}
-
-fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, index: usize) -> Settings {
-    Settings {
-        mapping: mapping.name.clone(),
-        client_id: mqtt.client_id_for(&mapping.name, index),
-        protocol: mqtt.protocol,
-        topic_filter: mapping.topic_filter.to_string(),
-        qos: mapping.qos,
-        receive_maximum: mapping.receive_maximum,
-        max_outstanding_bytes: mapping.max_outstanding_bytes,
-        session_expiry: mqtt.session_expiry,
-        keep_alive: mqtt.keep_alive,
-        connect_timeout: mqtt.connect_timeout,
-        backoff: mqtt.backoff,
-    }
-}
-
-fn warn_about(mapping: &config::Mapping) {
-    let name = &mapping.name;
-    if mapping.qos == Qos::AtMostOnce {
-        warn!(mapping = name, "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them");
-    }
-    if mapping.on_failure.is_empty() {
-        warn!(mapping = name, "no on_failure: a message that always fails is tried for ever and holds its place");
-    }
 }
