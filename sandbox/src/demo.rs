@@ -15,7 +15,7 @@ use crate::leftovers;
 use crate::observer::Observer;
 use crate::oracle;
 use crate::report::{Report, Snapshot, Style, Summary};
-use crate::scene::{self, Hubs};
+use crate::scene::{self, Hubs, Scene};
 use crate::sensors::{Registry, Sensors};
 use crate::world::{BrokerKind, MAPPING, World};
 
@@ -51,18 +51,6 @@ pub struct Demo {
     pub function: Option<Function>,
     /// How many invocations at once.
     pub concurrency: usize,
-}
-
-/// What is played.
-#[derive(Debug, Clone)]
-pub enum Scene {
-    /// Sensors publish, the function takes their readings.
-    Sensors {
-        /// Where they publish, and what the bridge subscribes to.
-        topic: String,
-    },
-    /// Hubs publish, and hear commands in answer.
-    Hub,
 }
 
 /// Runs the demo and returns its accounts. `remarks` are shown above the block.
@@ -129,22 +117,6 @@ async fn world(demo: &Demo, client_id: &str) -> Result<World> {
         builder = builder.function(function.clone());
     }
     builder.start().await.context("the sandbox cannot start")
-}
-
-impl Scene {
-    fn subscribed_to(&self) -> &str {
-        match self {
-            Self::Sensors { topic } => topic,
-            Self::Hub => scene::DATA,
-        }
-    }
-
-    fn published_to(&self) -> String {
-        match self {
-            Self::Sensors { topic } => topic.clone(),
-            Self::Hub => scene::DEVICE_DATA.to_owned(),
-        }
-    }
 }
 
 /// The terminal, with what is said above the block.

@@ -1,5 +1,6 @@
-//! The scene of the hub and the cloud: hubs publish to `devices/{hub}/data`, the function answers a high temperature with
-//! a command, and the hubs hear it on `devices/{hub}/command`.
+//! What is played: sensors whose readings are taken, or the hub and the cloud. There hubs publish to
+//! `devices/{hub}/data`, the function answers a high temperature with a command, and the hubs hear it on
+//! `devices/{hub}/command`.
 
 use std::sync::Arc;
 
@@ -14,6 +15,38 @@ use tokio::task::JoinHandle;
 
 use crate::lambda::{Answer, Call, Function};
 use crate::world::FUNCTION;
+
+/// What is played.
+#[derive(Debug, Clone)]
+pub enum Scene {
+    /// Sensors publish, the function takes their readings.
+    Sensors {
+        /// Where they publish, and what the bridge subscribes to.
+        topic: String,
+    },
+    /// Hubs publish, and hear commands in answer.
+    Hub,
+}
+
+impl Scene {
+    /// What the bridge subscribes to.
+    #[must_use]
+    pub fn subscribed_to(&self) -> &str {
+        match self {
+            Self::Sensors { topic } => topic,
+            Self::Hub => DATA,
+        }
+    }
+
+    /// Where the sensors publish.
+    #[must_use]
+    pub fn published_to(&self) -> String {
+        match self {
+            Self::Sensors { topic } => topic.clone(),
+            Self::Hub => DEVICE_DATA.to_owned(),
+        }
+    }
+}
 
 /// What the bridge subscribes to.
 pub const DATA: &str = "devices/+/data";
