@@ -84,6 +84,13 @@ async fn the_demo_balances_with_bad_readings_and_faults() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_hub_scene_balances_too() {
+    let (summary, code) = demo(&["--scene", "hub", "--duration", "2s", "--rate", "50", "--sensors", "4"], None).await;
+    assert_eq!((code, summary["balanced"].as_bool()), (Some(0), Some(true)), "{summary}");
+    assert!(summary["handled"].as_u64().unwrap() > 50, "{summary}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_the_demo_in_good_order() {
     sandbox::binaries::build().unwrap();
     let (summary, code) = demo(&["--rate", "50", "--protocol", "3.1.1"], Some(Duration::from_secs(2))).await;
