@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use bridge::config::Protocol;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::mpsc;
 
-use crate::lambda::{Fault, Function, Settings};
+use crate::lambda::{Fault, Function, Invocation, Settings};
 use crate::leftovers;
 use crate::observer::Observer;
 use crate::oracle;
@@ -75,13 +76,15 @@ pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live
         screen.say(&format!("fault: {fault}"))?;
         world.lambda.faults().add(fault);
     }
+    let device = Arc::new(world.files.client_config(&world.files.device)?);
+    let _hubs = matches!(demo.scene, Scene::Hub).then(|| Hubs::listen(world.url(), device, commands));
+    // Before the first message is published, so that none goes by unseen.
+    let invocations = world.lambda.log().subscribe();
     let sensors = world.sensors(|options| {
         (options.protocol, options.topic) = (demo.protocol, demo.scene.published_to());
         (options.count, options.rate, options.bad_every) = (demo.sensors, demo.rate, demo.bad_every);
     })?;
-    let device = Arc::new(world.files.client_config(&world.files.device)?);
-    let _hubs = matches!(demo.scene, Scene::Hub).then(|| Hubs::listen(world.url(), device, commands));
-    let mut run = Run::begin(&world, &sensors);
+    let mut run = Run::begin(&sensors, invocations);
     screen.say("running; Ctrl-C ends it")?;
     run.watch(&world, duration, &mut interrupt, &mut screen).await?;
     screen.say("stopping ...")?;
@@ -152,9 +155,9 @@ struct Run {
 }
 
 impl Run {
-    fn begin(world: &World, sensors: &Sensors) -> Self {
+    fn begin(sensors: &Sensors, invocations: Receiver<Arc<Invocation>>) -> Self {
         let registry = sensors.registry();
-        let observer = Observer::start(&world.lambda.log(), Arc::clone(&registry));
+        let observer = Observer::start(invocations, Arc::clone(&registry));
         let begun = Instant::now();
         Self { registry, observer, begun, last: (0, begun), rate: 0.0 }
     }

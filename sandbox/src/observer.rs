@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::task::JoinHandle;
 
-use crate::lambda::{Invocation, Log};
+use crate::lambda::Invocation;
 use crate::oracle::{self, Handled};
 use crate::report::{Latency, Reading};
 use crate::sensors::{Receipt, Registry};
@@ -34,11 +35,12 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Books what the function takes into `registry`.
+    /// Books what the function takes into `registry`. `invocations` must have been subscribed to before the first message
+    /// was published, or its invocation goes by unseen.
     #[must_use]
-    pub fn start(log: &Log, registry: Arc<Registry>) -> Self {
+    pub fn start(mut invocations: Receiver<Arc<Invocation>>, registry: Arc<Registry>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let (mut invocations, book) = (log.subscribe(), Arc::clone(&seen));
+        let book = Arc::clone(&seen);
         let task = tokio::spawn(async move {
             loop {
                 match invocations.recv().await {

@@ -46,7 +46,7 @@ pub enum StartError {
     },
 }
 
-/// Why [`serve`] ended.
+/// Why [`serve`](super::serve) ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// It never began.
