@@ -94,9 +94,11 @@ async fn a_restart_of_the_broker_that_keeps_its_sessions() {
         world.broker.as_mut().unwrap().restart().await.unwrap();
         eventually("the bridge is back", || world.bridge().unwrap().troubles().is_empty()).await;
         let second = publish(&world, 20, |_| {}).await;
+        // A PUBACK that the broker had not read when it stopped is asked for again, so there may be more than 40.
+        eventually("all is settled", || world.counters().outstanding.get() == 0).await;
+        nothing_lost(&world, &first).await;
         nothing_lost(&world, &second).await;
-        acknowledged(&world, 40).await;
-        assert_eq!((first.published(), world.counters().session_lost.get()), (20, 0));
+        assert_eq!(world.counters().session_lost.get(), 0);
     })
     .await;
 }
