@@ -158,3 +158,39 @@ async fn a_key_that_fails_holds_nobody_else() {
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_cannot_be_given_up_holds_those_behind_it() {
+    everywhere(|builder| async move {
+        let taken = Taken::default();
+        let (seen, refused) = (Arc::clone(&taken), Arc::new(Mutex::new(false)));
+        // Gives the first message up once, and takes everything else each time it sees it.
+        let function = Function::inline(FUNCTION, move |call| {
+            let (seen, refused) = (Arc::clone(&seen), Arc::clone(&refused));
+            async move {
+                let mut failures = Vec::new();
+                for record in call.event().unwrap().records {
+                    let (device, number) = read(&record);
+                    if number == 1 && !std::mem::replace(&mut *refused.lock().unwrap(), true) {
+                        failures.push(ItemFailure::give_up(record.id, "not now"));
+                    } else {
+                        seen.lock().unwrap().entry(device).or_default().push(number);
+                    }
+                }
+                Answer::json(&Response { batch_item_failures: failures, ..Response::default() })
+            }
+        });
+        let builder = ordered(builder, &taken).set("mapping.batch.max_records", "5");
+        let builder = builder.set("mapping.batch.max_window", "5s").function(function);
+        let mut world = builder.without_bridge().await.unwrap();
+        world.unset("mapping.on_failure.file");
+        world.start_bridge().await.unwrap();
+        publish(&world, 5, |_| {}).await;
+        acknowledged(&world, 5).await;
+        let taken = taken.lock().unwrap();
+        let numbers = taken.values().next().unwrap();
+        let last_times: Vec<_> = (1..=5).map(|number| numbers.iter().rposition(|n| *n == number)).collect();
+        assert!(last_times.is_sorted(), "1 was taken after those behind it: {numbers:?}");
+    })
+    .await;
+}

@@ -145,6 +145,10 @@ impl Lane {
             }
         };
         if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
+        if self.mapping.destination.is_none() {
+            // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
+            failures.values_mut().for_each(|failure| failure.retry = true);
+        }
         hold_back_behind(&pending.deliveries, &mut failures);
         match self.answer(&response, &failures, pending).await {
             Answered::Done => {}
@@ -163,9 +167,7 @@ impl Lane {
         for (index, delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
             match failures.remove(&index) {
                 None => delivery.settle(Outcome::Delivered),
-                Some(failure) if !failure.retry && self.mapping.destination.is_some() => {
-                    hopeless.push((delivery, failure));
-                }
+                Some(failure) if !failure.retry => hopeless.push((delivery, failure)),
                 Some(failure) => {
                     pending.deliveries.push(delivery);
                     last = Some(failure);
