@@ -75,6 +75,30 @@ async fn a_function_error_is_never_a_success() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_reach_the_function_costs_no_attempt() {
+    everywhere(|builder| async move {
+        let world = builder
+            .function(willing())
+            .set("mapping.retry.max_attempts", "1")
+            .set("mapping.retry.backoff", "1ms..5ms")
+            .start()
+            .await
+            .unwrap();
+        for action in [Action::throttle(None), Action::status(503), Action::Cut] {
+            let (before, done) = (world.counters().retries.get(), world.counters().acknowledged.get());
+            fault(&world, When::Always, action.clone());
+            publish(&world, 5, |_| {}).await;
+            eventually("many retries", || world.counters().retries.get() >= before + 50).await;
+            assert_eq!(world.counters().acknowledged.get(), done, "{action:?}");
+            world.lambda.faults().clear();
+            acknowledged(&world, done + 5).await;
+            assert_eq!(world.dead_letters().unwrap(), [], "{action:?}: an outage is no fault of the message");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn retry_after_is_honoured() {
     everywhere(|builder| async move {
         let world = builder.function(willing()).start().await.unwrap();

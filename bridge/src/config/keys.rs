@@ -136,7 +136,7 @@ pub(crate) const KEYS: &[Key] = &[
     key("mapping.batch.bisect_on_error", Switch, Is("false"), None,
         "Whether a batch that failed is tried again as two halves, so that one bad message does not fail the others"),
     key("mapping.retry.max_attempts", Number(1, 1_000_000), Is("5"), Some("max-attempts"),
-        "The most attempts of one delivery, the first included"),
+        "The most attempts of one delivery, the first included; what does not reach the function is none"),
     key("mapping.retry.max_age", Kind::Duration(MS, MONTH), Is("10m"), None,
         "The age from which on a delivery gets no further attempt"),
     key("mapping.retry.backoff", Kind::Range, Is("200ms..30s"), None,

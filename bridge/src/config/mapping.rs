@@ -68,7 +68,8 @@ pub struct Batch {
 /// `mapping.retry`: when an attempt that failed is made again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {
-    /// The most attempts of one delivery, the first included: at least 1; default 5.
+    /// The most attempts of one delivery, the first included: at least 1; default 5. Throttles, service errors and broken
+    /// connections are none.
     pub max_attempts: u32,
     /// The age, from its receipt, from which on a delivery gets no further attempt; default 10 min.
     pub max_age: Duration,

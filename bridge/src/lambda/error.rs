@@ -51,11 +51,11 @@ pub enum InvokeError {
 /// What a failure means for the records of the event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disposition {
-    /// Try again by the retry policy; it counts as an attempt.
+    /// Try again by the retry policy.
     Retry,
     /// No further attempt can help.
     GiveUp,
-    /// Keep everything and try again until somebody has mended it; it never counts as an attempt.
+    /// Keep everything, of whatever age, and try again until somebody has mended it.
     Hold,
 }
 
@@ -81,6 +81,17 @@ impl InvokeError {
             }
             Self::Rejected { .. } => Disposition::GiveUp,
             Self::Misconfigured { .. } => Disposition::Hold,
+        }
+    }
+
+    /// Whether it counts as an attempt: the function may have had its whole time, or Lambda has judged the event. What
+    /// kept an event from the function is no fault of its messages, so throttles, service errors and a network that is
+    /// away cost them nothing but time, as in Lambda's own mappings; their age bounds that.
+    #[must_use]
+    pub fn is_attempt(&self) -> bool {
+        match self {
+            Self::Timeout { .. } | Self::Rejected { .. } => true,
+            Self::Throttled { .. } | Self::Service { .. } | Self::Connection(_) | Self::Misconfigured { .. } => false,
         }
     }
 

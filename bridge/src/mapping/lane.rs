@@ -59,6 +59,7 @@ impl Lane {
             if attempted.divisible && pending.deliveries.len() > 1 {
                 return pending.halves();
             }
+            self.give_up_old(&mut pending, &attempted).await;
             let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else {
                 return Onward::Nothing;
             };
@@ -191,15 +192,16 @@ impl Lane {
             _ => metrics.failed.inc(),
         };
         let disposition = error.disposition();
-        if disposition == Disposition::Hold {
-            // It never counts as an attempt: no message is lost to a missing permission.
+        if !error.is_attempt() {
             pending.attempts -= 1;
+        }
+        if disposition == Disposition::Hold {
             let news = self.mapping.fault.send_replace(Some(error.to_string())).is_none();
             if news {
                 error!(mapping = name, reason = %error, "invocations refused; holding all messages until it is mended");
             }
         } else {
-            warn!(mapping = name, attempt = pending.attempts, reason = %error, "invocation failed");
+            warn!(mapping = name, attempts = pending.attempts, reason = %error, "invocation failed");
         }
         let retry_after = if let InvokeError::Throttled { retry_after, .. } = &error { *retry_after } else { None };
         let failure = Failure { kind: error.kind().into(), message: error.to_string(), retry: true };
@@ -208,8 +210,8 @@ impl Lane {
 
     fn tell(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
-        let (records, attempt) = (pending.deliveries.len(), pending.attempts);
-        warn!(mapping = name, attempt, records, kind = failure.kind, "function failed");
+        let (records, attempts) = (pending.deliveries.len(), pending.attempts);
+        warn!(mapping = name, attempts, records, kind = failure.kind, "function failed");
         // The function's words can hold anything that it was sent.
         debug!(mapping = name, reason = failure.message, "function failed because");
     }

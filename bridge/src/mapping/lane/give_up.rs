@@ -1,18 +1,30 @@
 //! Gives deliveries up: each goes to the failure destination, and is settled when it is safe there.
 
+use std::time::Instant;
+
 use tracing::{error, warn};
 
-use super::Lane;
 use super::pending::Pending;
+use super::{Attempted, Lane};
 use crate::backoff::Backoff;
 use crate::dead_letter::{DeadLetter, Reason};
 use crate::delivery::{Delivery, Outcome};
-use crate::lambda::Failure;
+use crate::lambda::{Disposition, Failure};
 
 impl Lane {
     pub(super) async fn give_up_all(&mut self, mut pending: Pending, failure: &Failure) {
         for delivery in std::mem::take(&mut pending.deliveries) {
             self.give_up(delivery, &pending, failure).await;
+        }
+    }
+
+    /// Gives up what has got too old for another attempt.
+    pub(super) async fn give_up_old(&mut self, pending: &mut Pending, attempted: &Attempted) {
+        if attempted.disposition != Disposition::Retry || self.mapping.destination.is_none() {
+            return;
+        }
+        for delivery in pending.of_age(self.mapping.settings.retry.max_age, Instant::now()) {
+            self.give_up(delivery, pending, &attempted.failure).await;
         }
     }
 

@@ -1,7 +1,7 @@
 //! The records of one event on their way through the function, and how they are divided and held back. Pure.
 
 use std::collections::HashMap;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::backoff::Backoff;
 use crate::config::Range;
@@ -33,12 +33,14 @@ impl Pending {
     }
 
     pub(super) fn settle_expired(&mut self, now: Instant) {
-        if self.deliveries.iter().any(|delivery| delivery.is_expired(now)) {
-            let (expired, left) =
-                std::mem::take(&mut self.deliveries).into_iter().partition(|delivery| delivery.is_expired(now));
-            self.deliveries = left;
-            Vec::into_iter(expired).for_each(|delivery: Delivery| delivery.settle(Outcome::Expired));
-        }
+        let expired = self.deliveries.extract_if(.., |delivery| delivery.is_expired(now));
+        expired.for_each(|delivery| delivery.settle(Outcome::Expired));
+    }
+
+    /// Takes out what has reached that age. Each record has an age of its own, whatever event it is in.
+    pub(super) fn of_age(&mut self, age: Duration, now: Instant) -> Vec<Delivery> {
+        let is_of_age = |delivery: &mut Delivery| now.saturating_duration_since(delivery.received) >= age;
+        self.deliveries.extract_if(.., is_of_age).collect()
     }
 
     /// Dividing is no attempt: each half has as many left as the whole had before.
@@ -79,6 +81,8 @@ mod tests {
     use crate::delivery::{Hold, RecordId, Ticket};
     use crate::message::Message;
 
+    const BACKOFF: Range = Range { min: Duration::from_millis(1), max: Duration::from_millis(2) };
+
     fn deliveries(keys: &[Option<u64>]) -> Vec<Delivery> {
         let delivery = |(sequence, key): (u64, &Option<u64>)| {
             let message = Message {
@@ -104,6 +108,19 @@ mod tests {
         let mut indices: Vec<_> = failures.into_keys().collect();
         indices.sort_unstable();
         indices
+    }
+
+    #[test]
+    fn every_record_has_an_age_of_its_own() {
+        let mut pending = Pending::new(deliveries(&[None, None, None]), BACKOFF);
+        let begun = pending.deliveries[0].received;
+        pending.deliveries[1].received = begun + Duration::from_secs(5);
+        let slots = |deliveries: &[Delivery]| deliveries.iter().map(|d| d.id.to_string()).collect::<Vec<_>>();
+        let all = slots(&pending.deliveries);
+        assert_eq!(pending.of_age(Duration::from_mins(1), begun + Duration::from_secs(59)).len(), 0);
+        let old = pending.of_age(Duration::from_mins(1), begun + Duration::from_secs(61));
+        assert_eq!(slots(&old), [all[0].clone(), all[2].clone()]);
+        assert_eq!(slots(&pending.deliveries), [all[1].clone()]);
     }
 
     #[test]
