@@ -5,6 +5,7 @@
 
 pub mod binaries;
 pub mod broker;
+pub mod bucket;
 pub mod certs;
 pub mod demo;
 pub mod lambda;

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 
 use crate::lambda::http;
 use store::Store;
+pub(crate) use store::hexadecimal;
 pub use store::{Message, md5};
 
 /// What the queue does in place of its work.

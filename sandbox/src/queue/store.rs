@@ -86,13 +86,17 @@ impl Store {
     }
 }
 
-/// The MD5 of a text, in hexadecimal.
+/// The MD5, in hexadecimal.
 #[must_use]
-pub fn md5(text: &str) -> String {
+pub fn md5(bytes: impl AsRef<[u8]>) -> String {
+    hexadecimal(Md5::digest(bytes).as_slice())
+}
+
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     // Writing to a string cannot fail.
-    Md5::digest(text).iter().fold(String::with_capacity(32), |mut sum, byte| {
-        let _ = write!(sum, "{byte:02x}");
-        sum
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
     })
 }
 
