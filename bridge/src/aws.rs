@@ -4,6 +4,7 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_types::service_config::ServiceConfigKey;
 
 /// Region, credentials and endpoint.
 #[derive(Debug, Clone)]
@@ -57,6 +58,15 @@ impl Aws {
     pub async fn credentials(&self) -> Result<(), String> {
         let Some(provider) = self.0.credentials_provider() else { return Err("no provider".into()) };
         provider.provide_credentials().await.map(drop).map_err(|error| causes(&error))
+    }
+
+    /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one. It
+    /// is what the SDK's own clients ask, and do not tell.
+    pub(crate) fn has_endpoint_for(&self, service: &str) -> bool {
+        let key =
+            ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+        let of_its_own = || self.0.service_config()?.load_config(key.ok()?);
+        self.0.endpoint_url().is_some() || of_its_own().is_some()
     }
 
     /// What the clients of single services are made from.

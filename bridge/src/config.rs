@@ -2,6 +2,7 @@
 //! the place. Opens no connection, and never repeats a value that may be a secret.
 
 mod broker_url;
+mod bucket_url;
 mod draft;
 mod error;
 mod field;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use broker_url::BrokerUrl;
+pub use bucket_url::BucketUrl;
 pub use error::ConfigError;
 pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};
@@ -171,6 +173,7 @@ mod tests {
             (_, "mapping.rate_limit") => "7/m",
             (_, "mapping.message_id") => "property:id",
             (_, "mapping.on_failure.sqs") => "https://localhost/1/another",
+            (_, "mapping.on_failure.s3") => "s3://another/",
             (Kind::Text | Kind::File | Kind::List, _) => "another",
         }
     }

@@ -1,9 +1,13 @@
 //! Failure destinations: where a message goes that its function will not have. It is safe there before anything is
 //! acknowledged, byte for byte. Decides nothing about when that happens.
 
+mod address;
 mod destinations;
+mod digest;
 mod file;
 mod letter;
+mod object_key;
+mod s3;
 mod sqs;
 mod topic;
 
@@ -22,9 +26,10 @@ pub use destinations::Destinations;
 pub use file::FileDestination;
 pub(crate) use file::{is_same_file, move_away, sync_directory_of};
 pub use letter::{DeadLetter, Reason};
+pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
 
-/// How long one destination may take before the next one is asked.
+/// How long one destination may take before the next one is asked; longer by a second for every MiB of payload.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A destination that cannot take a message now, or cannot be opened at all.
@@ -68,19 +73,21 @@ impl Destination {
     }
 
     /// Returns once the dead letter is durable in the first destination that takes it. A destination that does not
-    /// answer within 10 s has failed; should it have taken the letter all the same, there is one too many.
+    /// answer within 10 s, and a second for every MiB, has failed; should it have taken the letter all the same, there is
+    /// one too many.
     ///
     /// Counts every failure that the next destination makes good; the caller counts the one that nobody does.
     ///
     /// # Errors
     /// When none takes it, with the cause of each. The same call may be made again.
     pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+        let patience = patience(letter);
         let mut failed: Option<DestinationError> = None;
         for link in &self.0.links {
             if failed.is_some() {
                 self.0.metrics.dead_letter_failures.inc();
             }
-            match timeout(TIMEOUT, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late())) {
+            match timeout(patience, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late(patience))) {
                 Ok(()) => {
                     self.0.tell_success(link);
                     return Ok(());
@@ -107,6 +114,10 @@ impl Chain {
             info!(mapping = self.mapping, destination = %link.place, "failure destination works again");
         }
     }
+}
+
+fn patience(letter: &DeadLetter) -> Duration {
+    TIMEOUT + Duration::from_secs(letter.payload.len() as u64 >> 20)
 }
 
 /// Both errors as one.
@@ -178,6 +189,14 @@ mod tests {
         let begun = Instant::now();
         destination.put(&letter()).await.unwrap();
         assert_eq!((begun.elapsed(), metrics.dead_letter_failures.get()), (TIMEOUT, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_letter_has_more_time() {
+        let (destination, _) = chain(&["silent", "willing"]);
+        let begun = Instant::now();
+        destination.put(&DeadLetter { payload: "p".repeat(5 << 20), ..letter() }).await.unwrap();
+        assert_eq!(begun.elapsed(), TIMEOUT + Duration::from_secs(5));
     }
 
     #[tokio::test(start_paused = true)]

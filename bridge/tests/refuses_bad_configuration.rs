@@ -205,11 +205,15 @@ fn failure_destinations_that_cannot_serve() {
     refuses("on_failure = { file = \"a\", topic = \"b\" }", one);
     refuses("on_failure = [{ file = \"a\" }, {}]", one);
     refuses("on_failure = \"a\"", "mapping.on_failure: is a string; write a table, or a list of tables");
-    refuses("on_failure = { s3 = \"a\" }", "mapping.on_failure.s3: unknown key");
+    refuses("on_failure = { s4 = \"a\" }", "mapping.on_failure.s4: unknown key");
     refuses("on_failure.file = \"\"", "mapping.on_failure.file: must not be empty");
     refuses("on_failure.sqs = \"dead-letters\"", "mapping.on_failure.sqs: not the URL of a queue; ");
     let secret = "on_failure.sqs = \"https://user:hunter2@localhost/1/q\"";
     refuses(secret, "mapping.on_failure.sqs: must not hold a user name or password");
+    refuses("on_failure.s3 = \"dead-letters\"", "mapping.on_failure.s3: not the address of a bucket; ");
+    refuses("on_failure.s3 = \"s3://dead-letters/a\"", "mapping.on_failure.s3: the prefix must end in `/`; ");
+    let secret = "on_failure.s3 = \"https://user:hunter2@localhost/dead-letters/\"";
+    refuses(secret, "mapping.on_failure.s3: must not hold a user name or password");
     refuses(
         "on_failure.topic = \"dead/#\"",
         "mapping.on_failure.topic: topic `dead/#`: `+` and `#` are for topic filters",
@@ -295,7 +299,7 @@ fn variables() {
 
 #[test]
 fn command_lines() {
-    let rows: [(&[&str], &str); 15] = [
+    let rows: [(&[&str], &str); 16] = [
         (&["run", "--urll", "x"], "--urll: unknown flag; did you mean `--url`?"),
         (&["run", "--password", SECRET], "--password: unknown flag"),
         (&["run", "--password=hunter2"], "--password: unknown flag"),
@@ -321,6 +325,10 @@ fn command_lines() {
         (
             &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--on-failure-sqs", SECRET],
             "--on-failure-sqs: ",
+        ),
+        (
+            &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--on-failure-s3", SECRET],
+            "--on-failure-s3: ",
         ),
         (&["rum"], "unknown command; write `run`, `redrive` or `config`"),
     ];

@@ -9,6 +9,7 @@ mod messages;
 
 use common::{acknowledged, eventually, everywhere, fault, publish, willing};
 use messages::Messages;
+use sandbox::bucket::{self, Bucket};
 use sandbox::lambda::{Action, When};
 use sandbox::queue::{Queue, Trouble};
 use sandbox::world::{World, WorldBuilder};
@@ -82,6 +83,38 @@ async fn held_while_all_fail() {
         std::fs::create_dir(&directory).unwrap();
         acknowledged(&world, 1).await;
         assert_eq!(sandbox::oracle::dead_letters(&file).unwrap().len() + queue.messages().len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn from_a_queue_to_a_bucket_to_a_file() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let (queue, bucket) = (Queue::start().await.unwrap(), Bucket::start().await.unwrap());
+        let world = world(builder.set("mapping.on_failure.s3", &bucket.url()), &queue).await;
+        let places = || {
+            let (queue, file) = places(&world, &queue);
+            (queue, bucket.objects().len(), file)
+        };
+        for (sent, of_queue, of_bucket, expected) in [
+            (3, None, Some(bucket::Trouble::Down), (3, 0, 0)),
+            (6, Some(Trouble::Down), None, (3, 3, 0)),
+            (9, Some(Trouble::Unavailable), Some(bucket::Trouble::SlowDown), (3, 3, 3)),
+            (12, None, None, (6, 3, 3)),
+        ] {
+            queue.trouble(of_queue);
+            bucket.trouble(of_bucket);
+            publish(&world, 3, |_| {}).await;
+            acknowledged(&world, sent).await;
+            assert_eq!(places(), expected, "{of_queue:?} {of_bucket:?}");
+        }
+        assert_eq!(world.counters().dead_letter_failures.get(), 9, "every failure is counted");
+
+        let messages = Messages::start(&world, protocol);
+        messages.publish(vec![b'x'; 1024 * 1024], None).await;
+        acknowledged(&world, 13).await;
+        assert_eq!(places(), (6, 4, 3), "too large for the queue alone");
     })
     .await;
 }

@@ -143,6 +143,8 @@ pub(crate) const KEYS: &[Key] = &[
         "The pause before the next attempt: the first, and the longest"),
     key("mapping.on_failure.sqs", Text, Absent("https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters"), Some("on-failure-sqs"),
         "The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order"),
+    key("mapping.on_failure.s3", Text, Absent("s3://my-bucket/dead-letters/"), Some("on-failure-s3"),
+        "The S3 bucket and prefix for such messages; it gets an object each"),
     key("mapping.on_failure.topic", Text, Absent("dead/letters"), None,
         "The topic of the same broker for such messages; the mapping must not subscribe to it"),
     key("mapping.on_failure.file", File, Absent("dead-letters.jsonl"), Some("on-failure-file"),
@@ -302,6 +304,6 @@ mod tests {
     #[test]
     fn failure_destinations_have_their_order() {
         let paths: Vec<_> = on_failure().filter_map(|key| key.path.strip_prefix("mapping.on_failure.")).collect();
-        assert_eq!(paths, ["sqs", "topic", "file"]);
+        assert_eq!(paths, ["sqs", "s3", "topic", "file"]);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::InvalidValue;
+use super::{BucketUrl, InvalidValue};
 
 /// One failure destination of `mapping.on_failure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub enum OnFailure {
     File(PathBuf),
     /// The URL of an SQS queue, with `https://` or, for a local one, `http://`.
     Sqs(String),
+    /// A bucket of S3, and a prefix that is empty or ends in `/`.
+    S3(BucketUrl),
     /// A topic of the same broker; the mapping itself does not subscribe to it.
     Topic(String),
 }

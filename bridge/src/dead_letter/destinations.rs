@@ -2,11 +2,13 @@
 //! would be in each other's way.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::file::FileDestination;
+use super::s3::Bucket;
 use super::sqs::Queue;
 use super::topic::TopicDestination;
-use super::{DeadLetter, Destination, DestinationError, TIMEOUT};
+use super::{DeadLetter, Destination, DestinationError};
 use crate::aws::Aws;
 use crate::config::{OnFailure, Protocol};
 use crate::metrics::MappingMetrics;
@@ -25,6 +27,7 @@ pub struct Destinations<'a> {
 pub(super) enum Place {
     File(FileDestination),
     Sqs(Queue),
+    S3(Bucket),
     Topic(TopicDestination),
 }
 
@@ -36,7 +39,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
-    /// names no destination. Queues and topics are not asked before there is a letter for them.
+    /// names no destination. Queues, buckets and topics are not asked before there is a letter for them.
     ///
     /// # Errors
     /// When one of them cannot be written to.
@@ -60,6 +63,7 @@ impl<'a> Destinations<'a> {
         let place = match on_failure {
             OnFailure::File(path) => Place::File(FileDestination::open(path)?),
             OnFailure::Sqs(url) => Place::Sqs(Queue::open(self.aws, url)),
+            OnFailure::S3(url) => Place::S3(Bucket::open(self.aws, url)),
             OnFailure::Topic(topic) => match self.publisher.clone() {
                 Some((publisher, protocol)) => Place::Topic(TopicDestination::new(topic, publisher, protocol)),
                 None => return Err(DestinationError::new(topic, "there is no connection to publish on")),
@@ -75,12 +79,13 @@ impl Place {
         match self {
             Self::File(file) => file.put(letter).await,
             Self::Sqs(queue) => queue.put(letter).await,
+            Self::S3(bucket) => bucket.put(letter).await,
             Self::Topic(topic) => topic.put(letter).await,
         }
     }
 
-    pub(super) fn late(&self) -> DestinationError {
-        DestinationError::new(self, format_args!("no confirmation within {TIMEOUT:?}"))
+    pub(super) fn late(&self, patience: Duration) -> DestinationError {
+        DestinationError::new(self, format_args!("no confirmation within {patience:?}"))
     }
 }
 
@@ -89,6 +94,7 @@ impl fmt::Display for Place {
         match self {
             Self::File(file) => file.fmt(f),
             Self::Sqs(queue) => queue.fmt(f),
+            Self::S3(bucket) => bucket.fmt(f),
             Self::Topic(topic) => topic.fmt(f),
         }
     }

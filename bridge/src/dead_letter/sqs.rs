@@ -2,7 +2,7 @@
 //! whether to call again.
 
 use std::error::Error;
-use std::fmt::{self, Write};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +12,9 @@ use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::Message;
-use md5::{Digest, Md5};
 
+use super::address::{origin, region};
+use super::digest::md5;
 use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, causes};
 
@@ -57,7 +58,7 @@ impl Queue {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .endpoint_url(origin(url));
-        if let Some(region) = region(url) {
+        if let Some(region) = region(url, "sqs") {
             config = config.region(Region::new(region.to_owned()));
         }
         Self { sdk: Client::from_conf(config.build()), url: url.into() }
@@ -145,33 +146,6 @@ fn body(letter: &DeadLetter) -> serde_json::Result<String> {
     Ok(json)
 }
 
-fn md5(text: &str) -> String {
-    // Writing to a string cannot fail.
-    Md5::digest(text).iter().fold(String::with_capacity(32), |mut sum, byte| {
-        let _ = write!(sum, "{byte:02x}");
-        sum
-    })
-}
-
-/// Scheme, host and port.
-fn origin(url: &str) -> &str {
-    let host = url.find("://").map_or(0, |at| at + 3);
-    url[host..].find('/').map_or(url, |end| &url[..host + end])
-}
-
-/// The region that a host of AWS stands in: `sqs.<region>.amazonaws.com`, `vpce-….sqs.<region>.vpce.amazonaws.com`,
-/// `sqs.<region>.api.aws` and, of old, `<region>.queue.amazonaws.com`.
-fn region(url: &str) -> Option<&str> {
-    let host = origin(url).split_once("://")?.1.split(':').next()?;
-    let (service, _) =
-        [".amazonaws.com.cn", ".amazonaws.com", ".api.aws"].iter().find_map(|end| host.split_once(end))?;
-    if let Some(region) = service.strip_suffix(".queue") {
-        return Some(region);
-    }
-    let mut labels = service.split('.').skip_while(|label| !matches!(*label, "sqs" | "sqs-fips"));
-    labels.nth(1)
-}
-
 fn cause<E>(error: SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -182,40 +156,5 @@ where
             format!("{}: {}", error.code().unwrap_or("refused"), error.message().unwrap_or("without a reason"))
         }
         error => causes(&error),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_url_says_where_the_queue_is() {
-        for (url, at, expected) in [
-            ("https://sqs.eu-west-1.amazonaws.com/1/q", "https://sqs.eu-west-1.amazonaws.com", Some("eu-west-1")),
-            (
-                "https://sqs.cn-north-1.amazonaws.com.cn/1/q",
-                "https://sqs.cn-north-1.amazonaws.com.cn",
-                Some("cn-north-1"),
-            ),
-            ("https://eu-west-1.queue.amazonaws.com/1/q", "https://eu-west-1.queue.amazonaws.com", Some("eu-west-1")),
-            (
-                "https://vpce-0a.sqs.us-east-2.vpce.amazonaws.com/1/q",
-                "https://vpce-0a.sqs.us-east-2.vpce.amazonaws.com",
-                Some("us-east-2"),
-            ),
-            ("https://sqs.us-west-2.api.aws/1/q", "https://sqs.us-west-2.api.aws", Some("us-west-2")),
-            ("http://localhost:4566/000000000000/q", "http://localhost:4566", None),
-            ("http://[::1]:4566/000000000000/q", "http://[::1]:4566", None),
-        ] {
-            assert_eq!((origin(url), region(url)), (at, expected), "{url}");
-        }
-    }
-
-    #[test]
-    fn the_md5_is_the_one_of_the_specification() {
-        // RFC 1321, A.5.
-        assert_eq!(md5(""), "d41d8cd98f00b204e9800998ecf8427e");
-        assert_eq!(md5("abc"), "900150983cd24fb0d6963f7d28e17f72");
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::bucket_url::bucket_url;
 use super::super::draft::Setting;
 use super::super::keys::{self, Key};
 use super::super::on_failure::queue_url;
@@ -89,6 +90,7 @@ fn on_failure(section: &Reader<'_>) -> Result<Vec<OnFailure>, ConfigError> {
 fn destination(section: &Reader<'_>, key: &Key, setting: &Setting) -> Result<OnFailure, ConfigError> {
     match key.path {
         "mapping.on_failure.sqs" => queue_url(&setting.text).map(OnFailure::Sqs),
+        "mapping.on_failure.s3" => bucket_url(&setting.text).map(OnFailure::S3),
         "mapping.on_failure.topic" => topic(&setting.text).map(OnFailure::Topic),
         _ => return section.path(setting).map(OnFailure::File),
     }
