@@ -45,6 +45,9 @@ Examples:
         --filter '{\"topicLevels\":[\"device-7\"]}' \\
         --from sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters
 
+  Those of one day, from a bucket:
+    mqtt-lambda-bridge redrive --config bridge.toml --from s3://my-bucket/dead-letters/20261120
+
 Letters that fail again stay. A redrive that is interrupted loses nothing; run it again.
 Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or configuration.";
 

@@ -1,6 +1,7 @@
-//! Dead letters back through their functions: each is invoked again, and leaves its file or queue only once the function
+//! Dead letters back through their functions: each is invoked again, and leaves its file, queue or bucket only once the function
 //! has taken it. Connects to no broker; what a function wants published now is not published.
 
+mod bucket;
 mod error;
 mod file;
 mod journal;
@@ -56,7 +57,7 @@ pub struct Options {
 /// under way then is finished.
 ///
 /// # Errors
-/// When file or queue fail. Then nothing is lost, and to run it again takes it up where it ended.
+/// When file, queue or bucket fail. Then nothing is lost, and to run it again takes it up where it ended.
 pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
     let from = options.from.clone();
     let mut redrive = Redrive::new(config, aws, options)?;
@@ -67,6 +68,7 @@ pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Sum
         Source::File(path) if redrive.options.dry_run => file::look(&mut redrive, &path).await?,
         Source::File(path) => file::run(&mut redrive, &path).await?,
         Source::Sqs(url) => queue::run(&mut redrive, aws, &url).await?,
+        Source::S3(url) => bucket::run(&mut redrive, aws, &url).await?,
     }
     redrive.progress.end();
     Ok(redrive.summary)
@@ -89,7 +91,7 @@ struct Redrive {
     progress: Progress,
 }
 
-/// What becomes of one letter in its file or queue.
+/// What becomes of one letter where it was found.
 #[derive(Debug)]
 enum Verdict {
     /// It may go.

@@ -103,6 +103,11 @@ impl Bucket {
         lock(&self.shared.store).put(format!("{PREFIX}{name}"), body, Some(sum));
     }
 
+    /// Puts an object in from the side that has so many bytes, of which none is kept: who reads it gets none.
+    pub fn put_hollow(&self, name: &str, size: usize) {
+        lock(&self.shared.store).put_hollow(format!("{PREFIX}{name}"), size);
+    }
+
     /// What has been put and not deleted, in the order of the keys.
     #[must_use]
     pub fn objects(&self) -> Vec<Object> {

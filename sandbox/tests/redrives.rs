@@ -1,5 +1,5 @@
-//! Promise: a redrive brings dead letters to their function again, and each leaves its file or queue only once the
-//! function has taken it. Killed half-way and run again, it loses none and repeats one batch at most.
+//! Promise: a redrive brings dead letters to their function again, and each leaves its file, queue or bucket only once
+//! the function has taken it. Killed half-way and run again, it loses none and repeats one batch at most.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
@@ -14,6 +14,7 @@ use std::time::Duration;
 use bridge::dead_letter::DeadLetter;
 use common::{PATIENCE, eventually, fault, willing};
 use event::Encoding;
+use sandbox::bucket::{self, Bucket};
 use sandbox::lambda::{Action, When};
 use sandbox::queue::Queue;
 use sandbox::world::{FUNCTION, MAPPING, World};
@@ -72,7 +73,11 @@ fn file(world: &World) -> String {
 
 /// Runs it to its end: the exit code and the summary.
 async fn run(world: &World, from: &str, flags: &[&str]) -> (i32, Value) {
-    let output = timeout(PATIENCE, command(world, from, flags).output()).await.expect("an end").unwrap();
+    finish(command(world, from, flags)).await
+}
+
+async fn finish(mut command: Command) -> (i32, Value) {
+    let output = timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
     let summary = serde_json::from_slice(&output.stdout).unwrap_or(Value::String(stderr));
     (output.status.code().expect("an exit code"), summary)
@@ -221,6 +226,7 @@ async fn wrong_usage_begins_nothing() {
     for (from, flags) in [
         (missing.as_str(), &[][..]),
         ("letters.jsonl", &[]),
+        ("s3:letters", &[]),
         (&file(&world), &["--mapping", "none"]),
         (&file(&world), &["--rate", "fast"]),
     ] {
@@ -268,4 +274,126 @@ async fn a_queue_after_a_kill() {
     assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS));
     assert!(taken.values().map(|times| times - 1).sum::<usize>() <= BATCH);
     assert!(queue.messages().is_empty());
+}
+
+/// A world, and a bucket that holds so many letters.
+async fn with_bucket(letters: usize) -> (World, Bucket) {
+    let (world, bucket) = (world(0).await, Bucket::start().await.unwrap());
+    // In a bucket they get into their order by themselves.
+    (1..=letters).rev().for_each(|number| bucket.put(&name(number), line(number)));
+    (world, bucket)
+}
+
+fn name(number: usize) -> String {
+    format!("20261120T1200{number:02}.000Z-{MAPPING}-run-{number}-00.json")
+}
+
+fn kept(bucket: &Bucket) -> Vec<String> {
+    bucket.objects().into_iter().map(|object| object.key).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_letter_of_a_bucket() {
+    let (world, bucket) = with_bucket(LETTERS).await;
+    bucket.put("", "");
+    bucket.put("notes.txt", "no letter");
+    // By its name: what it is reached at comes from the environment.
+    let run = |flags| {
+        let mut command = command(&world, &bucket.name(), flags);
+        command.env("AWS_ENDPOINT_URL_S3", bucket.endpoint());
+        finish(command)
+    };
+    let before = kept(&bucket);
+    let (code, summary) = run(&["--dry-run"]).await;
+    assert_eq!((code, &summary["redriven"], &summary["broken"]), (1, &LETTERS.into(), &1.into()), "{summary}");
+    assert_eq!((kept(&bucket), world.lambda.log().totals().invoked), (before, 0));
+
+    fault(&world, When::Every(2), Action::function_error("StillBroken", "no"));
+    let (code, summary) = run(&[]).await;
+    assert_eq!((code, &summary["redriven"], &summary["failed"]), (1, &25.into(), &25.into()), "{summary}");
+    assert_eq!((taken(&world).len(), kept(&bucket).len()), (25, 27));
+
+    world.lambda.faults().clear();
+    let (_, summary) = run(&[]).await;
+    assert_eq!((&summary["redriven"], &summary["failed"], &summary["broken"]), (&25.into(), &0.into(), &1.into()));
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert_eq!(kept(&bucket), ["letters/", "letters/notes.txt"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_after_a_kill() {
+    let (world, bucket) = with_bucket(LETTERS).await;
+    let from = format!("s3:{}", bucket.url());
+    let log = world.lambda.log();
+    for kill_at in [1, 3 * BATCH as u64 + 5] {
+        let mut process = command(&world, &from, &["--rate", "100/s"]).spawn().unwrap();
+        log.wait_for(PATIENCE, |log| log.totals().succeeded >= kill_at).await.unwrap();
+        process.kill().await.unwrap();
+        eventually("all is quiet", || log.totals().in_flight == 0).await;
+        assert!(!kept(&bucket).is_empty());
+    }
+    let (code, summary) = run(&world, &from, &[]).await;
+    assert_eq!(code, 0, "{summary}");
+    let taken = taken(&world);
+    assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS));
+    let repeated: usize = taken.values().map(|times| times - 1).sum();
+    assert!(repeated <= 2 * BATCH, "{repeated} repeated by two kills");
+    assert!(kept(&bucket).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_bucket_the_oldest_first_and_only_those_that_are_asked_for() {
+    let (mut world, bucket) = with_bucket(LETTERS).await;
+    world.set("mapping.ordering_key", "topic[1]");
+    let from = format!("s3:{}", bucket.url());
+    let later = r#"{"payload":{"number":[{"numeric":[">",10]}]}}"#;
+    let (code, summary) = run(&world, &from, &["--filter", later, "--limit", "17"]).await;
+    assert_eq!((code, &summary["redriven"], &summary["skipped"]), (0, &17.into(), &10.into()), "{summary}");
+    let (code, summary) = run(&world, &format!("{from}20261120T12004"), &[]).await;
+    assert_eq!((code, &summary["redriven"]), (0, &10.into()), "{summary}");
+    let sent = |invocation: &sandbox::lambda::Invocation| {
+        let event: event::Event = serde_json::from_slice(&invocation.payload).unwrap();
+        event.records[0].id.clone()
+    };
+    let sent: Vec<_> = world.lambda.log().invocations().iter().map(sent).collect();
+    assert_eq!(sent, (11..=27).chain(40..=49).map(|number| format!("run-{number}")).collect::<Vec<_>>());
+    assert_eq!(kept(&bucket).len(), LETTERS - 27);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_in_trouble_loses_nothing() {
+    let (world, bucket) = with_bucket(LETTERS).await;
+    let from = format!("s3:{}", bucket.url());
+    for (trouble, said) in [
+        (bucket::Trouble::Down, bucket.url()),
+        (bucket::Trouble::SlowDown, "SlowDown: ".into()),
+        (bucket::Trouble::NoSuchBucket, "NoSuchBucket: ".into()),
+        (bucket::Trouble::AccessDenied, "AccessDenied: ".into()),
+        (bucket::Trouble::Damaged, "checksum".into()),
+        // Only what is to be deleted is refused now, and that only after the first ten are taken.
+        (bucket::Trouble::ReadOnly, "AccessDenied: ".into()),
+    ] {
+        assert_eq!(world.lambda.log().totals().invoked, 0, "before {trouble:?}");
+        bucket.trouble(Some(trouble));
+        let (code, error) = run(&world, &from, &[]).await;
+        assert_eq!((code, kept(&bucket).len()), (1, LETTERS), "{trouble:?}: {error}");
+        assert!(error.as_str().is_some_and(|error| error.contains(&said)), "{trouble:?}: {error}");
+    }
+    bucket.trouble(None);
+    assert_eq!(run(&world, &from, &[]).await.0, 0);
+    let taken = taken(&world);
+    assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert_eq!(taken.values().map(|times| times - 1).sum::<usize>(), BATCH);
+    assert!(kept(&bucket).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_too_large_for_any_event_is_not_even_read() {
+    let (world, bucket) = with_bucket(1).await;
+    bucket.put_hollow("video.mp4", (64 << 20) + 1);
+    bucket.put_hollow("empty", 64 << 20);
+    let (code, summary) = run(&world, &format!("s3:{}", bucket.url()), &[]).await;
+    let counted = (&summary["redriven"], &summary["failed"], &summary["broken"]);
+    assert_eq!((code, counted), (1, (&1.into(), &1.into(), &1.into())), "{summary}");
+    assert_eq!(kept(&bucket), ["letters/empty", "letters/video.mp4"]);
 }

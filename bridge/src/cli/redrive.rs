@@ -14,7 +14,7 @@ pub struct RedriveFlags {
     /// The configuration file that names mappings and functions; `BRIDGE_CONFIG` may name it too.
     #[arg(long, value_name = "FILE", help = "The configuration file, in TOML [env: BRIDGE_CONFIG]")]
     pub config: Option<PathBuf>,
-    /// Where the dead letters are: `file:PATH` or `sqs:URL`
+    /// Where the dead letters are: `file:PATH`, `sqs:URL` or `s3://BUCKET/PREFIX`
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
     /// Send all letters through this mapping, whichever they name
@@ -43,7 +43,8 @@ impl RedriveFlags {
     /// # Errors
     /// The first flag that is wrong, and what to write.
     pub fn options(&self) -> Result<Options, String> {
-        let from = self.from.as_deref().ok_or("--from: missing; write `file:PATH` or `sqs:URL`")?;
+        let from =
+            self.from.as_deref().ok_or("--from: missing; write `file:PATH`, `sqs:URL` or `s3://BUCKET/PREFIX`")?;
         Ok(Options {
             from: from.parse::<Source>().map_err(|error| format!("--from: {error}"))?,
             mapping: self.mapping.clone(),

@@ -25,7 +25,7 @@ pub enum RedriveError {
         /// Why.
         source: io::Error,
     },
-    /// The queue, or the file when letters are put back.
+    /// The queue or the bucket, or the file when letters are put back.
     #[error(transparent)]
     Destination(#[from] DestinationError),
 }

@@ -1,5 +1,5 @@
 //! One letter to its function: as a delivery of its mapping once more, with the id it had, so that a function that knows
-//! what it has done can tell. Touches neither file nor queue.
+//! what it has done can tell. Touches no place of letters.
 
 use std::str::FromStr;
 use std::time::{Instant, SystemTime};

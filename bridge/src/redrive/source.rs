@@ -3,18 +3,22 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// A file or a queue of dead letters.
+use crate::config::BucketUrl;
+
+/// A file, a queue or a bucket of dead letters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
     /// `file:PATH`, as a failure destination writes it.
     File(PathBuf),
     /// `sqs:URL`, the URL of a queue.
     Sqs(String),
+    /// `s3://bucket/prefix`, or `s3:https://host/bucket/prefix`. A prefix may end anywhere in a key.
+    S3(BucketUrl),
 }
 
 /// A text that names no place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no place of dead letters; write `file:PATH` or `sqs:https://…`")]
+#[error("no place of dead letters; write `file:PATH`, `sqs:https://…` or `s3://bucket/prefix/`")]
 pub struct NoSource;
 
 impl FromStr for Source {
@@ -24,6 +28,10 @@ impl FromStr for Source {
         match text.split_once(':') {
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             Some(("sqs", url)) if is_queue(url) => Ok(Self::Sqs(url.to_owned())),
+            Some(("s3", rest)) => {
+                let url = if rest.starts_with("//") { text } else { rest };
+                url.parse().map(Self::S3).map_err(|_| NoSource)
+            }
             _ => Err(NoSource),
         }
     }
@@ -39,10 +47,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_and_queues_are_told_apart() {
+    fn files_queues_and_buckets_are_told_apart() {
         assert_eq!("file:a/b.jsonl".parse(), Ok(Source::File("a/b.jsonl".into())));
         assert_eq!("file:c:d".parse(), Ok(Source::File("c:d".into())));
         assert_eq!("sqs:https://localhost/1/q".parse(), Ok(Source::Sqs("https://localhost/1/q".into())));
+        for (text, url) in [
+            ("s3://dead-letters/a/2026", "s3://dead-letters/a/2026"),
+            ("s3:http://localhost:4566/dead-letters/a/", "http://localhost:4566/dead-letters/a/"),
+        ] {
+            assert_eq!(text.parse(), Ok(Source::S3(url.parse().unwrap())));
+        }
+        for text in ["s3:", "s3:dead-letters", "s3://", "s3://a b/", "s3:s3//abc/", "https://localhost/abc/"] {
+            assert!(text.parse::<Source>().is_err(), "{text}");
+        }
         for text in ["", "file:", "letters.jsonl", "sqs:dead-letters", "sqs:https://localhost", "topic:a"] {
             assert!(text.parse::<Source>().is_err(), "{text}");
         }

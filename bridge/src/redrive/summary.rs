@@ -13,9 +13,10 @@ pub struct Summary {
     pub failed: u64,
     /// Not asked for, or of no mapping of the configuration; they stay.
     pub skipped: u64,
-    /// Not reached, for the limit or an early end; they stay. Of a queue, only those that were received.
+    /// Not reached, for the limit or an early end; they stay. Of a queue or a bucket, only those that were read.
     pub left: u64,
-    /// No dead letters at all. Those of a file are beside it, in a file that ends in `.broken`; those of a queue stay.
+    /// No dead letters at all. Those of a file are beside it, in a file that ends in `.broken`; those of a queue or
+    /// a bucket stay.
     pub broken: u64,
     /// Why it ended early.
     pub trouble: Option<String>,

@@ -12,6 +12,8 @@ pub struct Object {
     pub key: String,
     /// Its bytes.
     pub body: Bytes,
+    /// How many bytes a listing says it has.
+    pub size: usize,
     /// How often it has been put.
     pub puts: u32,
     /// The SHA-256 that came with it, in base64.
@@ -24,7 +26,13 @@ pub(super) struct Store(BTreeMap<String, Object>);
 impl Store {
     pub(super) fn put(&mut self, key: String, body: Bytes, sum: Option<String>) {
         let puts = self.0.get(&key).map_or(0, |object| object.puts) + 1;
-        self.0.insert(key.clone(), Object { key, body, puts, sum });
+        self.0.insert(key.clone(), Object { key, size: body.len(), body, puts, sum });
+    }
+
+    /// An object of which nothing is kept but its size.
+    pub(super) fn put_hollow(&mut self, key: String, size: usize) {
+        let hollow = Object { key: key.clone(), body: Bytes::new(), size, puts: 1, sum: None };
+        self.0.insert(key, hollow);
     }
 
     pub(super) fn get(&self, key: &str) -> Option<&Object> {

@@ -15,7 +15,7 @@ pub(super) fn error(code: &str, message: &str) -> String {
 pub(super) fn listing(name: &str, prefix: &str, most: usize, page: &[&Object], more: bool) -> String {
     let mut contents = String::new();
     for object in page {
-        let (key, tag, size) = (escaped(&object.key), md5(&object.body), object.body.len());
+        let (key, tag, size) = (escaped(&object.key), md5(&object.body), object.size);
         // Writing to a string cannot fail.
         let _ = write!(
             contents,
