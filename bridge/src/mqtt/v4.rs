@@ -15,9 +15,11 @@ use crate::message::Message;
 use crate::outgoing::Outgoing;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
+    let before = input.len();
     let packet = match Packet::read(input, max_packet_size as usize) {
         Ok(packet) => packet,
-        Err(Error::InsufficientBytes(_)) => return Ok(None),
+        // Once the crate has taken the bytes of a packet, what it misses is missing inside it: it is malformed.
+        Err(Error::InsufficientBytes(_)) if input.len() == before => return Ok(None),
         Err(error) => return Err(wire_error(&error)),
     };
     Ok(Some(match packet {

@@ -18,9 +18,11 @@ use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
+    let before = input.len();
     let packet = match Packet::read(input, Some(max_packet_size)) {
         Ok(packet) => packet,
-        Err(Error::InsufficientBytes(_)) => return Ok(None),
+        // Once the crate has taken the bytes of a packet, what it misses is missing inside it: it is malformed.
+        Err(Error::InsufficientBytes(_)) if input.len() == before => return Ok(None),
         Err(error) => return Err(wire_error(&error)),
     };
     Ok(Some(match packet {
@@ -125,9 +127,12 @@ fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
 
 fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
     let alias = publish.properties.as_ref().and_then(|p| p.topic_alias);
-    if alias.is_some() || publish.topic.is_empty() {
+    if alias.is_some() {
         // We never allow aliases (Topic Alias Maximum absent, MQTT 5, 3.1.2.11.5).
         return Err(WireError { code: 0x94, text: "topic alias: used by the broker though none was allowed".into() });
+    }
+    if publish.topic.is_empty() {
+        return Err(WireError { code: 0x82, text: "topic name: empty, without a topic alias".into() });
     }
     let topic = ByteString::try_from(publish.topic)
         .map_err(|_| WireError { code: 0x81, text: "topic name: not UTF-8".into() })?;
@@ -257,6 +262,7 @@ fn words(name: &dyn std::fmt::Debug, said: Option<String>) -> String {
 fn wire_error(error: &Error) -> WireError {
     let code = match error {
         Error::PayloadSizeLimitExceeded { .. } => 0x95,
+        Error::ProtocolViolation(reason) => *reason as u8,
         Error::ProtocolError | Error::EmptySubscription | Error::PacketIdZero => 0x82,
         _ => 0x81,
     };
@@ -308,6 +314,21 @@ mod tests {
         let properties = PublishProperties { topic_alias: Some(1), ..PublishProperties::default() };
         let publish = Publish { pkid: 1, qos: QoS::AtLeastOnce, properties: Some(properties), ..Publish::default() };
         assert_eq!(incoming_publish(publish).unwrap_err().code, 0x94);
+    }
+
+    #[test]
+    fn a_whole_packet_that_is_malformed_is_refused_and_not_waited_for() {
+        let rows: [(&str, &[u8], u8); 6] = [
+            ("PUBLISH that ends before its properties", b"\x32\x05\0\x01a\0\x07", 0x81),
+            ("PUBLISH that ends within their length", b"\x32\x06\0\x01a\0\x07\x80", 0x81),
+            ("CONNACK without properties", b"\x20\x02\0\0", 0x81),
+            ("SUBACK without properties", b"\x90\x02\0\x01", 0x81),
+            ("PUBLISH with topic alias 0", b"\x32\x09\0\x01a\0\x07\x03\x23\0\0", 0x94),
+            ("PUBLISH without topic and alias", b"\x32\x05\0\0\0\x07\0", 0x82),
+        ];
+        for (what, bytes, code) in rows {
+            assert_eq!(decode(&mut BytesMut::from(bytes), 1000).unwrap_err().code, code, "{what}");
+        }
     }
 
     #[test]
