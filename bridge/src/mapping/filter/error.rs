@@ -7,7 +7,7 @@ use super::view::FIELDS;
 
 /// A pattern that cannot be compiled. Its `Display` is one line: the place, the cause, the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("filter{}: {}{fault}", .pattern.map(|index| format!("[{index}]")).unwrap_or_default(), in_words(.path))]
+#[error("filter{}: {}{}", .pattern.map(|index| format!("[{index}]")).unwrap_or_default(), in_words(.path), one_line(.fault))]
 pub struct FilterError {
     /// Which of several patterns, from 0.
     pattern: Option<usize>,
@@ -113,5 +113,17 @@ pub enum FilterFault {
 }
 
 fn in_words(path: &[String]) -> String {
-    if path.is_empty() { String::new() } else { format!("{}: ", path.join(".")) }
+    if path.is_empty() { String::new() } else { format!("{}: ", one_line(&path.join("."))) }
+}
+
+/// Names out of a pattern can hold what forges a line, or moves the cursor of a terminal.
+fn one_line(text: &impl ToString) -> String {
+    text.to_string().chars().fold(String::new(), |mut line, letter| {
+        if letter.is_control() {
+            line.extend(letter.escape_debug())
+        } else {
+            line.push(letter)
+        }
+        line
+    })
 }

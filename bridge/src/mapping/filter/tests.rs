@@ -229,6 +229,13 @@ fn errors_name_the_place_the_cause_and_the_way_out() {
 }
 
 #[test]
+fn errors_are_one_line_whatever_the_pattern_holds() {
+    let text = error(json!({ "payload": { "a\nb": [{ "\u{7f}\u{9b}31m": 1 }] } }));
+    assert!(text.starts_with(r"filter: payload.a\nb: unknown operator `\u{7f}\u{9b}31m`; "), "{text}");
+    assert!(!text.contains(char::is_control), "{text:?}");
+}
+
+#[test]
 fn a_field_given_twice_is_refused_wherever_an_or_hides_it() {
     let twice = "is given twice, once within an `$or`; a field can be given once in each combination";
     assert_eq!(
