@@ -99,6 +99,12 @@ impl Config {
     }
 }
 
+/// Reads the text of a file, and opens none of the files that it names.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn read_text(text: &str) -> Result<Config, ConfigError> {
+    read::config(&file::parse(Path::new("bridge.toml"), text)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::keys::{KEYS, Kind};

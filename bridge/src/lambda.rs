@@ -13,5 +13,7 @@ pub use client::{Answer, Client};
 pub use encode::{encode, event_limit, measure};
 pub use error::{Disposition, InvokeError};
 pub use interpret::Failure;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use interpret::interpret;
 pub use limit::{Limiter, Load};
 pub use retry::{Next, after_failure};

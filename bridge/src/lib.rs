@@ -13,6 +13,9 @@ pub mod cli;
 pub mod config;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod lambda;
 pub mod mapping;
 pub mod message;

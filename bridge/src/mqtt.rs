@@ -18,3 +18,5 @@ pub use connection::{ConnectError, Connector};
 pub use publisher::{Publisher, PublisherSettings};
 pub use session::{Session, Settings, Status};
 pub use tls::{TlsError, client_config};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use wire::Wire;

@@ -27,7 +27,8 @@ use crate::delivery::Delivery;
 use crate::lambda::Failure;
 use crate::mapping::filter::Filters;
 use progress::Progress;
-use route::{Route, Sent, delivery};
+pub(crate) use route::delivery;
+use route::{Route, Sent};
 
 pub use error::RedriveError;
 pub use source::{NoSource, Source};

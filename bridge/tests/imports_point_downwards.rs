@@ -10,7 +10,7 @@ use std::path::Path;
 /// The layers, from the top. A module imports from its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     &["main", "lib", "cli"],
-    &["bridge", "check", "admin", "redrive"],
+    &["bridge", "check", "admin", "redrive", "fuzzing"],
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
     &["message", "topic", "config", "metrics", "backoff", "shutdown", "aws"],

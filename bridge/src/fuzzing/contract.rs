@@ -1,0 +1,105 @@
+//! What devices publish and what functions answer, through every JSON that the bridge writes or reads.
+
+use std::time::SystemTime;
+
+use bytes::BytesMut;
+use event::{Encoding, Event};
+
+use super::source::{Source, delivery};
+use crate::config::{Protocol, Qos, ResponseTopics};
+use crate::dead_letter::{DeadLetter, Reason};
+use crate::delivery::Delivery;
+use crate::lambda::{Answers, encode, interpret, measure};
+use crate::mqtt::Wire;
+use crate::outgoing::Outgoing;
+
+/// Encodes a message as an event and reads it back as a function does.
+///
+/// # Panics
+/// When the function would not see the message that was published, or the event is longer than it was measured.
+pub fn event(bytes: &[u8]) {
+    let message = Source(bytes).message();
+    let mut deliveries = [delivery(1, message.clone()), delivery(2, message.clone())];
+    let measured: usize = deliveries.iter_mut().map(measure).sum();
+    let written = encode("m", deliveries.iter());
+    assert!(written.len() <= encode("m", [].iter()).len() + measured, "longer than it was measured");
+    let Ok(event) = serde_json::from_slice::<Event>(&written) else { panic!("no event: {}", written.escape_ascii()) };
+    assert_eq!(event.records.len(), 2);
+    for record in &event.records {
+        assert_eq!((record.topic.as_ref(), record.retain, record.dup), (&*message.topic, message.retain, message.dup));
+        let Ok(payload) = record.payload() else { panic!("no payload: {}", record.payload.get().escape_debug()) };
+        // White space around JSON belongs to the event then, where it says as little.
+        let exact = record.encoding != Encoding::Json;
+        let published = if exact { &*message.payload } else { message.payload.trim_ascii() };
+        assert_eq!(&*payload.into_bytes(), published);
+    }
+}
+
+/// Interprets the answer of a function to an event of as many records as the first byte says.
+///
+/// # Panics
+/// When a failure is about no record, or something would be published that the mapping does not allow or MQTT cannot
+/// carry.
+pub fn response(bytes: &[u8]) {
+    let mut source = Source(bytes);
+    let asking = [33 | 16, 1, b'c', 15, b"devices/a/reply".len() as u8].into_iter();
+    let asking: Vec<u8> = asking.chain(*b"devices/a/reply").collect();
+    let records = u64::from(source.byte() % 8);
+    let deliveries: Vec<_> = (1..=records).map(|sequence| delivery(sequence, Source(&asking).message())).collect();
+    let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id.clone()).collect();
+    let Ok((failures, response)) = interpret(source.0, &ids) else { return };
+    assert!(failures.keys().all(|index| *index < ids.len()), "a failure of no record: {failures:?}");
+    let allow: Vec<_> = ["devices/+/command", "devices/#"].iter().filter_map(|filter| filter.parse().ok()).collect();
+    let topics = ResponseTopics { allow, qos: Qos::AtLeastOnce };
+    let Ok(answers) = Answers::of(&response, &deliveries, &failures, &topics, true) else { return };
+    for outgoing in &answers.outgoing {
+        assert!(topics.allow.iter().any(|filter| filter.matches(&outgoing.topic)), "{:?}", outgoing.topic);
+        for protocol in [Protocol::V5, Protocol::V311] {
+            assert_can_be_carried(Wire(protocol), outgoing);
+        }
+    }
+}
+
+/// Reads a line as a dead letter, and the delivery that a redrive makes of it, which is given up once more.
+///
+/// # Panics
+/// When anything of the message changes on the way.
+pub fn dead_letter(bytes: &[u8]) {
+    let Ok(letter) = serde_json::from_slice::<DeadLetter>(bytes) else { return };
+    let Ok(line) = serde_json::to_string(&letter) else { panic!("a letter that cannot be written: {letter:?}") };
+    assert!(!line.contains('\n'), "one letter, one line");
+    assert_eq!(serde_json::from_str::<DeadLetter>(&line).ok().as_ref(), Some(&letter));
+    let Some(delivery) = crate::redrive::delivery(&letter) else { return };
+    assert_eq!(letter.payload_bytes().as_deref(), Some(&*delivery.message.payload));
+    let again = given_up(&letter, &delivery);
+    assert_eq!((&again.id, &again.topic, again.qos), (&letter.id, &letter.topic, letter.qos));
+    assert_eq!(again.payload_bytes(), letter.payload_bytes());
+    assert_eq!(again.user_properties, letter.user_properties);
+    assert_eq!(
+        (&again.content_type, &again.response_topic, again.retain),
+        (&letter.content_type, &letter.response_topic, letter.retain)
+    );
+}
+
+fn given_up(letter: &DeadLetter, delivery: &Delivery) -> DeadLetter {
+    let reason = Reason {
+        mapping: &letter.mapping,
+        function: &letter.function,
+        attempts: letter.attempts,
+        first_attempt_at: SystemTime::UNIX_EPOCH,
+        last_attempt_at: SystemTime::UNIX_EPOCH,
+        error_type: &letter.error_type,
+        error_message: &letter.error_message,
+    };
+    DeadLetter::new(delivery, &reason)
+}
+
+/// A broker closes the connection over what it cannot read, and everybody's answers with it.
+fn assert_can_be_carried(wire: Wire, outgoing: &Outgoing) {
+    let mut bytes = BytesMut::new();
+    if let Err(error) = wire.publish(1, outgoing, &mut bytes) {
+        panic!("{:?} cannot be written: {error}", outgoing.topic);
+    }
+    let read = wire.decode(&mut bytes, u32::MAX);
+    assert!(matches!(read, Ok(Some(_))) && bytes.is_empty(), "{:?} cannot be read: {read:?}", outgoing.topic);
+}
