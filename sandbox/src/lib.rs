@@ -16,6 +16,7 @@ pub mod parts;
 pub mod queue;
 pub mod report;
 pub mod scene;
+pub mod scripted;
 pub mod sensors;
 pub mod tools;
 pub mod wiretap;

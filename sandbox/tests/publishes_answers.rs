@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
-#[path = "parts/scripted.rs"]
-mod scripted;
 #[path = "parts/subscriber.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod subscriber;
@@ -19,15 +17,15 @@ use bridge::message::Properties;
 use bridge::mqtt::{Connector, Publisher, PublisherSettings, Status};
 use bridge::outgoing::{Outgoing, PublishError, PublishHandle, answer};
 use bridge::shutdown::{self, Announcer, Phase};
-use rumqttc::mqttbytes::v5::PubAckReason;
+use bytes::Bytes;
 use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::certs::{Pki, PkiFiles};
+use sandbox::scripted::{ConnAck, Packet as Heard, Peer, ScriptError, Scripted};
 use sandbox::tools;
 use sandbox::wiretap::{Packet, Wiretap};
-use scripted::{Allows, Scripted, Verdict};
 use subscriber::{Delivery, Subscriber, Want};
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
@@ -65,6 +63,73 @@ impl Running {
 fn message(topic: &str, payload: impl ToString) -> Outgoing {
     let payload = payload.to_string().into();
     Outgoing { topic: topic.into(), payload, qos: Qos::AtLeastOnce, retain: false, properties: None }
+}
+
+/// What a scripted broker makes of a PUBLISH.
+enum Verdict {
+    /// PUBACK with this reason code.
+    Answer(u8),
+    /// PUBACK once this many wait for theirs and no more come.
+    AnswerTogether(usize),
+    /// Cuts the connection.
+    Cut,
+}
+
+/// A broker that answers publishers as the test says.
+struct Judge {
+    url: BrokerUrl,
+    /// Every PUBLISH, with the number of those that wait for their PUBACK, itself included.
+    seen: mpsc::UnboundedReceiver<(Bytes, usize)>,
+}
+
+async fn judging(
+    files: &PkiFiles,
+    connack: ConnAck,
+    verdict: impl Fn(&[u8]) -> Verdict + Send + Sync + 'static,
+) -> Judge {
+    let broker = Scripted::start(files, Protocol::V5).await.unwrap();
+    let (url, (sender, seen)) = (broker.url(), mpsc::unbounded_channel());
+    tokio::spawn(async move {
+        // One client at a time is all that connects here.
+        while let Ok(mut peer) = broker.accept().await {
+            let _ = judge(&mut peer, &connack, &verdict, &sender).await;
+        }
+    });
+    Judge { url, seen }
+}
+
+async fn judge(
+    peer: &mut Peer,
+    connack: &ConnAck,
+    verdict: &impl Fn(&[u8]) -> Verdict,
+    seen: &mpsc::UnboundedSender<(Bytes, usize)>,
+) -> Result<(), ScriptError> {
+    const QUIET: Duration = Duration::from_millis(50);
+    peer.greet(connack).await?;
+    let (mut waiting, mut together) = (Vec::new(), usize::MAX);
+    loop {
+        let packet = if waiting.len() < together {
+            peer.next("PUBLISH").await?
+        } else if let Ok(packet) = timeout(QUIET, peer.next("PUBLISH")).await {
+            packet?
+        } else {
+            for packet_id in waiting.drain(..) {
+                peer.puback(packet_id, 0).await?;
+            }
+            continue;
+        };
+        let Heard::Publish { packet_id, topic, payload } = packet else { return Ok(()) };
+        let _ = seen.send((payload, waiting.len() + 1));
+        match verdict(&topic) {
+            Verdict::Answer(reason) if packet_id != 0 => peer.puback(packet_id, reason).await?,
+            Verdict::Answer(_) => {}
+            Verdict::AnswerTogether(count) => {
+                waiting.push(packet_id);
+                together = count;
+            }
+            Verdict::Cut => return Ok(()),
+        }
+    }
 }
 
 struct Place {
@@ -251,12 +316,12 @@ async fn a_topic_over_which_mosquitto_closes_the_connection_is_given_up() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_breaks_every_connection_holds_up_no_other() {
     let (_directory, files) = certificates();
-    let broker = Scripted::start(&files, Allows::default(), |publish| match &publish.topic[..] {
-        b"poison" => Verdict::Close,
-        _ => Verdict::Answer(PubAckReason::Success),
+    let broker = judging(&files, ConnAck::fresh(), |topic| match topic {
+        b"poison" => Verdict::Cut,
+        _ => Verdict::Answer(0),
     })
     .await;
-    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let publisher = publisher(broker.url.clone(), &files, Protocol::V5);
     let topics = ["a", "b", "poison", "c", "d"];
     let mut callers = JoinSet::new();
     for topic in topics {
@@ -274,15 +339,16 @@ async fn a_message_that_breaks_every_connection_holds_up_no_other() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_brokers_verdict_reaches_the_caller() {
     let (_directory, files) = certificates();
-    let broker = Scripted::start(&files, Allows::default(), |publish| {
-        Verdict::Answer(match &publish.topic[..] {
-            b"nobody" => PubAckReason::NoMatchingSubscribers,
-            b"full" => PubAckReason::QuotaExceeded,
-            _ => PubAckReason::Success,
+    let broker = judging(&files, ConnAck::fresh(), |topic| {
+        // No matching subscribers, quota exceeded, success.
+        Verdict::Answer(match topic {
+            b"nobody" => 0x10,
+            b"full" => 0x97,
+            _ => 0,
         })
     })
     .await;
-    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let publisher = publisher(broker.url.clone(), &files, Protocol::V5);
     publisher.publish(message("nobody", 1)).await.unwrap();
     let error = publisher.publish(message("full", 1)).await.unwrap_err();
     assert!(matches!(error, PublishError::Refused { code: 0x97, .. }), "{error}");
@@ -293,9 +359,9 @@ async fn the_brokers_verdict_reaches_the_caller() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_cannot_take_is_an_error_and_is_never_sent() {
     let (_directory, files) = certificates();
-    let allows = Allows { max_packet_size: Some(64), max_qos: Some(0), retain: Some(0), ..Allows::default() };
-    let mut broker = Scripted::start(&files, allows, |_| Verdict::Answer(PubAckReason::Success)).await;
-    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let connack = ConnAck::fresh().max_packet_size(64).max_qos(0).without_retain();
+    let mut broker = judging(&files, connack, |_| Verdict::Answer(0)).await;
+    let publisher = publisher(broker.url.clone(), &files, Protocol::V5);
     let small = || Outgoing { qos: Qos::AtMostOnce, ..message("a", "small") };
 
     // Two bytes of fixed header, three of topic, one of properties: 58 fit and 59 do not.
@@ -313,16 +379,15 @@ async fn what_the_broker_cannot_take_is_an_error_and_is_never_sent() {
     }
     publisher.publish(sized(58)).await.unwrap();
     let (first, _) = timeout(PATIENCE, broker.seen.recv()).await.unwrap().unwrap();
-    assert_eq!(first.payload.len(), 58);
+    assert_eq!(first.len(), 58);
     assert!(broker.seen.try_recv().is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_brokers_receive_maximum_is_kept() {
     let (_directory, files) = certificates();
-    let allows = Allows { receive_maximum: Some(3), ..Allows::default() };
-    let mut broker = Scripted::start(&files, allows, |_| Verdict::AnswerLater).await;
-    let publisher = publisher(BrokerUrl { host: "localhost".into(), port: broker.port }, &files, Protocol::V5);
+    let mut broker = judging(&files, ConnAck::fresh().receive_maximum(3), |_| Verdict::AnswerTogether(3)).await;
+    let publisher = publisher(broker.url.clone(), &files, Protocol::V5);
     let all = (0..30).map(|number| message("a", number)).collect();
     timeout(PATIENCE, answer(&publisher.handle, all)).await.unwrap().unwrap();
     let mut unconfirmed = Vec::new();
