@@ -96,16 +96,17 @@ impl Session {
 
     /// Everything that can be done without waiting, then one write.
     async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
-        while !self.is_closed() {
-            match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE) {
-                Ok(Some(packet)) => self.take(packet, line)?,
-                Ok(None) => break,
-                Err(error) => return Err(error.into()),
+        loop {
+            self.take_all(line)?;
+            let held = self.ledger.outstanding();
+            while let Some(ack) = self.ledger.release() {
+                self.metrics.acknowledged.inc();
+                self.wire.ack(ack, &mut line.connection.output)?;
             }
-        }
-        while let Some(ack) = self.ledger.release() {
-            self.metrics.acknowledged.inc();
-            self.wire.ack(ack, &mut line.connection.output)?;
+            // What is released makes room for packets that are read already: no new byte would tell of them.
+            if self.ledger.outstanding() == held {
+                break;
+            }
         }
         self.show_outstanding();
         if !line.connection.output.is_empty() {
@@ -114,6 +115,17 @@ impl Session {
         }
         if self.ledger.needs_reconnect() && self.shutdown.phase() == Phase::Running {
             return Err(End::lost("a message was given up without an outcome; only a new connection brings it again"));
+        }
+        Ok(())
+    }
+
+    /// Takes the packets that are read, as long as there is room for what they bring.
+    fn take_all(&mut self, line: &mut Line) -> Result<(), End> {
+        while !self.is_closed() {
+            match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE)? {
+                Some(packet) => self.take(packet, line)?,
+                None => break,
+            }
         }
         Ok(())
     }
