@@ -41,6 +41,11 @@ impl Messages {
     pub async fn publish(&self, payload: impl Into<Bytes>, properties: Option<Properties>) {
         let (topic, payload, properties) = ("sensor/data".into(), payload.into(), properties.map(Box::new));
         let outgoing = Outgoing { topic, payload, qos: Qos::AtLeastOnce, retain: false, properties };
+        self.send(outgoing).await;
+    }
+
+    /// The same, for any topic and flags.
+    pub async fn send(&self, outgoing: Outgoing) {
         timeout(PATIENCE, self.handle.publish(outgoing)).await.expect("a verdict in time").unwrap();
     }
 }
