@@ -1,6 +1,9 @@
-//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing and opens no connection.
+//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing; only `health` opens a
+//! connection, to the bridge on this machine.
 
+mod health;
 mod redrive;
+mod write_files;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -14,7 +17,9 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 
+pub use health::HealthFlags;
 pub use redrive::RedriveFlags;
+pub use write_files::WriteFilesFlags;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +76,10 @@ pub enum Command {
     Redrive(RedriveFlags),
     /// Print a configuration file with every key, its meaning and its default.
     Config,
+    /// Ask the bridge on this machine whether it lives: exit code 0 when it does, 1 when not.
+    Health(HealthFlags),
+    /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.
+    WriteFiles(WriteFilesFlags),
 }
 
 /// The flags of `run`: a file, and the keys that may stand on the command line.
@@ -177,8 +186,11 @@ fn in_one_line(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument => {
             "an argument is no flag; `mqtt-lambda-bridge run --help` lists all flags".to_owned()
         }
-        ErrorKind::InvalidSubcommand => "unknown command; write `run`, `redrive` or `config`".to_owned(),
+        ErrorKind::InvalidSubcommand => {
+            "unknown command; write `run`, `redrive`, `config`, `health` or `write-files`".to_owned()
+        }
         ErrorKind::InvalidValue | ErrorKind::NoEquals => format!("{flag}: needs a value"),
+        ErrorKind::ValueValidation if flag.starts_with("--") => format!("{flag}: not of the form that --help shows"),
         ErrorKind::ArgumentConflict => format!("{flag}: given twice"),
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
         _ => "the arguments are not understood; `mqtt-lambda-bridge --help` explains them".to_owned(),
@@ -251,7 +263,14 @@ mod tests {
         assert_eq!(usage(&["run", "--urll", "x"]), "error: --urll: unknown flag; did you mean `--url`?\n");
         assert_eq!(usage(&["run", "--url"]), "error: --url: needs a value\n");
         assert_eq!(usage(&["run", "--url", "a", "--url", "b"]), "error: --url: given twice\n");
-        assert_eq!(usage(&["rum"]), "error: unknown command; write `run`, `redrive` or `config`\n");
+        assert_eq!(
+            usage(&["rum"]),
+            "error: unknown command; write `run`, `redrive`, `config`, `health` or `write-files`\n"
+        );
+        assert_eq!(
+            usage(&["health", "--admin-listen", "x"]),
+            "error: --admin-listen: not of the form that --help shows\n"
+        );
         assert!(usage(&["run", "--insecure"]).starts_with("error: --insecure: there is no switch that weakens TLS"));
     }
 

@@ -12,6 +12,14 @@ fn main() -> process::ExitCode {
     let code = match Cli::read(std::env::args_os()) {
         Ok(Cli { command: Command::Run(flags) }) => run(flags),
         Ok(Cli { command: Command::Redrive(flags) }) => redrive(&flags),
+        Ok(Cli { command: Command::Health(flags) }) => match flags.ask() {
+            Ok(text) => show(&text),
+            Err(reason) => fail(&reason, ExitCode::Failed as u8),
+        },
+        Ok(Cli { command: Command::WriteFiles(flags) }) => match flags.write() {
+            Ok(names) => show(&format!("{}\n", names.join("\n"))),
+            Err(reason) => fail(&reason, ExitCode::Failed as u8),
+        },
         Ok(Cli { command: Command::Config }) => show(&config::commented_default()),
         Err(NothingToRun::Help(text)) => show(&text),
         Err(NothingToRun::Usage(text)) => {
