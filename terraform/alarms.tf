@@ -1,0 +1,188 @@
+# What somebody has to be told of, and one page to look at. The metrics are those that AWS counts at no charge, and two that
+# are read out of the bridge's log.
+
+locals {
+  # Each: the metric, from where on it is an alarm, for how many periods of a minute, and whether silence is one too.
+  alarms = merge(
+    {
+      dead-letters = {
+        description = "The bridge has given up messages. See what they say, mend the function, and send them again with redrive."
+        namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
+        dimensions  = { QueueName = aws_sqs_queue.failures.name }
+        above       = 0, minutes = 1, silence = false
+      }
+      function-dead-letters = {
+        description = "Lambda has given up asynchronous invocations."
+        namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
+        dimensions  = { QueueName = aws_sqs_queue.function_failures.name }
+        above       = 0, minutes = 1, silence = false
+      }
+      function-errors = {
+        description = "The function fails whole events, for five minutes now. The bridge tries them again."
+        namespace   = "AWS/Lambda", metric = "Errors", statistic = "Sum"
+        dimensions  = { FunctionName = local.function_name }
+        above       = 0, minutes = 5, silence = false
+      }
+      function-throttles = {
+        description = "Lambda refuses invocations, for five minutes now: raise the reserved concurrency, or lower the mappings' concurrency."
+        namespace   = "AWS/Lambda", metric = "Throttles", statistic = "Sum"
+        dimensions  = { FunctionName = local.function_name }
+        above       = 0, minutes = 5, silence = false
+      }
+      table-throttles = {
+        description = "The table refuses writes, for five minutes now. The bridge tries them again."
+        namespace   = "AWS/DynamoDB", metric = "WriteThrottleEvents", statistic = "Sum"
+        dimensions  = { TableName = aws_dynamodb_table.readings.name }
+        above       = 0, minutes = 5, silence = false
+      }
+    },
+    length(local.replicas) == 0 ? {} : {
+      bridge-errors = {
+        description = "A bridge needs somebody: no session, a lost one, a function or a destination that refuses. Its log says which."
+        namespace   = var.name, metric = "BridgeErrors", statistic = "Sum"
+        dimensions  = {}
+        above       = 0, minutes = 1, silence = false
+      }
+    },
+    { for index in local.replicas : "bridge-${index}-down" => {
+      description = "Replica ${index} has not run for five minutes. Its messages wait at the broker, for as long as the session expiry."
+      namespace   = "AWS/ECS", metric = "CPUUtilization", statistic = "SampleCount"
+      dimensions  = { ClusterName = var.name, ServiceName = "bridge-${index}" }
+      above       = null, minutes = 5, silence = true
+    } },
+    local.broker_count == 0 ? {} : {
+      broker-down = {
+        description = "The broker's machine fails its checks."
+        namespace   = "AWS/EC2", metric = "StatusCheckFailed", statistic = "Maximum"
+        dimensions  = { InstanceId = aws_instance.broker[0].id }
+        above       = 0, minutes = 3, silence = true
+      }
+      broker-credits = {
+        description = "The broker has used up its processor credits: raise broker_size."
+        namespace   = "AWS/EC2", metric = "CPUSurplusCreditsCharged", statistic = "Maximum"
+        dimensions  = { InstanceId = aws_instance.broker[0].id }
+        above       = 0, minutes = 15, silence = false
+      }
+    },
+  )
+}
+
+resource "aws_cloudwatch_metric_alarm" "alarm" {
+  for_each            = local.alarms
+  alarm_name          = "${var.name}-${each.key}"
+  alarm_description   = each.value.description
+  namespace           = each.value.namespace
+  metric_name         = each.value.metric
+  statistic           = each.value.statistic
+  dimensions          = each.value.dimensions
+  comparison_operator = each.value.above == null ? "LessThanThreshold" : "GreaterThanThreshold"
+  threshold           = coalesce(each.value.above, 1)
+  period              = 60
+  evaluation_periods  = each.value.minutes
+  treat_missing_data  = each.value.silence ? "breaching" : "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+# The bridge writes at this level what does not mend itself.
+resource "aws_cloudwatch_log_metric_filter" "bridge_errors" {
+  name           = "${var.name}-bridge-errors"
+  log_group_name = aws_cloudwatch_log_group.bridge.name
+  pattern        = "{ $.level = \"ERROR\" }"
+
+  metric_transformation {
+    namespace = var.name
+    name      = "BridgeErrors"
+    value     = "1"
+  }
+}
+
+resource "aws_cloudwatch_log_metric_filter" "bridge_warnings" {
+  name           = "${var.name}-bridge-warnings"
+  log_group_name = aws_cloudwatch_log_group.bridge.name
+  pattern        = "{ $.level = \"WARN\" }"
+
+  metric_transformation {
+    namespace = var.name
+    name      = "BridgeWarnings"
+    value     = "1"
+  }
+}
+
+resource "aws_sns_topic" "alarms" {
+  #checkov:skip=CKV_AWS_26:It carries names of alarms and numbers. Alarms cannot be published with the account's key for SNS, and a key of one's own would be for this alone.
+  name = "${var.name}-alarms"
+}
+
+resource "aws_sns_topic_subscription" "mail" {
+  count     = var.alarm_email == null ? 0 : 1
+  topic_arn = aws_sns_topic.alarms.arn
+  protocol  = "email"
+  endpoint  = var.alarm_email
+}
+
+locals {
+  # Title, unit of the left axis, and lines: namespace, metric, statistic, dimensions.
+  panels = concat(
+    [
+      { title = "Invocations", lines = [
+        ["AWS/Lambda", "Invocations", "Sum", { FunctionName = local.function_name }],
+        ["AWS/Lambda", "Errors", "Sum", { FunctionName = local.function_name }],
+        ["AWS/Lambda", "Throttles", "Sum", { FunctionName = local.function_name }],
+      ] },
+      { title = "Duration of an invocation, ms", lines = [
+        ["AWS/Lambda", "Duration", "p50", { FunctionName = local.function_name }],
+        ["AWS/Lambda", "Duration", "p99", { FunctionName = local.function_name }],
+      ] },
+      { title = "Executions at once", lines = [
+        ["AWS/Lambda", "ConcurrentExecutions", "Maximum", { FunctionName = local.function_name }],
+      ] },
+      { title = "Messages given up", lines = [for queue in [aws_sqs_queue.failures, aws_sqs_queue.function_failures] :
+        ["AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", { QueueName = queue.name }]
+      ] },
+      { title = "Written to the table, units", lines = [
+        ["AWS/DynamoDB", "ConsumedWriteCapacityUnits", "Sum", { TableName = aws_dynamodb_table.readings.name }],
+        ["AWS/DynamoDB", "WriteThrottleEvents", "Sum", { TableName = aws_dynamodb_table.readings.name }],
+      ] },
+      { title = "What the bridge logs", lines = [
+        [var.name, "BridgeErrors", "Sum", {}],
+        [var.name, "BridgeWarnings", "Sum", {}],
+      ] },
+    ],
+    length(local.replicas) == 0 ? [] : [
+      { title = "Bridge: processor and memory, %", lines = concat(
+        [for index in local.replicas : ["AWS/ECS", "CPUUtilization", "Average", { ClusterName = var.name, ServiceName = "bridge-${index}" }]],
+        [for index in local.replicas : ["AWS/ECS", "MemoryUtilization", "Average", { ClusterName = var.name, ServiceName = "bridge-${index}" }]],
+      ) },
+    ],
+    local.broker_count == 0 ? [] : [
+      { title = "Broker: processor, %, and network", lines = [
+        ["AWS/EC2", "CPUUtilization", "Average", { InstanceId = aws_instance.broker[0].id }],
+        ["AWS/EC2", "NetworkIn", "Sum", { InstanceId = aws_instance.broker[0].id }],
+        ["AWS/EC2", "NetworkOut", "Sum", { InstanceId = aws_instance.broker[0].id }],
+      ] },
+    ],
+  )
+}
+
+resource "aws_cloudwatch_dashboard" "main" {
+  dashboard_name = var.name
+  dashboard_body = jsonencode({
+    widgets = [for index, panel in local.panels : {
+      type   = "metric"
+      x      = index % 2 * 12
+      y      = floor(index / 2) * 6
+      width  = 12
+      height = 6
+      properties = {
+        title  = panel.title
+        region = data.aws_region.here.id
+        period = 60
+        view   = "timeSeries"
+        metrics = [for line in panel.lines :
+          concat([line[0], line[1]], flatten([for name, value in line[3] : [name, value]]), [{ stat = line[2] }])
+        ]
+      }
+    }]
+  })
+}
