@@ -5,7 +5,8 @@
 //! are used again, so every connection is an *epoch* of its own, and a late outcome from an earlier epoch counts only if
 //! the broker has since sent that same message again in a resumed session.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -46,8 +47,8 @@ pub struct Ledger {
     carried: HashMap<u16, Entry>,
     /// Where the running receipts of earlier epochs stand; a ticket of this epoch says it itself.
     places: HashMap<Ticket, Place>,
-    /// QoS 2 packet identifiers with PUBREC sent and PUBREL not seen.
-    awaiting_release: HashSet<u16>,
+    /// QoS 2 packet identifiers with PUBREC sent and PUBREL not seen, each with the digest of its message.
+    awaiting_release: HashMap<u16, u64>,
     /// Deliveries without a verdict that no acknowledgement waits for any more.
     stale: usize,
     /// Deliveries without a verdict, stale ones included.
@@ -99,7 +100,7 @@ impl Ledger {
 
     /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0.
     pub fn admit(&mut self, packet_id: u16, message: &Message) -> Admission {
-        if message.qos == Qos::ExactlyOnce && self.awaiting_release.contains(&packet_id) {
+        if message.qos == Qos::ExactlyOnce && self.is_received(packet_id, message) {
             return Admission::Received;
         }
         if message.dup {
@@ -165,7 +166,9 @@ impl Ledger {
             match entry.qos {
                 Qos::AtMostOnce => continue,
                 Qos::AtLeastOnce => {}
-                Qos::ExactlyOnce => drop(self.awaiting_release.insert(entry.packet_id)),
+                Qos::ExactlyOnce => {
+                    self.awaiting_release.insert(entry.packet_id, digest(&entry.topic, &entry.payload));
+                }
             }
             return Some(Ack { packet_id: entry.packet_id, qos: entry.qos });
         }
@@ -203,6 +206,17 @@ impl Ledger {
 
     fn next_slot(&self) -> u64 {
         self.first_slot + self.entries.len() as u64
+    }
+
+    /// Whether it was received before and waits for its release (MQTT 5, 4.3.3-10). A broker that has let that message go
+    /// without PUBREL, and uses the packet identifier for another one, must not have that one acknowledged unseen.
+    fn is_received(&mut self, packet_id: u16, message: &Message) -> bool {
+        let Some(known) = self.awaiting_release.get(&packet_id) else { return false };
+        let same = message.dup && *known == digest(&message.topic, &message.payload);
+        if !same {
+            self.awaiting_release.remove(&packet_id);
+        }
+        same
     }
 
     /// Keeps a receipt over a resumed connection: the broker will send it again.
@@ -258,6 +272,13 @@ impl Ledger {
             keep
         });
     }
+}
+
+/// Tells messages apart that wait for their release, without keeping them.
+fn digest(topic: &str, payload: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (topic, payload).hash(&mut hasher);
+    hasher.finish()
 }
 
 #[cfg(test)]

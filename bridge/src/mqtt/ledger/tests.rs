@@ -1,8 +1,9 @@
-//! The ledger's promises, one by one and then under random histories.
-
-use proptest::prelude::*;
+//! The ledger's promises, one by one; under random histories in `model.rs`.
 
 use super::*;
+
+#[path = "model.rs"]
+mod model;
 
 fn message(text: &str, qos: Qos, dup: bool) -> Message {
     let payload = Bytes::copy_from_slice(text.as_bytes());
@@ -119,6 +120,24 @@ fn qos_2_is_received_once_until_its_release() {
 }
 
 #[test]
+fn a_packet_identifier_used_again_without_a_release_is_a_new_message() {
+    for (text, dup) in [("x", false), ("y", false), ("y", true)] {
+        let mut ledger = Ledger::default();
+        ledger.connect(false);
+        let Admission::New(ticket) = ledger.admit(9, &message("x", Qos::ExactlyOnce, false)) else { panic!() };
+        settle(&mut ledger, ticket, Outcome::Delivered);
+        assert_eq!(acks(&mut ledger), [9]);
+        ledger.connect(true);
+        let Admission::New(ticket) = ledger.admit(9, &message(text, Qos::ExactlyOnce, dup)) else {
+            panic!("{text}, dup {dup}: acknowledged unseen")
+        };
+        assert_eq!(acks(&mut ledger), [0; 0]);
+        settle(&mut ledger, ticket, Outcome::Delivered);
+        assert_eq!(acks(&mut ledger), [9]);
+    }
+}
+
+#[test]
 fn qos_0_needs_no_acknowledgement() {
     let mut ledger = Ledger::default();
     ledger.connect(false);
@@ -139,110 +158,4 @@ fn carried_receipts_that_never_come_again_are_forgotten() {
     assert_eq!(ledger.outstanding(), 1);
     admit(&mut ledger, 2, "new");
     assert_eq!(ledger.outstanding(), 1, "only the new one");
-}
-
-/// One step of a random history.
-#[derive(Debug, Clone)]
-enum Step {
-    /// The broker sends a new message.
-    Publish,
-    /// The function settles the nth running delivery.
-    Settle(usize, bool),
-    /// The connection breaks; the broker repeats what it holds un-acknowledged if it kept the session.
-    Reconnect { session_present: bool },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => Just(Step::Publish),
-        4 => (any::<usize>(), prop::bool::weighted(0.9)).prop_map(|(n, done)| Step::Settle(n, done)),
-        1 => any::<bool>().prop_map(|session_present| Step::Reconnect { session_present }),
-    ]
-}
-
-/// A broker that gives out few packet identifiers, so that they are used again at once, and remembers what it sent.
-#[derive(Default)]
-struct Model {
-    ledger: Ledger,
-    /// In flight at the broker: packet id, content, and the sequence of the delivery made of it.
-    in_flight: VecDeque<(u16, String)>,
-    running: Vec<(Ticket, String)>,
-    done: HashSet<String>,
-    published: usize,
-}
-
-impl Model {
-    fn receive(&mut self, packet_id: u16, text: &str, dup: bool) {
-        match self.ledger.admit(packet_id, &message(text, Qos::AtLeastOnce, dup)) {
-            Admission::New(ticket) => self.running.push((ticket, text.to_owned())),
-            Admission::Resumed => assert!(dup),
-            Admission::Received => panic!("not QoS 2"),
-        }
-    }
-
-    fn check_acks(&mut self) {
-        while let Some(ack) = self.ledger.release() {
-            let (packet_id, text) = self.in_flight.pop_front().expect("an acknowledgement of nothing");
-            assert_eq!(ack.packet_id, packet_id, "in receive order");
-            assert!(self.done.contains(&text), "{text} was acknowledged before its outcome");
-        }
-    }
-
-    fn apply(&mut self, step: Step) {
-        match step {
-            Step::Publish => {
-                let Some(packet_id) = (1..=8).find(|id| self.in_flight.iter().all(|(used, _)| used != id)) else {
-                    return;
-                };
-                self.published += 1;
-                let text = format!("message {}", self.published);
-                self.in_flight.push_back((packet_id, text.clone()));
-                self.receive(packet_id, &text, false);
-            }
-            Step::Settle(n, done) => {
-                if self.running.is_empty() {
-                    return;
-                }
-                let (ticket, text) = self.running.swap_remove(n % self.running.len());
-                let weight = message(&text, Qos::AtLeastOnce, false).weight();
-                let outcome = if done { Outcome::Delivered } else { Outcome::Abandoned };
-                if done {
-                    self.done.insert(text);
-                }
-                self.ledger.settle(Settlement { ticket, outcome, weight });
-                self.check_acks();
-                if self.ledger.needs_reconnect() {
-                    self.apply(Step::Reconnect { session_present: true });
-                }
-            }
-            Step::Reconnect { session_present } => {
-                self.ledger.connect(session_present);
-                if session_present {
-                    for (packet_id, text) in self.in_flight.clone() {
-                        self.receive(packet_id, &text, true);
-                    }
-                } else {
-                    self.in_flight.clear();
-                }
-                self.check_acks();
-            }
-        }
-        assert!(self.ledger.outstanding() >= self.ledger.running());
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_history_makes_a_wrong_acknowledgement(steps in prop::collection::vec(step(), 1..200)) {
-        let mut model = Model::default();
-        model.ledger.connect(false);
-        for step in steps {
-            model.apply(step);
-        }
-        while !model.running.is_empty() {
-            model.apply(Step::Settle(0, true));
-        }
-        prop_assert!(model.in_flight.is_empty(), "settled and never acknowledged: {:?}", model.in_flight);
-        prop_assert_eq!((model.ledger.running(), model.ledger.entries.len()), (0, 0));
-    }
 }
