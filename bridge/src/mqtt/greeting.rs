@@ -50,14 +50,26 @@ async fn open(
     let mut connection = connector.open().await?;
     wire.connect(hello, &mut connection.output)?;
     connection.flush(patience).await?;
+    match answer(&mut connection, wire, hello).await {
+        Ok(connack) => Ok((connection, connack)),
+        Err(end) => {
+            if let close @ Close::Error(_) = end.close() {
+                hang_up(wire, connection, close).await;
+            }
+            Err(end)
+        }
+    }
+}
+
+async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>) -> Result<ConnAck, End> {
     loop {
         match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
                 let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
                 return Err(End::Lost { why, lasting: reason.is_lasting(), close: None });
             }
-            Some(Incoming::ConnAck(connack)) => return Ok((connection, connack)),
-            Some(_) => return Err(End::lost("the broker sent another packet before CONNACK")),
+            Some(Incoming::ConnAck(connack)) => return Ok(connack),
+            Some(_) => return Err(End::protocol_error("another packet before CONNACK")),
             None => connection.read().await?,
         }
     }

@@ -1,0 +1,207 @@
+//! Packets that no broker may send: each ends the connection, with its reason code under MQTT 5 and without a word under
+//! MQTT 3.1.1, which has none. The bridge comes back, and nothing that was under way is invoked twice.
+//!
+//! Nothing can be too large (0x95): the bridge takes any packet that MQTT can frame, since what exceeds a limit of ours
+//! the broker would drop without a word.
+
+use bridge::config::Protocol;
+use sandbox::scripted::{ConnAck, Message, frame, string};
+
+use crate::common::willing;
+use crate::stage::{Played, Stage, both, gated};
+
+type Row = (&'static str, Vec<u8>, u8);
+
+const MALFORMED: u8 = 0x81;
+const PROTOCOL_ERROR: u8 = 0x82;
+const TOPIC_ALIAS_INVALID: u8 = 0x94;
+
+/// PUBLISH at QoS 1 with the packet id 7 and a payload of one letter.
+fn publish(protocol: Protocol, topic: &[u8], properties: &[u8]) -> Vec<u8> {
+    let mut body = string(topic);
+    body.extend([0, 7]);
+    if protocol == Protocol::V5 {
+        body.push(u8::try_from(properties.len()).unwrap());
+        body.extend(properties);
+    }
+    body.push(b'x');
+    frame(0x32, &body)
+}
+
+/// What both versions forbid.
+fn common(protocol: Protocol) -> Vec<Row> {
+    let publish = |topic: &[u8]| publish(protocol, topic, &[]);
+    let v5 = protocol == Protocol::V5;
+    let none: &[u8] = if v5 { &[0] } else { &[] };
+    let body = |parts: &[&[u8]]| parts.concat();
+    vec![
+        ("a topic that is longer than its packet", frame(0x32, &[0, 32, b'a', b'b']), MALFORMED),
+        ("PUBLISH without a packet id", frame(0x32, &string(b"a")), MALFORMED),
+        ("PUBLISH with packet id 0", frame(0x32, &body(&[&string(b"a"), &[0, 0], none])), PROTOCOL_ERROR),
+        ("PUBLISH at QoS 3", frame(0x36, &body(&[&string(b"a"), &[0, 7], none])), MALFORMED),
+        ("PUBLISH at QoS 0, sent again", frame(0x38, &body(&[&string(b"a"), none])), MALFORMED),
+        ("an empty PUBLISH", vec![0x32, 0], MALFORMED),
+        ("a remaining length of five bytes", vec![0x30, 0xff, 0xff, 0xff, 0xff, 1], MALFORMED),
+        ("packet type 0", vec![0, 0], MALFORMED),
+        ("PINGRESP with reserved bits", vec![0xd1, 0], MALFORMED),
+        ("PUBREL with reserved bits", frame(0x60, &[0, 1]), MALFORMED),
+        ("PUBREL of packet id 0", frame(0x62, &[0, 0]), PROTOCOL_ERROR),
+        ("SUBACK with reserved bits", frame(0x91, &body(&[&[0, 1], none, &[1]])), MALFORMED),
+        ("SUBACK for another SUBSCRIBE", frame(0x90, &body(&[&[0, 9], none, &[1]])), PROTOCOL_ERROR),
+        ("SUBACK that nobody waits for", frame(0x90, &body(&[&[0, 1], none, &[1]])), PROTOCOL_ERROR),
+        ("SUBACK with a code that there is not", frame(0x90, &body(&[&[0, 1], none, &[0x42]])), MALFORMED),
+        ("SUBACK without a code", frame(0x90, &body(&[&[0, 1], none])), MALFORMED),
+        ("a second CONNACK", ConnAck::fresh().bytes(protocol), PROTOCOL_ERROR),
+        ("CONNACK with reserved flags", frame(0x20, &body(&[&[2, 0], none])), MALFORMED),
+        ("PUBACK for no PUBLISH of ours", frame(0x40, &[0, 1]), PROTOCOL_ERROR),
+        ("PUBREC", frame(0x50, &[0, 1]), PROTOCOL_ERROR),
+        ("PUBCOMP", frame(0x70, &[0, 1]), PROTOCOL_ERROR),
+        ("PINGREQ, which only clients send", vec![0xc0, 0], PROTOCOL_ERROR),
+        (
+            "SUBSCRIBE, which only clients send",
+            frame(0x82, &body(&[&[0, 1], none, &string(b"a"), &[1]])),
+            PROTOCOL_ERROR,
+        ),
+        ("a topic with `+`", publish(b"sensor/+"), MALFORMED),
+        ("a topic with `#`", publish(b"sensor/#"), MALFORMED),
+        ("a topic with NUL", publish(b"sensor\0data"), MALFORMED),
+        ("a topic that is not UTF-8", publish(b"\xff\xfe"), MALFORMED),
+        ("a topic with a surrogate", publish(b"\xed\xa0\x80"), MALFORMED),
+        ("an empty topic", publish(b""), PROTOCOL_ERROR),
+    ]
+}
+
+/// What only MQTT 5 knows.
+fn of_v5() -> Vec<Row> {
+    let publish = |properties: &[u8]| publish(Protocol::V5, b"a", properties);
+    let user = |name: &[u8]| [&[38][..], &string(name), &string(b"v")].concat();
+    vec![
+        ("topic alias 0", publish(&[35, 0, 0]), TOPIC_ALIAS_INVALID),
+        ("a topic alias, though none is allowed", publish(&[35, 0, 1]), TOPIC_ALIAS_INVALID),
+        ("a topic alias in place of a topic", self::publish(Protocol::V5, b"", &[35, 0, 1]), TOPIC_ALIAS_INVALID),
+        ("a property that there is not", publish(&[0x7f, 0]), MALFORMED),
+        ("a property of another packet", publish(&[33, 0, 1]), MALFORMED),
+        ("a user property that is not UTF-8", publish(&user(b"\xff")), MALFORMED),
+        ("a user property with NUL", publish(&user(b"\0")), MALFORMED),
+        ("properties that are longer than their packet", frame(0x32, b"\0\x01a\0\x07\x7f\x26"), MALFORMED),
+        ("PUBLISH that ends before its properties", frame(0x32, b"\0\x01a\0\x07"), MALFORMED),
+        ("PUBLISH that ends within their length", frame(0x32, b"\0\x01a\0\x07\x80"), MALFORMED),
+        ("SUBACK with two codes", frame(0x90, &[0, 1, 0, 1, 1]), PROTOCOL_ERROR),
+        ("AUTH", frame(0xf0, &[0x18, 0]), PROTOCOL_ERROR),
+        ("DISCONNECT with a reason that there is not", frame(0xe0, &[0x42, 0]), MALFORMED),
+    ]
+}
+
+fn rows(protocol: Protocol) -> Vec<Row> {
+    let mut rows = common(protocol);
+    if protocol == Protocol::V5 {
+        rows.extend(of_v5());
+    }
+    rows
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_packet_ends_the_connection_with_its_reason_and_costs_no_invocation() {
+    both(|protocol| async move {
+        let (function, gate) = gated();
+        let stage = Stage::start(protocol, |b| b.function(function)).await;
+        let witness = Message::new(100, "witness");
+        let mut peer = stage.fresh().await?;
+        peer.publish(&witness).await?;
+        stage.invoked(1).await;
+        for (name, bytes, code) in rows(protocol) {
+            peer.bytes(&bytes).await?;
+            let expected = (protocol == Protocol::V5).then_some(code);
+            assert_eq!(peer.end().await?, expected, "{name}");
+            peer = stage.resumed().await?;
+            peer.publish(&witness.clone().again()).await?;
+        }
+        gate.open("witness");
+        assert_eq!(peer.ack().await?.packet_id, 100);
+        assert_eq!(stage.payloads(), [b"witness"], "invoked once, and nothing else");
+        assert_eq!(stage.broker.connections(), rows(protocol).len() + 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// The same before the bridge is connected at all.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_answer_to_connect_ends_the_attempt_with_its_reason() {
+    both(|protocol| async move {
+        let v5 = protocol == Protocol::V5;
+        let none: &[u8] = if v5 { &[0] } else { &[] };
+        let stage = Stage::start(protocol, |b| b.function(willing())).await;
+        let mut rows: Vec<Row> = vec![
+            ("PUBLISH first", publish(protocol, b"a", &[]), PROTOCOL_ERROR),
+            ("SUBACK first", frame(0x90, &[&[0, 1], none, &[1]].concat()), PROTOCOL_ERROR),
+            ("PINGRESP first", vec![0xd0, 0], PROTOCOL_ERROR),
+            ("CONNACK with reserved flags", frame(0x20, &[&[0x82, 0], none].concat()), MALFORMED),
+            ("CONNACK with reserved bits", frame(0x21, &[&[0, 0], none].concat()), MALFORMED),
+            ("CONNACK with a code that there is not", frame(0x20, &[&[0, 0x42], none].concat()), MALFORMED),
+            ("an empty CONNACK", vec![0x20, 0], MALFORMED),
+            ("packet type 0", vec![0, 0], MALFORMED),
+            ("a remaining length of five bytes", vec![0x20, 0xff, 0xff, 0xff, 0xff, 1], MALFORMED),
+        ];
+        if v5 {
+            rows.push(("AUTH first", frame(0xf0, &[0x18, 0]), PROTOCOL_ERROR));
+            rows.push(("CONNACK of MQTT 3.1.1", frame(0x20, &[0, 0]), MALFORMED));
+            rows.push(("CONNACK with a property of another packet", frame(0x20, &[0, 0, 3, 35, 0, 1]), MALFORMED));
+        }
+        for (name, bytes, code) in &rows {
+            let mut peer = stage.broker.accept().await?;
+            peer.connect().await?;
+            peer.bytes(bytes).await?;
+            assert_eq!(peer.end().await?, v5.then_some(*code), "{name}");
+        }
+        let mut peer = stage.fresh().await?;
+        peer.publish(&Message::new(1, "a")).await?;
+        assert_eq!(peer.ack().await?.packet_id, 1);
+        assert_eq!((stage.broker.connections(), stage.payloads()), (rows.len() + 1, vec![b"a".to_vec()]));
+        Ok(())
+    })
+    .await;
+}
+
+/// Half a packet is none, however large it says to be, and whatever its first half is good for.
+#[tokio::test(flavor = "multi_thread")]
+async fn half_a_packet_brings_nothing() {
+    both(|protocol| async move {
+        let stage = Stage::start(protocol, |b| b.function(willing())).await;
+        let whole = Message::new(1, "a".repeat(1000)).bytes(protocol).unwrap();
+        let largest = [0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, b'a'];
+        stage.fresh().await?.reset();
+        for half in [&whole[..1], &whole[..2], &whole[..20], &whole[..whole.len() - 1], &largest] {
+            let mut peer = stage.resumed().await?;
+            peer.bytes(half).await?;
+            peer.close().await?;
+            let mut peer = stage.resumed().await?;
+            peer.bytes(half).await?;
+            peer.reset();
+        }
+        let mut peer = stage.resumed().await?;
+        peer.drip(&whole[..30], std::time::Duration::from_millis(1)).await?;
+        peer.bytes(&whole[30..]).await?;
+        assert_eq!(peer.ack().await?.packet_id, 1);
+        assert_eq!(stage.payloads().len(), 1);
+        Ok(())
+    })
+    .await;
+}
+
+/// A message before the broken packet, in the same write, is one all the same: taken once, and acknowledged on the
+/// connection on which it comes again.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_comes_before_a_broken_packet_is_not_lost() -> Played {
+    let stage = Stage::start(Protocol::V5, |b| b.function(willing())).await;
+    let mut peer = stage.fresh().await?;
+    let message = Message::new(1, "a");
+    let both = [&message.bytes(Protocol::V5).unwrap()[..], &[0, 0]].concat();
+    peer.bytes(&both).await?;
+    assert_eq!(peer.end().await?, Some(MALFORMED));
+    let mut peer = stage.resumed().await?;
+    peer.publish(&message.again()).await?;
+    assert_eq!(peer.ack().await?.packet_id, 1);
+    assert_eq!(stage.payloads(), [b"a"]);
+    Ok(())
+}
