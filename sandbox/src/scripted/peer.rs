@@ -16,7 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::PATIENCE;
 use super::heard::{Ack, Connect, Heard, Packet, Subscribe, decode};
-use super::said::{ConnAck, Message, frame};
+use super::said::{ConnAck, Message, frame, length, string};
 
 const READ_AHEAD: usize = 16 * 1024;
 
@@ -212,6 +212,19 @@ impl Peer {
     /// When the connection is broken.
     pub async fn disconnect(&mut self, reason: u8) -> Result<(), ScriptError> {
         self.bytes(&frame(0xe0, &[reason, 0])).await
+    }
+
+    /// The same, with a Reason String (MQTT 5, 3.14.2.2.3).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn disconnect_because(&mut self, reason: u8, words: &str) -> Result<(), ScriptError> {
+        let mut property = vec![31];
+        property.extend(string(words.as_bytes()));
+        let mut body = vec![reason];
+        body.extend(length(property.len()));
+        body.extend(property);
+        self.bytes(&frame(0xe0, &body)).await
     }
 
     /// Sends these bytes, whatever they are.

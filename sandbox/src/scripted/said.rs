@@ -221,7 +221,7 @@ pub fn string(text: &[u8]) -> Vec<u8> {
 }
 
 /// A variable byte integer (MQTT 5, 1.5.5).
-fn length(mut number: usize) -> Vec<u8> {
+pub(super) fn length(mut number: usize) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
         let digit = u8::try_from(number % 128).unwrap_or_default();

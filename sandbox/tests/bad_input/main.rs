@@ -4,7 +4,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
+mod command_line;
+mod logs;
+mod metadata;
 mod packet;
+mod payload;
+mod topic;
 
 #[path = "../common/mod.rs"]
 mod common;
