@@ -37,10 +37,20 @@ fn the_bridge_keeps_its_layers() {
     assert_eq!(violations(&sources), Vec::<String>::new());
 }
 
+/// The same for the function.
+const HOMES_IN_THE_FUNCTION: &[(&str, &str)] =
+    &[("aws_sdk_dynamodb", "store/dynamodb.rs"), ("aws_config", "store/dynamodb.rs"), ("lambda_runtime", "runtime.rs")];
+
 #[test]
 fn each_foreign_protocol_has_its_home() {
-    let sources = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
-    for (name, home) in HOMES {
+    let bridge = Path::new(env!("CARGO_MANIFEST_DIR"));
+    at_home(&bridge.join("src"), HOMES);
+    at_home(&bridge.parent().unwrap().join("lambda-handler/src"), HOMES_IN_THE_FUNCTION);
+}
+
+fn at_home(directory: &Path, homes: &[(&str, &str)]) {
+    let sources = sources(directory);
+    for (name, home) in homes {
         let named_in: Vec<_> = sources.iter().filter(|(_, text)| words(text).any(|word| word == *name)).collect();
         let files: Vec<_> = named_in.iter().map(|(file, _)| file.as_str()).collect();
         assert_eq!(files, [*home], "{name}");

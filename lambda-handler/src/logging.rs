@@ -62,8 +62,10 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use tokio::time::Instant;
+
     use crate::reading::Reading;
-    use crate::store::Store;
+    use crate::store::{Checked, Store};
 
     #[derive(Clone, Default)]
     struct Lines(Arc<Mutex<Vec<u8>>>);
@@ -88,7 +90,10 @@ mod tests {
             let mut reading = Reading::of(&record).unwrap();
             // The rules of a reading forbid this; the log must not depend on them.
             reading.device_id = HOSTILE.to_owned();
-            Self::written(format, || Store::Log.put(&record, &reading))
+            let checked = [Checked { record: &record, reading, breach: None }];
+            // Nothing is awaited without a table.
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            Self::written(format, || drop(runtime.block_on(Store::Log.keep(&checked, Instant::now()))))
         }
 
         fn written(format: Format, write: impl FnOnce()) -> String {

@@ -2,12 +2,14 @@
 //!
 //! Reads the event itself, so that one which is not ours fails with a reason and a way out, and judges no record.
 
+use std::time::{Duration, SystemTime};
+
 use event::{Event, Response};
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
 use serde_json::value::RawValue;
+use tokio::time::Instant;
 
-use crate::handle_into;
-use crate::store::Store;
+use crate::function::Function;
 
 /// What Lambda sets for a function, and the runtime library asks for with a panic.
 const VARIABLES: [&str; 4] = [
@@ -17,19 +19,24 @@ const VARIABLES: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
+/// How long before Lambda's own deadline an answer has to be there: one that comes is worth more than one that was cut off,
+/// after which nobody knows what is stored.
+const MARGIN: Duration = Duration::from_millis(500);
+
 /// Takes events from the Lambda Runtime API and answers them, for as long as Lambda lets it live.
 ///
 /// There is nothing to flush at the end of an execution environment, so no extension is registered to hear of it.
 ///
 /// # Errors
-/// [`ServeError`] outside Lambda; otherwise when the Runtime API cannot be reached.
+/// [`ServeError`] outside Lambda, [`crate::StartError`] for an environment that cannot be meant; otherwise when the
+/// Runtime API cannot be reached.
 pub async fn serve() -> Result<(), lambda_runtime::Error> {
     if let Some(variable) = VARIABLES.into_iter().find(|name| std::env::var_os(name).is_none()) {
         return Err(ServeError::NotInLambda(variable).into());
     }
-    let store = Store::Log;
-    tracing::info!(%store, "start");
-    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| answer(&store, event))).await
+    let function = Function::from_environment().await?;
+    tracing::info!(store = %function.store(), thresholds = %function.thresholds(), "start");
+    lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| answer(&function, event))).await
 }
 
 /// Why the function cannot serve.
@@ -40,8 +47,10 @@ pub enum ServeError {
     NotInLambda(&'static str),
 }
 
-async fn answer(store: &Store, event: LambdaEvent<Box<RawValue>>) -> Result<Response, EventError> {
-    Ok(handle_into(store, read(&event.payload)?).await)
+async fn answer(function: &Function, event: LambdaEvent<Box<RawValue>>) -> Result<Response, EventError> {
+    let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+    let deadline = Instant::now() + left.saturating_sub(MARGIN);
+    Ok(function.answer(&read(&event.payload)?, deadline).await)
 }
 
 /// Reads an event. Nothing of it is known to be a reading yet, so no error may quote a bare payload.
@@ -75,7 +84,7 @@ mod tests {
 
     async fn invoke(event: &str) -> Result<Response, String> {
         let payload = RawValue::from_string(event.to_owned()).unwrap();
-        let answer = answer(&Store::Log, LambdaEvent::new(payload, Context::default())).await;
+        let answer = answer(&Function::log_only(), LambdaEvent::new(payload, Context::default())).await;
         answer.map_err(|error| error.to_string())
     }
 
