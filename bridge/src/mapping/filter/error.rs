@@ -120,9 +120,9 @@ fn in_words(path: &[String]) -> String {
 fn one_line(text: &impl ToString) -> String {
     text.to_string().chars().fold(String::new(), |mut line, letter| {
         if letter.is_control() {
-            line.extend(letter.escape_debug())
+            line.extend(letter.escape_debug());
         } else {
-            line.push(letter)
+            line.push(letter);
         }
         line
     })
