@@ -2,6 +2,7 @@
 
 mod error;
 mod prepare;
+mod running;
 
 pub use error::{ServeError, StartError};
 
@@ -9,40 +10,29 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tracing::{error, info, warn};
 
 use crate::admin::{Admin, State, Watched};
 use crate::aws::Aws;
-use crate::config::{self, Config};
-use crate::dead_letter::{Destination, Destinations};
-use crate::lambda::Client;
-use crate::mapping::filter::Filters;
-use crate::mapping::{self, Parts};
+use crate::config::Config;
+use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Publisher, Session, Settings, client_config};
-use crate::outgoing::PublishHandle;
-use crate::shutdown::{self, Announcer, Listener, Phase};
-use prepare::{bind_admin, destinations, filters, needs_publisher, publisher_settings, session_settings, warn_about};
+use crate::mqtt::{Connector, Publisher, client_config};
+use crate::shutdown::{self, Announcer, Phase};
+use prepare::{bind_admin, destinations, filters, needs_publisher, publisher_settings, warn_about};
+use running::{Given, Running};
 
 /// How long sessions may take to say goodbye once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// What a mapping is given beside its settings.
-struct Given {
-    filters: Filters,
-    client: Client,
-    destination: Option<Destination>,
-    publisher: Option<PublishHandle>,
-}
-
 /// A bridge at work.
 pub struct Bridge {
+    /// Tells the phase of the bridge as a whole; each mapping has one of its own.
     announcer: Announcer,
-    sessions: JoinSet<()>,
-    lanes: JoinSet<()>,
+    mappings: Vec<Running>,
     /// The connection that publishes answers and dead letters, where a mapping needs one. Outlives the lanes.
     publisher: JoinSet<()>,
     /// The admin endpoint; held so that it ends with the bridge.
@@ -74,8 +64,7 @@ impl Bridge {
         let admin = bind_admin(config.admin.listen).await?;
         let mut bridge = Self {
             announcer,
-            sessions: JoinSet::new(),
-            lanes: JoinSet::new(),
+            mappings: Vec::new(),
             publisher: JoinSet::new(),
             admin: JoinSet::new(),
             admin_address: admin.as_ref().map(Admin::address),
@@ -85,8 +74,11 @@ impl Bridge {
         for ((mapping, destination), filters) in config.mappings.iter().zip(destinations).zip(filters) {
             warn_about(mapping);
             let client = aws.client(&mapping.function, mapping.timeout);
-            let given = Given { filters, client, destination, publisher: handle.clone() };
-            bridge.start_mapping(&config.mqtt, mapping, given, &connector, &listener);
+            let metrics = bridge.metrics.mapping(&mapping.name);
+            let given = Given { filters, client, destination, publisher: handle.clone(), metrics };
+            let running = Running::start(mapping, given, &config.mqtt, &connector);
+            bridge.watched.extend_from_slice(running.watched());
+            bridge.mappings.push(running);
         }
         if let Some((publisher, status)) = publisher {
             let (mapping, fault) = ("(publisher)".to_owned(), watch::channel(None).1);
@@ -98,40 +90,6 @@ impl Bridge {
             bridge.admin.spawn(admin.serve(state));
         }
         Ok(bridge)
-    }
-
-    fn start_mapping(
-        &mut self,
-        mqtt: &config::Mqtt,
-        settings: &config::Mapping,
-        given: Given,
-        connector: &Connector,
-        shutdown: &Listener,
-    ) {
-        let metrics = self.metrics.mapping(&settings.name);
-        let (fault, heard_fault) = watch::channel(None);
-        let all_sessions: Vec<_> =
-            (0..settings.sessions).map(|index| session_settings(mqtt, settings, index)).collect();
-        let paused = watch::Sender::new(false);
-        // Room for all that all sessions may admit: none of them ever waits for a lane.
-        let (deliveries, queue) = mpsc::channel(all_sessions.iter().map(Settings::max_outstanding).sum());
-        for session_settings in all_sessions {
-            let (session, status) = Session::new(
-                session_settings,
-                connector.clone(),
-                deliveries.clone(),
-                paused.subscribe(),
-                metrics.clone(),
-                shutdown.clone(),
-            );
-            let mapping = settings.name.clone();
-            let (fault, paused) = (heard_fault.clone(), Some(paused.clone()));
-            self.watched.push(Watched { mapping, session: status, fault, paused });
-            self.sessions.spawn(session.run());
-        }
-        let Given { filters, client, destination, publisher } = given;
-        let parts = Parts { settings: settings.clone(), filters, client, destination, publisher, metrics, fault };
-        mapping::start(parts, queue, shutdown, &mut self.lanes);
     }
 
     /// Where the admin endpoint listens.
@@ -163,29 +121,32 @@ impl Bridge {
 
     /// Returns when a session or a lane ends, which none does before a drain.
     async fn broken(&mut self) {
-        let ended = tokio::select! {
-            Some(ended) = self.sessions.join_next() => ended,
-            Some(ended) = self.lanes.join_next() => ended,
-            else => return,
-        };
-        error!(panicked = ended.is_err_and(|error| error.is_panic()), "a task ended unexpectedly");
+        let panicked = running::broken(&mut self.mappings).await;
+        error!(panicked, "a task ended unexpectedly");
     }
 
     /// Admits nothing more, finishes what was admitted, acknowledges it and disconnects. At the end of `patience` the
     /// rest stays un-acknowledged. True when nothing was left.
     pub async fn drain(mut self, patience: Duration) -> bool {
         self.announcer.announce(Phase::Draining);
+        self.mappings.iter().for_each(Running::drain);
         let deadline = Instant::now() + patience;
-        let drained = timeout_at(deadline, async { while self.sessions.join_next().await.is_some() {} }).await.is_ok();
+        let drained = timeout_at(deadline, self.ended()).await.is_ok();
         self.announcer.announce(Phase::Stopping);
-        self.lanes.abort_all();
+        self.mappings.iter_mut().for_each(Running::stop);
         let goodbye = async {
-            while self.sessions.join_next().await.is_some() {}
+            self.ended().await;
             while self.publisher.join_next().await.is_some() {}
         };
         // Who cannot say goodbye now is closed all the same.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         drained
+    }
+
+    async fn ended(&mut self) {
+        for mapping in &mut self.mappings {
+            mapping.ended().await;
+        }
     }
 }
 
