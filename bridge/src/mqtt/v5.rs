@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use bytestring::ByteString;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
@@ -18,6 +18,9 @@ use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
+    if let Some(disconnect) = short_disconnect(input) {
+        return Ok(Some(Incoming::Disconnect(disconnect?)));
+    }
     let before = input.len();
     let packet = match Packet::read(input, Some(max_packet_size)) {
         Ok(packet) => packet,
@@ -119,6 +122,14 @@ pub(super) fn disconnect(close: Close, out: &mut BytesMut) -> Result<(), WireErr
         Close::Error(_) => DisconnectReasonCode::ProtocolError,
     };
     write(&Packet::Disconnect(Disconnect::new(reason)), out)
+}
+
+/// DISCONNECT with a reason and no properties, not even their length (MQTT 5, 3.14.2.2.1), which the codec cannot read.
+fn short_disconnect(input: &mut BytesMut) -> Option<Result<Reason, WireError>> {
+    let [0xe0, 1, code, ..] = input[..] else { return None };
+    input.advance(3);
+    let name = DisconnectReasonCode::try_from(code).map_err(|error| wire_error(&error));
+    Some(name.map(|name| Reason { code, text: words(&name, None) }))
 }
 
 fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
@@ -317,8 +328,35 @@ mod tests {
     }
 
     #[test]
+    fn a_takeover_is_understood_with_properties_and_without() {
+        for bytes in [&[0xe0, 0x01, 0x8e][..], &[0xe0, 0x02, 0x8e, 0x00]] {
+            let packet = decode(&mut BytesMut::from(bytes), 1000).unwrap();
+            assert!(
+                matches!(&packet, Some(Incoming::Disconnect(reason)) if reason.code == Reason::SESSION_TAKEN_OVER),
+                "{bytes:02x?} {packet:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn acknowledgements_without_properties_are_understood() {
+        for bytes in [&[0x62, 0x02, 0, 1][..], &[0x62, 0x03, 0, 1, 0]] {
+            let packet = decode(&mut BytesMut::from(bytes), 1000).unwrap();
+            assert!(matches!(packet, Some(Incoming::PubRel(1))), "{bytes:02x?} {packet:?}");
+        }
+        for bytes in [&[0x40, 0x02, 0, 1][..], &[0x40, 0x03, 0, 1, 0x10]] {
+            let packet = decode(&mut BytesMut::from(bytes), 1000).unwrap();
+            assert!(
+                matches!(packet, Some(Incoming::PubAck { packet_id: 1, refused: None })),
+                "{bytes:02x?} {packet:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_whole_packet_that_is_malformed_is_refused_and_not_waited_for() {
-        let rows: [(&str, &[u8], u8); 6] = [
+        let rows: [(&str, &[u8], u8); 7] = [
+            ("PUBLISH whose topic is longer than the packet", b"\x30\x03\0\x09a", 0x81),
             ("PUBLISH that ends before its properties", b"\x32\x05\0\x01a\0\x07", 0x81),
             ("PUBLISH that ends within their length", b"\x32\x06\0\x01a\0\x07\x80", 0x81),
             ("CONNACK without properties", b"\x20\x02\0\0", 0x81),
