@@ -11,8 +11,11 @@ pub use contract::{dead_letter, event, response};
 pub use settings::{configuration, filter};
 pub use wire::mqtt;
 
+/// What must hold for any bytes, or panics.
+pub type Target = fn(&[u8]);
+
 /// Every entry point under the name of its fuzz target.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+pub const TARGETS: &[(&str, Target)] = &[
     ("configuration", configuration),
     ("dead_letter", dead_letter),
     ("event", event),

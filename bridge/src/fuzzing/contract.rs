@@ -42,8 +42,8 @@ pub fn event(bytes: &[u8]) {
 /// carry.
 pub fn response(bytes: &[u8]) {
     let mut source = Source(bytes);
-    let asking = [33 | 16, 1, b'c', 15, b"devices/a/reply".len() as u8].into_iter();
-    let asking: Vec<u8> = asking.chain(*b"devices/a/reply").collect();
+    // A message with a Response Topic, Correlation Data and nothing else.
+    let asking = *b"\x31\x0fdevices/a/reply\x01c";
     let records = u64::from(source.byte() % 8);
     let deliveries: Vec<_> = (1..=records).map(|sequence| delivery(sequence, Source(&asking).message())).collect();
     let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id.clone()).collect();
