@@ -7,7 +7,6 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
@@ -59,6 +58,7 @@ impl Mosquitto {
     }
 
     pub(super) async fn run(&mut self) -> Result<(), BrokerError> {
+        let told_before = self.log().len();
         let mut child = Command::new(&self.program)
             .arg("-c")
             .arg(self.directory.path().join("mosquitto.conf"))
@@ -71,12 +71,13 @@ impl Mosquitto {
             .spawn()
             .map_err(|error| self.failed(&error.to_string()))?;
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect(self.port.address()).await.is_err() {
+        // It listens before it has read its certificates, so that a connection alone says nothing.
+        while !self.log().get(told_before..).is_some_and(|log| log.contains(" running")) {
             if let Ok(Some(status)) = child.try_wait() {
                 return Err(self.failed(&status.to_string()));
             }
             if Instant::now() >= deadline {
-                return Err(self.failed("it accepted no connection in time"));
+                return Err(self.failed("it did not run in time"));
             }
             sleep(Duration::from_millis(10)).await;
         }
@@ -118,8 +119,12 @@ impl Mosquitto {
         status.map(drop).map_err(signal_error)
     }
 
+    fn log(&self) -> String {
+        fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
     fn failed(&self, reason: &str) -> BrokerError {
-        let log = fs::read_to_string(self.log_file()).unwrap_or_default();
+        let log = self.log();
         let lines: Vec<_> = log.lines().collect();
         let tail = lines[lines.len().saturating_sub(LOG_TAIL)..].join("\n  ");
         BrokerError::Start { broker: NAME, reason: format!("{reason}; the end of its log:\n  {tail}") }
