@@ -6,7 +6,7 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ impl World {
 
     /// A directory for whatever else a test needs; gone with the world.
     #[must_use]
-    pub fn directory(&self) -> &std::path::Path {
+    pub fn directory(&self) -> &Path {
         self.dir.path()
     }
 
@@ -176,15 +176,29 @@ impl World {
         Ok(BridgeProcess::start(command.arg("run"))?)
     }
 
+    /// Starts the real binary with this file, and nothing else, for its configuration.
+    ///
+    /// # Errors
+    /// When it cannot be built or started.
+    pub fn spawn_bridge_from(&self, config: &Path) -> Result<BridgeProcess, WorldError> {
+        let mut command = self.bare_command()?;
+        Ok(BridgeProcess::start(command.arg("run").arg("--config").arg(config))?)
+    }
+
     /// The real binary with the world's configuration in its environment, and no arguments yet.
     ///
     /// # Errors
     /// When it cannot be built.
     pub fn command(&self) -> Result<Command, WorldError> {
+        let mut command = self.bare_command()?;
+        command.envs(self.settings.iter().map(|(key, value)| (builder::variable(key), value)));
+        Ok(command)
+    }
+
+    fn bare_command(&self) -> Result<Command, WorldError> {
         let mut command = Command::new(crate::binaries::build()?.bridge);
         command
             .env_clear()
-            .envs(self.settings.iter().map(|(key, value)| (builder::variable(key), value)))
             .envs([("AWS_ENDPOINT_URL", self.lambda.endpoint().as_str()), ("AWS_REGION", "us-east-1")])
             .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local"), ("RUST_LOG", "info")])
             .current_dir(&self.dir)

@@ -16,6 +16,9 @@ pub enum End {
         why: String,
         /// Nothing will change soon: wait the longest time.
         lasting: bool,
+        /// The other end closed the connection and named no fault of ours, as it does when another client takes the
+        /// session over.
+        closed: bool,
         /// The reason code that the broker shall hear.
         close: Option<u8>,
     },
@@ -24,28 +27,33 @@ pub enum End {
 impl End {
     /// Lost for a cause that may be gone at once.
     pub fn lost(why: impl ToString) -> Self {
-        Self::Lost { why: why.to_string(), lasting: false, close: None }
+        Self::Lost { why: why.to_string(), lasting: false, closed: false, close: None }
     }
 
     /// Lost for a cause that somebody has to mend.
     pub fn lasting(why: String) -> Self {
-        Self::Lost { why, lasting: true, close: None }
+        Self::Lost { why, lasting: true, closed: false, close: None }
     }
 
     /// The broker sent what it must not (MQTT 5, 4.13).
     pub fn protocol_error(what: &str) -> Self {
         error!(packet = what, "protocol error by the broker");
-        Self::Lost { why: format!("protocol error by the broker: {what}"), lasting: false, close: Some(0x82) }
+        Self::Lost {
+            why: format!("protocol error by the broker: {what}"),
+            lasting: false,
+            closed: false,
+            close: Some(0x82),
+        }
     }
 
     /// The broker closed the connection with a DISCONNECT (MQTT 5, 3.14).
     pub fn disconnected(reason: &Reason) -> Self {
-        let hint = match reason.code {
-            Reason::SESSION_TAKEN_OVER => "; is another process running with the same client id?",
-            _ => "",
-        };
+        let taken_over = reason.code == Reason::SESSION_TAKEN_OVER;
+        let hint = if taken_over { "; is another process running with the same client id?" } else { "" };
+        // Normal disconnection and unspecified error say nothing.
+        let closed = taken_over || matches!(reason.code, 0x00 | 0x80);
         let why = format!("the broker disconnects: {}{hint}", reason.text);
-        Self::Lost { why, lasting: reason.is_lasting(), close: None }
+        Self::Lost { why, lasting: reason.is_lasting(), closed, close: None }
     }
 
     /// What the broker shall hear.
@@ -65,12 +73,15 @@ impl From<ConnectError> for End {
 
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
-        Self::Lost { why: error.text, lasting: false, close: Some(error.code) }
+        Self::Lost { why: error.text, lasting: false, closed: false, close: Some(error.code) }
     }
 }
 
 impl From<std::io::Error> for End {
     fn from(error: std::io::Error) -> Self {
-        Self::lost(error)
+        use std::io::ErrorKind as K;
+        let closed =
+            matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe);
+        Self::Lost { why: error.to_string(), lasting: false, closed, close: None }
     }
 }

@@ -66,7 +66,7 @@ async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>) -> R
         match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
                 let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
-                return Err(End::Lost { why, lasting: reason.is_lasting(), close: None });
+                return Err(End::Lost { why, lasting: reason.is_lasting(), closed: false, close: None });
             }
             Some(Incoming::ConnAck(connack)) => return Ok(connack),
             Some(_) => return Err(End::protocol_error("another packet before CONNACK")),

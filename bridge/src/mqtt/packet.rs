@@ -38,7 +38,7 @@ pub enum Incoming {
     },
     /// The answer to PINGREQ.
     PingResp,
-    /// The broker closes the connection (MQTT 5).
+    /// The broker closes the connection.
     Disconnect(Reason),
     /// A packet that a broker must never send to this client, by name.
     Unexpected(&'static str),

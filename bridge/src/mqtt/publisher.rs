@@ -7,7 +7,7 @@
 mod serve;
 mod window;
 
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
@@ -18,6 +18,7 @@ use super::connection::{Connection, Connector};
 use super::end::End;
 use super::greeting::{STABLE, greet};
 use super::packet::{ConnAck, Hello, Limits};
+use super::rival::Rival;
 use super::session::Status;
 use super::wire::Wire;
 use crate::backoff::Backoff;
@@ -73,14 +74,18 @@ impl Publisher {
     /// Connects, publishes and connects again until the last handle is dropped or the bridge stops. A drain alone does
     /// not end it: the lanes still have answers to publish.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(self.settings.backoff);
+        let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         loop {
             let begun = Instant::now();
-            let end = match self.open().await {
-                Ok((connection, connack)) => self.serve(connection, &connack).await,
-                Err(end) => end,
+            let (end, lived) = match self.open().await {
+                Ok((connection, connack)) => {
+                    let made = Instant::now();
+                    (self.serve(connection, &connack).await, Some(made.elapsed()))
+                }
+                Err(end) => (end, None),
             };
             self.window.disconnect();
+            let end = rival.judge(end, lived, &self.settings.client_id, StdInstant::now());
             let End::Lost { why, lasting, .. } = end else { return };
             if begun.elapsed() >= STABLE {
                 backoff.reset();

@@ -6,7 +6,7 @@
 
 mod serve;
 
-use std::time::Duration;
+use std::time::{Duration, Instant as StdInstant};
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +18,7 @@ use super::end::End;
 use super::greeting::{STABLE, greet};
 use super::ledger::Ledger;
 use super::packet::{ConnAck, Hello};
+use super::rival::Rival;
 use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::config::{Protocol, Qos, Range};
@@ -149,14 +150,18 @@ impl Session {
 
     /// Connects, serves and connects again until the bridge drains or stops.
     pub async fn run(mut self) {
-        let mut backoff = Backoff::new(self.settings.backoff);
+        let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         while !self.finished() {
             let begun = Instant::now();
-            let end = match self.open().await {
-                Ok((connection, connack)) => self.serve(connection, &connack).await,
-                Err(end) => end,
+            let (end, lived) = match self.open().await {
+                Ok((connection, connack)) => {
+                    let made = Instant::now();
+                    (self.serve(connection, &connack).await, Some(made.elapsed()))
+                }
+                Err(end) => (end, None),
             };
             self.show_ready(false);
+            let end = rival.judge(end, lived, &self.settings.client_id, StdInstant::now());
             let End::Lost { why, lasting, .. } = end else { break };
             if begun.elapsed() >= STABLE {
                 backoff.reset();
