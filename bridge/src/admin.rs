@@ -192,7 +192,7 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
 
 /// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, and no drain has begun.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
-    let draining = (state.shutdown.phase() > Phase::Running).then(|| "draining\n".to_owned());
+    let draining = (state.shutdown.phase() >= Phase::Draining).then(|| "draining\n".to_owned());
     let troubles = state.mappings.iter().filter_map(|mapping| {
         mapping.trouble().map(|trouble| format!("mapping `{}`: {}\n", mapping.mapping, trouble.escape_debug()))
     });

@@ -8,6 +8,7 @@ mod keep_alive;
 mod ledger;
 mod packet;
 mod publisher;
+mod quiet;
 mod rival;
 mod session;
 mod tls;

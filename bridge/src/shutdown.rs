@@ -1,12 +1,14 @@
-//! The three phases of a bridge's life, told to every task by one watch. Decides nothing about when they change.
+//! The phases of a life, of the bridge's or of a mapping's, told to every task by one watch. Decides nothing about when they change.
 
 use tokio::sync::watch;
 
-/// Where the bridge is in its life.
+/// Where the bridge, or one mapping of it, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Messages flow.
     Running,
+    /// It leaves for good: it is subscribed no more, and what the broker still has for it is received and finished.
+    Retiring,
     /// Nothing new is admitted; what was admitted is finished and acknowledged.
     Draining,
     /// Time is up: what is not finished stays un-acknowledged.
@@ -21,7 +23,7 @@ pub struct Announcer(watch::Sender<Phase>);
 #[derive(Debug, Clone)]
 pub struct Listener(watch::Receiver<Phase>);
 
-/// A bridge that runs.
+/// A life that begins.
 #[must_use]
 pub fn channel() -> (Announcer, Listener) {
     let (sender, receiver) = watch::channel(Phase::Running);
@@ -36,6 +38,12 @@ impl Announcer {
             *now = phase.max(*now);
             later
         });
+    }
+
+    /// The phase now.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        *self.0.borrow()
     }
 }
 

@@ -61,7 +61,9 @@ impl Running {
             let mapping = settings.name.clone();
             let (fault, paused) = (heard_fault.clone(), Some(paused.clone()));
             watched.push(Watched { mapping, session: status, fault, paused });
-            sessions.spawn(session.run());
+            sessions.spawn(async move {
+                let _ = session.run().await;
+            });
         }
         let parts = Parts { settings: settings.clone(), filters, client, destination, publisher, metrics, fault };
         mapping::start(parts, queue, &shutdown, &mut lanes);

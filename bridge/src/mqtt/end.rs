@@ -10,6 +10,8 @@ use super::packet::{Close, Reason, WireError};
 pub enum End {
     /// Everything is done, and the broker has been told goodbye.
     Drained,
+    /// The broker has nothing more for this session, which is given up for good.
+    Retired,
     /// It broke, or never was.
     Lost {
         /// Why, in words for the log.
@@ -60,6 +62,7 @@ impl End {
     pub fn close(&self) -> Close {
         match self {
             Self::Lost { close: Some(code), .. } => Close::Error(*code),
+            Self::Retired => Close::Forget,
             _ => Close::Normal,
         }
     }

@@ -29,6 +29,13 @@ pub enum Incoming {
         /// As on the wire: the granted QoS, or 0x80 and above.
         codes: Vec<u8>,
     },
+    /// The answer to UNSUBSCRIBE.
+    UnsubAck {
+        /// The UNSUBSCRIBE it answers.
+        packet_id: u16,
+        /// A reason code for each filter; none under MQTT 3.1.1, where it cannot be refused.
+        codes: Vec<u8>,
+    },
     /// The answer to a PUBLISH of ours at QoS 1.
     PubAck {
         /// The PUBLISH it answers.
@@ -102,8 +109,8 @@ impl Reason {
 pub struct Hello<'a> {
     /// Names the session at the broker.
     pub client_id: &'a str,
-    /// Whether the broker shall forget what it knows of this client. Never for a subscriber, whose session must outlive
-    /// the connection.
+    /// Whether the broker shall forget what it knows of this client. Not for a subscriber, whose session must outlive
+    /// the connection, until it leaves for good.
     pub clean_start: bool,
     /// Whole seconds.
     pub keep_alive: Duration,
@@ -129,6 +136,9 @@ pub struct Subscription<'a> {
 pub enum Close {
     /// The session stays at the broker.
     Normal,
+    /// The broker forgets the session at once (MQTT 5, 3.14.2.2.2). MQTT 3.1.1 has no words for it: there the session
+    /// stays until the same client connects with Clean Session (3.1.2.4).
+    Forget,
     /// With this reason code (MQTT 5, 3.14.2.1); MQTT 3.1.1 has no words for it.
     Error(u8),
 }

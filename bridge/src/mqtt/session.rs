@@ -4,8 +4,11 @@
 //! reading from the socket when it holds as much as it may. That is the back-pressure under MQTT 3.1.1, and the last
 //! resort under MQTT 5 with a broker that does not honour Receive Maximum.
 
+mod farewell;
 mod serve;
+mod settings;
 
+use std::collections::VecDeque;
 use std::time::{Duration, Instant as StdInstant};
 
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use self::farewell::Farewell;
 use super::connection::{Connection, Connector};
 use super::end::End;
 use super::greeting::{STABLE, greet};
@@ -21,61 +25,11 @@ use super::packet::{ConnAck, Hello};
 use super::rival::Rival;
 use super::wire::Wire;
 use crate::backoff::Backoff;
-use crate::config::{Protocol, Qos, Range};
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
 
-/// What a session needs to know.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// The mapping it belongs to, for the log.
-    pub mapping: String,
-    /// Names the session at the broker; the same after every restart.
-    pub client_id: String,
-    /// The protocol version.
-    pub protocol: Protocol,
-    /// The filter, with `$share/…` where it has that.
-    pub topic_filter: String,
-    /// The QoS to subscribe with.
-    pub qos: Qos,
-    /// How many un-acknowledged messages the broker may send.
-    pub receive_maximum: u16,
-    /// How many bytes of messages may be held before reading stops.
-    pub max_outstanding_bytes: u64,
-    /// How long the broker keeps the session without a connection.
-    pub session_expiry: Duration,
-    /// The Keep Alive to ask for.
-    pub keep_alive: Duration,
-    /// Time for TCP, TLS and CONNACK together, and for SUBACK.
-    pub connect_timeout: Duration,
-    /// Waits between attempts to connect.
-    pub backoff: Range,
-}
-
-impl Settings {
-    /// How many messages may be held, whatever the broker does. Under MQTT 5 a right broker stays within Receive Maximum;
-    /// the room above it keeps the session reading, and so able to tell a dead broker from a busy function.
-    #[must_use]
-    pub fn max_outstanding(&self) -> usize {
-        let receive_maximum = usize::from(self.receive_maximum);
-        match self.protocol {
-            Protocol::V311 => receive_maximum,
-            Protocol::V5 => (2 * receive_maximum).min(usize::from(u16::MAX) - 1),
-        }
-    }
-}
-
-/// How a session, or the publisher, stands, as readiness tells it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
-    /// Not connected yet, or not subscribed.
-    Connecting,
-    /// Subscribed with the QoS asked; for the publisher, connected.
-    Ready,
-    /// The last attempt failed, or the connection broke; the reason.
-    Failing(String),
-}
+pub use settings::{Settings, Status};
 
 /// One MQTT session. [`Session::run`] is its whole life.
 pub struct Session {
@@ -90,6 +44,8 @@ pub struct Session {
     status: watch::Sender<Status>,
     /// Set while an operator holds the mapping: what is admitted goes on, nothing more is.
     paused: watch::Receiver<bool>,
+    /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
+    held: VecDeque<Delivery>,
     metrics: MappingMetrics,
     shutdown: Listener,
     /// The run part of record ids.
@@ -100,6 +56,8 @@ pub struct Session {
     subscribed: bool,
     /// Whether this process has had a session that the broker could lose.
     established: bool,
+    /// How far it has come in leaving for good.
+    farewell: Farewell,
     /// This session's part of what the mapping's gauges show.
     shown: Shown,
 }
@@ -126,7 +84,7 @@ impl Session {
     ) -> (Self, watch::Receiver<Status>) {
         let (settler, settlements) = mpsc::channel(settings.max_outstanding());
         let (status, heard) = watch::channel(Status::Connecting);
-        let wire = Wire(settings.protocol);
+        let (wire, subscribed) = (Wire(settings.protocol), settings.subscribed);
         let session = Self {
             settings,
             connector,
@@ -137,19 +95,22 @@ impl Session {
             deliveries: Some(deliveries),
             status,
             paused,
+            held: VecDeque::new(),
             metrics,
             shutdown,
             run: fastrand::u64(..),
             delivered: 0,
-            subscribed: false,
+            subscribed,
             established: false,
+            farewell: Farewell::default(),
             shown: Shown::default(),
         };
         (session, heard)
     }
 
-    /// Connects, serves and connects again until the bridge drains or stops.
-    pub async fn run(mut self) {
+    /// Connects, serves and connects again until it drains, stops, or has left for good. Returns whether the broker's
+    /// session, as far as is known, holds the subscription.
+    pub async fn run(mut self) -> bool {
         let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         while !self.finished() {
             let begun = Instant::now();
@@ -161,8 +122,13 @@ impl Session {
                 Err(end) => (end, None),
             };
             self.show_ready(false);
-            let end = rival.judge(end, lived, &self.settings.client_id, StdInstant::now());
-            let End::Lost { why, lasting, .. } = end else { break };
+            let (why, lasting) = match rival.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
+                End::Lost { why, lasting, .. } => (why, lasting),
+                End::Drained => break,
+                End::Retired if self.is_forgotten() => break,
+                // Now with Clean Session, which is how MQTT 3.1.1 makes a broker forget (3.1.2.4).
+                End::Retired => continue,
+            };
             if begun.elapsed() >= STABLE {
                 backoff.reset();
             }
@@ -170,6 +136,15 @@ impl Session {
             self.tell_failure(why, lasting, wait);
             self.rest(wait).await;
         }
+        self.withdraw();
+        self.subscribed
+    }
+
+    /// Takes its part out of what the mapping shows, and tells how it has left.
+    fn withdraw(&mut self) {
+        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, 0);
+        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, 0);
+        self.tell_farewell();
     }
 
     fn show_ready(&mut self, ready: bool) {
@@ -185,7 +160,7 @@ impl Session {
     /// Whether there is nothing left to do: after a stop, or in a drain when no delivery waits for its outcome.
     fn finished(&self) -> bool {
         match self.shutdown.phase() {
-            Phase::Running => false,
+            Phase::Running | Phase::Retiring => false,
             Phase::Draining => self.ledger.running() == 0,
             Phase::Stopping => true,
         }
@@ -194,7 +169,7 @@ impl Session {
     async fn open(&self) -> Result<(Connection, ConnAck), End> {
         let hello = Hello {
             client_id: &self.settings.client_id,
-            clean_start: false,
+            clean_start: self.farewell == Farewell::Emptied,
             keep_alive: self.settings.keep_alive,
             session_expiry: self.settings.session_expiry,
             receive_maximum: self.settings.receive_maximum,
@@ -205,7 +180,7 @@ impl Session {
     }
 
     fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {
-        if self.shutdown.phase() != Phase::Running {
+        if self.shutdown.phase() >= Phase::Draining {
             return;
         }
         self.metrics.connection_failures.inc();
@@ -225,7 +200,7 @@ impl Session {
         let mut shutdown = self.shutdown.clone();
         loop {
             if self.shutdown.phase() >= Phase::Draining {
-                self.deliveries = None;
+                self.admit_no_more();
             }
             if self.finished() {
                 return;
@@ -236,6 +211,12 @@ impl Session {
                 Some(settlement) = self.settlements.recv() => self.settle(settlement),
             }
         }
+    }
+
+    /// A drain begins: the lanes hear that no more will come, and what no lane has yet is left to the broker.
+    fn admit_no_more(&mut self) {
+        self.deliveries = None;
+        self.held.clear();
     }
 
     fn settle(&mut self, settlement: Settlement) {
@@ -258,7 +239,7 @@ impl Session {
         self.metrics.connects.inc();
         let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
         info!(mapping, session_present, tls = connection.agreed(), client_id = self.settings.client_id, "connected");
-        if self.established && !session_present {
+        if self.established && !session_present && self.farewell != Farewell::Emptied {
             self.metrics.session_lost.inc();
             self.subscribed = false;
             error!(mapping, unacknowledged = lost, "session lost: the broker kept neither queue nor subscription");

@@ -6,7 +6,7 @@ use rumqttc_v4::QoS;
 use rumqttc_v4::mqttbytes::Error;
 use rumqttc_v4::mqttbytes::v4::{
     ConnAck as V4ConnAck, Connect, ConnectReturnCode, Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, Publish,
-    Subscribe, SubscribeReasonCode,
+    Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 
 use super::packet::{ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
@@ -31,6 +31,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
         },
+        Packet::UnsubAck(ack) => Incoming::UnsubAck { packet_id: ack.pkid, codes: Vec::new() },
         // There is no refusal: a broker that will not have a message closes the connection, or says nothing (3.3.5).
         Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: None },
         // Only clients may send it (3.14), but there are brokers that do when another client takes the session over.
@@ -50,6 +51,10 @@ pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> 
     let mut subscribe = Subscribe::new(subscription.topic_filter, qos_out(subscription.qos));
     subscribe.pkid = subscription.packet_id;
     write(&Packet::Subscribe(subscribe), out)
+}
+
+pub(super) fn unsubscribe(packet_id: u16, filters: Vec<String>, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::Unsubscribe(Unsubscribe { pkid: packet_id, topics: filters }), out)
 }
 
 pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -> Result<(), WireError> {
@@ -139,7 +144,6 @@ fn name(packet: &Packet) -> &'static str {
     match packet {
         Packet::PubRec(_) => "PUBREC",
         Packet::PubComp(_) => "PUBCOMP",
-        Packet::UnsubAck(_) => "UNSUBACK",
         _ => "a packet that only clients send",
     }
 }

@@ -8,8 +8,8 @@ use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v5::{
     ConnAck as V5ConnAck, ConnAckProperties, Connect, ConnectAuth, ConnectProperties, ConnectReturnCode, Disconnect,
-    DisconnectReasonCode, Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe,
-    SubscribeFilter, SubscribeReasonCode,
+    DisconnectProperties, DisconnectReasonCode, Packet, PubAck, PubComp, PubRec, Publish, PublishProperties,
+    RetainForwardRule, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
 
 use super::packet::{Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
@@ -37,6 +37,9 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
         },
+        Packet::UnsubAck(ack) => {
+            Incoming::UnsubAck { packet_id: ack.pkid, codes: ack.reasons.iter().map(|reason| *reason as u8).collect() }
+        }
         Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: refusal(ack) },
         Packet::Disconnect(bye) => Incoming::Disconnect(Reason {
             code: bye.reason_code as u8,
@@ -74,6 +77,10 @@ pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> 
         retain_forward_rule: RetainForwardRule::OnNewSubscribe,
     };
     write(&Packet::Subscribe(Subscribe { pkid: subscription.packet_id, filters: vec![filter], properties: None }), out)
+}
+
+pub(super) fn unsubscribe(packet_id: u16, filters: Vec<String>, out: &mut BytesMut) -> Result<(), WireError> {
+    write(&Packet::Unsubscribe(Unsubscribe { pkid: packet_id, filters, properties: None }), out)
 }
 
 pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -> Result<(), WireError> {
@@ -115,13 +122,19 @@ pub(super) fn pingreq(out: &mut BytesMut) -> Result<(), WireError> {
 
 pub(super) fn disconnect(close: Close, out: &mut BytesMut) -> Result<(), WireError> {
     let reason = match close {
-        Close::Normal => DisconnectReasonCode::NormalDisconnection,
+        Close::Normal | Close::Forget => DisconnectReasonCode::NormalDisconnection,
         Close::Error(0x81) => DisconnectReasonCode::MalformedPacket,
         Close::Error(0x94) => DisconnectReasonCode::TopicAliasInvalid,
         Close::Error(0x95) => DisconnectReasonCode::PacketTooLarge,
         Close::Error(_) => DisconnectReasonCode::ProtocolError,
     };
-    write(&Packet::Disconnect(Disconnect::new(reason)), out)
+    let properties = (close == Close::Forget).then_some(DisconnectProperties {
+        session_expiry_interval: Some(0),
+        reason_string: None,
+        user_properties: Vec::new(),
+        server_reference: None,
+    });
+    write(&Packet::Disconnect(Disconnect { reason_code: reason, properties }), out)
 }
 
 /// DISCONNECT with a reason and no properties, not even their length (MQTT 5, 3.14.2.2.1), which the codec cannot read.
@@ -285,7 +298,6 @@ fn name(packet: &Packet) -> &'static str {
         Packet::Auth(_) => "AUTH",
         Packet::PubRec(_) => "PUBREC",
         Packet::PubComp(_) => "PUBCOMP",
-        Packet::UnsubAck(_) => "UNSUBACK",
         _ => "a packet that only clients send",
     }
 }
@@ -367,6 +379,18 @@ mod tests {
         for (what, bytes, code) in rows {
             assert_eq!(decode(&mut BytesMut::from(bytes), 1000).unwrap_err().code, code, "{what}");
         }
+    }
+
+    #[test]
+    fn a_farewell_is_written_as_the_standard_has_it() {
+        let mut out = BytesMut::new();
+        unsubscribe(2, vec!["a/b".into(), "c".into()], &mut out).unwrap();
+        assert_eq!(out[..], [0xa2, 11, 0, 2, 0, 0, 3, b'a', b'/', b'b', 0, 1, b'c']);
+        out.clear();
+        disconnect(Close::Forget, &mut out).unwrap();
+        assert_eq!(out[..], [0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0]);
+        let packet = decode(&mut BytesMut::from(&[0xb0, 5, 0, 2, 0, 0x11, 0x87][..]), 1000).unwrap();
+        assert!(matches!(packet, Some(Incoming::UnsubAck { packet_id: 2, codes }) if codes == [0x11, 0x87]));
     }
 
     #[test]

@@ -46,6 +46,17 @@ impl Wire {
         }
     }
 
+    /// Writes UNSUBSCRIBE for these filters, of which there must be one.
+    ///
+    /// # Errors
+    /// When a field is longer than the protocol can carry.
+    pub fn unsubscribe(self, packet_id: u16, filters: Vec<String>, out: &mut BytesMut) -> Result<(), WireError> {
+        match self.0 {
+            Protocol::V311 => v4::unsubscribe(packet_id, filters, out),
+            Protocol::V5 => v5::unsubscribe(packet_id, filters, out),
+        }
+    }
+
     /// Writes PUBLISH. `packet_id` is 0 at QoS 0. After an error `out` may hold part of it.
     ///
     /// # Errors
@@ -99,7 +110,7 @@ impl Wire {
     /// Never.
     pub fn disconnect(self, close: Close, out: &mut BytesMut) -> Result<(), WireError> {
         match (self.0, close) {
-            (Protocol::V311, Close::Normal) => v4::disconnect(out),
+            (Protocol::V311, Close::Normal | Close::Forget) => v4::disconnect(out),
             (Protocol::V311, Close::Error(_)) => Ok(()),
             (Protocol::V5, close) => v5::disconnect(close, out),
         }

@@ -140,6 +140,7 @@ impl Publisher {
             Incoming::Publish { .. } => Err(End::protocol_error("a PUBLISH to a client that subscribes to nothing")),
             Incoming::PubRel(_) => Err(End::protocol_error("PUBREL")),
             Incoming::SubAck { .. } => Err(End::protocol_error("SUBACK")),
+            Incoming::UnsubAck { .. } => Err(End::protocol_error("UNSUBACK")),
             Incoming::Unexpected(name) => Err(End::protocol_error(name)),
         }
     }

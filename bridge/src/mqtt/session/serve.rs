@@ -1,11 +1,12 @@
 //! One connection from CONNACK to its end: packets in, deliveries out, outcomes in, acknowledgements out. Never waits
 //! for a function, and writes all that is due at once.
 
-use std::time::Instant as StdInstant;
+use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, info};
 
+use super::farewell::{Unsubscribing, alarm};
 use super::{End, Session, Status};
 use crate::config::Qos;
 use crate::delivery::{Delivery, RecordId};
@@ -15,17 +16,26 @@ use crate::mqtt::greeting::hang_up;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
 use crate::mqtt::ledger::{Ack, Admission};
 use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Subscription, WireError};
+use crate::mqtt::quiet::Quiet;
 use crate::shutdown::Phase;
 
 /// The packet identifier of the one SUBSCRIBE that a connection ever sends.
 const SUBSCRIBE_ID: u16 = 1;
 
 /// What a connection needs beside its session.
-struct Line {
-    connection: Connection,
+pub(super) struct Line {
+    pub(super) connection: Connection,
     keep_alive: KeepAlive,
     /// Until when SUBACK must be there; `None` when it is, or none is needed.
-    suback_due: Option<Instant>,
+    pub(super) suback_due: Option<Instant>,
+    /// The UNSUBSCRIBE whose UNSUBACK is not there yet.
+    pub(super) unsubscribing: Option<Unsubscribing>,
+    /// PINGREQs without their answer.
+    pub(super) pings: usize,
+    /// Watches for the last message, once there is no subscription any more.
+    pub(super) quiet: Option<Quiet>,
+    /// When to look again whether that was the last.
+    pub(super) alarm: Option<StdInstant>,
 }
 
 impl Session {
@@ -33,10 +43,11 @@ impl Session {
     pub(super) async fn serve(&mut self, connection: Connection, connack: &ConnAck) -> End {
         self.tell_connected(&connection, connack);
         let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), StdInstant::now());
-        let mut line = Line { connection, keep_alive, suback_due: None };
+        let (unsubscribing, pings, quiet, alarm) = (None, 0, None, None);
+        let mut line = Line { connection, keep_alive, suback_due: None, unsubscribing, pings, quiet, alarm };
         let end = match self.begin(&mut line, connack) {
             Ok(()) => self.converse(&mut line).await,
-            Err(error) => error.into(),
+            Err(end) => end,
         };
         self.show_ready(false);
         hang_up(self.wire, line.connection, end.close()).await;
@@ -45,7 +56,13 @@ impl Session {
 
     /// A session that is present holds the subscription, and subscribing again could repeat retained messages. But only
     /// a SUBACK seen by this process proves that it is the subscription configured now.
-    fn begin(&mut self, line: &mut Line, connack: &ConnAck) -> Result<(), WireError> {
+    fn begin(&mut self, line: &mut Line, connack: &ConnAck) -> Result<(), End> {
+        if !connack.session_present {
+            self.forget_subscriptions();
+        }
+        if self.leaves() {
+            return self.begin_farewell(line, connack.session_present);
+        }
         if connack.session_present && self.subscribed {
             self.tell_ready();
             return Ok(());
@@ -54,7 +71,7 @@ impl Session {
         let Self { settings, wire, .. } = self;
         let subscription =
             Subscription { packet_id: SUBSCRIBE_ID, topic_filter: &settings.topic_filter, qos: settings.qos };
-        wire.subscribe(&subscription, &mut line.connection.output)
+        Ok(wire.subscribe(&subscription, &mut line.connection.output)?)
     }
 
     async fn converse(&mut self, line: &mut Line) -> End {
@@ -66,12 +83,12 @@ impl Session {
                 return end;
             }
             if self.shutdown.phase() >= Phase::Draining {
-                self.deliveries = None;
+                self.admit_no_more();
                 if self.finished() {
                     return End::Drained;
                 }
             }
-            let closed = self.is_closed();
+            let closed = self.is_closed(line);
             tokio::select! {
                 settlement = self.settlements.recv() => self.settlements_from(settlement),
                 read = line.connection.read(), if !closed => {
@@ -82,9 +99,11 @@ impl Session {
                 }
                 () = shutdown.changed() => {}
                 Ok(()) = paused.changed() => {}
+                () = alarm(line.alarm) => {}
                 _ = ticks.tick() => {
                     if closed {
                         line.keep_alive.received(StdInstant::now());
+                        line.postpone(self.settings.connect_timeout);
                     }
                     if let Err(end) = self.tick(line) {
                         return end;
@@ -96,6 +115,7 @@ impl Session {
 
     /// Everything that can be done without waiting, then one write.
     async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
+        self.let_go();
         loop {
             self.take_all(line)?;
             let held = self.ledger.outstanding();
@@ -109,11 +129,12 @@ impl Session {
             }
         }
         self.show_outstanding();
+        self.take_leave(line)?;
         if !line.connection.output.is_empty() {
             line.connection.flush(self.settings.keep_alive).await?;
             line.keep_alive.sent(StdInstant::now());
         }
-        if self.ledger.needs_reconnect() && self.shutdown.phase() == Phase::Running {
+        if self.ledger.needs_reconnect() && self.shutdown.phase() < Phase::Draining {
             return Err(End::lost("a message was given up without an outcome; only a new connection brings it again"));
         }
         Ok(())
@@ -121,7 +142,7 @@ impl Session {
 
     /// Takes the packets that are read, as long as there is room for what they bring.
     fn take_all(&mut self, line: &mut Line) -> Result<(), End> {
-        while !self.is_closed() {
+        while !self.is_closed(line) {
             match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE)? {
                 Some(packet) => self.take(packet, line)?,
                 None => break,
@@ -130,10 +151,24 @@ impl Session {
         Ok(())
     }
 
-    /// Whether nothing more may be admitted: an operator holds the mapping, or it has as much as it may, whatever the
-    /// broker does.
-    fn is_closed(&self) -> bool {
-        *self.paused.borrow() || self.is_full()
+    /// Whether nothing more may be read: an operator holds the mapping, and nothing else has to be heard, or it has as
+    /// much as it may, whatever the broker does.
+    fn is_closed(&self, line: &Line) -> bool {
+        let listens = line.suback_due.is_some() || line.unsubscribing.is_some();
+        self.is_full() || (self.is_paused() && !listens)
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        *self.paused.borrow()
+    }
+
+    /// Hands over what was read while an operator held the mapping, once it is held no more.
+    fn let_go(&mut self) {
+        if !self.is_paused()
+            && let Some(deliveries) = &self.deliveries
+        {
+            self.held.drain(..).for_each(|delivery| drop(deliveries.try_send(delivery)));
+        }
     }
 
     fn is_full(&self) -> bool {
@@ -154,13 +189,18 @@ impl Session {
             Incoming::Publish { packet_id, message } => self.admit(packet_id, message, line)?,
             Incoming::PubRel(packet_id) => {
                 self.ledger.released(packet_id);
+                disturb(line);
                 self.wire.pubcomp(packet_id, &mut line.connection.output)?;
             }
             Incoming::SubAck { packet_id: SUBSCRIBE_ID, codes } if line.suback_due.is_some() => {
                 line.suback_due = None;
                 self.judge_suback(&codes)?;
             }
-            Incoming::PingResp => {}
+            Incoming::UnsubAck { packet_id, codes } => self.judge_unsuback(packet_id, &codes, line)?,
+            Incoming::PingResp => {
+                line.pings = line.pings.saturating_sub(1);
+                line.quiet.iter_mut().for_each(Quiet::answered);
+            }
             Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),
             Incoming::ConnAck(_) => return Err(End::protocol_error("a second CONNACK")),
             Incoming::SubAck { .. } => return Err(End::protocol_error("a SUBACK for no SUBSCRIBE of ours")),
@@ -172,6 +212,8 @@ impl Session {
 
     fn admit(&mut self, packet_id: u16, message: Message, line: &mut Line) -> Result<(), WireError> {
         self.metrics.received.inc();
+        line.postpone(self.settings.connect_timeout);
+        disturb(line);
         if message.dup {
             self.metrics.redelivered.inc();
         }
@@ -182,6 +224,10 @@ impl Session {
                 self.delivered += 1;
                 let id = RecordId::Numbered { run: self.run, sequence: self.delivered };
                 let delivery = Delivery::new(message, id, ticket, self.settler.clone());
+                if self.is_paused() {
+                    self.held.push_back(delivery);
+                    return Ok(());
+                }
                 // There is room for all that is admitted. Should there not be, the delivery is dropped here, which
                 // abandons it, and the broker sends it again.
                 let _ = deliveries.try_send(delivery);
@@ -226,12 +272,32 @@ impl Session {
         if line.suback_due.is_some_and(|due| due <= Instant::now()) {
             return Err(End::lost(format!("no SUBACK within {:?}", self.settings.connect_timeout)));
         }
+        if line.unsubscribing.as_ref().is_some_and(|unsubscribing| unsubscribing.due <= Instant::now()) {
+            return Err(End::lost(format!("no UNSUBACK within {:?}", self.settings.connect_timeout)));
+        }
         match line.keep_alive.due(StdInstant::now()) {
             Due::Nothing => Ok(()),
-            Due::Ping => Ok(self.wire.pingreq(&mut line.connection.output)?),
+            Due::Ping => {
+                line.pings += 1;
+                Ok(self.wire.pingreq(&mut line.connection.output)?)
+            }
             Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
         }
     }
+}
+
+impl Line {
+    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before, and
+    /// we take these at our own pace.
+    fn postpone(&mut self, patience: Duration) {
+        let due = Instant::now() + patience;
+        self.suback_due.iter_mut().for_each(|at| *at = due);
+        self.unsubscribing.iter_mut().for_each(|unsubscribing| unsubscribing.due = due);
+    }
+}
+
+fn disturb(line: &mut Line) {
+    line.quiet.iter_mut().for_each(Quiet::disturbed);
 }
 
 /// MQTT 5, 3.9.3; MQTT 3.1.1 knows 0x80 alone.

@@ -1,0 +1,64 @@
+//! What a session is told, and how it says that it stands. Does nothing.
+
+use std::time::Duration;
+
+use crate::config::{Protocol, Qos, Range};
+
+/// What a session needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The mapping it belongs to, for the log.
+    pub mapping: String,
+    /// Names the session at the broker; the same after every restart.
+    pub client_id: String,
+    /// The protocol version.
+    pub protocol: Protocol,
+    /// The filter, with `$share/…` where it has that.
+    pub topic_filter: String,
+    /// Filters that this session was subscribed to before, by an earlier configuration: given up once the one above is
+    /// confirmed, so that nothing between them is missed.
+    pub former_filters: Vec<String>,
+    /// Whether this process has seen a SUBACK for this very subscription, so that a session which the broker kept holds it.
+    pub subscribed: bool,
+    /// Whether the session is not needed any more: it subscribes to nothing, and leaves for good once the broker has
+    /// nothing more for it.
+    pub leaves: bool,
+    /// The QoS to subscribe with.
+    pub qos: Qos,
+    /// How many un-acknowledged messages the broker may send.
+    pub receive_maximum: u16,
+    /// How many bytes of messages may be held before reading stops.
+    pub max_outstanding_bytes: u64,
+    /// How long the broker keeps the session without a connection.
+    pub session_expiry: Duration,
+    /// The Keep Alive to ask for.
+    pub keep_alive: Duration,
+    /// Time for TCP, TLS and CONNACK together, and for SUBACK.
+    pub connect_timeout: Duration,
+    /// Waits between attempts to connect.
+    pub backoff: Range,
+}
+
+impl Settings {
+    /// How many messages may be held, whatever the broker does. Under MQTT 5 a right broker stays within Receive Maximum;
+    /// the room above it keeps the session reading, and so able to tell a dead broker from a busy function.
+    #[must_use]
+    pub fn max_outstanding(&self) -> usize {
+        let receive_maximum = usize::from(self.receive_maximum);
+        match self.protocol {
+            Protocol::V311 => receive_maximum,
+            Protocol::V5 => (2 * receive_maximum).min(usize::from(u16::MAX) - 1),
+        }
+    }
+}
+
+/// How a session, or the publisher, stands, as readiness tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Status {
+    /// Not connected yet, or not subscribed.
+    Connecting,
+    /// Subscribed with the QoS asked; for the publisher, connected.
+    Ready,
+    /// The last attempt failed, or the connection broke; the reason.
+    Failing(String),
+}
