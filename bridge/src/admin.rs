@@ -1,5 +1,6 @@
 //! The endpoint for operators: `/livez`, `/readyz`, `/metrics` and `/mappings` over plain HTTP on an address of the
-//! operator's choice. Shows no payload, and changes nothing but whether a mapping is paused.
+//! operator's choice. Shows no payload, and changes nothing but whether a mapping is paused, and whether the bridge is to
+//! retire.
 
 use std::convert::Infallible;
 use std::io;
@@ -28,23 +29,44 @@ const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// How one mapping stands.
+/// Whether a mapping is to stay as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is.
+    Stays,
+    /// It finishes what it has, to start again with other settings.
+    Changes,
+    /// It leaves for good, once the broker has nothing more for it. Nobody's readiness depends on it.
+    Retires,
+}
+
+/// How one session of a mapping stands.
 #[derive(Debug, Clone)]
 pub struct Watched {
-    /// Its name.
+    /// The name of the mapping.
     pub mapping: String,
-    /// Its session.
+    /// The session.
     pub session: watch::Receiver<Status>,
     /// Why Lambda refuses its invocations, while it does.
     pub fault: watch::Receiver<Option<String>>,
     /// Holds it; the bridge's own publisher cannot be held.
     pub paused: Option<watch::Sender<bool>>,
+    /// Whether it is to stay.
+    pub standing: Standing,
 }
 
 impl Watched {
-    /// Why it is not ready; `None` when it is.
+    /// Why it is not ready; `None` when it is, or need not be.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {
+        match self.standing {
+            Standing::Stays => self.hindrance(),
+            Standing::Changes => Some("draining for its new settings".into()),
+            Standing::Retires => None,
+        }
+    }
+
+    fn hindrance(&self) -> Option<String> {
         if let Some(fault) = &*self.fault.borrow() {
             return Some(fault.clone());
         }
@@ -56,15 +78,17 @@ impl Watched {
     }
 }
 
-/// What the endpoint shows.
+/// What the endpoint shows, and what it can be asked for.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// All mappings.
-    pub mappings: Vec<Watched>,
+    /// All sessions of all mappings.
+    pub mappings: watch::Receiver<Vec<Watched>>,
     /// All numbers.
     pub metrics: Metrics,
     /// The phase: a bridge that drains is not ready.
     pub shutdown: Listener,
+    /// Set when the bridge is to retire.
+    pub retire: watch::Sender<bool>,
 }
 
 /// The endpoint, listening.
@@ -128,13 +152,14 @@ async fn converse(stream: TcpStream, state: Arc<State>) {
 
 fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
     let path = request.uri().path();
-    if let Some(order) = path.strip_prefix("/mappings/") {
+    let order = path.strip_prefix("/mappings/");
+    if order.is_some() || path == "/retire" {
         return match *request.method() {
-            // A page in a browser on this machine must not hold a mapping; browsers name the origin of every POST.
+            // A page in a browser on this machine must not hold anything; browsers name the origin of every POST.
             Method::POST if request.headers().contains_key(ORIGIN) => {
                 text(StatusCode::FORBIDDEN, "not for browsers; use curl -X POST\n".into())
             }
-            Method::POST => obey(order, state),
+            Method::POST => order.map_or_else(|| retire(state), |order| obey(order, state)),
             _ => only("POST"),
         };
     }
@@ -151,8 +176,18 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
             response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
             response
         }
-        _ => text(StatusCode::NOT_FOUND, "not found; there are /livez, /readyz, /metrics and /mappings\n".into()),
+        _ => text(
+            StatusCode::NOT_FOUND,
+            "not found; there are /livez, /readyz, /metrics, /mappings and /retire\n".into(),
+        ),
     }
+}
+
+/// The bridge unsubscribes, finishes what the broker still has for it, has the broker forget its sessions, and ends. There
+/// is no way back but SIGTERM, which cuts it short, and another start.
+fn retire(state: &State) -> Response<Full<Bytes>> {
+    state.retire.send_replace(true);
+    text(StatusCode::ACCEPTED, "retiring; the process ends when the broker has nothing more for it\n".into())
 }
 
 /// `{mapping}/pause` and `{mapping}/resume`. A paused mapping keeps its connection and its session, finishes what it has
@@ -163,8 +198,9 @@ fn obey(order: &str, state: &State) -> Response<Full<Bytes>> {
         Some((name, "resume")) => (name, false),
         _ => return text(StatusCode::NOT_FOUND, "not found; there are /mappings/{name}/pause and …/resume\n".into()),
     };
-    let held: Vec<_> = state.mappings.iter().filter(|watched| watched.mapping == name).collect();
-    let Some(paused) = held.first().and_then(|watched| watched.paused.as_ref()) else {
+    let mappings = state.mappings.borrow();
+    let Some(paused) = mappings.iter().find(|watched| watched.mapping == name).and_then(|held| held.paused.as_ref())
+    else {
         let name = name.escape_debug();
         return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
     };
@@ -178,10 +214,17 @@ fn obey(order: &str, state: &State) -> Response<Full<Bytes>> {
 fn list(state: &State) -> String {
     let line = |watched: &Watched| {
         let paused = watched.paused.as_ref().is_some_and(|paused| *paused.borrow());
-        let stands = watched.trouble().unwrap_or_else(|| if paused { "paused" } else { "ready" }.to_owned());
+        let trouble = match watched.standing {
+            Standing::Retires => watched.hindrance().map(|why| format!("retiring: {why}")),
+            Standing::Stays | Standing::Changes => watched.trouble(),
+        };
+        let stands = trouble.unwrap_or_else(|| {
+            let stands = if watched.standing == Standing::Retires { "retiring" } else { "ready" };
+            if paused { "paused" } else { stands }.to_owned()
+        });
         format!("{}: {}\n", watched.mapping, stands.escape_debug())
     };
-    state.mappings.iter().map(line).collect()
+    state.mappings.borrow().iter().map(line).collect()
 }
 
 fn only(methods: &'static str) -> Response<Full<Bytes>> {
@@ -190,13 +233,18 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, and no drain has begun.
+/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, and no end has begun.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
-    let draining = (state.shutdown.phase() >= Phase::Draining).then(|| "draining\n".to_owned());
-    let troubles = state.mappings.iter().filter_map(|mapping| {
+    let ending = match state.shutdown.phase() {
+        Phase::Running => None,
+        Phase::Retiring => Some("retiring\n".to_owned()),
+        Phase::Draining | Phase::Stopping => Some("draining\n".to_owned()),
+    };
+    let mappings = state.mappings.borrow();
+    let troubles = mappings.iter().filter_map(|mapping| {
         mapping.trouble().map(|trouble| format!("mapping `{}`: {}\n", mapping.mapping, trouble.escape_debug()))
     });
-    let troubles: String = draining.into_iter().chain(troubles).collect();
+    let troubles: String = ending.into_iter().chain(troubles).collect();
     if troubles.is_empty() {
         text(StatusCode::OK, "ready\n".into())
     } else {

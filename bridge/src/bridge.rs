@@ -1,45 +1,72 @@
-//! The bridge as a whole: puts sessions, lanes and the admin endpoint together, starts them, and drains them in order.
+//! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, tends them while they
+//! change, and drains them in order.
 
 mod error;
 mod prepare;
+mod publishing;
+mod reload;
 mod running;
+mod serve;
 
 pub use error::{ServeError, StartError};
+pub use serve::serve;
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, timeout_at};
-use tracing::{error, info, warn};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::error;
 
-use crate::admin::{Admin, State, Watched};
+use crate::admin::{Admin, Standing, State, Watched};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Publisher, client_config};
+use crate::mqtt::{Connector, client_config};
 use crate::shutdown::{self, Announcer, Phase};
-use prepare::{bind_admin, destinations, filters, needs_publisher, publisher_settings, warn_about};
-use running::{Given, Running};
+use prepare::{bind_admin, prepare, warn_about};
+use publishing::Publishing;
+use reload::Wanted;
+use running::{Happening, Running};
 
 /// How long sessions may take to say goodbye once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
 
 /// A bridge at work.
 pub struct Bridge {
+    /// The configuration at work.
+    config: Config,
+    aws: Aws,
+    connector: Connector,
+    destinations: Destinations,
     /// Tells the phase of the bridge as a whole; each mapping has one of its own.
     announcer: Announcer,
     mappings: Vec<Running>,
-    /// The connection that publishes answers and dead letters, where a mapping needs one. Outlives the lanes.
-    publisher: JoinSet<()>,
+    /// Mappings that wait for others to end.
+    wanted: Vec<Wanted>,
+    /// Outlives the lanes.
+    publishing: Publishing,
     /// The admin endpoint; held so that it ends with the bridge.
     admin: JoinSet<()>,
     admin_address: Option<SocketAddr>,
-    watched: Vec<Watched>,
+    /// What the endpoint shows.
+    watched: watch::Sender<Vec<Watched>>,
+    /// Whether an operator has asked the endpoint for a retirement.
+    retirement: watch::Receiver<bool>,
     metrics: Metrics,
+}
+
+/// How a bridge ends by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The broker has nothing more for it, as an operator wished.
+    Retired,
+    /// A part of it has ended, which is a fault of the bridge.
+    Broken,
 }
 
 impl Bridge {
@@ -48,46 +75,39 @@ impl Bridge {
     /// # Errors
     /// When something of the configuration cannot be used.
     pub async fn start(config: Config, aws: &Aws) -> Result<Self, StartError> {
-        let (announcer, listener) = shutdown::channel();
         let tls = client_config(&config.mqtt.tls)?;
         let connector = Connector::new(config.mqtt.url.clone(), tls).map_err(StartError::Broker)?;
-        let filters = filters(&config.mappings)?;
         let metrics = Metrics::new();
-        let publisher = needs_publisher(&config.mappings)
-            .then(|| Publisher::new(publisher_settings(&config.mqtt), connector.clone(), listener.clone()));
-        let (publisher, handle) = match publisher {
-            Some((publisher, handle, status)) => (Some((publisher, status)), Some(handle)),
-            None => (None, None),
-        };
-        let opener = Destinations::new(aws, handle.clone().map(|handle| (handle, config.mqtt.protocol)));
-        let destinations = destinations(&config.mappings, opener, &metrics)?;
+        let publishing = Publishing::new(&config.mqtt, &connector);
+        let by = (publishing.handle().clone(), config.mqtt.protocol);
+        let mut destinations = Destinations::new(aws, Some(by));
+        let mut wanted = Vec::new();
+        for mapping in &config.mappings {
+            let given = prepare(mapping, aws, &mut destinations, publishing.handle(), &metrics)?;
+            wanted.push(Wanted::new(mapping, given));
+        }
         let admin = bind_admin(config.admin.listen).await?;
+        config.mappings.iter().for_each(warn_about);
+        let ((announcer, listener), (retire, retirement)) = (shutdown::channel(), watch::channel(false));
         let mut bridge = Self {
+            config,
+            aws: aws.clone(),
+            connector,
+            destinations,
             announcer,
             mappings: Vec::new(),
-            publisher: JoinSet::new(),
+            wanted,
+            publishing,
             admin: JoinSet::new(),
             admin_address: admin.as_ref().map(Admin::address),
-            watched: Vec::new(),
+            watched: watch::Sender::default(),
+            retirement,
             metrics,
         };
-        for ((mapping, destination), filters) in config.mappings.iter().zip(destinations).zip(filters) {
-            warn_about(mapping);
-            let client = aws.client(&mapping.function, mapping.timeout);
-            let metrics = bridge.metrics.mapping(&mapping.name);
-            let given = Given { filters, client, destination, publisher: handle.clone(), metrics };
-            let running = Running::start(mapping, given, &config.mqtt, &connector);
-            bridge.watched.extend_from_slice(running.watched());
-            bridge.mappings.push(running);
-        }
-        if let Some((publisher, status)) = publisher {
-            let (mapping, fault) = ("(publisher)".to_owned(), watch::channel(None).1);
-            bridge.watched.push(Watched { mapping, session: status, fault, paused: None });
-            bridge.publisher.spawn(publisher.run());
-        }
+        bridge.reconcile();
         if let Some(admin) = admin {
-            let state = State { mappings: bridge.watched.clone(), metrics: bridge.metrics.clone(), shutdown: listener };
-            bridge.admin.spawn(admin.serve(state));
+            let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
+            bridge.admin.spawn(admin.serve(State { mappings, metrics, shutdown: listener, retire }));
         }
         Ok(bridge)
     }
@@ -104,10 +124,17 @@ impl Bridge {
         &self.metrics
     }
 
+    /// How long a stop may take, as configured now.
+    #[must_use]
+    pub fn drain_timeout(&self) -> Duration {
+        self.config.drain_timeout
+    }
+
     /// Returns once every mapping is subscribed.
     pub async fn ready(&self) {
-        for watched in &self.watched {
-            let mut session = watched.session.clone();
+        let all = self.watched.borrow().clone();
+        for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
+            let mut session = watched.session;
             // The error says that the session has ended, and with it the bridge.
             let _ = session.wait_for(|status| *status == crate::mqtt::Status::Ready).await;
         }
@@ -116,13 +143,37 @@ impl Bridge {
     /// Why it is not ready, a line a mapping.
     #[must_use]
     pub fn troubles(&self) -> Vec<String> {
-        self.watched.iter().filter_map(Watched::trouble).collect()
+        self.watched.borrow().iter().filter_map(Watched::trouble).collect()
     }
 
-    /// Returns when a session or a lane ends, which none does before a drain.
-    async fn broken(&mut self) {
-        let panicked = running::broken(&mut self.mappings).await;
-        error!(panicked, "a task ended unexpectedly");
+    /// Sees to what happens by itself, such as a mapping that has drained and makes way for its successor. Returns when
+    /// the bridge is to end. Cancel safe.
+    pub async fn tend(&mut self) -> End {
+        loop {
+            let deadline = self.mappings.iter().filter_map(Running::deadline).min();
+            let cut = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let mappings = &mut self.mappings;
+            let retirement = &mut self.retirement;
+            tokio::select! {
+                happening = poll_fn(|context| poll_any(mappings, context)) => match happening {
+                    Happening::Left => self.reconcile(),
+                    Happening::Broken { panicked } => {
+                        error!(panicked, "a task ended unexpectedly");
+                        return End::Broken;
+                    }
+                },
+                () = cut => self.cut(Instant::now()),
+                Ok(()) = retirement.changed() => self.retire(),
+            }
+            if self.phase() == Phase::Retiring && self.mappings.is_empty() {
+                return End::Retired;
+            }
+        }
     }
 
     /// Admits nothing more, finishes what was admitted, acknowledges it and disconnects. At the end of `patience` the
@@ -134,9 +185,10 @@ impl Bridge {
         let drained = timeout_at(deadline, self.ended()).await.is_ok();
         self.announcer.announce(Phase::Stopping);
         self.mappings.iter_mut().for_each(Running::stop);
+        self.publishing.stop();
         let goodbye = async {
             self.ended().await;
-            while self.publisher.join_next().await.is_some() {}
+            self.publishing.ended().await;
         };
         // Who cannot say goodbye now is closed all the same.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
@@ -148,33 +200,19 @@ impl Bridge {
             mapping.ended().await;
         }
     }
+
+    fn phase(&self) -> Phase {
+        self.announcer.phase()
+    }
+
+    /// Has the endpoint show how all stands now.
+    fn show(&self) {
+        let mappings = self.mappings.iter().flat_map(Running::watched);
+        self.watched.send_replace(mappings.chain(self.publishing.watched()).collect());
+    }
 }
 
-/// Runs a bridge until SIGTERM or SIGINT, then drains it.
-///
-/// # Errors
-/// When it cannot start, or breaks.
-pub async fn serve(config: Config) -> Result<(), ServeError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
-    let drain_timeout = config.drain_timeout;
-    let aws = Aws::from_environment().await.map_err(StartError::from)?;
-    let mut bridge = Bridge::start(config, &aws).await?;
-    info!(version = env!("CARGO_PKG_VERSION"), admin = bridge.admin_address().map(tracing::field::display), "started");
-    if let Err(cause) = aws.credentials().await {
-        warn!(%cause, "aws credentials: none found yet; messages are held until there are some");
-    }
-    let name = tokio::select! {
-        _ = terminate.recv() => "SIGTERM",
-        _ = interrupt.recv() => "SIGINT",
-        () = bridge.broken() => return Err(ServeError::Task),
-    };
-    info!(signal = name, at_most = ?drain_timeout, "draining");
-    let begun = Instant::now();
-    if bridge.drain(drain_timeout).await {
-        info!(took = ?begun.elapsed(), "drained: everything admitted is acknowledged");
-    } else {
-        warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
-    }
-    Ok(())
+fn poll_any(mappings: &mut [Running], context: &mut Context<'_>) -> Poll<Happening> {
+    let polls = mappings.iter_mut().map(|mapping| mapping.poll(context));
+    polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
 }

@@ -3,6 +3,7 @@
 
 mod broker_url;
 mod bucket_url;
+mod changes;
 mod draft;
 mod error;
 mod field;
@@ -207,6 +208,21 @@ mod tests {
         for key in KEYS {
             let beside = companions(key.path);
             assert_ne!(read(beside.clone().set(key.path, other_value(key))), read(beside), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn every_key_but_those_of_mappings_is_named_when_it_needs_a_restart() {
+        let read = |overrides: Overrides| {
+            let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default()).unwrap();
+            overlay::flags(&mut draft, overrides).unwrap();
+            read::config(&draft).unwrap()
+        };
+        for key in KEYS {
+            let beside = companions(key.path);
+            let changed = read(beside.clone().set(key.path, other_value(key)));
+            let fixed: &[&str] = if key.is_of_mapping() || key.path == "drain_timeout" { &[] } else { &[key.path] };
+            assert_eq!(read(beside).fixed_keys_changed(&changed), fixed);
         }
     }
 

@@ -26,4 +26,4 @@ pub mod redrive;
 pub mod shutdown;
 pub mod topic;
 
-pub use bridge::{Bridge, ServeError, StartError, serve};
+pub use bridge::{Bridge, End, ServeError, StartError, serve};

@@ -31,7 +31,8 @@ fn main() -> process::ExitCode {
 }
 
 fn run(flags: Flags) -> u8 {
-    let config = match Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides) {
+    let load = || Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides.clone());
+    let config = match load() {
         Ok(config) => config,
         Err(error) => return fail(&error, ExitCode::Usage as u8),
     };
@@ -42,7 +43,7 @@ fn run(flags: Flags) -> u8 {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    match runtime.block_on(bridge::serve(config)) {
+    match runtime.block_on(bridge::serve(config, load)) {
         Ok(()) => ExitCode::Done as u8,
         Err(error) => fail(&error, error.exit_code()),
     }

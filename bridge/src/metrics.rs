@@ -2,6 +2,7 @@
 //! itself.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use prometheus_client::encoding::text::encode;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
@@ -38,6 +39,21 @@ struct Inner {
     published: Family<Labels, Counter>,
     publish_failures: Family<Labels, Counter>,
     answers_refused: Family<Labels, Counter>,
+    reloads: Family<ReloadLabels, Counter>,
+    last_reload_successful: Gauge,
+    last_reload_success: Gauge,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReloadLabels {
+    result: ReloadLabel,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names of the variants are the values of the label")]
+enum ReloadLabel {
+    succeeded,
+    refused,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -77,6 +93,16 @@ enum ResultLabel {
     misconfigured,
     failed,
 }
+
+const OUTCOMES: [OutcomeLabel; 5] = {
+    use OutcomeLabel as O;
+    [O::delivered, O::filtered, O::dead_lettered, O::expired, O::abandoned]
+};
+
+const RESULTS: [ResultLabel; 6] = {
+    use ResultLabel as R;
+    [R::succeeded, R::partial, R::function_error, R::throttled, R::misconfigured, R::failed]
+};
 
 /// The metrics of one mapping.
 #[derive(Debug, Clone)]
@@ -169,9 +195,56 @@ impl Metrics {
             published: Family::default(),
             publish_failures: Family::default(),
             answers_refused: Family::default(),
+            reloads: Family::default(),
+            last_reload_successful: Gauge::default(),
+            last_reload_success: Gauge::default(),
         };
         inner.register();
-        Self(Arc::new(inner))
+        let metrics = Self(Arc::new(inner));
+        for result in [ReloadLabel::succeeded, ReloadLabel::refused] {
+            metrics.0.reloads.get_or_create_owned(&ReloadLabels { result });
+        }
+        metrics.show_success();
+        metrics
+    }
+
+    /// Books that a configuration was taken up while the bridge ran, or refused.
+    pub fn reloaded(&self, success: bool) {
+        let result = if success { ReloadLabel::succeeded } else { ReloadLabel::refused };
+        self.0.reloads.get_or_create_owned(&ReloadLabels { result }).inc();
+        self.0.last_reload_successful.set(0);
+        if success {
+            self.show_success();
+        }
+    }
+
+    /// The configuration at work is the one that was asked for last; so it is at the start.
+    fn show_success(&self) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        self.0.last_reload_successful.set(1);
+        self.0.last_reload_success.set(i64::try_from(now.as_secs()).unwrap_or(i64::MAX));
+    }
+
+    /// Shows a mapping no more that is not there any more. What its parts still count goes nowhere.
+    pub fn forget(&self, name: &str) {
+        let (all, mapping) = (&self.0, Arc::<str>::from(name));
+        let labels = Labels { mapping: mapping.clone() };
+        let counters = [&all.received, &all.redelivered, &all.acknowledged, &all.stale, &all.connects];
+        let failures = [&all.connection_failures, &all.session_lost, &all.retries, &all.dead_letter_failures];
+        let answers = [&all.published, &all.publish_failures, &all.answers_refused];
+        for counter in counters.into_iter().chain(failures).chain(answers) {
+            counter.remove(&labels);
+        }
+        for gauge in [&all.ready, &all.outstanding, &all.outstanding_bytes, &all.in_flight, &all.concurrency] {
+            gauge.remove(&labels);
+        }
+        all.invocation_seconds.remove(&labels);
+        for outcome in OUTCOMES {
+            all.settled.remove(&OutcomeLabels { mapping: mapping.clone(), outcome });
+        }
+        for result in RESULTS {
+            all.invocations.remove(&ResultLabels { mapping: mapping.clone(), result });
+        }
     }
 
     /// The counters of one mapping.
@@ -282,6 +355,18 @@ impl Inner {
             self.publish_failures.clone(),
         );
         registry.register("answers_refused", "Replies to topics that are not allowed", self.answers_refused.clone());
+        registry.register("reloads", "Configurations taken up or refused while running", self.reloads.clone());
+        registry.register(
+            "last_reload_successful",
+            "Whether the configuration at work is the one that was asked for last",
+            self.last_reload_successful.clone(),
+        );
+        registry.register_with_unit(
+            "last_reload_success_timestamp",
+            "When the configuration at work was taken up",
+            Unit::Seconds,
+            self.last_reload_success.clone(),
+        );
     }
 }
 
@@ -309,5 +394,28 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_mapping_that_is_forgotten_leaves_no_line_behind() {
+        let metrics = Metrics::new();
+        metrics.mapping("gone").received.inc();
+        metrics.mapping("here").received.inc();
+        metrics.forget("gone");
+        let text = metrics.render();
+        assert!(!text.contains("gone") && text.contains("here"), "{text}");
+    }
+
+    #[test]
+    fn a_refused_reload_shows_until_one_succeeds() {
+        let metrics = Metrics::new();
+        let shows = |line: &str| assert!(metrics.render().contains(line), "{line} is missing in\n{}", metrics.render());
+        shows("bridge_last_reload_successful 1");
+        metrics.reloaded(false);
+        shows("bridge_last_reload_successful 0");
+        shows(r#"bridge_reloads_total{result="refused"} 1"#);
+        metrics.reloaded(true);
+        shows("bridge_last_reload_successful 1");
+        shows("bridge_last_reload_success_timestamp_seconds 1");
     }
 }

@@ -5,32 +5,32 @@ use std::net::SocketAddr;
 use tracing::warn;
 
 use super::StartError;
+use super::running::Given;
 use crate::admin::Admin;
+use crate::aws::Aws;
 use crate::config::{self, OnFailure, Qos};
-use crate::dead_letter::{Destination, Destinations};
+use crate::dead_letter::Destinations;
 use crate::mapping::filter::Filters;
 use crate::metrics::Metrics;
 use crate::mqtt::{PublisherSettings, Settings};
+use crate::outgoing::PublishHandle;
 
-pub(super) fn filters(mappings: &[config::Mapping]) -> Result<Vec<Filters>, StartError> {
-    let compile = |mapping: &config::Mapping| {
-        Filters::parse(&mapping.filter).map_err(|cause| StartError::Filter { mapping: mapping.name.clone(), cause })
-    };
-    mappings.iter().map(compile).collect()
-}
-
-/// One chain for each mapping.
-pub(super) fn destinations(
-    mappings: &[config::Mapping],
-    mut destinations: Destinations<'_>,
+/// Compiles the patterns of a mapping and opens its failure destinations.
+pub(super) fn prepare(
+    settings: &config::Mapping,
+    aws: &Aws,
+    destinations: &mut Destinations,
+    publisher: &PublishHandle,
     metrics: &Metrics,
-) -> Result<Vec<Option<Destination>>, StartError> {
-    let chain = |mapping: &config::Mapping| {
-        destinations
-            .chain(&mapping.name, &mapping.on_failure, &metrics.mapping(&mapping.name))
-            .map_err(|cause| StartError::Destination { mapping: mapping.name.clone(), cause })
-    };
-    mappings.iter().map(chain).collect()
+) -> Result<Given, StartError> {
+    let (name, metrics) = (|| settings.name.clone(), metrics.mapping(&settings.name));
+    let filters = Filters::parse(&settings.filter).map_err(|cause| StartError::Filter { mapping: name(), cause })?;
+    let destination = destinations
+        .chain(&settings.name, &settings.on_failure, &metrics)
+        .map_err(|cause| StartError::Destination { mapping: name(), cause })?;
+    let client = aws.client(&settings.function, settings.timeout);
+    let publisher = needs_publisher(settings).then(|| publisher.clone());
+    Ok(Given { filters, client, destination, publisher, metrics })
 }
 
 pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartError> {
@@ -43,12 +43,10 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
     }
 }
 
-/// Whether anything is published: answers, or dead letters to a topic.
-pub(super) fn needs_publisher(mappings: &[config::Mapping]) -> bool {
-    mappings.iter().any(|mapping| {
-        let to_topic = mapping.on_failure.iter().any(|on_failure| matches!(on_failure, OnFailure::Topic(_)));
-        to_topic || !mapping.response.allow.is_empty()
-    })
+/// Whether a mapping publishes: answers, or dead letters to a topic.
+pub(super) fn needs_publisher(mapping: &config::Mapping) -> bool {
+    let to_topic = mapping.on_failure.iter().any(|on_failure| matches!(on_failure, OnFailure::Topic(_)));
+    to_topic || !mapping.response.allow.is_empty()
 }
 
 pub(super) fn publisher_settings(mqtt: &config::Mqtt) -> PublisherSettings {
@@ -62,6 +60,7 @@ pub(super) fn publisher_settings(mqtt: &config::Mqtt) -> PublisherSettings {
     }
 }
 
+/// The settings of one session. One that the mapping has no use for any more leaves.
 pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, index: usize) -> Settings {
     Settings {
         mapping: mapping.name.clone(),
@@ -70,7 +69,7 @@ pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, i
         topic_filter: mapping.topic_filter.to_string(),
         former_filters: Vec::new(),
         subscribed: false,
-        leaves: false,
+        leaves: index >= mapping.sessions,
         qos: mapping.qos,
         receive_maximum: mapping.receive_maximum,
         max_outstanding_bytes: mapping.max_outstanding_bytes,

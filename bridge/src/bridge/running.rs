@@ -1,26 +1,29 @@
-//! One mapping at work: its sessions, its lanes and a shutdown of its own, so that it can be started, drained and ended
-//! while the others go on. Decides nothing about when.
+//! One mapping at work: its sessions, its lanes and a shutdown of its own, so that it can be started, drained, retired
+//! and ended while the others go on. Decides nothing about when.
 
-use std::future::poll_fn;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::prepare::session_settings;
-use crate::admin::Watched;
-use crate::config;
+use crate::admin::{Standing, Watched};
+use crate::config::{self, Qos};
 use crate::dead_letter::Destination;
+use crate::delivery::Delivery;
 use crate::lambda::Client;
 use crate::mapping::filter::Filters;
 use crate::mapping::{self, Parts};
 use crate::metrics::MappingMetrics;
 use crate::mqtt::{Connector, Session, Settings};
 use crate::outgoing::PublishHandle;
-use crate::shutdown::{self, Announcer, Phase};
+use crate::shutdown::{self, Announcer, Listener, Phase};
+use crate::topic::TopicFilter;
 
 /// What a mapping is given beside its settings.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) filters: Filters,
     pub(super) client: Client,
@@ -29,50 +32,159 @@ pub(super) struct Given {
     pub(super) metrics: MappingMetrics,
 }
 
+/// What a mapping takes over from the one of its name before it.
+#[derive(Debug, Default)]
+pub(super) struct Heritage {
+    /// What the broker-side sessions were subscribed to.
+    filters: Vec<String>,
+    /// How many sessions there were.
+    sessions: usize,
+    /// The subscription that some of them hold, and their client ids.
+    subscription: Option<(TopicFilter, Qos)>,
+    subscribed: BTreeSet<String>,
+    /// Whether an operator holds it.
+    paused: bool,
+}
+
+impl Heritage {
+    /// What the sessions of the next mapping need to know; those above its own number leave.
+    fn settings_of_sessions(&self, next: &config::Mapping, mqtt: &config::Mqtt) -> Vec<Settings> {
+        let same = self.subscription == Some((next.topic_filter.clone(), next.qos));
+        let former = self.filters.iter().filter(|filter| *filter != next.topic_filter.as_str());
+        let former: Vec<_> = former.cloned().collect();
+        let settings = |index| {
+            let mut settings = session_settings(mqtt, next, index);
+            settings.subscribed = same && self.subscribed.contains(&settings.client_id);
+            settings.former_filters.clone_from(&former);
+            settings
+        };
+        (0..next.sessions.max(self.sessions)).map(settings).collect()
+    }
+}
+
 /// A mapping that runs. Dropping it ends it between two instructions.
 pub(super) struct Running {
+    settings: config::Mapping,
+    given: Given,
+    /// What its sessions may be subscribed to beside the topic filter.
+    former_filters: Vec<String>,
+    /// With how many sessions it was started, those included that only leave.
+    started: usize,
     announcer: Announcer,
-    sessions: JoinSet<()>,
+    /// Each gives its client id back when it ends, and says whether it is subscribed still.
+    sessions: JoinSet<(String, bool)>,
+    /// The client ids of the ended ones that are.
+    subscribed: BTreeSet<String>,
     lanes: JoinSet<()>,
-    watched: Vec<Watched>,
+    paused: watch::Sender<bool>,
+    /// The sessions that have not ended, by client id.
+    watched: BTreeMap<String, Watched>,
+    standing: Standing,
+    /// When a drain that makes way for new settings is over.
+    deadline: Option<Instant>,
+}
+
+/// What has become of a mapping by itself.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Happening {
+    /// A session that was to end has ended.
+    Left,
+    /// A session or a lane has ended that was not to.
+    Broken {
+        /// Whether by a panic.
+        panicked: bool,
+    },
 }
 
 impl Running {
-    /// Starts sessions and lanes. Returns before anything is connected.
-    pub(super) fn start(settings: &config::Mapping, given: Given, mqtt: &config::Mqtt, connector: &Connector) -> Self {
-        let (announcer, shutdown) = shutdown::channel();
-        let Given { filters, client, destination, publisher, metrics } = given;
-        let (fault, heard_fault) = watch::channel(None);
-        let all_sessions: Vec<_> =
-            (0..settings.sessions).map(|index| session_settings(mqtt, settings, index)).collect();
-        let paused = watch::Sender::new(false);
+    /// Starts sessions and lanes. Returns before anything is connected. Sessions that were there before and are not
+    /// wanted any more are started too, to leave for good.
+    pub(super) fn start(
+        settings: &config::Mapping,
+        given: Given,
+        heritage: Heritage,
+        mqtt: &config::Mqtt,
+        connector: &Connector,
+    ) -> Self {
+        let ((announcer, shutdown), (fault, heard_fault)) = (shutdown::channel(), watch::channel(None));
+        let sessions = heritage.settings_of_sessions(settings, mqtt);
+        let mut running = Self {
+            settings: settings.clone(),
+            given,
+            former_filters: heritage.filters,
+            started: sessions.len(),
+            announcer,
+            sessions: JoinSet::new(),
+            subscribed: BTreeSet::new(),
+            lanes: JoinSet::new(),
+            paused: watch::Sender::new(heritage.paused),
+            watched: BTreeMap::new(),
+            standing: Standing::Stays,
+            deadline: None,
+        };
         // Room for all that all sessions may admit: none of them ever waits for a lane.
-        let (deliveries, queue) = mpsc::channel(all_sessions.iter().map(Settings::max_outstanding).sum());
-        let (mut sessions, mut lanes, mut watched) = (JoinSet::new(), JoinSet::new(), Vec::new());
-        for session_settings in all_sessions {
-            let (session, status) = Session::new(
-                session_settings,
-                connector.clone(),
-                deliveries.clone(),
-                paused.subscribe(),
-                metrics.clone(),
-                shutdown.clone(),
-            );
-            let mapping = settings.name.clone();
-            let (fault, paused) = (heard_fault.clone(), Some(paused.clone()));
-            watched.push(Watched { mapping, session: status, fault, paused });
-            sessions.spawn(async move {
-                let _ = session.run().await;
-            });
+        let (deliveries, queue) = mpsc::channel(sessions.iter().map(Settings::max_outstanding).sum());
+        for session in sessions {
+            running.start_session(session, connector, &deliveries, &heard_fault, &shutdown);
         }
+        let Given { filters, client, destination, publisher, metrics } = running.given.clone();
         let parts = Parts { settings: settings.clone(), filters, client, destination, publisher, metrics, fault };
-        mapping::start(parts, queue, &shutdown, &mut lanes);
-        Self { announcer, sessions, lanes, watched }
+        mapping::start(parts, queue, &shutdown, &mut running.lanes);
+        running
+    }
+
+    fn start_session(
+        &mut self,
+        settings: Settings,
+        connector: &Connector,
+        deliveries: &mpsc::Sender<Delivery>,
+        fault: &watch::Receiver<Option<String>>,
+        shutdown: &Listener,
+    ) {
+        let (mapping, client_id) = (settings.mapping.clone(), settings.client_id.clone());
+        let standing = if settings.leaves { Standing::Retires } else { Standing::Stays };
+        let (paused, metrics) = (self.paused.subscribe(), self.given.metrics.clone());
+        let (session, status) =
+            Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
+        let (fault, paused) = (fault.clone(), Some(self.paused.clone()));
+        self.watched.insert(client_id.clone(), Watched { mapping, session: status, fault, paused, standing });
+        self.sessions.spawn(async move { (client_id, session.run().await) });
+    }
+
+    /// Its settings.
+    pub(super) fn settings(&self) -> &config::Mapping {
+        &self.settings
+    }
+
+    /// What it was given beside them.
+    pub(super) fn given(&self) -> &Given {
+        &self.given
+    }
+
+    /// Whether it stays, and if not, why.
+    pub(super) fn standing(&self) -> Standing {
+        self.standing
     }
 
     /// How it stands, session by session.
-    pub(super) fn watched(&self) -> &[Watched] {
-        &self.watched
+    pub(super) fn watched(&self) -> impl Iterator<Item = Watched> {
+        let standing = |own| if self.standing == Standing::Stays { own } else { self.standing };
+        self.watched.values().map(move |watched| Watched { standing: standing(watched.standing), ..watched.clone() })
+    }
+
+    /// Whether one of its sessions has this client id.
+    pub(super) fn holds(&self, client_id: &str) -> bool {
+        self.watched.contains_key(client_id)
+    }
+
+    /// Whether all its sessions have ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// When its drain is to be cut, if it makes way.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline
     }
 
     /// Admits nothing more; finishes what was admitted.
@@ -80,10 +192,37 @@ impl Running {
         self.announcer.announce(Phase::Draining);
     }
 
+    /// Drains it to make way for other settings; until then at the latest.
+    pub(super) fn make_way(&mut self, deadline: Instant) {
+        (self.standing, self.deadline) = (Standing::Changes, Some(deadline));
+        self.drain();
+    }
+
+    /// Gives up its subscriptions, finishes what the broker still has for it, and has the broker forget its sessions.
+    pub(super) fn retire(&mut self) {
+        self.standing = Standing::Retires;
+        self.announcer.announce(Phase::Retiring);
+    }
+
     /// Leaves what is not finished un-acknowledged, and says goodbye.
     pub(super) fn stop(&mut self) {
+        self.deadline = None;
         self.announcer.announce(Phase::Stopping);
         self.lanes.abort_all();
+        // An invocation that is cut short here does not count itself out.
+        self.given.metrics.in_flight.set(0);
+    }
+
+    /// What the next mapping of this name takes over.
+    pub(super) fn into_heritage(mut self) -> Heritage {
+        self.stop();
+        let (sessions, paused) = (self.started, *self.paused.borrow());
+        let mut filters = std::mem::take(&mut self.former_filters);
+        let filter = self.settings.topic_filter.to_string();
+        filters.retain(|former| *former != filter);
+        filters.push(filter);
+        let subscription = Some((self.settings.topic_filter, self.settings.qos));
+        Heritage { filters, sessions, subscription, subscribed: self.subscribed, paused }
     }
 
     /// Returns once all sessions have ended.
@@ -91,22 +230,29 @@ impl Running {
         while self.sessions.join_next().await.is_some() {}
     }
 
-    /// Ready when a session or a lane has ended, which none does before a drain; with whether it panicked.
-    pub(super) fn poll_broken(&mut self, context: &mut Context<'_>) -> Poll<bool> {
-        for tasks in [&mut self.sessions, &mut self.lanes] {
-            if let Poll::Ready(Some(ended)) = tasks.poll_join_next(context) {
-                return Poll::Ready(ended.is_err_and(|error| error.is_panic()));
+    /// Ready with what has become of it.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
+        if let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(context) {
+            return Poll::Ready(match ended {
+                Ok((client_id, subscribed)) => self.session_ended(client_id, subscribed),
+                Err(error) => Happening::Broken { panicked: error.is_panic() },
+            });
+        }
+        while let Poll::Ready(Some(ended)) = self.lanes.poll_join_next(context) {
+            let panicked = ended.is_err_and(|error| error.is_panic());
+            // Lanes end when no session is left that could send them anything.
+            if panicked || !self.has_ended() && self.standing == Standing::Stays {
+                return Poll::Ready(Happening::Broken { panicked });
             }
         }
         Poll::Pending
     }
-}
 
-/// Returns when a part of one of these mappings has ended, with whether it panicked. Cancel safe.
-pub(super) async fn broken(mappings: &mut [Running]) -> bool {
-    let any = |context: &mut Context<'_>| {
-        let polls = mappings.iter_mut().map(|mapping| mapping.poll_broken(context));
-        polls.into_iter().find(Poll::is_ready).unwrap_or(Poll::Pending)
-    };
-    poll_fn(any).await
+    fn session_ended(&mut self, client_id: String, subscribed: bool) -> Happening {
+        let left = self.watched.remove(&client_id).is_some_and(|session| session.standing == Standing::Retires);
+        if subscribed {
+            self.subscribed.insert(client_id);
+        }
+        if left || self.standing != Standing::Stays { Happening::Left } else { Happening::Broken { panicked: false } }
+    }
 }

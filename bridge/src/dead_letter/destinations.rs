@@ -16,8 +16,8 @@ use crate::outgoing::PublishHandle;
 
 /// What is open already, and what is needed to open more.
 #[derive(Debug)]
-pub struct Destinations<'a> {
-    aws: &'a Aws,
+pub struct Destinations {
+    aws: Aws,
     publisher: Option<(PublishHandle, Protocol)>,
     open: Vec<(OnFailure, Place)>,
 }
@@ -31,11 +31,11 @@ pub(super) enum Place {
     Topic(TopicDestination),
 }
 
-impl<'a> Destinations<'a> {
+impl Destinations {
     /// Nothing is open yet. Topics need a publisher, and the version of MQTT that it speaks.
     #[must_use]
-    pub fn new(aws: &'a Aws, publisher: Option<(PublishHandle, Protocol)>) -> Self {
-        Self { aws, publisher, open: Vec::new() }
+    pub fn new(aws: &Aws, publisher: Option<(PublishHandle, Protocol)>) -> Self {
+        Self { aws: aws.clone(), publisher, open: Vec::new() }
     }
 
     /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
@@ -56,14 +56,19 @@ impl<'a> Destinations<'a> {
         Ok(Some(Destination::new(mapping, metrics.clone(), places)))
     }
 
+    /// Closes what is open and not wanted here any more. Who has it still can use it on.
+    pub fn keep(&mut self, wanted: impl Fn(&OnFailure) -> bool) {
+        self.open.retain(|(on_failure, _)| wanted(on_failure));
+    }
+
     fn place(&mut self, on_failure: &OnFailure) -> Result<Place, DestinationError> {
         if let Some((_, place)) = self.open.iter().find(|(known, _)| known == on_failure) {
             return Ok(place.clone());
         }
         let place = match on_failure {
             OnFailure::File(path) => Place::File(FileDestination::open(path)?),
-            OnFailure::Sqs(url) => Place::Sqs(Queue::open(self.aws, url)),
-            OnFailure::S3(url) => Place::S3(Bucket::open(self.aws, url)),
+            OnFailure::Sqs(url) => Place::Sqs(Queue::open(&self.aws, url)),
+            OnFailure::S3(url) => Place::S3(Bucket::open(&self.aws, url)),
             OnFailure::Topic(topic) => match self.publisher.clone() {
                 Some((publisher, protocol)) => Place::Topic(TopicDestination::new(topic, publisher, protocol)),
                 None => return Err(DestinationError::new(topic, "there is no connection to publish on")),
@@ -117,6 +122,8 @@ mod tests {
         }
         assert_eq!(destinations.open.len(), 2);
         assert!(destinations.chain("m", &[], &metrics).unwrap().is_none());
+        destinations.keep(|on_failure| *on_failure == file("a"));
+        assert_eq!(destinations.open.len(), 1);
     }
 
     #[test]

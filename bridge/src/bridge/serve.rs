@@ -1,0 +1,50 @@
+//! A bridge for the life of a process: started, tended, told by signals what to do, and ended in good order.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::{Bridge, End, ServeError, StartError};
+use crate::aws::Aws;
+use crate::config::{Config, ConfigError};
+
+/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired. SIGHUP has it take up what `load` gives
+/// then.
+///
+/// # Errors
+/// When it cannot start, or breaks.
+pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError>) -> Result<(), ServeError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ServeError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ServeError::Signals)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
+    let aws = Aws::from_environment().await.map_err(StartError::from)?;
+    let mut bridge = Bridge::start(config, &aws).await?;
+    info!(version = env!("CARGO_PKG_VERSION"), admin = bridge.admin_address().map(tracing::field::display), "started");
+    if let Err(cause) = aws.credentials().await {
+        warn!(%cause, "aws credentials: none found yet; messages are held until there are some");
+    }
+    let name = loop {
+        tokio::select! {
+            _ = terminate.recv() => break "SIGTERM",
+            _ = interrupt.recv() => break "SIGINT",
+            _ = hang_up.recv() => drop(bridge.reload(load())),
+            end = bridge.tend() => match end {
+                End::Broken => return Err(ServeError::Task),
+                End::Retired => {
+                    bridge.drain(std::time::Duration::ZERO).await;
+                    info!(event = "bridge.retired", "retired: the broker has nothing more, and has forgotten all sessions");
+                    return Ok(());
+                }
+            },
+        }
+    };
+    let drain_timeout = bridge.drain_timeout();
+    info!(signal = name, at_most = ?drain_timeout, "draining");
+    let begun = Instant::now();
+    if bridge.drain(drain_timeout).await {
+        info!(took = ?begun.elapsed(), "drained: everything admitted is acknowledged");
+    } else {
+        warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
+    }
+    Ok(())
+}
