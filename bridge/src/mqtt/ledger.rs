@@ -56,6 +56,8 @@ pub struct Ledger {
     /// Receipts of this epoch that were abandoned: only a new connection brings their messages back.
     abandoned: usize,
     bytes: usize,
+    /// Of those, the carried ones'.
+    carried_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -91,6 +93,7 @@ impl Ledger {
         }
         self.awaiting_release.clear();
         let carried = std::mem::take(&mut self.carried);
+        self.carried_bytes = 0;
         let lost = entries.len() + carried.len();
         for entry in entries.into_iter().chain(carried.into_values()) {
             self.forget(entry);
@@ -192,6 +195,13 @@ impl Ledger {
         self.bytes
     }
 
+    /// How many messages, and bytes of them, stand in the way of reading on: those whose end this connection brings about.
+    /// What is carried over from earlier ones does not count, as only reading lets the broker send it again.
+    #[must_use]
+    pub fn in_the_way(&self) -> (usize, usize) {
+        (self.entries.len() + self.stale, self.bytes - self.carried_bytes)
+    }
+
     /// Deliveries that have no verdict yet.
     #[must_use]
     pub fn running(&self) -> usize {
@@ -227,8 +237,10 @@ impl Ledger {
         if entry.verdict.is_none() {
             self.places.insert(entry.ticket, Place::Carried(entry.packet_id));
         }
+        self.carried_bytes += entry.weight;
         // Only a broker that has more than 65,535 messages in flight uses an identifier twice at once.
         if let Some(older) = self.carried.insert(entry.packet_id, entry) {
+            self.carried_bytes -= older.weight;
             self.forget(older);
         }
     }
@@ -247,6 +259,7 @@ impl Ledger {
     fn take_carried(&mut self, packet_id: u16, message: &Message) -> Option<Entry> {
         let entry = self.carried.get(&packet_id)?;
         if entry.qos == message.qos && entry.topic == message.topic && entry.payload == message.payload {
+            self.carried_bytes -= entry.weight;
             self.carried.remove(&packet_id)
         } else {
             None
@@ -257,6 +270,7 @@ impl Ledger {
         if outcome == Outcome::Abandoned {
             if let Some(entry) = self.carried.remove(&packet_id) {
                 self.bytes -= entry.weight;
+                self.carried_bytes -= entry.weight;
             }
         } else if let Some(entry) = self.carried.get_mut(&packet_id) {
             entry.verdict = Some(outcome);
@@ -265,12 +279,14 @@ impl Ledger {
 
     /// A broker sends what it repeats before anything new (MQTT 5, 4.6.0-1), so what has not come by now never will.
     fn forget_settled(&mut self) {
-        let bytes = &mut self.bytes;
+        let mut forgotten = 0;
         self.carried.retain(|_, entry| {
             let keep = entry.verdict.is_none();
-            *bytes -= if keep { 0 } else { entry.weight };
+            forgotten += if keep { 0 } else { entry.weight };
             keep
         });
+        self.bytes -= forgotten;
+        self.carried_bytes -= forgotten;
     }
 }
 

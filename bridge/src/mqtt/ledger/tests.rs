@@ -159,3 +159,23 @@ fn carried_receipts_that_never_come_again_are_forgotten() {
     admit(&mut ledger, 2, "new");
     assert_eq!(ledger.outstanding(), 1, "only the new one");
 }
+
+#[test]
+fn what_is_carried_over_does_not_stand_in_the_way_of_reading_it_again() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    let (first, _) = (admit(&mut ledger, 1, "x"), admit(&mut ledger, 2, "y"));
+    let weight = message("x", Qos::AtLeastOnce, false).weight();
+    assert_eq!(ledger.in_the_way(), (2, 2 * weight));
+    ledger.connect(true);
+    assert!(settle(&mut ledger, first, Outcome::Delivered));
+    assert_eq!(
+        (ledger.outstanding(), ledger.in_the_way()),
+        (2, (0, 0)),
+        "both are held, and neither keeps it from reading"
+    );
+    assert_eq!(ledger.admit(1, &message("x", Qos::AtLeastOnce, true)), Admission::Resumed);
+    assert_eq!(ledger.in_the_way(), (1, weight));
+    assert_eq!(acks(&mut ledger), [1]);
+    assert_eq!(ledger.in_the_way(), (0, 0));
+}
