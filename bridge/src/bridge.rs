@@ -26,7 +26,7 @@ use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, client_config};
+use crate::mqtt::{Connector, LiveTls, TlsError};
 use crate::shutdown::{self, Announcer, Phase};
 use prepare::{bind_admin, prepare, warn_about};
 use publishing::Publishing;
@@ -58,6 +58,9 @@ pub struct Bridge {
     /// Whether an operator has asked the endpoint for a retirement.
     retirement: watch::Receiver<bool>,
     metrics: Metrics,
+    tls: LiveTls,
+    /// Looks at the TLS files; held so that it ends with the bridge.
+    tls_watch: JoinSet<()>,
 }
 
 /// How a bridge ends by itself.
@@ -75,9 +78,9 @@ impl Bridge {
     /// # Errors
     /// When something of the configuration cannot be used.
     pub async fn start(config: Config, aws: &Aws) -> Result<Self, StartError> {
-        let tls = client_config(&config.mqtt.tls)?;
-        let connector = Connector::new(config.mqtt.url.clone(), tls).map_err(StartError::Broker)?;
         let metrics = Metrics::new();
+        let tls = LiveTls::load(config.mqtt.tls.clone(), metrics.tls())?;
+        let connector = Connector::new(config.mqtt.url.clone(), tls.clone()).map_err(StartError::Broker)?;
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
         let mut destinations = Destinations::new(aws, Some(by));
@@ -103,7 +106,10 @@ impl Bridge {
             watched: watch::Sender::default(),
             retirement,
             metrics,
+            tls: tls.clone(),
+            tls_watch: JoinSet::new(),
         };
+        bridge.tls_watch.spawn(tls.watch());
         bridge.reconcile();
         if let Some(admin) = admin {
             let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
@@ -116,6 +122,14 @@ impl Bridge {
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
         self.admin_address
+    }
+
+    /// Reads the TLS files again, now, as [`LiveTls::renew`] says.
+    ///
+    /// # Errors
+    /// When the files cannot be used; then those from before stay in use.
+    pub async fn renew_tls(&self) -> Result<bool, TlsError> {
+        self.tls.renew().await
     }
 
     /// All numbers.

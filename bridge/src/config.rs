@@ -175,6 +175,8 @@ mod tests {
             (_, "mqtt.url") => "mqtts://another",
             (_, "mqtt.protocol") => "3.1.1",
             (_, "mqtt.tls.min_version") => "1.3",
+            (_, "mqtt.tls.cipher_suites") => "TLS_AES_128_GCM_SHA256",
+            (_, "mqtt.tls.key_exchange_groups") => "secp384r1",
             (_, "mapping.invocation") => "event",
             (_, "mapping.ordering_key") => "topic[2]",
             (_, "mapping.rate_limit") => "7/m",

@@ -11,6 +11,7 @@ pub mod backoff;
 mod bridge;
 pub mod cli;
 pub mod config;
+mod crypto;
 pub mod dead_letter;
 pub mod delivery;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -23,6 +24,7 @@ pub mod metrics;
 pub mod mqtt;
 pub mod outgoing;
 pub mod redrive;
+mod secret;
 pub mod shutdown;
 pub mod topic;
 

@@ -1,6 +1,8 @@
 //! The numbers that an operator and the tests count. Hands out counters that cost one atomic addition; counts nothing
 //! itself.
 
+mod tls;
+
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,6 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+pub use tls::TlsMetrics;
 
 /// All metrics of one bridge. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -42,6 +46,7 @@ struct Inner {
     reloads: Family<ReloadLabels, Counter>,
     last_reload_successful: Gauge,
     last_reload_success: Gauge,
+    tls: TlsMetrics,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -198,6 +203,7 @@ impl Metrics {
             reloads: Family::default(),
             last_reload_successful: Gauge::default(),
             last_reload_success: Gauge::default(),
+            tls: TlsMetrics::default(),
         };
         inner.register();
         let metrics = Self(Arc::new(inner));
@@ -290,6 +296,12 @@ impl Metrics {
         }
     }
 
+    /// What TLS counts for the whole bridge.
+    #[must_use]
+    pub fn tls(&self) -> TlsMetrics {
+        self.0.tls.clone()
+    }
+
     /// Everything in Prometheus' text format (OpenMetrics 1.0).
     #[must_use]
     pub fn render(&self) -> String {
@@ -367,6 +379,7 @@ impl Inner {
             Unit::Seconds,
             self.last_reload_success.clone(),
         );
+        self.tls.register(registry);
     }
 }
 

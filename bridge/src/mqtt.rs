@@ -3,6 +3,7 @@
 
 mod connection;
 mod end;
+mod first_bytes;
 mod greeting;
 mod keep_alive;
 mod ledger;
@@ -19,6 +20,6 @@ mod wire;
 pub use connection::{ConnectError, Connector};
 pub use publisher::{Publisher, PublisherSettings};
 pub use session::{Session, Settings, Status};
-pub use tls::{TlsError, client_config};
+pub use tls::{LiveTls, TlsError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use wire::Wire;

@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::broker::{Broker, BrokerError};
-use crate::certs::{CertError, PkiFiles};
+use crate::certs::{CertError, Pki, PkiFiles};
 use crate::lambda::{Lambda, StartError};
 use crate::oracle;
 use crate::sensors::{SensorError, SensorOptions, Sensors};
@@ -70,6 +70,8 @@ pub struct World {
     pub lambda: Lambda,
     /// Certificates and keys.
     pub files: PkiFiles,
+    /// The authority behind them, for more of them.
+    pub pki: Pki,
     bridge: Option<BridgeHandle>,
     settings: BTreeMap<String, String>,
     url: BrokerUrl,

@@ -14,7 +14,8 @@ use std::time::Duration;
 
 use bridge::config::{BrokerUrl, Protocol, Qos, Range};
 use bridge::message::Properties;
-use bridge::mqtt::{Connector, Publisher, PublisherSettings, Status};
+use bridge::metrics::Metrics;
+use bridge::mqtt::{Connector, LiveTls, Publisher, PublisherSettings, Status};
 use bridge::outgoing::{Outgoing, PublishError, PublishHandle, answer};
 use bridge::shutdown::{self, Announcer, Phase};
 use bytes::Bytes;
@@ -48,7 +49,7 @@ fn publisher(url: BrokerUrl, files: &PkiFiles, protocol: Protocol) -> Running {
         connect_timeout: Duration::from_secs(10),
         backoff: Range { min: Duration::from_millis(10), max: Duration::from_millis(50) },
     };
-    let tls = Arc::new(files.client_config(&files.bridge).unwrap());
+    let tls = LiveTls::load(files.bridge_tls(&files.bridge), Metrics::new().tls()).unwrap();
     let (announcer, listener) = shutdown::channel();
     let (publisher, handle, status) = Publisher::new(settings, Connector::new(url, tls).unwrap(), listener);
     Running { handle, status, announcer, task: tokio::spawn(publisher.run()) }

@@ -9,7 +9,7 @@ use crate::aws::Aws;
 use crate::config::{Config, ConfigError};
 
 /// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired. SIGHUP has it take up what `load` gives
-/// then.
+/// then, and the TLS files as they are then.
 ///
 /// # Errors
 /// When it cannot start, or breaks.
@@ -27,7 +27,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
-            _ = hang_up.recv() => drop(bridge.reload(load())),
+            _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
             end = bridge.tend() => match end {
                 End::Broken => return Err(ServeError::Task),
                 End::Retired => {
@@ -47,4 +47,10 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
     }
     Ok(())
+}
+
+/// What becomes of either is logged and counted where it is decided.
+async fn take_up_again(bridge: &mut Bridge, loaded: Result<Config, ConfigError>) {
+    bridge.reload(loaded);
+    let _ = bridge.renew_tls().await;
 }

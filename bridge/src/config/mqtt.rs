@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::{CipherSuite, NamedGroup};
+
 use super::{BrokerUrl, Protocol, Range, TlsVersion};
 
 /// `[mqtt]`: the broker and the sessions with it.
@@ -55,6 +57,11 @@ pub struct Tls {
     pub crl_file: Option<PathBuf>,
     /// The oldest version of TLS to speak; default 1.2.
     pub min_version: TlsVersion,
+    /// The cipher suites to offer, the first preferred; empty, the default, for the provider's own choice.
+    pub cipher_suites: Vec<CipherSuite>,
+    /// The key exchange groups to offer, the first preferred; empty, the default, for the provider's own choice, in which
+    /// X25519MLKEM768 comes first.
+    pub key_exchange_groups: Vec<NamedGroup>,
 }
 
 #[cfg(test)]

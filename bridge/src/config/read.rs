@@ -8,7 +8,8 @@ mod reader;
 use std::net::SocketAddr;
 
 use super::draft::Draft;
-use super::{Admin, Config, ConfigError, InvalidValue, Mqtt, Tls};
+use super::{Admin, Config, ConfigError, InvalidValue, Mqtt, Tls, TlsVersion};
+use crate::crypto;
 use mapping::{MAX_NAME, mapping};
 use reader::Reader;
 
@@ -57,7 +58,15 @@ fn tls(root: &Reader<'_>) -> Result<Tls, ConfigError> {
         key_file: root.file("mqtt.tls.key_file")?,
         crl_file: root.file("mqtt.tls.crl_file")?,
         min_version: root.parse("mqtt.tls.min_version")?,
+        cipher_suites: root.list("mqtt.tls.cipher_suites", crypto::cipher_suite)?,
+        key_exchange_groups: root.list("mqtt.tls.key_exchange_groups", crypto::key_exchange_group)?,
     };
+    let suites = &tls.cipher_suites;
+    if tls.min_version == TlsVersion::V1_3 && !suites.is_empty() && !suites.iter().any(|suite| crypto::is_tls13(*suite))
+    {
+        let reason = "names no suite of TLS 1.3, which `mqtt.tls.min_version` asks for; add `TLS_AES_256_GCM_SHA384`";
+        return Err(root.error("mqtt.tls.cipher_suites", reason));
+    }
     match (&tls.cert_file, &tls.key_file) {
         (Some(_), None) => Err(root.error("mqtt.tls.cert_file", "needs its private key; set `mqtt.tls.key_file`")),
         (None, Some(_)) => Err(root.error("mqtt.tls.key_file", "needs its certificate; set `mqtt.tls.cert_file`")),

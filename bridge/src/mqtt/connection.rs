@@ -1,18 +1,22 @@
 //! One TCP connection with TLS on it, and the bytes in both directions. Knows packets only to tell what is wrong.
 
+use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, InvalidMessage};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use tracing::debug;
 
+use super::first_bytes::FirstBytes;
+use super::tls::{Failure, Freshness, LiveTls, explain};
 use crate::config::BrokerUrl;
+use crate::crypto;
 
 /// How much is read at once. A message keeps the buffer it came in alive, so this also bounds what a small one costs.
 const READ_AHEAD: usize = 16 * 1024;
@@ -43,6 +47,8 @@ pub enum ConnectError {
         broker: String,
         /// What is wrong, and the way out.
         cause: String,
+        /// Whether another try can only succeed when somebody has changed something.
+        lasting: bool,
     },
 }
 
@@ -51,18 +57,38 @@ pub enum ConnectError {
 pub struct Connector {
     broker: BrokerUrl,
     name: ServerName<'static>,
-    tls: TlsConnector,
+    /// Where to connect to, whatever the name resolves to.
+    address: Option<SocketAddr>,
+    tls: LiveTls,
 }
 
 impl Connector {
-    /// For this broker, with this TLS configuration.
+    /// For this broker, with the TLS configuration that is in use when a connection is opened.
     ///
     /// # Errors
     /// When the host can stand in no certificate.
-    pub fn new(broker: BrokerUrl, tls: Arc<ClientConfig>) -> Result<Self, String> {
+    pub fn new(broker: BrokerUrl, tls: LiveTls) -> Result<Self, String> {
         let name = ServerName::try_from(broker.host.clone())
             .map_err(|_| format!("mqtt.url: host `{}` is neither a DNS name nor an IP address", broker.host))?;
-        Ok(Self { broker, name, tls: tls.into() })
+        Ok(Self { broker, name, address: None, tls })
+    }
+
+    /// The same broker, found at this address without asking for its name; its certificate must still be good for the name.
+    #[must_use]
+    pub fn found_at(self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// The number of the TLS set in use.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.tls.generation()
+    }
+
+    /// Tells when there is a newer TLS set than that of the number.
+    #[must_use]
+    pub fn freshness(&self, generation: u64) -> Freshness {
+        self.tls.freshness(generation)
     }
 
     /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too.
@@ -70,19 +96,44 @@ impl Connector {
     /// # Errors
     /// Says which of the three steps failed, and why.
     pub async fn open(&self) -> Result<Connection, ConnectError> {
+        let (config, generation) = self.tls.current().map_err(|error| self.refused(error.to_string(), true))?;
         let tcp = self.tcp().await?;
         // Acknowledgements are small and are written in batches already.
         let _ = tcp.set_nodelay(true);
-        match self.tls.connect(self.name.clone(), tcp).await {
-            Ok(stream) => Ok(Connection { stream, input: BytesMut::new(), output: BytesMut::new() }),
-            Err(error) => Err(ConnectError::Tls { broker: self.broker.to_string(), cause: explain(&error) }),
+        let handshake = TlsConnector::from(config).connect(self.name.clone(), FirstBytes::new(tcp));
+        match handshake.into_fallible().await {
+            Ok(stream) => {
+                let freshness = self.tls.freshness(generation);
+                Ok(Connection {
+                    stream,
+                    freshness,
+                    tls: self.tls.clone(),
+                    input: BytesMut::new(),
+                    output: BytesMut::new(),
+                })
+            }
+            Err((error, socket)) => {
+                debug!(?error, broker = %self.broker, "handshake failed");
+                let Failure { cause, lasting } = match socket.foreign() {
+                    Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
+                    None => handshake_failed(&error),
+                };
+                Err(self.refused(cause, lasting))
+            }
         }
+    }
+
+    fn refused(&self, cause: String, lasting: bool) -> ConnectError {
+        ConnectError::Tls { broker: self.broker.to_string(), cause, lasting }
     }
 
     async fn tcp(&self) -> Result<TcpStream, ConnectError> {
         let BrokerUrl { host, port } = &self.broker;
         let dns = |source| ConnectError::Dns { host: host.clone(), source };
-        let addresses = lookup_host((host.as_str(), *port)).await.map_err(dns)?;
+        let addresses: Vec<_> = match self.address {
+            Some(address) => vec![address],
+            None => lookup_host((host.as_str(), *port)).await.map_err(dns)?.collect(),
+        };
         let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
         for address in addresses {
             match TcpStream::connect(address).await {
@@ -96,7 +147,9 @@ impl Connector {
 
 /// An open connection, with what was read and not decoded, and what is to be written.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: TlsStream<FirstBytes>,
+    freshness: Freshness,
+    tls: LiveTls,
     /// Received bytes that are not decoded yet.
     pub input: BytesMut,
     /// Packets that the next [`Connection::flush`] writes.
@@ -107,13 +160,14 @@ impl Connection {
     /// Waits for more bytes. Cancel safe.
     ///
     /// # Errors
-    /// When the connection is broken or closed.
+    /// When the connection is broken or closed; as [`io::ErrorKind::PermissionDenied`] when the broker refuses us, which
+    /// under TLS 1.3 it can say only after the handshake.
     pub async fn read(&mut self) -> io::Result<()> {
         self.input.reserve(READ_AHEAD);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
             Ok(_) => Ok(()),
-            Err(error) => Err(io::Error::new(error.kind(), explain(&error))),
+            Err(error) => Err(in_words(&error)),
         }
     }
 
@@ -130,101 +184,96 @@ impl Connection {
             self.stream.flush().await
         };
         match tokio::time::timeout(patience, write).await {
-            Ok(written) => written?,
+            Ok(Ok(())) => {}
+            // A broker that refuses us has said so before it closed, and that says more than a broken pipe.
+            Ok(Err(error)) => return Err(self.last_words().await.unwrap_or(error)),
             Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the broker takes no more bytes")),
         }
         self.output.clear();
         Ok(())
     }
 
-    /// Says goodbye on the TLS level. What fails now does not matter any more.
+    /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to be
+    /// read would reset the connection, and with it the acknowledgements under way. What fails now does not matter any
+    /// more.
     pub async fn close(mut self, patience: Duration) {
-        let _ = tokio::time::timeout(patience, self.stream.shutdown()).await;
-    }
-
-    /// The TLS version and cipher suite agreed on, for the log.
-    #[must_use]
-    pub fn agreed(&self) -> String {
-        let (_, tls) = self.stream.get_ref();
-        let version = tls.protocol_version().and_then(|v| v.as_str()).unwrap_or("unknown version");
-        let suite =
-            tls.negotiated_cipher_suite().map_or_else(|| "unknown suite".into(), |s| format!("{:?}", s.suite()));
-        let group = tls.negotiated_key_exchange_group().map_or_else(String::new, |g| format!(" {:?}", g.name()));
-        format!("{version} {suite}{group}")
-    }
-}
-
-/// What a TLS failure means for the person who has to mend it.
-fn explain(error: &io::Error) -> String {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) else {
-        return match error.kind() {
-            io::ErrorKind::UnexpectedEof => "the broker closed the connection during the handshake".into(),
-            _ => error.to_string(),
-        };
-    };
-    match tls {
-        rustls::Error::InvalidCertificate(wrong) => explain_certificate(wrong),
-        rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => {
-            "the answer is not TLS; is this the plain port (1883)? use the TLS port, usually 8883".into()
-        }
-        rustls::Error::AlertReceived(alert) => {
-            let name = format!("{alert:?}");
-            if name.contains("Certificate") || name == "AccessDenied" || name == "UnknownCA" {
-                format!("the broker refuses our certificate ({name}); check `cert_file` against what its CA has issued")
-            } else {
-                format!("the broker refuses ({name})")
+        let goodbye = async {
+            self.stream.shutdown().await?;
+            loop {
+                self.input.clear();
+                self.input.reserve(READ_AHEAD);
+                if self.stream.read_buf(&mut self.input).await? == 0 {
+                    return io::Result::Ok(());
+                }
             }
-        }
-        other => other.to_string(),
-    }
-}
-
-fn explain_certificate(wrong: &CertificateError) -> String {
-    match wrong {
-        CertificateError::NotValidForNameContext { expected, presented } => {
-            let names: Vec<_> = presented.iter().map(|name| plain_name(name)).collect();
-            let names = if names.is_empty() { "no name at all".to_owned() } else { names.join(", ") };
-            format!(
-                "the broker's certificate is not valid for `{}`: it names {names}; connect by one of its names, or give \
-                 the broker a certificate with this one as subject alternative name",
-                expected.to_str()
-            )
-        }
-        CertificateError::UnknownIssuer => {
-            "the broker's certificate comes from an unknown issuer; set `ca_file` to the CA that issued it".into()
-        }
-        CertificateError::BadSignature => {
-            "the broker's certificate is not signed by the CA in `ca_file`, though that CA has its issuer's name; take the \
-             CA certificate that this broker uses now"
-                .into()
-        }
-        CertificateError::UnhandledCriticalExtension | CertificateError::BadEncoding => {
-            format!("the broker's certificate cannot be used ({wrong:?}); X.509 version 3 is required")
-        }
-        CertificateError::ExpiredContext { .. } | CertificateError::Expired => {
-            format!("the broker's certificate has expired: {wrong}")
-        }
-        other => format!("the broker's certificate is refused: {other}"),
-    }
-}
-
-/// rustls prints `DnsName("localhost")` and `IpAddress(127.0.0.1)`.
-fn plain_name(name: &str) -> &str {
-    let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')')).unwrap_or(name);
-    inner.trim_matches('"')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_wrong_name_is_told_with_the_right_ones() {
-        let wrong = CertificateError::NotValidForNameContext {
-            expected: ServerName::try_from("broker.example").unwrap(),
-            presented: vec!["DnsName(\"localhost\")".into(), "IpAddress(127.0.0.1)".into()],
         };
-        let text = explain_certificate(&wrong);
-        assert!(text.contains("`broker.example`") && text.contains("localhost, 127.0.0.1"), "{text}");
+        let _ = tokio::time::timeout(patience, goodbye).await;
     }
+
+    /// Tells when this connection should give way to one with newer TLS files.
+    pub fn freshness(&self) -> Freshness {
+        self.freshness.clone()
+    }
+
+    /// The broker has accepted this connection: counts it, and lets the next one give way.
+    pub fn accepted(&self) {
+        let Agreed { version, suite, group } = self.agreed();
+        self.tls.accepted(version, suite, group);
+    }
+
+    /// What the handshake agreed on.
+    #[must_use]
+    pub fn agreed(&self) -> Agreed {
+        let (_, tls) = self.stream.get_ref();
+        let unknown = || "unknown".to_owned();
+        Agreed {
+            version: tls.protocol_version().and_then(|version| version.as_str()).map_or_else(unknown, str::to_owned),
+            suite: tls.negotiated_cipher_suite().map_or_else(unknown, |suite| crypto::suite_name(suite.suite())),
+            group: tls.negotiated_key_exchange_group().map_or_else(unknown, |group| crypto::group_name(group.name())),
+        }
+    }
+
+    async fn last_words(&mut self) -> Option<io::Error> {
+        const PATIENCE: Duration = Duration::from_secs(1);
+        match tokio::time::timeout(PATIENCE, self.read()).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::PermissionDenied => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What a handshake agreed on, by IANA's names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    /// `TLSv1_3`.
+    pub version: String,
+    /// `TLS_AES_256_GCM_SHA384`.
+    pub suite: String,
+    /// `X25519MLKEM768`.
+    pub group: String,
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.version, self.suite, self.group)
+    }
+}
+
+/// A socket that ends in the middle of a handshake says nothing; what it usually means does.
+fn handshake_failed(error: &io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
+            if error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) =>
+        {
+            let cause = "the broker closed the connection during the handshake; a port without TLS does that too: use the \
+                         TLS port, usually 8883";
+            Failure { cause: cause.into(), lasting: false }
+        }
+        _ => explain(error),
+    }
+}
+
+fn in_words(error: &io::Error) -> io::Error {
+    let Failure { cause, lasting } = explain(error);
+    io::Error::new(if lasting { io::ErrorKind::PermissionDenied } else { error.kind() }, cause)
 }

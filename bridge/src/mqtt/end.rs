@@ -12,6 +12,8 @@ pub enum End {
     Drained,
     /// The broker has nothing more for this session, which is given up for good.
     Retired,
+    /// It gives way to a connection with newer TLS files; the session goes on.
+    Renewed,
     /// It broke, or never was.
     Lost {
         /// Why, in words for the log.
@@ -70,7 +72,8 @@ impl End {
 
 impl From<ConnectError> for End {
     fn from(error: ConnectError) -> Self {
-        Self::lost(error)
+        let lasting = matches!(error, ConnectError::Tls { lasting: true, .. });
+        Self::Lost { why: error.to_string(), lasting, closed: false, close: None }
     }
 }
 
@@ -83,8 +86,10 @@ impl From<WireError> for End {
 impl From<std::io::Error> for End {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
+        // So a connection says that the broker refuses us.
+        let lasting = error.kind() == K::PermissionDenied;
         let closed =
             matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe);
-        Self::Lost { why: error.to_string(), lasting: false, closed, close: None }
+        Self::Lost { why: error.to_string(), lasting, closed, close: None }
     }
 }

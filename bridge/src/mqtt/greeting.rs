@@ -32,13 +32,14 @@ pub async fn greet(
     }
 }
 
-/// Tells the broker why, and closes.
-pub async fn hang_up(wire: Wire, mut connection: Connection, close: Close) {
-    const GOODBYE: Duration = Duration::from_secs(1);
+/// Tells the broker why, and closes. A broker that is well gets the time to read our last acknowledgements; one that is
+/// lost does not.
+pub async fn hang_up(wire: Wire, mut connection: Connection, end: &End) {
+    let patience = Duration::from_secs(if matches!(end, End::Lost { .. }) { 1 } else { 5 });
     // The connection goes either way; what cannot be said is not worth waiting for.
-    let _ = wire.disconnect(close, &mut connection.output);
-    let _ = connection.flush(GOODBYE).await;
-    connection.close(GOODBYE).await;
+    let _ = wire.disconnect(end.close(), &mut connection.output);
+    let _ = connection.flush(patience).await;
+    connection.close(patience).await;
 }
 
 async fn open(
@@ -53,8 +54,9 @@ async fn open(
     match answer(&mut connection, wire, hello).await {
         Ok(connack) => Ok((connection, connack)),
         Err(end) => {
-            if let close @ Close::Error(_) = end.close() {
-                hang_up(wire, connection, close).await;
+            // What it did wrong, it shall hear.
+            if let Close::Error(_) = end.close() {
+                hang_up(wire, connection, &end).await;
             }
             Err(end)
         }
@@ -63,12 +65,18 @@ async fn open(
 
 async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>) -> Result<ConnAck, End> {
     loop {
+        if connection.input.starts_with(b"HTTP/") {
+            return Err(End::lasting("the port speaks HTTP over TLS, not MQTT; use the broker's port for MQTT".into()));
+        }
         match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
                 let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
                 return Err(End::Lost { why, lasting: reason.is_lasting(), closed: false, close: None });
             }
-            Some(Incoming::ConnAck(connack)) => return Ok(connack),
+            Some(Incoming::ConnAck(connack)) => {
+                connection.accepted();
+                return Ok(connack);
+            }
             Some(_) => return Err(End::protocol_error("another packet before CONNACK")),
             None => connection.read().await?,
         }

@@ -76,7 +76,7 @@ impl Publisher {
     pub async fn run(mut self) {
         let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         loop {
-            let begun = Instant::now();
+            let mut freshness = self.connector.freshness(self.connector.generation());
             let (end, lived) = match self.open().await {
                 Ok((connection, connack)) => {
                     let made = Instant::now();
@@ -85,15 +85,19 @@ impl Publisher {
                 Err(end) => (end, None),
             };
             self.window.disconnect();
-            let end = rival.judge(end, lived, &self.settings.client_id, StdInstant::now());
-            let End::Lost { why, lasting, .. } = end else { return };
-            if begun.elapsed() >= STABLE {
+            let (why, lasting) = match rival.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
+                End::Drained | End::Retired => return,
+                End::Renewed => continue,
+                End::Lost { why, lasting, .. } => (why, lasting),
+            };
+            if lived.is_some_and(|lived| lived >= STABLE) {
                 backoff.reset();
             }
             let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
             self.tell_failure(why, lasting, wait);
             tokio::select! {
                 () = sleep(wait) => {}
+                () = freshness.renewed() => {}
                 () = self.window.deserted() => return,
                 () = self.shutdown.reached(Phase::Stopping) => return,
             }
@@ -129,9 +133,9 @@ impl Publisher {
         }
         let client_id = &self.settings.client_id;
         if lasting {
-            error!(client_id, reason = why, retry_in = ?wait, "publisher failing");
+            error!(event = "broker.refused", client_id, reason = why, retry_in = ?wait, "publisher failing");
         } else {
-            warn!(client_id, reason = why, retry_in = ?wait, "publisher failing");
+            warn!(event = "broker.lost", client_id, reason = why, retry_in = ?wait, "publisher failing");
         }
         self.status.send_replace(Status::Failing(why));
     }

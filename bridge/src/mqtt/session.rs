@@ -113,7 +113,7 @@ impl Session {
     pub async fn run(mut self) -> bool {
         let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         while !self.finished() {
-            let begun = Instant::now();
+            let mut freshness = self.connector.freshness(self.connector.generation());
             let (end, lived) = match self.open().await {
                 Ok((connection, connack)) => {
                     let made = Instant::now();
@@ -126,15 +126,19 @@ impl Session {
                 End::Lost { why, lasting, .. } => (why, lasting),
                 End::Drained => break,
                 End::Retired if self.is_forgotten() => break,
-                // Now with Clean Session, which is how MQTT 3.1.1 makes a broker forget (3.1.2.4).
-                End::Retired => continue,
+                // The latter now with Clean Session, which is how MQTT 3.1.1 makes a broker forget (3.1.2.4).
+                End::Renewed | End::Retired => continue,
             };
-            if begun.elapsed() >= STABLE {
+            if lived.is_some_and(|lived| lived >= STABLE) {
                 backoff.reset();
             }
             let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
             self.tell_failure(why, lasting, wait);
-            self.rest(wait).await;
+            // New TLS files may be what was missing.
+            tokio::select! {
+                () = self.rest(wait) => {}
+                () = freshness.renewed() => {}
+            }
         }
         self.withdraw();
         self.subscribed
@@ -186,9 +190,9 @@ impl Session {
         self.metrics.connection_failures.inc();
         let mapping = &self.settings.mapping;
         if lasting {
-            error!(mapping, reason = why, retry_in = ?wait, "session failing");
+            error!(event = "broker.refused", mapping, reason = why, retry_in = ?wait, "session failing");
         } else {
-            warn!(mapping, reason = why, retry_in = ?wait, "session failing");
+            warn!(event = "broker.lost", mapping, reason = why, retry_in = ?wait, "session failing");
         }
         self.status.send_replace(Status::Failing(why));
     }
@@ -238,7 +242,8 @@ impl Session {
         let lost = self.ledger.connect(connack.session_present);
         self.metrics.connects.inc();
         let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
-        info!(mapping, session_present, tls = connection.agreed(), client_id = self.settings.client_id, "connected");
+        let (tls, client_id) = (connection.agreed(), &self.settings.client_id);
+        info!(event = "broker.connected", mapping, session_present, %tls, client_id, "connected");
         if self.established && !session_present && self.farewell != Farewell::Emptied {
             self.metrics.session_lost.inc();
             self.subscribed = false;

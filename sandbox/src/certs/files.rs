@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use bridge::config::{Tls, TlsVersion};
+
 use super::{Identity, Pki, Role};
 
 /// Where a [`Pki`] lies on disk.
@@ -29,6 +31,22 @@ pub struct IdentityFiles {
     pub cert: PathBuf,
     /// The private key, readable by its owner alone.
     pub key: PathBuf,
+}
+
+impl PkiFiles {
+    /// What a bridge of this world is told of TLS, as whoever `identity` is.
+    #[must_use]
+    pub fn bridge_tls(&self, identity: &IdentityFiles) -> Tls {
+        Tls {
+            ca_file: Some(self.ca.clone()),
+            cert_file: Some(identity.cert.clone()),
+            key_file: Some(identity.key.clone()),
+            crl_file: None,
+            min_version: TlsVersion::V1_2,
+            cipher_suites: Vec::new(),
+            key_exchange_groups: Vec::new(),
+        }
+    }
 }
 
 impl Pki {

@@ -105,14 +105,15 @@ impl WorldBuilder {
     /// When a part of it does not start.
     pub async fn without_bridge(self) -> Result<World, WorldError> {
         let dir = tempfile::Builder::new().prefix("mqtt-sandbox-").tempdir()?;
-        let mut files = Pki::with(&self.pki)?.write_to(&dir.path().join("certs"))?;
+        let pki = Pki::with(&self.pki)?;
+        let mut files = pki.write_to(&dir.path().join("certs"))?;
         let (broker, url) = start_broker(self.broker, self.broker_options, &mut files).await?;
         let function = match self.function {
             Some(function) => function,
             None => real_handler().await?,
         };
         let lambda = Lambda::start_with([function], self.lambda).await?;
-        let mut world = World { broker, lambda, files, bridge: None, settings: BTreeMap::new(), url, dir };
+        let mut world = World { broker, lambda, files, pki, bridge: None, settings: BTreeMap::new(), url, dir };
         for (key, value) in defaults(&world).into_iter().chain(self.settings) {
             world.set(&key, &value);
         }

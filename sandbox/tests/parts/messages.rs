@@ -1,11 +1,11 @@
 //! Publishes any bytes with any properties, which sensors never do, and books nothing.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::config::{Protocol, Qos, Range};
 use bridge::message::Properties;
-use bridge::mqtt::{Connector, Publisher, PublisherSettings};
+use bridge::metrics::Metrics;
+use bridge::mqtt::{Connector, LiveTls, Publisher, PublisherSettings};
 use bridge::outgoing::{Outgoing, PublishHandle};
 use bridge::shutdown::{self, Announcer};
 use bytes::Bytes;
@@ -30,7 +30,7 @@ impl Messages {
             connect_timeout: Duration::from_secs(10),
             backoff: Range { min: Duration::from_millis(10), max: Duration::from_millis(50) },
         };
-        let tls = Arc::new(world.files.client_config(&world.files.device).unwrap());
+        let tls = LiveTls::load(world.files.bridge_tls(&world.files.device), Metrics::new().tls()).unwrap();
         let (announcer, listener) = shutdown::channel();
         let (publisher, handle, _) =
             Publisher::new(settings, Connector::new(world.url().clone(), tls).unwrap(), listener);

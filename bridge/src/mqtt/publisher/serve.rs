@@ -1,7 +1,7 @@
 //! One connection of the publisher from CONNACK to its end: messages out, PUBACKs in. Acknowledges nothing, and writes
 //! all that is due at once.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use tokio::time::{MissedTickBehavior, interval};
@@ -20,34 +20,42 @@ use crate::shutdown::Phase;
 
 /// How many bytes are written at once, give or take a message.
 const WRITE_AHEAD: usize = 64 * 1024;
+/// How long a connection that gives way waits for its PUBACKs, give or take a tick.
+const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a connection needs beside its publisher.
 struct Line {
     connection: Connection,
     keep_alive: KeepAlive,
+    /// Until when it waits for PUBACKs before it gives way to a connection with newer TLS files.
+    leave_by: Option<Instant>,
 }
 
 impl Publisher {
     /// Serves the connection until it ends, and says how it did.
     pub(super) async fn serve(&mut self, connection: Connection, connack: &ConnAck) -> End {
-        info!(client_id = self.settings.client_id, tls = connection.agreed(), "publisher connected");
+        let (tls, client_id) = (connection.agreed(), &self.settings.client_id);
+        info!(event = "broker.connected", client_id, %tls, "publisher connected");
         self.status.send_replace(Status::Ready);
         self.limits = connack.limits;
         self.window.connect(connack.limits.receive_maximum);
         let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), Instant::now());
-        let mut line = Line { connection, keep_alive };
+        let mut line = Line { connection, keep_alive, leave_by: None };
         let end = self.converse(&mut line).await;
-        hang_up(self.wire, line.connection, end.close()).await;
+        hang_up(self.wire, line.connection, &end).await;
         end
     }
 
     async fn converse(&mut self, line: &mut Line) -> End {
         let mut ticks = interval(line.keep_alive.period());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut shutdown = self.shutdown.clone();
+        let (mut shutdown, mut freshness) = (self.shutdown.clone(), line.connection.freshness());
         loop {
             if let Err(end) = self.turn(line).await {
                 return end;
+            }
+            if self.window.is_at_rest() || line.leave_by.is_some_and(|by| by <= Instant::now()) {
+                return End::Renewed;
             }
             let full = self.window.is_full();
             tokio::select! {
@@ -63,6 +71,11 @@ impl Publisher {
                     }
                 }
                 () = shutdown.reached(Phase::Stopping) => return End::Drained,
+                () = freshness.outdated(), if line.leave_by.is_none() => {
+                    // What is confirmed first is not sent twice.
+                    self.window.hold();
+                    line.leave_by = Some(Instant::now() + LEAVE_WITHIN);
+                }
                 _ = ticks.tick() => match line.keep_alive.due(Instant::now()) {
                     Due::Nothing => {}
                     Due::Ping => if let Err(error) = self.wire.pingreq(&mut line.connection.output) {

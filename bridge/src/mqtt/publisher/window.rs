@@ -27,6 +27,8 @@ pub struct Window {
     last_id: u16,
     /// The last connection broke over unconfirmed messages, and nothing was confirmed since.
     careful: bool,
+    /// Nothing more is sent on this connection.
+    held: bool,
 }
 
 /// A message in the window.
@@ -54,7 +56,7 @@ impl Window {
     /// An empty window for up to `capacity` of the messages that come from `requests`.
     pub fn new(requests: mpsc::Receiver<Request>, capacity: usize) -> Self {
         let (unsent, sent) = (VecDeque::new(), VecDeque::new());
-        Self { requests, capacity, limit: capacity, unsent, sent, last_id: 0, careful: false }
+        Self { requests, capacity, limit: capacity, unsent, sent, last_id: 0, careful: false, held: false }
     }
 
     /// Whether it holds as many as it can.
@@ -93,6 +95,17 @@ impl Window {
     pub fn connect(&mut self, receive_maximum: u16) {
         self.limit = self.capacity.min(usize::from(receive_maximum.max(1)));
         self.last_id = 0;
+        self.held = false;
+    }
+
+    /// Sends nothing more until the next connection.
+    pub fn hold(&mut self) {
+        self.held = true;
+    }
+
+    /// Whether it is held and everything sent is confirmed, so that the connection can be left without sending twice.
+    pub fn is_at_rest(&self) -> bool {
+        self.held && self.sent.is_empty()
     }
 
     /// The connection is gone: what is not confirmed will be sent again, before all else. It was a session of its own,
@@ -115,7 +128,11 @@ impl Window {
     /// The next message to send, if one may be sent now. Skips those that nobody waits for. The caller gives it back to
     /// [`Window::sent`], or finishes it.
     pub fn next(&mut self) -> Option<Entry> {
-        let limit = if self.careful { 1 } else { self.limit };
+        let limit = match self {
+            Self { held: true, .. } => 0,
+            Self { careful: true, .. } => 1,
+            Self { limit, .. } => *limit,
+        };
         while self.sent.len() < limit {
             let mut entry = self.unsent.pop_front()?;
             if entry.request.is_awaited() {

@@ -50,7 +50,7 @@ impl Session {
             Err(end) => end,
         };
         self.show_ready(false);
-        hang_up(self.wire, line.connection, end.close()).await;
+        hang_up(self.wire, line.connection, &end).await;
         end
     }
 
@@ -78,6 +78,7 @@ impl Session {
         let mut ticks = interval(line.keep_alive.period());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut shutdown, mut paused) = (self.shutdown.clone(), self.paused.clone());
+        let mut freshness = line.connection.freshness();
         loop {
             if let Err(end) = self.turn(line).await {
                 return end;
@@ -100,6 +101,7 @@ impl Session {
                 () = shutdown.changed() => {}
                 Ok(()) = paused.changed() => {}
                 () = alarm(line.alarm) => {}
+                () = freshness.outdated() => return End::Renewed,
                 _ = ticks.tick() => {
                     if closed {
                         line.keep_alive.received(StdInstant::now());
@@ -172,8 +174,8 @@ impl Session {
     }
 
     fn is_full(&self) -> bool {
-        self.ledger.outstanding() >= self.settings.max_outstanding()
-            || self.ledger.bytes() as u64 >= self.settings.max_outstanding_bytes
+        let (messages, bytes) = self.ledger.in_the_way();
+        messages >= self.settings.max_outstanding() || bytes as u64 >= self.settings.max_outstanding_bytes
     }
 
     fn settlements_from(&mut self, first: Option<crate::delivery::Settlement>) {

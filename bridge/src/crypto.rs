@@ -1,0 +1,112 @@
+//! The cryptography of TLS: the only file that names its provider, and the names by which parts of it can be chosen.
+//! Makes no connection.
+
+use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
+use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite};
+
+/// The provider, for logs and documents.
+pub const PROVIDER: &str = if cfg!(feature = "fips") { "aws-lc-rs in FIPS mode" } else { "aws-lc-rs" };
+
+/// The provider with these cipher suites and key exchange groups, the first preferred. An empty list stands for the
+/// provider's own, in which X25519MLKEM768 comes first.
+#[must_use]
+pub fn provider(suites: &[CipherSuite], groups: &[NamedGroup]) -> CryptoProvider {
+    let mut provider = aws_lc_rs::default_provider();
+    if !suites.is_empty() {
+        provider.cipher_suites =
+            suites.iter().filter_map(|wanted| all_suites().find(|suite| suite.suite() == *wanted)).collect();
+    }
+    if !groups.is_empty() {
+        provider.kx_groups =
+            groups.iter().filter_map(|wanted| all_groups().find(|group| group.name() == *wanted)).collect();
+    }
+    provider
+}
+
+/// The cipher suite of this name (IANA's registry of TLS cipher suites).
+///
+/// # Errors
+/// When there is none: the names there are.
+pub fn cipher_suite(name: &str) -> Result<CipherSuite, String> {
+    let found = all_suites().find(|suite| suite_name(suite.suite()).eq_ignore_ascii_case(name));
+    found.map(|suite| suite.suite()).ok_or_else(|| {
+        let names: Vec<_> = all_suites().map(|suite| suite_name(suite.suite())).collect();
+        format!("unknown cipher suite; there are {}", names.join(", "))
+    })
+}
+
+/// The key exchange group of this name (IANA's registry of TLS supported groups).
+///
+/// # Errors
+/// When there is none: the names there are.
+pub fn key_exchange_group(name: &str) -> Result<NamedGroup, String> {
+    let found = all_groups().find(|group| group_name(group.name()).eq_ignore_ascii_case(name));
+    found.map(SupportedKxGroup::name).ok_or_else(|| {
+        let names: Vec<_> = all_groups().map(|group| group_name(group.name())).collect();
+        format!("unknown key exchange group; there are {}", names.join(", "))
+    })
+}
+
+/// IANA's name; rustls writes those of TLS 1.3 in its own way.
+#[must_use]
+pub fn suite_name(suite: CipherSuite) -> String {
+    format!("{suite:?}").replacen("TLS13_", "TLS_", 1)
+}
+
+/// IANA's name.
+#[must_use]
+pub fn group_name(group: NamedGroup) -> String {
+    format!("{group:?}")
+}
+
+/// Whether a suite is one of TLS 1.3.
+#[must_use]
+pub fn is_tls13(suite: CipherSuite) -> bool {
+    all_suites().any(|known| known.suite() == suite && known.tls13().is_some())
+}
+
+fn all_suites() -> impl Iterator<Item = SupportedCipherSuite> {
+    aws_lc_rs::ALL_CIPHER_SUITES.iter().copied().filter(|suite| !cfg!(feature = "fips") || suite.fips())
+}
+
+fn all_groups() -> impl Iterator<Item = &'static dyn SupportedKxGroup> {
+    aws_lc_rs::ALL_KX_GROUPS.iter().copied().filter(|group| !cfg!(feature = "fips") || group.fips())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_finds_what_it_names() {
+        for suite in all_suites() {
+            assert_eq!(cipher_suite(&suite_name(suite.suite())), Ok(suite.suite()));
+        }
+        for group in all_groups() {
+            assert_eq!(key_exchange_group(&group_name(group.name())), Ok(group.name()));
+        }
+        assert_eq!(cipher_suite("TLS_AES_256_GCM_SHA384"), Ok(CipherSuite::TLS13_AES_256_GCM_SHA384));
+    }
+
+    #[test]
+    fn an_unknown_name_is_told_what_there_is() {
+        let suites = cipher_suite("TLS_RSA_WITH_AES_128_CBC_SHA").unwrap_err();
+        assert!(suites.contains("TLS_AES_256_GCM_SHA384") && !suites.contains("CBC"), "{suites}");
+        let groups = key_exchange_group("secp160r1").unwrap_err();
+        assert!(groups.contains("X25519MLKEM768") && !groups.contains("160"), "{groups}");
+    }
+
+    #[test]
+    fn what_is_chosen_comes_in_that_order_and_alone() {
+        let (suite, groups) =
+            (CipherSuite::TLS13_AES_128_GCM_SHA256, [NamedGroup::secp384r1, NamedGroup::X25519MLKEM768]);
+        let provider = provider(&[suite], &groups);
+        assert_eq!(provider.cipher_suites.iter().map(SupportedCipherSuite::suite).collect::<Vec<_>>(), [suite]);
+        assert_eq!(provider.kx_groups.iter().map(|group| group.name()).collect::<Vec<_>>(), groups);
+    }
+
+    #[test]
+    fn the_post_quantum_hybrid_comes_first_unless_told_otherwise() {
+        assert_eq!(provider(&[], &[]).kx_groups[0].name(), NamedGroup::X25519MLKEM768);
+    }
+}

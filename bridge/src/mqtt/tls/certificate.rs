@@ -1,0 +1,106 @@
+//! Reads of certificates and revocation lists what rustls keeps to itself: when they end, and whose they are. Verifies
+//! nothing, so nothing here may decide whom to trust. The only file that names the parser.
+
+use std::time::{Duration, SystemTime};
+
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::revocation_list::CertificateRevocationList;
+use x509_parser::time::ASN1Time;
+
+/// When something is valid, and whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dates {
+    /// The subject of a certificate, the issuer of a list.
+    pub(super) name: String,
+    pub(super) from: SystemTime,
+    /// `notAfter` of a certificate; `nextUpdate` of a list, which need not have one.
+    pub(super) until: Option<SystemTime>,
+}
+
+impl Dates {
+    /// Why it does not hold at `now`; `None` when it does.
+    pub(super) fn trouble(&self, now: SystemTime) -> Option<String> {
+        match self.until {
+            _ if now < self.from => Some(format!("`{}` is not valid before {}", self.name, day(self.from))),
+            Some(until) if now > until => Some(format!("`{}` has expired on {}", self.name, day(until))),
+            _ => None,
+        }
+    }
+
+    /// Whether it ends soon: within 30 days, and with less than a third of its life left, so that what is made for a day
+    /// does not warn from its first minute on.
+    pub(super) fn ends_soon(&self, now: SystemTime) -> bool {
+        const SOON: Duration = Duration::from_hours(30 * 24);
+        let Some(until) = self.until else { return false };
+        let life = until.duration_since(self.from).unwrap_or_default();
+        until.duration_since(now).unwrap_or_default() < SOON.min(life / 3)
+    }
+}
+
+/// The dates of a certificate; `None` when it is none.
+pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    let validity = certificate.validity();
+    let until = Some(time(validity.not_after));
+    Some(Dates { name: certificate.subject().to_string(), from: time(validity.not_before), until })
+}
+
+/// The dates of a revocation list; `None` when it is none.
+pub(super) fn revocation_list(der: &[u8]) -> Option<Dates> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    let until = list.next_update().map(time);
+    Some(Dates { name: list.issuer().to_string(), from: time(list.last_update()), until })
+}
+
+/// What lies before 1970 is expired either way.
+fn time(time: ASN1Time) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or(0))
+}
+
+/// For logs and errors: `2026-11-20T12:00:00Z`.
+pub(super) fn day(time: SystemTime) -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_seconds(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DAY: Duration = Duration::from_hours(24);
+
+    fn dates(days: u32) -> Dates {
+        let from = SystemTime::UNIX_EPOCH + DAY * 1000;
+        Dates { name: "CN=x".into(), from, until: Some(from + DAY * days) }
+    }
+
+    #[test]
+    fn the_warning_comes_thirty_days_before_the_end() {
+        let year = dates(365);
+        let end = year.until.unwrap();
+        assert!(!year.ends_soon(end - DAY * 31));
+        assert!(year.ends_soon(end - DAY * 29));
+        assert!(year.ends_soon(end + DAY));
+    }
+
+    #[test]
+    fn what_is_made_for_days_warns_in_its_last_third() {
+        let days = dates(9);
+        let end = days.until.unwrap();
+        assert!(!days.ends_soon(end - DAY * 4));
+        assert!(days.ends_soon(end - DAY * 2));
+    }
+
+    #[test]
+    fn both_ends_are_checked() {
+        let year = dates(365);
+        assert!(year.trouble(year.from - DAY).unwrap().contains("not valid before 1972-09-27"));
+        assert_eq!(year.trouble(year.from), None);
+        assert!(year.trouble(year.until.unwrap() + DAY).unwrap().contains("has expired on"));
+    }
+
+    #[test]
+    fn what_is_no_certificate_has_no_dates() {
+        assert_eq!(certificate(b"\x30\x03\x02\x01\x01"), None);
+        assert_eq!(revocation_list(b""), None);
+    }
+}
