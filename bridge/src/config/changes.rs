@@ -23,6 +23,8 @@ impl Config {
             ("mqtt.tls.key_file", tls.key_file != new_tls.key_file),
             ("mqtt.tls.crl_file", tls.crl_file != new_tls.crl_file),
             ("mqtt.tls.min_version", tls.min_version != new_tls.min_version),
+            ("mqtt.tls.cipher_suites", tls.cipher_suites != new_tls.cipher_suites),
+            ("mqtt.tls.key_exchange_groups", tls.key_exchange_groups != new_tls.key_exchange_groups),
         ];
         let mut keys: Vec<_> = differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect();
         // Better an unclear name than a change that is passed over: a test sees to it that none is missing above.
