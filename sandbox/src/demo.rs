@@ -114,7 +114,8 @@ async fn world(demo: &Demo, client_id: &str) -> Result<World> {
         .set("mapping.topic_filter", demo.scene.subscribed_to())
         .set("mapping.concurrency", &demo.concurrency.to_string());
     if let Scene::Hub = demo.scene {
-        builder = builder.function(scene::cloud()).set("mapping.response.allow", scene::COMMAND);
+        builder =
+            builder.environment(scene::THRESHOLD.0, scene::THRESHOLD.1).set("mapping.response.allow", scene::COMMAND);
     }
     if let Some(function) = &demo.function {
         builder = builder.function(function.clone());

@@ -1,20 +1,14 @@
 //! What is played: sensors whose readings are taken, or the hub and the cloud. There hubs publish to
-//! `devices/{hub}/data`, the function answers a high temperature with a command, and the hubs hear it on
+//! `devices/{hub}/data`, the real function answers a high temperature with a command, and the hubs hear it on
 //! `devices/{hub}/command`.
 
 use std::sync::Arc;
 
 use bridge::config::BrokerUrl;
-use event::{Event, Publish, Response};
 use rumqttc::{AsyncClient, Broker, Event as MqttEvent, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use rustls::ClientConfig;
-use serde_json::Value;
-use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-
-use crate::lambda::{Answer, Call, Function};
-use crate::world::FUNCTION;
 
 /// What is played.
 #[derive(Debug, Clone)]
@@ -55,29 +49,9 @@ pub const DEVICE_DATA: &str = "devices/{device}/data";
 /// What the mapping allows the function to answer to.
 pub const COMMAND: &str = "devices/+/command";
 
-/// From this temperature on, in degrees Celsius, a hub is told to cool.
-const HIGH: f64 = 25.0;
-
-/// The cloud's side: a command for each reading that is too warm.
-#[must_use]
-pub fn cloud() -> Function {
-    Function::inline(FUNCTION, |call| async move { command(&call) })
-}
-
-fn command(call: &Call) -> Answer {
-    let event: Event = match call.event() {
-        Ok(event) => event,
-        Err(error) => return Answer::error("InvalidEvent", &error.to_string()),
-    };
-    let too_warm = event.records.iter().filter_map(|record| {
-        let payload: Value = serde_json::from_str(record.payload.get()).ok()?;
-        payload["temperature"].as_f64().filter(|temperature| *temperature >= HIGH)?;
-        let payload = RawValue::from_string(r#"{"command":"cool"}"#.to_owned()).ok()?;
-        let topic = record.topic.replace("/data", "/command");
-        Some(Publish { topic, payload, encoding: event::Encoding::Json, qos: Some(1), retain: false })
-    });
-    Answer::json(&Response { publish: too_warm.collect(), ..Response::default() })
-}
+/// What the function is told, beside what Lambda tells it: above this temperature, in °C, a hub shall cool. Whether a
+/// reading is too warm, and what a command says, is the function's own rule.
+pub const THRESHOLD: (&str, &str) = ("TEMPERATURE_MAX", "25");
 
 /// The hubs' side: hears every command and says so. Ends when it is dropped.
 #[derive(Debug)]

@@ -57,6 +57,23 @@ async fn a_high_temperature_is_answered_with_a_command_to_its_hub() {
     .await;
 }
 
+/// The real function, told a threshold that every sensor passes.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_function_commands_a_hub_that_is_too_warm() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let world = hub(builder).environment("TEMPERATURE_MAX", "14").start().await.unwrap();
+        let want = Want { protocol, qos: 1, receive_maximum: 100 };
+        let mut device = Subscriber::start(world.url().port, &world.files, want, "devices/+/command").await;
+        publish(&world, 1, |options| options.topic = "devices/{device}/data".into()).await;
+        let command: serde_json::Value = serde_json::from_str(&device.next().await.payload()).unwrap();
+        assert_eq!((&command["command"], &command["limit"]), (&"cool".into(), &14.0.into()), "{command}");
+        acknowledged(&world, 1).await;
+        assert_eq!(world.counters().published.get(), 1);
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_acknowledged_before_its_answer_is_confirmed() {
     everywhere(|builder| async move {

@@ -9,7 +9,7 @@ use super::{FUNCTION, MAPPING, World, WorldError};
 use crate::binaries;
 use crate::broker::{Broker, BrokerOptions};
 use crate::certs::{IdentityFiles, Pki, PkiFiles, PkiOptions};
-use crate::lambda::{Function, Lambda, Settings};
+use crate::lambda::{Body, Function, Lambda, Settings};
 
 /// Which broker a world has.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +39,7 @@ pub struct WorldBuilder {
     broker_options: BrokerOptions,
     pki: PkiOptions,
     function: Option<Function>,
+    environment: BTreeMap<String, String>,
     lambda: Settings,
     settings: Vec<(String, String)>,
 }
@@ -69,6 +70,13 @@ impl WorldBuilder {
     #[must_use]
     pub fn function(mut self, function: Function) -> Self {
         self.function = Some(function);
+        self
+    }
+
+    /// A variable of the real handler's environment. A function that [`WorldBuilder::function`] brings has its own.
+    #[must_use]
+    pub fn environment(mut self, name: &str, value: &str) -> Self {
+        self.environment.insert(name.to_owned(), value.to_owned());
         self
     }
 
@@ -110,7 +118,7 @@ impl WorldBuilder {
         let (broker, url) = start_broker(self.broker, self.broker_options, &mut files).await?;
         let function = match self.function {
             Some(function) => function,
-            None => real_handler().await?,
+            None => real_handler(self.environment).await?,
         };
         let lambda = Lambda::start_with([function], self.lambda).await?;
         let mut world = World { broker, lambda, files, pki, bridge: None, settings: BTreeMap::new(), url, dir };
@@ -154,11 +162,14 @@ async fn start_broker(
 }
 
 /// The real function, as a real process behind the Runtime API.
-async fn real_handler() -> Result<Function, WorldError> {
+async fn real_handler(environment: BTreeMap<String, String>) -> Result<Function, WorldError> {
     let found = tokio::task::spawn_blocking(binaries::build).await;
     let handler = found.map_err(std::io::Error::other)??.handler;
     let mut function = Function::process(FUNCTION, handler);
     function.timeout = Duration::from_secs(10);
+    if let Body::Process { env, .. } = &mut function.body {
+        *env = environment;
+    }
     Ok(function)
 }
 
