@@ -200,9 +200,11 @@ impl Peer {
     /// # Errors
     /// When the script cannot go on.
     pub async fn ping(&mut self) -> Result<(), ScriptError> {
-        match self.packet("PINGREQ").await? {
-            Packet::PingReq => Ok(()),
-            got => Err(ScriptError::Unexpected { due: "PINGREQ", got }),
+        match timeout(PATIENCE, self.packets.recv()).await {
+            Ok(Some(Packet::PingReq)) => Ok(()),
+            Ok(Some(got)) => Err(ScriptError::Unexpected { due: "PINGREQ", got }),
+            Ok(None) => Err(ScriptError::Closed("PINGREQ")),
+            Err(_) => Err(ScriptError::Late("PINGREQ")),
         }
     }
 
@@ -253,12 +255,16 @@ impl Peer {
     /// # Errors
     /// When there is none.
     pub async fn next(&mut self, due: &'static str) -> Result<Packet, ScriptError> {
-        loop {
-            match self.packet(due).await? {
-                Packet::PingReq => {}
-                other => return Ok(other),
+        let next = async {
+            loop {
+                match self.packets.recv().await {
+                    Some(Packet::PingReq) => {}
+                    Some(other) => return Ok(other),
+                    None => return Err(ScriptError::Closed(due)),
+                }
             }
-        }
+        };
+        timeout(PATIENCE, next).await.unwrap_or(Err(ScriptError::Late(due)))
     }
 
     /// A packet that has come already, but PINGREQ.
@@ -277,15 +283,16 @@ impl Peer {
     /// # Errors
     /// When it does not close.
     pub async fn end(mut self) -> Result<Option<u8>, ScriptError> {
-        let mut reason = None;
-        loop {
-            match self.packet("the end of the connection").await {
-                Ok(Packet::Disconnect(code)) => reason = Some(code),
-                Ok(_) => {}
-                Err(ScriptError::Closed(_)) => return Ok(reason),
-                Err(error) => return Err(error),
+        let end = async {
+            let mut reason = None;
+            while let Some(packet) = self.packets.recv().await {
+                if let Packet::Disconnect(code) = packet {
+                    reason = Some(code);
+                }
             }
-        }
+            reason
+        };
+        timeout(PATIENCE, end).await.map_err(|_| ScriptError::Late("the end of the connection"))
     }
 
     /// Closes as a right broker does, and waits until the client has closed, too.
@@ -300,14 +307,6 @@ impl Peer {
     /// Cuts the connection without a goodbye; the client gets a TCP reset.
     pub fn reset(self) {
         drop(self);
-    }
-
-    async fn packet(&mut self, due: &'static str) -> Result<Packet, ScriptError> {
-        match timeout(PATIENCE, self.packets.recv()).await {
-            Ok(Some(packet)) => Ok(packet),
-            Ok(None) => Err(ScriptError::Closed(due)),
-            Err(_) => Err(ScriptError::Late(due)),
-        }
     }
 }
 
