@@ -17,6 +17,8 @@ pub enum Next {
 
 /// Decides by policy. `attempts` counts those made, `age` is from the receipt, `retry_after` is what Lambda asks for, and
 /// without a failure destination (`may_give_up` false) the message is never given up.
+///
+/// The back-off, with its jitter, comes on top of `retry_after`: all who were refused together were told the same time.
 pub fn after_failure(
     policy: &Retry,
     disposition: Disposition,
@@ -34,7 +36,7 @@ pub fn after_failure(
     if spent && may_give_up {
         return Next::GiveUp;
     }
-    Next::Again(backoff.next(fastrand::f64()).max(retry_after.unwrap_or_default()))
+    Next::Again(backoff.next(fastrand::f64()).saturating_add(retry_after.unwrap_or_default()))
 }
 
 #[cfg(test)]
@@ -72,11 +74,20 @@ mod tests {
         assert!(matches!(next(Disposition::Hold, 1000, POLICY.max_age * 2, true), Next::Again(_)));
     }
 
-    #[test]
-    fn retry_after_is_honoured() {
+    fn after(retry_after: Duration) -> Duration {
         let mut backoff = Backoff::new(POLICY.backoff);
-        let asked = Some(SECOND * 7);
-        let next = after_failure(&POLICY, Disposition::Retry, 1, SECOND, asked, true, &mut backoff);
-        assert_eq!(next, Next::Again(SECOND * 7));
+        match after_failure(&POLICY, Disposition::Retry, 1, SECOND, Some(retry_after), true, &mut backoff) {
+            Next::Again(wait) => wait,
+            Next::GiveUp => panic!("given up"),
+        }
+    }
+
+    #[test]
+    fn retry_after_is_honoured_and_spread() {
+        let waits: Vec<_> = (0..50).map(|_| after(SECOND * 7)).collect();
+        let (least, most) = (waits.iter().min().unwrap(), waits.iter().max().unwrap());
+        assert!(*least >= SECOND * 7 + POLICY.backoff.min && *most <= SECOND * 7 + POLICY.backoff.min * 2, "{waits:?}");
+        assert!(least < most, "all come back at once");
+        assert_eq!(after(Duration::MAX), Duration::MAX);
     }
 }
