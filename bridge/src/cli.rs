@@ -205,7 +205,8 @@ pub fn start_logging(format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let filter = filter.from_env().map_err(|cause| format!("RUST_LOG: {cause}"))?;
     let terminal = io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     let json = match format {
         LogFormat::Auto => !terminal,
         LogFormat::Text => false,

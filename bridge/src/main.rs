@@ -23,7 +23,7 @@ fn main() -> process::ExitCode {
         Ok(Cli { command: Command::Config }) => show(&config::commented_default()),
         Err(NothingToRun::Help(text)) => show(&text),
         Err(NothingToRun::Usage(text)) => {
-            eprint!("{text}");
+            tell(&text);
             ExitCode::Usage as u8
         }
     };
@@ -43,7 +43,10 @@ fn run(flags: Flags) -> u8 {
         Ok(runtime) => runtime,
         Err(code) => return code,
     };
-    match runtime.block_on(bridge::serve(config, load)) {
+    let ended = runtime.block_on(bridge::serve(config, load));
+    // A resolver that does not answer is asked on a thread that nothing can interrupt: it must not hold the exit.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::Done as u8,
         Err(error) => fail(&error, error.exit_code()),
     }
@@ -68,6 +71,7 @@ fn redrive(flags: &RedriveFlags) -> u8 {
         let code = |error: &RedriveError| if error.is_usage() { ExitCode::Usage } else { ExitCode::Failed };
         bridge::redrive::redrive(&config, &aws, options).await.map_err(|error| (error.to_string(), code(&error)))
     });
+    runtime.shutdown_background();
     let summary = match summary {
         Ok(summary) => summary,
         Err((error, code)) => return fail(&error, code as u8),
@@ -84,8 +88,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
 }
 
 fn fail(error: &impl std::fmt::Display, code: u8) -> u8 {
-    eprintln!("error: {error}");
+    tell(&format!("error: {error}\n"));
     code
+}
+
+/// Says it on standard error, without a panic when nobody reads that.
+fn tell(text: &str) {
+    use std::io::Write;
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 /// Prints without a panic when nobody reads, as in `mqtt-lambda-bridge config | head -1`.
