@@ -30,13 +30,30 @@ pub struct BrokerOptions {
     pub max_queued_messages: usize,
     /// Messages on their way to one client at a time, whatever larger Receive Maximum it asks for.
     pub max_inflight: u16,
+    /// When Mosquitto writes sessions to disk, beside at its end.
+    pub autosave: Autosave,
     /// Whether client certificates are checked against the revocation list. Mosquitto only.
     pub check_revocation: bool,
 }
 
+/// When Mosquitto writes to disk what [`BrokerOptions::persistence`] keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Autosave {
+    /// After each change: `autosave_on_changes true`, `autosave_interval 1`.
+    OnChange,
+    /// Each second: `autosave_interval 1`.
+    EachSecond,
+}
+
 impl Default for BrokerOptions {
     fn default() -> Self {
-        Self { persistence: false, max_queued_messages: 100_000, max_inflight: 1000, check_revocation: false }
+        Self {
+            persistence: false,
+            max_queued_messages: 100_000,
+            max_inflight: 1000,
+            autosave: Autosave::OnChange,
+            check_revocation: false,
+        }
     }
 }
 

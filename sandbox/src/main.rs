@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context;
 use bridge::config::{BrokerUrl, Protocol};
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use sandbox::certs::IdentityFiles;
 use sandbox::demo::{self, Demo};
 use sandbox::lambda::{Action, Fault, Function, When};
 use sandbox::parts;
 use sandbox::scene::Scene;
+use sandbox::soak::{self, Kind, Soak};
 use sandbox::world::{BrokerKind, FUNCTION};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
@@ -85,7 +86,7 @@ struct Cli {
     json: bool,
 }
 
-/// A part of the world alone, for a walk with parts of your own.
+/// What else there is: a part of the world alone, or a world that is treated badly.
 #[derive(Debug, Subcommand)]
 enum Part {
     /// The local Lambda with the real function, for `AWS_ENDPOINT_URL`; shows what the function writes, until Ctrl-C.
@@ -94,6 +95,36 @@ enum Part {
         #[arg(long, default_value = "127.0.0.1:9001")]
         listen: SocketAddr,
     },
+    /// Faults of all kinds, at random, for an hour; every message is accounted for in the end.
+    Soak(SoakFlags),
+}
+
+#[derive(Debug, Args)]
+struct SoakFlags {
+    /// How long faults strike, for example `5m`.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "1h")]
+    duration: Duration,
+    /// How far the faults are apart, more or less.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
+    interval: Duration,
+    /// Decides which faults strike when; any seed unless given.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Messages a second of all sensors together.
+    #[arg(long, default_value_t = 50.0)]
+    rate: f64,
+    /// The version of MQTT: `5` or `3.1.1`.
+    #[arg(long, default_value = "5")]
+    protocol: Protocol,
+    /// Only these kinds of faults, parted by commas; without f1, f2 and f3 one bridge lives through it all.
+    #[arg(long, value_delimiter = ',')]
+    faults: Vec<Kind>,
+    /// Write a picture of the run into this file, as SVG.
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Print the report as JSON on stdout, and nothing else there.
+    #[arg(long)]
+    json: bool,
 }
 
 const EXAMPLES: &str = "\
@@ -105,6 +136,7 @@ Examples:
   cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
       --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
   cargo sandbox lambda                                 the function alone, for a bridge of your own
+  cargo sandbox soak --duration 5m --plot soak.svg     faults at random, and a picture of it
 
 Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
 
@@ -162,8 +194,10 @@ fn main() -> ExitCode {
 /// True when every message is accounted for.
 fn run(cli: Cli) -> anyhow::Result<bool> {
     let runtime = tokio::runtime::Runtime::new().context("the runtime cannot start")?;
-    if let Some(Part::Lambda { listen }) = cli.part {
-        return runtime.block_on(parts::lambda(listen)).map(|()| true);
+    match cli.part {
+        Some(Part::Lambda { listen }) => return runtime.block_on(parts::lambda(listen)).map(|()| true),
+        Some(Part::Soak(flags)) => return runtime.block_on(soak(flags)),
+        None => {}
     }
     let remarks = log_into_remarks();
     let json = cli.json;
@@ -172,6 +206,27 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     let text = if json { summary.to_json()? } else { format!("\n{summary}") };
     writeln!(io::stdout(), "{text}")?;
     Ok(summary.balanced())
+}
+
+/// True when all is as promised.
+async fn soak(flags: SoakFlags) -> anyhow::Result<bool> {
+    let kinds = if flags.faults.is_empty() { Kind::ALL.to_vec() } else { flags.faults };
+    let soak = Soak {
+        duration: flags.duration,
+        interval: flags.interval,
+        seed: flags.seed.unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX))),
+        rate: flags.rate,
+        protocol: flags.protocol,
+        kinds,
+    };
+    let report = soak::run(soak, |remark| eprintln!("{remark}")).await?;
+    if let Some(path) = &flags.plot {
+        let written = soak::write_whole(path, &report.plot().to_svg());
+        written.with_context(|| format!("`{}` cannot be written", path.display()))?;
+    }
+    let text = if flags.json { report.to_json()? } else { format!("\n{report}") };
+    writeln!(io::stdout(), "{text}")?;
+    Ok(report.breaches().is_empty())
 }
 
 impl Cli {

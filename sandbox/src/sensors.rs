@@ -80,6 +80,7 @@ pub enum SensorError {
 pub struct Sensors {
     registry: Arc<Registry>,
     stop: watch::Sender<bool>,
+    held: watch::Sender<bool>,
     devices: JoinSet<()>,
 }
 
@@ -95,12 +96,13 @@ impl Sensors {
         let tls = Arc::new(options.files.client_config(&options.files.device)?);
         let registry = Arc::new(Registry::new(options.total));
         let (stop, stopping) = watch::channel(false);
+        let held = watch::Sender::new(false);
         let mut devices = JoinSet::new();
         for index in 0..options.count {
             let device = Device::new(index, options, Arc::clone(&registry), Arc::clone(&tls));
-            devices.spawn(device.run(stopping.clone()));
+            devices.spawn(device.run(stopping.clone(), held.subscribe()));
         }
-        Ok(Self { registry, stop, devices })
+        Ok(Self { registry, stop, held, devices })
     }
 
     /// The book of all messages of this run.
@@ -119,6 +121,11 @@ impl Sensors {
     #[must_use]
     pub fn acked(&self) -> u64 {
         self.registry.counts().acked
+    }
+
+    /// Has the devices publish nothing new for as long as this holds; what is published is still confirmed.
+    pub fn hold(&self, held: bool) {
+        self.held.send_replace(held);
     }
 
     /// Waits until all devices are done, which [`SensorOptions::total`] decides: all is published and confirmed.

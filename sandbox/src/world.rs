@@ -25,7 +25,7 @@ use crate::oracle;
 use crate::sensors::{SensorError, SensorOptions, Sensors};
 
 pub use builder::{BrokerKind, WorldBuilder};
-pub use process::BridgeProcess;
+pub use process::{BridgeProcess, Usage};
 
 /// The name of the world's mapping.
 pub const MAPPING: &str = "sensor-data";
@@ -199,6 +199,25 @@ impl World {
 
     fn bare_command(&self) -> Result<Command, WorldError> {
         let mut command = Command::new(crate::binaries::build()?.bridge);
+        self.prepare(&mut command);
+        Ok(command)
+    }
+
+    /// Starts the real binary under another program, which must in the end become it (`exec`), as `prlimit` does. The
+    /// path of the binary and `run` are its last arguments. Not subscribed yet when this returns.
+    ///
+    /// # Errors
+    /// When the bridge cannot be built, or the program not be started.
+    pub fn spawn_bridge_under(&self, wrapper: &[&str]) -> Result<BridgeProcess, WorldError> {
+        let bridge = crate::binaries::build()?.bridge;
+        let Some((program, arguments)) = wrapper.split_first() else { return self.spawn_bridge() };
+        let mut command = Command::new(program);
+        self.prepare(&mut command);
+        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(arguments).arg(bridge).arg("run");
+        Ok(BridgeProcess::start(&mut command)?)
+    }
+
+    fn prepare(&self, command: &mut Command) {
         command
             .env_clear()
             .envs([("AWS_ENDPOINT_URL", self.lambda.endpoint().as_str()), ("AWS_REGION", "us-east-1")])
@@ -206,7 +225,6 @@ impl World {
             .current_dir(&self.dir)
             .stdin(Stdio::null())
             .kill_on_drop(true);
-        Ok(command)
     }
 
     /// What the bridge counts for its mapping. Zero without a bridge.

@@ -9,7 +9,7 @@ use sandbox::lambda::{Action, Answer, When};
 use sandbox::world::{FUNCTION, MAPPING};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn after_the_attempts_with_the_original_bytes() {
+async fn f11_a_function_error_after_the_attempts_with_the_original_bytes() {
     everywhere(|builder| async move {
         let world = builder.function(willing()).set("mapping.retry.max_attempts", "3").start().await.unwrap();
         fault(&world, When::Always, Action::function_error("SensorError", "cannot"));
@@ -48,7 +48,7 @@ async fn bad_readings_go_straight_there_and_good_ones_flow() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_event_that_lambda_rejects_is_not_tried_again() {
+async fn f14_an_event_that_lambda_rejects_is_not_tried_again() {
     everywhere(|builder| async move {
         let world = builder.function(willing()).start().await.unwrap();
         for status in [400, 413, 415] {
@@ -66,7 +66,7 @@ async fn an_event_that_lambda_rejects_is_not_tried_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_destination_that_fails_holds_its_messages_while_others_flow() {
+async fn f16_a_destination_that_fails_holds_its_messages_while_others_flow() {
     everywhere(|builder| async move {
         let picky = answering(|call| {
             let event = call.event().unwrap();

@@ -104,7 +104,7 @@ async fn a_restart_of_the_broker_that_keeps_its_sessions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_lost_session_is_loud_and_subscribed_again() {
+async fn f8_a_lost_session_is_loud_and_subscribed_again() {
     everywhere(|builder| async move {
         let (mut world, tap) = tapped(builder.function(willing())).await;
         let options = BrokerOptions::default();

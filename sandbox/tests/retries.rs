@@ -8,7 +8,7 @@ mod common;
 use std::time::Duration;
 
 use common::{acknowledged, ended, eventually, everywhere, fault, nothing_lost, publish, willing};
-use sandbox::lambda::{Action, Outcome, When};
+use sandbox::lambda::{Action, Outcome, Refusal, When};
 use sandbox::oracle;
 use sandbox::world::WorldBuilder;
 
@@ -113,26 +113,26 @@ async fn retry_after_is_honoured() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_misconfiguration_holds_everything_and_recovers_by_itself() {
+async fn f13_a_misconfiguration_holds_everything_and_recovers_by_itself() {
     everywhere(|builder| async move {
         let world = builder.function(willing()).set("mapping.retry.max_attempts", "1").start().await.unwrap();
-        for status in [403, 404] {
+        for refusal in [Refusal::AccessDenied, Refusal::NotFound, Refusal::ExpiredToken] {
             let before = ended(&world, |outcome| matches!(outcome, Outcome::Refused { .. }));
             let acknowledged_before = world.counters().acknowledged.get();
-            fault(&world, When::Always, Action::status(status));
+            fault(&world, When::Always, Action::Refuse(refusal.clone()));
             publish(&world, 5, |_| {}).await;
             eventually("many refusals", || {
                 ended(&world, |outcome| matches!(outcome, Outcome::Refused { .. })) >= before + 20
             })
             .await;
-            assert!(world.bridge().unwrap().troubles()[0].contains("configuration"), "ready in spite of {status}");
+            assert!(world.bridge().unwrap().troubles()[0].contains("configuration"), "ready in spite of {refusal}");
             assert_eq!(world.counters().acknowledged.get(), acknowledged_before);
             assert_eq!(world.dead_letters().unwrap(), [], "a missing permission is no fault of the message");
             world.lambda.faults().clear();
             acknowledged(&world, acknowledged_before + 5).await;
             assert!(world.bridge().unwrap().troubles().is_empty());
         }
-        assert_eq!(oracle::handled_ids(&world.lambda.log().invocations()).len(), 10);
+        assert_eq!(oracle::handled_ids(&world.lambda.log().invocations()).len(), 15);
     })
     .await;
 }

@@ -33,6 +33,7 @@ async fn f1_kill_9_many_times_under_load() {
         eventually("all is quiet", || log.totals().in_flight == 0).await;
         let fate = Fate::of(&world);
         assert_eq!(fate.handled.len() as u64, messages);
+        eprintln!("F1: {messages} messages, {kills} faults, 0 lost, {} extra invocations", fate.extra());
         let most = RECEIVE_MAXIMUM * usize::try_from(kills).unwrap();
         assert!(fate.extra() <= most, "{} invoked again, at most {most} allowed", fate.extra());
         process.signal("TERM").await.unwrap();

@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::port::ReservedPort;
-use super::{BrokerError, BrokerOptions, PATIENCE};
+use super::{Autosave, BrokerError, BrokerOptions, PATIENCE};
 use crate::certs::PkiFiles;
 use crate::tools;
 
@@ -113,6 +113,55 @@ impl Mosquitto {
         self.signal("HUP").await
     }
 
+    /// Returns once everything that it has taken so far is on disk. SIGUSR1 has it written at once.
+    ///
+    /// # Errors
+    /// When it does not run, keeps nothing, or writes nothing in time.
+    pub async fn save(&mut self) -> Result<(), BrokerError> {
+        let before = self.saved();
+        self.signal("USR1").await?;
+        self.next_save(before).await
+    }
+
+    /// Returns once it has written by itself what it has taken so far, which takes [`Autosave::EachSecond`].
+    ///
+    /// # Errors
+    /// As [`Mosquitto::save`].
+    pub async fn autosaved(&self) -> Result<(), BrokerError> {
+        // The first save from now on may have begun before now; the second has not.
+        self.next_save(self.saved()).await?;
+        self.next_save(self.saved()).await
+    }
+
+    /// Forgets all sessions and messages, as a disk that is lost does. It must not run.
+    ///
+    /// # Errors
+    /// When the file cannot be removed.
+    pub fn forget(&self) -> Result<(), BrokerError> {
+        match fs::remove_file(self.database()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(BrokerError::Directory(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn database(&self) -> PathBuf {
+        self.directory.path().join("mosquitto.db")
+    }
+
+    /// Names the last save: each makes a new file and gives it the old one's name.
+    fn saved(&self) -> Option<(u64, i64)> {
+        self.database().metadata().ok().map(|meta| (meta.ino(), meta.mtime_nsec()))
+    }
+
+    async fn next_save(&self, before: Option<(u64, i64)>) -> Result<(), BrokerError> {
+        let saved = async {
+            while self.saved().is_none_or(|now| Some(now) == before) {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        timeout(PATIENCE, saved).await.map_err(|_| self.failed("it saved nothing in time"))
+    }
+
     async fn signal(&self, name: &str) -> Result<(), BrokerError> {
         let Some(id) = self.child.as_ref().and_then(Child::id) else { return Ok(()) };
         let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await;
@@ -157,8 +206,8 @@ fn config(files: &PkiFiles, options: &BrokerOptions, port: u16, directory: &Path
         "log_timestamp_format %Y-%m-%dT%H:%M:%S".to_owned(),
         format!("persistence {}", options.persistence),
         format!("persistence_location {}/", directory.display()),
-        // The interval counts changes here, not seconds: a SIGKILL finds what was acknowledged on disk.
-        "autosave_on_changes true".to_owned(),
+        // On changes the interval counts changes, not seconds: a SIGKILL finds what was acknowledged on disk.
+        format!("autosave_on_changes {}", options.autosave == Autosave::OnChange),
         "autosave_interval 1".to_owned(),
     ];
     if options.check_revocation {

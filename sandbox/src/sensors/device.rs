@@ -59,14 +59,15 @@ impl Device {
     }
 
     /// Works until `stopping` or the end of the registry's numbers, then until every message is confirmed.
-    pub(super) async fn run(mut self, stopping: watch::Receiver<bool>) {
+    pub(super) async fn run(mut self, stopping: watch::Receiver<bool>, held: watch::Receiver<bool>) {
         let id = format!("{}-{}", self.thermometer.device_id(), self.registry.run());
         let (client, connection) = Client::connect(self.protocol, &id, &self.broker, &self.tls);
         // Aborted with this task, should it not come to its end.
         let mut connection = AbortOnDrop(connection);
         let (published, confirmations) = mpsc::channel(usize::from(WINDOW));
         let (topic, registry) = (self.topic.clone(), Arc::clone(&self.registry));
-        tokio::join!(self.publish(&client, published, stopping), confirm(&client, &topic, confirmations, &registry));
+        let publish = self.publish(&client, published, stopping, held);
+        tokio::join!(publish, confirm(&client, &topic, confirmations, &registry));
         client.disconnect().await;
         let _ = (&mut connection.0).await;
     }
@@ -76,13 +77,19 @@ impl Device {
         client: &Client,
         published: mpsc::Sender<Published>,
         mut stopping: watch::Receiver<bool>,
+        mut held: watch::Receiver<bool>,
     ) {
         let mut due = Instant::now() + self.phase;
         loop {
+            let ready = async {
+                sleep_until(due).await;
+                // An error says that the sensors are gone, and this task with them.
+                let _ = held.wait_for(|held| !held).await;
+            };
             tokio::select! {
                 biased;
                 _ = stopping.wait_for(|stop| *stop) => return,
-                () = sleep_until(due) => {}
+                () = ready => {}
             }
             let Some(number) = self.registry.publish(std::time::Instant::now()) else { return };
             let bad = self.bad_every.is_some_and(|every| number.is_multiple_of(every));

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 /// A bridge in a process of its own. Killed when it is dropped.
 #[derive(Debug)]
@@ -15,6 +16,35 @@ pub struct BridgeProcess {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     lines: watch::Receiver<usize>,
+    reader: Option<JoinHandle<()>>,
+}
+
+/// What a process uses of the machine at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Resident memory, in bytes.
+    pub resident: u64,
+    /// The most that it ever was, in bytes.
+    pub peak: u64,
+    /// Open file descriptors.
+    pub descriptors: usize,
+}
+
+impl Usage {
+    /// Of the process with this id, as the kernel counts it (`/proc`, so Linux alone).
+    ///
+    /// # Errors
+    /// When it has ended, or there is no `/proc`.
+    pub fn of(id: u32) -> io::Result<Self> {
+        let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+        let bytes = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+            let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+            kibibytes.map(|kibibytes| kibibytes * 1024).ok_or_else(ended)
+        };
+        let descriptors = std::fs::read_dir(format!("/proc/{id}/fd"))?.count();
+        Ok(Self { resident: bytes("VmRSS")?, peak: bytes("VmHWM")?, descriptors })
+    }
 }
 
 impl BridgeProcess {
@@ -22,7 +52,7 @@ impl BridgeProcess {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);
-        if let Some(stderr) = child.stderr.take() {
+        let reader = child.stderr.take().map(|stderr| {
             let log = Arc::clone(&log);
             tokio::spawn(async move {
                 let mut reader = BufReader::new(stderr).lines();
@@ -30,9 +60,9 @@ impl BridgeProcess {
                     log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                     counted.send_modify(|count| *count += 1);
                 }
-            });
-        }
-        Ok(Self { child, log, lines })
+            })
+        });
+        Ok(Self { child, log, lines, reader })
     }
 
     /// Its process id; none once it has ended.
@@ -45,6 +75,27 @@ impl BridgeProcess {
     #[must_use]
     pub fn log(&self) -> Vec<String> {
         self.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many lines contain `text`.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        self.log.lock().unwrap_or_else(PoisonError::into_inner).iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Reads its log no more: from now on it writes into a pipe that nobody holds the other end of.
+    pub fn stop_reading(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
+        }
+    }
+
+    /// What it uses.
+    ///
+    /// # Errors
+    /// When it has ended, or there is no `/proc`.
+    pub fn usage(&self) -> io::Result<Usage> {
+        Usage::of(self.id().ok_or_else(ended)?)
     }
 
     /// Waits for a line that contains `text`. False when none came in time, or the process has ended without one.
@@ -76,7 +127,7 @@ impl BridgeProcess {
     /// # Errors
     /// When the process has ended, or the system refuses.
     pub async fn signal(&self, name: &str) -> io::Result<()> {
-        let id = self.id().ok_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the process has ended"))?;
+        let id = self.id().ok_or_else(ended)?;
         let status = Command::new("kill").arg(format!("-{name}")).arg(id.to_string()).status().await?;
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name}: {status}"))) }
     }
@@ -91,4 +142,8 @@ impl BridgeProcess {
             Err(_) => Ok(None),
         }
     }
+}
+
+fn ended() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "the process has ended")
 }
