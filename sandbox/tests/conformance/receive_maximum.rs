@@ -5,7 +5,7 @@ use bridge::config::Protocol;
 use sandbox::scripted::{ConnAck, Message};
 
 use crate::common::eventually;
-use crate::stage::{Played, Stage, both, gated};
+use crate::stage::{Played, Stage, WINDOW, both, gated};
 
 const SENT: u16 = 40;
 
@@ -23,6 +23,7 @@ async fn mqtt_3_3_4_9_a_broker_that_exceeds_receive_maximum_is_held_up_and_not_l
             peer.publish(&Message::new(id, format!("m{id}"))).await?;
         }
         stage.invoked(cap).await;
+        tokio::time::sleep(WINDOW).await;
         let outstanding = || stage.world.counters().outstanding.get();
         for id in 1..=SENT {
             let totals = stage.world.lambda.log().totals();
@@ -58,6 +59,7 @@ async fn bytes_are_bounded_beside_the_number_of_messages() {
         });
         // Three weigh less than the bound, four more.
         stage.invoked(4).await;
+        tokio::time::sleep(WINDOW).await;
         for id in 1..=10 {
             assert_eq!(stage.world.lambda.log().totals().invoked, (3 + u64::from(id)).min(10));
             assert!(stage.world.counters().outstanding_bytes.get() < (1 << 20) + 310 * 1024);
