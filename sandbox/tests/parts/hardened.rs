@@ -1,0 +1,217 @@
+//! Mosquitto with the configuration of `docker/mosquitto`, as it is shipped: only paths, addresses and the account differ.
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+
+use bridge::config::BrokerUrl;
+use sandbox::certs::{IdentityFiles, Leaf, Pki, PkiFiles, Validity};
+use sandbox::tools;
+use sandbox::world::BrokerKind;
+use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use crate::common::PATIENCE;
+
+/// Both versions of the protocol, as the clients of Mosquitto call them.
+pub const VERSIONS: [&str; 2] = ["mqttv5", "mqttv311"];
+
+/// The key of the device `tiny-01`, which has no certificate.
+pub const PSK: &str = "5f2c9a1be07d4438a6c3d1905b7e62f48c0d9e3ba17465f2d8b0c4917e3a6d25";
+
+/// The broker, its authority, and the tools to talk to it.
+pub struct Hardened {
+    pub pki: Pki,
+    pub files: PkiFiles,
+    directory: TempDir,
+    listeners: [Listener; 3],
+    broker: Child,
+    publish: PathBuf,
+    subscribe: PathBuf,
+}
+
+/// An address that stays ours while the broker is down.
+struct Listener {
+    port: u16,
+    _reserved: TcpSocket,
+}
+
+impl Hardened {
+    /// Starts it; `None` when this machine has no Mosquitto, and the test is skipped.
+    pub async fn start() -> Option<Self> {
+        Self::start_with(|_, text| text).await
+    }
+
+    /// Starts it with files that a test has changed: the name in `docker/mosquitto`, and its text.
+    pub async fn start_with(adapt: impl Fn(&str, String) -> String) -> Option<Self> {
+        tools::require("mosquitto")?;
+        let (publish, subscribe) = (tools::require("mosquitto_pub")?, tools::require("mosquitto_sub")?);
+        let directory = tempfile::tempdir().unwrap();
+        let pki = Pki::generate().unwrap();
+        let files = pki.write_to(&directory.path().join("tls")).unwrap();
+        fs::write(directory.path().join("tls/psk"), format!("tiny-01:{PSK}\n")).unwrap();
+        fs::create_dir(directory.path().join("data")).unwrap();
+        let listeners = [(); 3].map(|()| Listener::reserve());
+        write_configuration(directory.path(), &listeners, adapt);
+        let broker = run(directory.path(), &listeners).await;
+        Some(Self { pki, files, directory, listeners, broker, publish, subscribe })
+    }
+
+    /// What a bridge finds.
+    pub fn for_the_bridge(&self) -> BrokerKind {
+        let url = BrokerUrl { host: "localhost".to_owned(), port: self.listeners[1].port };
+        let files = self.files.clone();
+        BrokerKind::External { url, ca: files.ca, bridge: files.bridge, device: files.device }
+    }
+
+    /// A certificate for one more client.
+    pub fn certificate(&self, name: &str) -> IdentityFiles {
+        let identity = self.pki.issue(&Leaf::client(name)).unwrap();
+        identity.write_to(&self.directory.path().join("tls"), name).unwrap()
+    }
+
+    /// Publishes with QoS 1 on the listener of devices, and waits for the PUBACK, if any comes.
+    pub async fn publish(&self, who: &IdentityFiles, topic: &str, payload: &[u8], more: &[&str]) -> Output {
+        let mut command = self.client(&self.publish, 0, &["-q", "1", "-s", "-t", topic]);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(who)).args(more);
+        ended(command, payload).await
+    }
+
+    /// The same on the listener for pre-shared keys.
+    pub async fn publish_by_key(&self, who: &str, key: &str, topic: &str, payload: &[u8]) -> Output {
+        let arguments = ["-q", "1", "-s", "-t", topic, "--psk-identity", who, "--psk", key];
+        ended(self.client(&self.publish, 2, &arguments), payload).await
+    }
+
+    /// Connects without a certificate.
+    pub async fn publish_as_nobody(&self, topic: &str, payload: &[u8]) -> Output {
+        let mut command = self.client(&self.publish, 0, &["-q", "1", "-s", "-t", topic]);
+        command.arg("--cafile").arg(&self.files.ca);
+        ended(command, payload).await
+    }
+
+    /// Subscribes with a session that stays, and goes.
+    pub async fn subscribe(&self, who: &IdentityFiles, filter: &str) {
+        let output = ended(self.subscriber(who, filter, &["-E"]), b"").await;
+        assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Comes back to that session, and waits for one message: its topic and its payload.
+    pub async fn next(&self, who: &IdentityFiles, filter: &str) -> String {
+        let output = ended(self.subscriber(who, filter, &["-C", "1", "-v"]), b"").await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// SIGHUP: the broker reads its certificates, lists and access lists again.
+    pub async fn reload(&self) {
+        let id = self.broker.id().unwrap().to_string();
+        assert!(Command::new("kill").args(["-HUP", &id]).status().await.unwrap().success());
+    }
+
+    /// Puts these certificates on the revocation list, and lets the broker read it.
+    pub async fn revoke(&self, names: &[&sandbox::certs::Identity]) {
+        fs::write(&self.files.crl, self.pki.revoke(names, Validity::Current).unwrap()).unwrap();
+        self.reload().await;
+    }
+
+    /// SIGKILL, and another start on the same ports.
+    pub async fn crash_and_restart(&mut self) {
+        self.broker.kill().await.unwrap();
+        self.broker = run(self.directory.path(), &self.listeners).await;
+    }
+
+    fn subscriber(&self, who: &IdentityFiles, filter: &str, more: &[&str]) -> Command {
+        // The broker puts the certificate's name in the place of the client id.
+        let arguments = ["-i", "any", "-c", "-V", "mqttv311", "-q", "1", "-t", filter];
+        let mut command = self.client(&self.subscribe, 0, &arguments);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(who)).args(more);
+        command
+    }
+
+    fn client(&self, program: &Path, listener: usize, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-h", "localhost", "-p", &self.listeners[listener].port.to_string()]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        command
+    }
+}
+
+impl Listener {
+    fn reserve() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_reuseaddr(true).unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self { port: socket.local_addr().unwrap().port(), _reserved: socket }
+    }
+}
+
+fn certificate(who: &IdentityFiles) -> [&std::ffi::OsStr; 4] {
+    ["--cert".as_ref(), who.cert.as_os_str(), "--key".as_ref(), who.key.as_os_str()]
+}
+
+async fn ended(mut command: Command, input: &[u8]) -> Output {
+    let mut child = command.spawn().unwrap();
+    // Err: it did not want to read, of which its status tells more.
+    let _ = child.stdin.take().unwrap().write_all(input).await;
+    timeout(PATIENCE, child.wait_with_output()).await.expect("an end in time").unwrap()
+}
+
+fn write_configuration(directory: &Path, listeners: &[Listener; 3], adapt: impl Fn(&str, String) -> String) {
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/mosquitto");
+    let at = |listener: &Listener| format!("\nlistener {} 127.0.0.1\n", listener.port);
+    let places = [
+        ("/mosquitto/", format!("{}/", directory.display())),
+        ("\nlistener 8883\n", at(&listeners[0])),
+        ("\nlistener 8884 broker-private\n", at(&listeners[1])),
+        ("\nlistener 8885\n", at(&listeners[2])),
+    ];
+    let mut met = [false; 4];
+    fs::create_dir_all(directory.join("config/conf.d")).unwrap();
+    for (from, to) in [
+        ("mosquitto.conf", "mosquitto.conf"),
+        ("devices.acl", "devices.acl"),
+        ("bridge.acl", "bridge.acl"),
+        ("psk/psk.conf", "conf.d/psk.conf"),
+        ("psk/psk.acl", "conf.d/psk.acl"),
+    ] {
+        let mut text = adapt(from, fs::read_to_string(shipped.join(from)).unwrap());
+        for ((place, here), met) in places.iter().zip(&mut met) {
+            *met |= text.contains(place);
+            text = text.replace(place, here);
+        }
+        // Started by root, Mosquitto gives its rights away and could no longer read what is root's alone.
+        if from == "mosquitto.conf" && directory.metadata().unwrap().uid() == 0 {
+            text.insert_str(0, "user root\n");
+        }
+        fs::write(directory.join("config").join(to), text).unwrap();
+    }
+    assert_eq!(met, [true; 4], "the shipped configuration has other paths or listeners than this test knows");
+}
+
+async fn run(directory: &Path, listeners: &[Listener; 3]) -> Child {
+    let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
+    let mut broker = Command::new(tools::find_tool("mosquitto").unwrap())
+        .arg("-c")
+        .arg(directory.join("config/mosquitto.conf"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let said = || fs::read_to_string(directory.join("log")).unwrap_or_default();
+    for listener in listeners {
+        let begun = std::time::Instant::now();
+        while TcpStream::connect(("127.0.0.1", listener.port)).await.is_err() {
+            assert!(broker.try_wait().unwrap().is_none(), "the broker ended:\n{}", said());
+            assert!(begun.elapsed() < PATIENCE, "the broker does not listen:\n{}", said());
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    }
+    broker
+}
