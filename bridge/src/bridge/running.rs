@@ -123,7 +123,7 @@ impl Running {
             deadline: None,
         };
         // Room for all that all sessions may admit: none of them ever waits for a lane.
-        let (deliveries, queue) = mpsc::channel(sessions.iter().map(Settings::max_outstanding).sum());
+        let (deliveries, queue) = mpsc::channel(sessions.iter().map(Settings::max_running).sum());
         for session in sessions {
             running.start_session(session, connector, &deliveries, &heard_fault, &shutdown);
         }

@@ -71,7 +71,7 @@ struct Shown {
 }
 
 impl Session {
-    /// A session that sends its deliveries there; the queue must have room for the [`Settings::max_outstanding`] of all
+    /// A session that sends its deliveries there; the queue must have room for the [`Settings::max_running`] of all
     /// sessions that share it.
     #[must_use]
     pub fn new(
@@ -82,7 +82,7 @@ impl Session {
         metrics: MappingMetrics,
         shutdown: Listener,
     ) -> (Self, watch::Receiver<Status>) {
-        let (settler, settlements) = mpsc::channel(settings.max_outstanding());
+        let (settler, settlements) = mpsc::channel(settings.max_running());
         let (status, heard) = watch::channel(Status::Connecting);
         let (wire, subscribed) = (Wire(settings.protocol), settings.subscribed);
         let session = Self {

@@ -175,7 +175,9 @@ impl Session {
 
     fn is_full(&self) -> bool {
         let (messages, bytes) = self.ledger.in_the_way();
-        messages >= self.settings.max_outstanding() || bytes as u64 >= self.settings.max_outstanding_bytes
+        messages >= self.settings.max_outstanding()
+            || bytes as u64 >= self.settings.max_outstanding_bytes
+            || self.ledger.running() >= self.settings.max_running()
     }
 
     fn settlements_from(&mut self, first: Option<crate::delivery::Settlement>) {

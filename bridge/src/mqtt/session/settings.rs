@@ -50,6 +50,13 @@ impl Settings {
             Protocol::V5 => (2 * receive_maximum).min(usize::from(u16::MAX) - 1),
         }
     }
+
+    /// How many deliveries may be without their outcome at once: beside those of this connection as many that run on from
+    /// earlier ones. What settles them has room for all.
+    #[must_use]
+    pub fn max_running(&self) -> usize {
+        2 * self.max_outstanding()
+    }
 }
 
 /// How a session, or the publisher, stands, as readiness tells it.
