@@ -1,0 +1,38 @@
+# The bridge alone: no shell, no package manager, nobody but an unprivileged user. Built from the root of the repository:
+# docker build --file docker/bridge.Dockerfile --tag mqtt-lambda-bridge .
+
+FROM rust:1.95.0-slim-bookworm AS build
+WORKDIR /source
+
+# The dependencies in a layer of their own, which lasts until a manifest or the lock file changes: sources are stubs.
+COPY Cargo.toml Cargo.lock ./
+COPY event/Cargo.toml event/
+COPY bridge/Cargo.toml bridge/
+COPY lambda-handler/Cargo.toml lambda-handler/
+COPY sandbox/Cargo.toml sandbox/
+RUN for member in event bridge lambda-handler sandbox; do \
+      mkdir $member/src && touch $member/src/lib.rs && echo 'fn main() {}' >$member/src/main.rs || exit 1; \
+    done \
+ && cargo build --release --locked --package mqtt-lambda-bridge
+
+COPY event event
+COPY bridge bridge
+# Cargo goes by the time of a file, and the stubs are younger than the sources.
+RUN find event bridge -name '*.rs' -exec touch {} + \
+ && cargo build --release --locked --package mqtt-lambda-bridge
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="mqtt-lambda-bridge" \
+      org.opencontainers.image.description="An event source mapping for MQTT: invokes AWS Lambda for each message" \
+      org.opencontainers.image.licenses="Apache-2.0 OR MIT" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
+COPY --from=build /source/target/release/mqtt-lambda-bridge /usr/local/bin/mqtt-lambda-bridge
+USER 65532:65532
+# SIGTERM drains; give it more than `drain_timeout` before SIGKILL.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s CMD ["/usr/local/bin/mqtt-lambda-bridge", "health"]
+ENTRYPOINT ["/usr/local/bin/mqtt-lambda-bridge"]
+CMD ["run"]
