@@ -193,8 +193,13 @@ impl World {
     /// When it cannot be built.
     pub fn command(&self) -> Result<Command, WorldError> {
         let mut command = self.bare_command()?;
-        command.envs(self.settings.iter().map(|(key, value)| (builder::variable(key), value)));
+        command.envs(self.variables());
         Ok(command)
+    }
+
+    /// The world's configuration, as variables.
+    fn variables(&self) -> impl Iterator<Item = (String, &String)> {
+        self.settings.iter().map(|(key, value)| (builder::variable(key), value))
     }
 
     fn bare_command(&self) -> Result<Command, WorldError> {
@@ -213,7 +218,12 @@ impl World {
         let Some((program, arguments)) = wrapper.split_first() else { return self.spawn_bridge() };
         let mut command = Command::new(program);
         self.prepare(&mut command);
-        command.env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").args(arguments).arg(bridge).arg("run");
+        command
+            .envs(self.variables())
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .args(arguments)
+            .arg(bridge)
+            .arg("run");
         Ok(BridgeProcess::start(&mut command)?)
     }
 
