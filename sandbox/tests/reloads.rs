@@ -85,9 +85,11 @@ async fn what_has_not_changed_does_not_notice_and_the_rest_starts_changes_and_go
         nothing_lost(&world, &to_comes).await;
         // Had the broker kept the session, or its subscription, this would come with it.
         let to_nobody = publish_to(&world, "c", 5).await;
+        // Under MQTT 3.1.1 one connection more has made the broker forget.
+        let before = bridge.connected("b-goes").len();
         assert_eq!(bridge.reload(&first).await["event"], "configuration.reloaded");
-        eventually("it is back", || bridge.connected("b-goes").len() == 2).await;
-        assert_eq!(bridge.connected("b-goes"), [false, false]);
+        eventually("it is back", || bridge.connected("b-goes").len() == before + 1).await;
+        assert_eq!(bridge.connected("b-goes"), vec![false; before + 1]);
         bridge.ready().await;
         assert_eq!(handled(&world, &to_nobody), 0);
     })
