@@ -36,7 +36,7 @@ async fn f7_broker_sigterm_under_load() {
             let reached = stop * messages / (stops + 1);
             log.wait_for(PATIENCE, |log| log.totals().succeeded >= reached).await.unwrap();
             scene.world.broker.as_mut().unwrap().restart().await.unwrap();
-            scene.flow_resumes().await;
+            scene.flow_resumes(messages).await;
         }
         let fate = scene.settled("F7 SIGTERM", &mut sensors, stops).await;
         assert_eq!(fate.handled.len() as u64, messages);

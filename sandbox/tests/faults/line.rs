@@ -25,7 +25,7 @@ async fn f4_tcp_resets_under_load() {
             let connections = scene.proxy.connections();
             scene.proxy.reset();
             eventually("the bridge is back", || scene.proxy.connections() > connections).await;
-            scene.flow_resumes().await;
+            scene.flow_resumes(messages).await;
         }
         let fate = scene.settled("F4", &mut sensors, resets).await;
         assert_eq!((fate.handled.len() as u64, fate.dead.len()), (messages, 0));
@@ -75,7 +75,7 @@ async fn f4_resets_while_more_waits_than_fits() {
             let reached = reset * messages / (resets + 2);
             log.wait_for(PATIENCE, |log| log.totals().succeeded >= reached).await.unwrap();
             scene.proxy.reset();
-            scene.flow_resumes().await;
+            scene.flow_resumes(messages).await;
         }
         let fate = scene.settled("F4, backlog", &mut sensors, resets).await;
         assert_eq!(fate.handled.len() as u64, messages);
@@ -93,7 +93,7 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
         let messages = sized(1_000, 10_000);
         let mut sensors =
             scene.world.sensors(|options| (options.rate, options.total) = (50.0, Some(messages))).unwrap();
-        scene.flow_resumes().await;
+        scene.flow_resumes(messages).await;
         let begun = Instant::now();
         scene.proxy.set(Quality { silent: true, ..Quality::default() });
         let noticed = scene.process.logged("the broker is silent", PATIENCE).await;
@@ -103,7 +103,7 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
         assert!(took <= KEEP_ALIVE * 3 / 2 + Duration::from_secs(1), "noticed after {took:?}");
         tokio::time::sleep_until((begun + KEEP_ALIVE * 3).into()).await;
         scene.proxy.set(Quality::default());
-        scene.flow_resumes().await;
+        scene.flow_resumes(messages).await;
         let fate = scene.settled("F5", &mut sensors, 1).await;
         assert_eq!(fate.handled.len() as u64, messages);
         assert!(fate.extra() <= RECEIVE_MAXIMUM, "{} extra", fate.extra());

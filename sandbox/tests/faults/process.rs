@@ -55,7 +55,7 @@ async fn f23_stopped_for_two_keep_alives_and_continued() {
         scene.process.signal("CONT").await.unwrap();
         // What its invocations brought meanwhile is read before it learns that the connection is gone.
         eventually("the bridge is back", || scene.proxy.connections() > 1).await;
-        scene.flow_resumes().await;
+        scene.flow_resumes(messages).await;
         let fate = scene.settled("F23", &mut sensors, 1).await;
         assert_eq!(fate.handled.len() as u64, messages);
         assert!(fate.extra() <= RECEIVE_MAXIMUM, "{} extra", fate.extra());
