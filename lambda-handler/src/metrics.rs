@@ -33,6 +33,9 @@ impl OutOfRange {
     #[must_use]
     pub fn line(self, namespace: &str, function: &str, mapping: &str, now: SystemTime) -> Option<String> {
         let all = self.below + self.above;
+        if all == 0 {
+            return None;
+        }
         let millis = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let line = json!({
             "_aws": {
@@ -50,7 +53,7 @@ impl OutOfRange {
             "below": self.below,
             "above": self.above,
         });
-        (all > 0).then(|| line.to_string())
+        Some(line.to_string())
     }
 }
 
