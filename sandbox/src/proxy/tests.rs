@@ -1,3 +1,5 @@
+//! What the proxy does to bytes and to connections, fault by fault, with an echo behind it.
+
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

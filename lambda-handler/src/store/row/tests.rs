@@ -1,3 +1,5 @@
+//! What an item is, by the reading that it is made of and by who named that.
+
 use event::Event;
 
 use super::*;
