@@ -88,7 +88,7 @@ async fn what_has_not_changed_does_not_notice_and_the_rest_starts_changes_and_go
         // Under MQTT 3.1.1 one connection more has made the broker forget.
         let before = bridge.connected("b-goes").len();
         assert_eq!(bridge.reload(&first).await["event"], "configuration.reloaded");
-        eventually("it is back", || bridge.connected("b-goes").len() == before + 1).await;
+        eventually("it is back", || bridge.connected("b-goes").len() > before).await;
         assert_eq!(bridge.connected("b-goes"), vec![false; before + 1]);
         bridge.ready().await;
         assert_eq!(handled(&world, &to_nobody), 0);
@@ -187,9 +187,11 @@ async fn fewer_sessions_lose_nothing_and_leave_nothing_behind() {
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len() as u64, fate.extra()), (total, 0));
 
+        // Under MQTT 3.1.1 one connection more has made the broker forget.
+        let before = bridge.connected("b-m-2").len();
         bridge.reload(&config(2)).await;
-        eventually("the second is new", || bridge.connected("b-m-2").len() == 3).await;
-        assert_eq!(bridge.connected("b-m-2")[2..], [false], "the broker had kept its session");
+        eventually("the second is new", || bridge.connected("b-m-2").len() > before).await;
+        assert_eq!(bridge.connected("b-m-2")[before..], [false], "the broker had kept its session");
         assert!(bridge.connected("b-m").iter().skip(1).all(|present| *present));
     })
     .await;
@@ -211,11 +213,15 @@ async fn a_pause_outlives_reloads_of_others_and_of_the_mapping_itself() {
         bridge.reload(&(mqtt("") + &held("timeout = \"20s\""))).await;
         eventually("it is back", || bridge.connected("b-held") == [false, true]).await;
         bridge.until("it is held still", "/mappings", |answer| answer == "held: paused\n").await;
-        // For another filter it has to hear a SUBACK, and reads what stands before that.
+        // For another filter it has to hear SUBACK and UNSUBACK, and reads what stands before them, but never more than
+        // it may hold.
         bridge.reload(&(mqtt("") + &mapping("held", "+", ""))).await;
         eventually("it is back again", || bridge.connected("b-held").len() == 3).await;
-        let received = "bridge_received_total{mapping=\"held\"} 256\n";
-        bridge.until("it has read all that it may hold", "/metrics", |metrics| metrics.contains(received)).await;
+        let heard = || !bridge.logged("session.unsubscribed").is_empty();
+        let full = "bridge_received_total{mapping=\"held\"} 256\n";
+        bridge.until("it has read what it must", "/metrics", |metrics| heard() || metrics.contains(full)).await;
+        let received = bridge.metric("bridge_received_total{mapping=\"held\"}").await.unwrap();
+        assert!(received <= 256.0, "{received} received while held");
         assert_eq!(world.lambda.log().totals().invoked, 0, "invoked while paused");
         assert_eq!(bridge.ask("POST", "/mappings/held/resume").await.0, 200);
         let fate = nothing_lost(&world, &sensors).await;
