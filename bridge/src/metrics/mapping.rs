@@ -110,6 +110,8 @@ numbers! {
         received: Counter = "received";
         /// PUBLISH packets received with DUP.
         redelivered: Counter = "redelivered";
+        /// PUBLISH packets received beyond the Receive Maximum that the broker was given.
+        beyond_maximum: Counter = "received_beyond_maximum";
         /// PUBACK and PUBREC packets written.
         acknowledged: Counter = "acknowledged";
         /// Outcomes that came after their session was lost.

@@ -55,6 +55,8 @@ pub struct Ledger {
     running: usize,
     /// Receipts of this epoch that were abandoned: only a new connection brings their messages back.
     abandoned: usize,
+    /// What the broker counts against Receive Maximum on this connection.
+    in_flight: usize,
     bytes: usize,
     /// Of those, the carried ones'.
     carried_bytes: usize,
@@ -84,6 +86,7 @@ impl Ledger {
         self.epoch += 1;
         self.first_slot = 0;
         self.abandoned = 0;
+        self.in_flight = 0;
         let entries = std::mem::take(&mut self.entries);
         if session_present {
             for entry in entries {
@@ -103,6 +106,7 @@ impl Ledger {
 
     /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0.
     pub fn admit(&mut self, packet_id: u16, message: &Message) -> Admission {
+        self.in_flight += usize::from(message.qos != Qos::AtMostOnce);
         if message.qos == Qos::ExactlyOnce && self.is_received(packet_id, message) {
             return Admission::Received;
         }
@@ -168,7 +172,7 @@ impl Ledger {
             self.bytes -= entry.weight;
             match entry.qos {
                 Qos::AtMostOnce => continue,
-                Qos::AtLeastOnce => {}
+                Qos::AtLeastOnce => self.one_less_in_flight(),
                 Qos::ExactlyOnce => {
                     self.awaiting_release.insert(entry.packet_id, digest(&entry.topic, &entry.payload));
                 }
@@ -181,6 +185,12 @@ impl Ledger {
     /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message.
     pub fn released(&mut self, packet_id: u16) {
         self.awaiting_release.remove(&packet_id);
+        self.one_less_in_flight();
+    }
+
+    /// A QoS 2 message of an earlier connection may be released on this one, which never counted it.
+    fn one_less_in_flight(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// Messages that this session holds: received and not acknowledged, or still on their way through a function.
@@ -200,6 +210,13 @@ impl Ledger {
     #[must_use]
     pub fn in_the_way(&self) -> (usize, usize) {
         (self.entries.len() + self.stale, self.bytes - self.carried_bytes)
+    }
+
+    /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and not
+    /// yet answered with PUBACK, or PUBCOMP. Never more than it counts itself.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.in_flight
     }
 
     /// Deliveries that have no verdict yet.
@@ -224,7 +241,7 @@ impl Ledger {
         let Some(known) = self.awaiting_release.get(&packet_id) else { return false };
         let same = message.dup && *known == digest(&message.topic, &message.payload);
         if !same {
-            self.awaiting_release.remove(&packet_id);
+            self.released(packet_id);
         }
         same
     }

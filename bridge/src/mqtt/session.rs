@@ -4,6 +4,7 @@
 //! reading from the socket when it holds as much as it may. That is the back-pressure under MQTT 3.1.1, and the last
 //! resort under MQTT 5 with a broker that does not honour Receive Maximum.
 
+mod excess;
 mod farewell;
 mod serve;
 mod settings;
@@ -16,6 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
+use self::excess::Excess;
 use self::farewell::Farewell;
 use super::connection::{Connection, Connector};
 use super::end::End;
@@ -58,6 +60,8 @@ pub struct Session {
     established: bool,
     /// How far it has come in leaving for good.
     farewell: Farewell,
+    /// Watches whether the broker keeps to Receive Maximum.
+    excess: Excess,
     /// This session's part of what the mapping's gauges show.
     shown: Shown,
 }
@@ -103,6 +107,7 @@ impl Session {
             subscribed,
             established: false,
             farewell: Farewell::default(),
+            excess: Excess::default(),
             shown: Shown::default(),
         };
         (session, heard)

@@ -179,3 +179,30 @@ fn what_is_carried_over_does_not_stand_in_the_way_of_reading_it_again() {
     assert_eq!(acks(&mut ledger), [1]);
     assert_eq!(ledger.in_the_way(), (0, 0));
 }
+
+#[test]
+fn in_flight_is_what_the_broker_counts_against_receive_maximum() {
+    let mut ledger = Ledger::default();
+    ledger.connect(false);
+    ledger.admit(0, &message("q0", Qos::AtMostOnce, false));
+    let Admission::New(first) = ledger.admit(1, &message("a", Qos::AtLeastOnce, false)) else { panic!("not new") };
+    let Admission::New(second) = ledger.admit(2, &message("b", Qos::ExactlyOnce, false)) else { panic!("not new") };
+    assert_eq!(ledger.in_flight(), 2, "QoS 0 does not count");
+    settle(&mut ledger, first, Outcome::Delivered);
+    settle(&mut ledger, second, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [0; 0], "QoS 0 stands before them");
+    assert_eq!(ledger.in_flight(), 2);
+    ledger.connect(true);
+    assert_eq!(ledger.in_flight(), 0, "the broker begins to count anew with each connection");
+    ledger.admit(1, &message("a", Qos::AtLeastOnce, true));
+    ledger.admit(2, &message("b", Qos::ExactlyOnce, true));
+    assert_eq!(acks(&mut ledger), [1, 2]);
+    assert_eq!(ledger.in_flight(), 1, "PUBACK frees its place, PUBREC does not");
+    ledger.released(2);
+    assert_eq!(ledger.in_flight(), 0);
+    // A release of an earlier connection makes no room on this one that the next receipt could fall into.
+    let ticket = admit(&mut ledger, 3, "c");
+    ledger.released(9);
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!((acks(&mut ledger), ledger.in_flight()), (vec![3], 0));
+}

@@ -223,7 +223,9 @@ impl Session {
         }
         // While draining nothing new is begun; the broker keeps the message for the next start.
         let Some(deliveries) = &self.deliveries else { return Ok(()) };
-        match self.ledger.admit(packet_id, &message) {
+        let admission = self.ledger.admit(packet_id, &message);
+        self.excess.watch(self.ledger.in_flight(), &self.settings, &self.metrics);
+        match admission {
             Admission::New(ticket) => {
                 self.delivered += 1;
                 let id = RecordId::Numbered { run: self.run, sequence: self.delivered };
