@@ -80,7 +80,7 @@ pub async fn run(demo: Demo, style: Style, remarks: mpsc::Receiver<String>, live
     let _hubs = matches!(demo.scene, Scene::Hub).then(|| Hubs::listen(world.url(), device, commands));
     // Before the first message is published, so that none goes by unseen.
     let invocations = world.lambda.log().subscribe();
-    let sensors = world.sensors(|options| {
+    let mut sensors = world.sensors(|options| {
         (options.protocol, options.topic) = (demo.protocol, demo.scene.published_to());
         (options.count, options.rate, options.bad_every) = (demo.sensors, demo.rate, demo.bad_every);
     })?;

@@ -135,7 +135,7 @@ impl Sensors {
 
     /// Stops publishing, waits for the missing PUBACKs and disconnects. Says how many messages the broker had still
     /// not confirmed at the deadline.
-    pub async fn stop(mut self, deadline: Duration) -> u64 {
+    pub async fn stop(&mut self, deadline: Duration) -> u64 {
         self.stop.send_replace(true);
         if timeout(deadline, self.finished()).await.is_err() {
             self.devices.shutdown().await;

@@ -128,7 +128,7 @@ async fn account(mut stage: Stage, soak: &Soak, begun: Instant, say: &impl Fn(&s
     let status = stage.process.exited(PATIENCE).await?.context("the bridge does not end")?;
     ensure!(status.success(), "the bridge ended with {status}: {:#?}", stage.process.log().last());
     stage.letters.book(&stage.registry)?;
-    let Stage { world, proxy, sensors, registry, observer, starts, .. } = stage;
+    let Stage { world, proxy, mut sensors, registry, observer, starts, .. } = stage;
     sensors.stop(PATIENCE).await;
     let (waiting, unconfirmed) = (registry.waiting(), registry.unconfirmed());
     let mut held = 0;

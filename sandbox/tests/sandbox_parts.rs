@@ -263,7 +263,7 @@ async fn sensors_publish_everything_through_a_broken_broker() {
         for protocol in PROTOCOLS {
             let mut world = World::start(kind, BrokerOptions::default()).await;
             let options = SensorOptions { rate: 500.0, count: 3, ..world.sensors(protocol) };
-            let sensors = Sensors::start(&options).unwrap();
+            let mut sensors = Sensors::start(&options).unwrap();
             for _ in 0..3 {
                 reaches(&sensors, sensors.acked() + 50).await;
                 world.broker.kill().await.unwrap();
@@ -300,7 +300,7 @@ async fn sensors_keep_their_rate_and_mix_in_bad_readings() {
 async fn sensors_without_a_broker_give_up_at_the_deadline() {
     let mut world = World::start(Kind::Embedded, BrokerOptions::default()).await;
     world.broker.stop().await.unwrap();
-    let sensors = Sensors::start(&SensorOptions { count: 2, ..world.sensors(Protocol::V5) }).unwrap();
+    let mut sensors = Sensors::start(&SensorOptions { count: 2, ..world.sensors(Protocol::V5) }).unwrap();
     while sensors.published() == 0 {
         sleep(Duration::from_millis(5)).await;
     }
