@@ -99,8 +99,8 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
         let noticed = scene.process.logged("the broker is silent", PATIENCE).await;
         let took = begun.elapsed();
         assert!(noticed, "{:#?}", scene.process.log());
-        // The last packet may have come just before the hole; a second more is for a loaded machine.
-        assert!(took <= KEEP_ALIVE * 3 / 2 + Duration::from_secs(1), "noticed after {took:?}");
+        // Two seconds more are for a loaded machine; a bridge that waits a whole keep-alive for PINGRESP needs ten.
+        assert!(took <= KEEP_ALIVE * 3 / 2 + Duration::from_secs(2), "noticed after {took:?}");
         tokio::time::sleep_until((begun + KEEP_ALIVE * 3).into()).await;
         scene.proxy.set(Quality::default());
         scene.flow_resumes(messages).await;
