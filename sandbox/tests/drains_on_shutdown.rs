@@ -21,6 +21,7 @@ async fn f2_sigterm_with_invocations_under_way_loses_and_repeats_nothing() {
         process.signal("TERM").await.unwrap();
         let status = process.exited(Duration::from_secs(25)).await.unwrap().expect("ends within its drain time");
         assert_eq!(status.code(), Some(0), "{:#?}", process.log());
+        assert_eq!(process.count("un-acknowledged"), 0, "{:#?}", process.log());
         world.lambda.faults().clear();
         world.start_bridge().await.unwrap();
         let last = publish(&world, 1, |_| {}).await;
@@ -44,6 +45,7 @@ async fn f3_a_function_that_never_answers_does_not_hold_the_exit() {
         let status = process.exited(Duration::from_secs(15)).await.unwrap().expect("ends at the deadline");
         assert_eq!(status.code(), Some(0));
         assert!(process.logged("un-acknowledged for the next start", Duration::ZERO).await, "{:#?}", process.log());
+        assert!(process.logged("\"unacknowledged\":5", Duration::ZERO).await, "{:#?}", process.log());
         world.lambda.faults().clear();
         world.start_bridge().await.unwrap();
         assert_eq!(nothing_lost(&world, &sensors).await.handled.len(), 5);

@@ -42,7 +42,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     info!(signal = name, at_most = ?drain_timeout, "draining");
     let begun = Instant::now();
     if bridge.drain(drain_timeout).await {
-        info!(took = ?begun.elapsed(), "drained: everything admitted is acknowledged");
+        info!(took = ?begun.elapsed(), "drained: all that was under way has come to its end");
     } else {
         warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
     }

@@ -153,6 +153,10 @@ impl Session {
     fn withdraw(&mut self) {
         move_to(&self.metrics.outstanding, &mut self.shown.outstanding, 0);
         move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, 0);
+        let (mapping, unacknowledged) = (&self.settings.mapping, self.ledger.outstanding());
+        if unacknowledged > 0 {
+            warn!(mapping, unacknowledged, "ended with messages un-acknowledged: the broker keeps them for the next start");
+        }
         self.tell_farewell();
     }
 
