@@ -116,13 +116,14 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f6_a_slow_line_with_losses_is_no_reason_to_connect_again() {
     both_protocols(|builder| async move {
-        let scene = Scene::start(builder.function(willing())).await;
+        // A keep-alive far shorter than the load, whose pings have to pass through the full line too.
+        let scene = Scene::start(builder.function(willing()).set("mqtt.keep_alive", "5s")).await;
         // 1 Mbit/s, one segment in twenty lost and sent again after 200 ms, 20 ms each way.
         let loss = Some(Loss { probability: 0.05, timeout: Duration::from_millis(200), seed: 6 });
         let bytes_per_second = Some(125_000);
         let delay = Duration::from_millis(20);
         scene.proxy.set(Quality { delay, bytes_per_second, loss, ..Quality::default() });
-        let messages = sized(500, 10_000);
+        let messages = sized(1_200, 10_000);
         // More than the line carries, so that it is full for seconds.
         let mut sensors = scene
             .world
