@@ -6,7 +6,7 @@ locals {
 
 resource "aws_lambda_function" "sensor_handler" {
   #checkov:skip=CKV_AWS_117:It talks to DynamoDB and to nothing in a VPC; inside one it would need endpoints, and start more slowly.
-  #checkov:skip=CKV_AWS_173:Its variables are a table's name and two numbers, none a secret; Lambda encrypts them with its own key.
+  #checkov:skip=CKV_AWS_173:Its variables are a table's name, topics and two numbers, none a secret; Lambda encrypts them with its own key.
   #checkov:skip=CKV_AWS_272:Who may deploy is decided by IAM; signing profiles are worth it where code comes from elsewhere.
   function_name                  = local.function_name
   description                    = "Validates and stores sensor readings that the MQTT bridge hands over"
@@ -24,6 +24,7 @@ resource "aws_lambda_function" "sensor_handler" {
     variables = {
       READINGS_TABLE    = aws_dynamodb_table.readings.name
       READINGS_TTL      = var.readings_ttl
+      DEVICE_TOPICS     = var.device_topics
       TEMPERATURE_MIN   = tostring(var.temperature_range.min)
       TEMPERATURE_MAX   = tostring(var.temperature_range.max)
       METRICS_NAMESPACE = var.name

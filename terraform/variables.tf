@@ -137,6 +137,20 @@ variable "temperature_range" {
   }
 }
 
+variable "device_topics" {
+  description = "Topics that belong to one device, its id being the level `{device_id}`: a reading there that names another device is refused. Several with spaces between them, or `none`."
+  type        = string
+  default     = "devices/{device_id}/#"
+  nullable    = false
+
+  validation {
+    condition = var.device_topics == "none" || can(regex("^[^[:space:]]+( [^[:space:]]+)*$", var.device_topics)) && alltrue([
+      for pattern in split(" ", var.device_topics) : length([for level in split("/", pattern) : level if level == "{device_id}"]) == 1
+    ])
+    error_message = "device_topics: patterns with one space between them, each with the level `{device_id}` once; or `none`."
+  }
+}
+
 variable "readings_ttl" {
   description = "How long a reading stays in the table, as the function reads it: `30d`, `12h`."
   type        = string

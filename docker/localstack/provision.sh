@@ -21,5 +21,6 @@ python3 -m zipfile -c /tmp/function.zip /opt/function/bootstrap
 awslocal lambda create-function --function-name sensor-handler --runtime provided.al2023 --handler bootstrap \
     --architectures "$architecture" --zip-file fileb:///tmp/function.zip --timeout 10 --memory-size 128 \
     --role arn:aws:iam::000000000000:role/sensor-handler \
-    --environment "Variables={READINGS_TABLE=readings,READINGS_TTL=30d,TEMPERATURE_MIN=-20,TEMPERATURE_MAX=60}" >/dev/null
+    --environment '{"Variables": {"READINGS_TABLE": "readings", "READINGS_TTL": "30d", "TEMPERATURE_MIN": "-20",
+        "TEMPERATURE_MAX": "60", "DEVICE_TOPICS": "devices/{device_id}/# psk/{device_id}/#"}}' >/dev/null
 awslocal lambda wait function-active-v2 --function-name sensor-handler

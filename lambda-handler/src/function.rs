@@ -17,11 +17,13 @@ use crate::reading::{Reading, ReadingError};
 use crate::settings::{Settings, SettingsError};
 use crate::store::{Checked, NoRegion, Store};
 use crate::thresholds::Thresholds;
+use crate::topics::DeviceTopics;
 
 /// What is made once, at the start, and answers event after event.
 #[derive(Debug)]
 pub struct Function {
     store: Store,
+    device_topics: DeviceTopics,
     thresholds: Thresholds,
     /// Where its metrics go, and under which name of a function.
     namespace: String,
@@ -46,22 +48,29 @@ impl Function {
     /// When a variable cannot be meant, or a table has no region.
     pub async fn from_environment() -> Result<Self, StartError> {
         let variable = |name: &str| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned());
-        let Settings { table, ttl, thresholds, namespace } = Settings::read(variable)?;
+        let Settings { table, ttl, device_topics, thresholds, namespace } = Settings::read(variable)?;
         let store = Store::open(table, ttl).await?;
-        Ok(Self { store, thresholds, namespace, name: variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default() })
+        let name = variable("AWS_LAMBDA_FUNCTION_NAME").unwrap_or_default();
+        Ok(Self { store, device_topics, thresholds, namespace, name })
     }
 
     /// One that only logs readings and has no thresholds.
     #[must_use]
     pub fn log_only() -> Self {
-        let (namespace, name) = (String::new(), String::new());
-        Self { store: Store::Log, thresholds: Thresholds::default(), namespace, name }
+        let (device_topics, thresholds) = (DeviceTopics::default(), Thresholds::default());
+        Self { store: Store::Log, device_topics, thresholds, namespace: String::new(), name: String::new() }
     }
 
     /// Where it keeps readings.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// Whose topics are whose.
+    #[must_use]
+    pub fn device_topics(&self) -> &DeviceTopics {
+        &self.device_topics
     }
 
     /// Which temperatures are in order.
@@ -78,7 +87,7 @@ impl Function {
     pub async fn answer(&self, event: &Event, deadline: Instant) -> Response {
         let mut response = Response::default();
         let mut readings = Vec::with_capacity(event.records.len());
-        for (record, outcome) in each_record(event, Reading::of) {
+        for (record, outcome) in each_record(event, |record| self.check(record)) {
             match outcome {
                 Ok(reading) => {
                     let breach = self.thresholds.breach(reading.temperature);
@@ -89,6 +98,16 @@ impl Function {
         }
         self.keep(&readings, deadline, event, &mut response).await;
         response
+    }
+
+    /// A reading, and not one that speaks for another device than its topic.
+    fn check(&self, record: &Record) -> Result<Reading, ReadingError> {
+        let reading = Reading::of(record)?;
+        if self.device_topics.allow(&record.topic, &reading.device_id) {
+            Ok(reading)
+        } else {
+            Err(ReadingError::Foreign)
+        }
     }
 
     async fn keep(&self, readings: &[Checked<'_>], deadline: Instant, event: &Event, response: &mut Response) {
@@ -200,6 +219,23 @@ mod tests {
         assert_eq!(commands, ["devices/C-Client-01/command"]);
         let in_range = answer(Thresholds { min: Some(24.5), max: Some(24.5) }, fixture()).await;
         assert!(in_range.publish.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_device_cannot_speak_for_another_below_its_own_topic() {
+        let mut event = fixture();
+        event.records.truncate(1);
+        for (topic, reason) in [
+            ("devices/C-Client-01/data", None),
+            ("devices/C-Client-02/data", Some("device_id: the topic belongs to another device")),
+            ("sensor/data", None),
+        ] {
+            topic.clone_into(&mut event.records[0].topic);
+            let response = answer(Thresholds { min: None, max: Some(24.0) }, event.clone()).await;
+            let expected: Vec<_> = reason.map(|reason| ItemFailure::give_up(id(1), reason)).into_iter().collect();
+            assert_eq!(response.batch_item_failures, expected, "{topic}");
+            assert_eq!(response.publish.len(), usize::from(reason.is_none()), "{topic}: no command for another");
+        }
     }
 
     #[tokio::test]

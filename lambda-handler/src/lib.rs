@@ -12,6 +12,7 @@ mod runtime;
 mod settings;
 mod store;
 mod thresholds;
+mod topics;
 
 pub use function::{Function, StartError};
 pub use metrics::OUT_OF_RANGE;
@@ -22,3 +23,4 @@ pub use runtime::{ServeError, serve};
 pub use settings::{LONGEST_TTL, SHORTEST_TTL, Settings, SettingsError};
 pub use store::{EntryError, MAX_RECORD_ID, NoRegion, Store, Table};
 pub use thresholds::{Breach, Thresholds};
+pub use topics::{DeviceTopics, DeviceTopicsError};

@@ -40,7 +40,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads a record's payload. Fields it does not know are ignored; an optional field that is `null` counts as absent.
+    /// Reads a record's payload. Whose topic it came by is not its question. Fields it does not know are ignored; an optional field that is `null` counts as absent.
     ///
     /// # Errors
     /// The first rule that the payload breaks.
@@ -97,6 +97,9 @@ pub enum ReadingError {
     /// A string holds a line feed, an escape or another control character.
     #[error("{0}: holds a control character")]
     Control(&'static str),
+    /// The topic belongs to another device.
+    #[error("device_id: the topic belongs to another device")]
+    Foreign,
     /// The temperature is outside [`TEMPERATURE_RANGE`].
     #[error("temperature: {0} is outside {min}..={max} °C", min = TEMPERATURE_RANGE.start(), max = TEMPERATURE_RANGE.end())]
     Temperature(f64),

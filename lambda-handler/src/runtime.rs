@@ -35,7 +35,8 @@ pub async fn serve() -> Result<(), lambda_runtime::Error> {
         return Err(ServeError::NotInLambda(variable).into());
     }
     let function = Function::from_environment().await?;
-    tracing::info!(store = %function.store(), thresholds = %function.thresholds(), "start");
+    let (store, device_topics, thresholds) = (function.store(), function.device_topics(), function.thresholds());
+    tracing::info!(%store, %device_topics, %thresholds, "start");
     lambda_runtime::run(service_fn(|event: LambdaEvent<Box<RawValue>>| answer(&function, event))).await
 }
 

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crate::reading::TEMPERATURE_RANGE;
 use crate::thresholds::Thresholds;
+use crate::topics::{DeviceTopics, DeviceTopicsError};
 
 const READINGS_TABLE: &str = "READINGS_TABLE";
 const READINGS_TTL: &str = "READINGS_TTL";
+const DEVICE_TOPICS: &str = "DEVICE_TOPICS";
 const TEMPERATURE_MIN: &str = "TEMPERATURE_MIN";
 const TEMPERATURE_MAX: &str = "TEMPERATURE_MAX";
 const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
@@ -25,6 +27,8 @@ pub struct Settings {
     pub table: Option<String>,
     /// How long they are kept, from when the bridge received them: `READINGS_TTL`, such as `30d`. Without it, for ever.
     pub ttl: Option<Duration>,
+    /// Whose topics are whose: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it, `devices/{device_id}/#`.
+    pub device_topics: DeviceTopics,
     /// Which temperatures are in order: `TEMPERATURE_MIN` and `TEMPERATURE_MAX`, in °C. Without them, all.
     pub thresholds: Thresholds,
     /// The CloudWatch namespace of the metrics: `METRICS_NAMESPACE`.
@@ -45,6 +49,9 @@ pub enum SettingsError {
     /// `READINGS_TTL` is longer than [`LONGEST_TTL`].
     #[error("READINGS_TTL: `{0}` is longer than a hundred years: leave it out to keep readings for ever")]
     Long(String),
+    /// `DEVICE_TOPICS` holds a pattern that cannot be meant.
+    #[error("DEVICE_TOPICS: {0}")]
+    DeviceTopics(#[from] DeviceTopicsError),
     /// A threshold is no number.
     #[error("{0}: `{1}` is not a number: write degrees Celsius, for example `30.5`")]
     Number(&'static str, String),
@@ -72,6 +79,7 @@ impl Settings {
         Ok(Self {
             table: get(READINGS_TABLE),
             ttl: get(READINGS_TTL).map(ttl).transpose()?,
+            device_topics: get(DEVICE_TOPICS).map(|text| DeviceTopics::read(&text)).transpose()?.unwrap_or_default(),
             thresholds: thresholds(
                 get(TEMPERATURE_MIN).map(|value| degrees(TEMPERATURE_MIN, value)).transpose()?,
                 get(TEMPERATURE_MAX).map(|value| degrees(TEMPERATURE_MAX, value)).transpose()?,
@@ -124,8 +132,9 @@ mod tests {
     #[test]
     fn nothing_told_is_log_only_without_thresholds() {
         let settings = read(&[]).unwrap();
-        let namespace = "MqttLambdaBridge".to_owned();
-        assert_eq!(settings, Settings { table: None, ttl: None, thresholds: Thresholds::default(), namespace });
+        let (namespace, device_topics) = ("MqttLambdaBridge".to_owned(), DeviceTopics::default());
+        let thresholds = Thresholds::default();
+        assert_eq!(settings, Settings { table: None, ttl: None, device_topics, thresholds, namespace });
     }
 
     #[test]
@@ -133,6 +142,7 @@ mod tests {
         let settings = read(&[
             ("READINGS_TABLE", "readings"),
             ("READINGS_TTL", "30d"),
+            ("DEVICE_TOPICS", "plant/{device_id}"),
             ("TEMPERATURE_MIN", "-5"),
             ("TEMPERATURE_MAX", " 30.5 "),
             ("METRICS_NAMESPACE", "Plant/North"),
@@ -140,6 +150,7 @@ mod tests {
         let expected = Settings {
             table: Some("readings".to_owned()),
             ttl: Some(Duration::from_hours(720)),
+            device_topics: DeviceTopics::read("plant/{device_id}").unwrap(),
             thresholds: Thresholds { min: Some(-5.0), max: Some(30.5) },
             namespace: "Plant/North".to_owned(),
         };
@@ -148,8 +159,8 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_none() {
-        let names = ["READINGS_TABLE", "READINGS_TTL", "TEMPERATURE_MIN", "TEMPERATURE_MAX", "METRICS_NAMESPACE"];
-        let empty: Vec<_> = names.into_iter().zip(["", " ", "", "\t", ""]).collect();
+        let names = [READINGS_TABLE, READINGS_TTL, DEVICE_TOPICS, TEMPERATURE_MIN, TEMPERATURE_MAX, METRICS_NAMESPACE];
+        let empty: Vec<_> = names.into_iter().zip(["", " ", "", "", "\t", ""]).collect();
         assert_eq!(read(&empty), read(&[]));
     }
 
@@ -160,6 +171,7 @@ mod tests {
             ("READINGS_TTL", "30", "READINGS_TTL: `30` is not a duration: write for example `30d`"),
             ("READINGS_TTL", "23h", "READINGS_TTL: `23h` is shorter than a day: "),
             ("READINGS_TTL", "101years", "READINGS_TTL: `101years` is longer than a hundred years: "),
+            ("DEVICE_TOPICS", "devices/+/data", "DEVICE_TOPICS: `devices/+/data`: `{device_id}` must be "),
             ("TEMPERATURE_MIN", "cold", "TEMPERATURE_MIN: `cold` is not a number: "),
             ("TEMPERATURE_MAX", "NaN", "TEMPERATURE_MAX: `NaN` is not a number: "),
             ("TEMPERATURE_MAX", "inf", "TEMPERATURE_MAX: `inf` is not a number: "),

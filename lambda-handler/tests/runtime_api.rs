@@ -59,12 +59,30 @@ fn a_variable_that_cannot_be_meant_stops_it_at_the_start() {
     for (variables, reason) in [
         (&[("READINGS_TTL", "5m")][..], "READINGS_TTL: `5m` is shorter than a day"),
         (&[("TEMPERATURE_MAX", "warm")], "TEMPERATURE_MAX: `warm` is not a number"),
+        (&[("DEVICE_TOPICS", "devices/+")], "DEVICE_TOPICS: `devices/+`: `{device_id}` must be one level of it, once"),
         (&[("READINGS_TABLE", "readings")], "aws region: not found"),
     ] {
         let output = ending(variables);
         assert_eq!(output.status.code(), Some(1), "{variables:?}");
         let log = String::from_utf8(output.stdout).unwrap();
         assert!(log.contains(reason), "{log}");
+    }
+}
+
+/// A device whom the broker holds to its own topic can neither have another's reading stored nor have another commanded.
+#[test]
+fn whose_a_topic_is_is_told_by_a_variable() {
+    let mut foreign = record(&numbered(0), "victim", 31.0, "2026-11-20T12:00:00.000Z");
+    foreign["topic"] = json!("plant/attacker");
+    for (patterns, failed) in [("plant/{device_id}", true), ("none", false), ("", false)] {
+        let function = Function::start(&[("DEVICE_TOPICS", patterns), ("TEMPERATURE_MAX", "30")]);
+        let answer = function.answer(&event(&[foreign.clone()]));
+        let failures: Vec<_> = failures(&answer).into_iter().map(|(_, retry, reason)| (retry, reason)).collect();
+        let expected: &[_] = if failed { &[(false, "device_id: the topic belongs to another device")] } else { &[] };
+        assert_eq!(failures, expected, "{patterns}");
+        assert_eq!(answer["publish"].as_array().is_none_or(Vec::is_empty), failed, "{patterns}: {answer}");
+        let log = function.stop();
+        assert_eq!(log.iter().filter(|line| line["message"] == "reading").count(), usize::from(!failed), "{log:?}");
     }
 }
 

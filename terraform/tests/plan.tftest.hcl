@@ -90,6 +90,7 @@ run "the_table_is_what_the_function_writes_to" {
     condition = aws_lambda_function.sensor_handler.environment[0].variables == tomap({
       READINGS_TABLE    = "mqtt-lambda-readings"
       READINGS_TTL      = "12h"
+      DEVICE_TOPICS     = "devices/{device_id}/#"
       TEMPERATURE_MIN   = "-5"
       TEMPERATURE_MAX   = "30.5"
       METRICS_NAMESPACE = "mqtt-lambda"

@@ -22,6 +22,14 @@ run "one_replica_does_not" {
   }
 }
 
+run "device_topics_without_a_device" {
+  command = plan
+  variables {
+    device_topics = "devices/{device_id}/data devices/+/data"
+  }
+  expect_failures = [var.device_topics]
+}
+
 run "mappings_that_are_not_there" {
   command = plan
   variables {
