@@ -1,7 +1,7 @@
 //! The promise: what the bridge takes a broker for is decided by this table, row by row. Shown by
 //! `cargo test -p sandbox --test tls_table -- --nocapture`: one line a case, with the words of the refusal.
 
-#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
 mod common;
 #[path = "parts/tls_peer.rs"]
@@ -28,6 +28,7 @@ use rcgen::{
 };
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use sandbox::world::World;
 use tempfile::TempDir;
 
 static ONLY_1_2: &[&SupportedProtocolVersion] = &[&TLS12];
@@ -365,6 +366,7 @@ async fn keys_and_signatures() {
     let old = &["signed in a way that counts no more", "SHA-256"];
     for (case, new_key, sign, extensions, must) in [
         ("RSA 2048 with SHA-256, from the same place", "rsa:2048", "-sha256", names, None),
+        ("P-521", "ec -pkeyopt ec_paramgen_curve:P-521", "-sha256", names, None),
         ("RSA 1024", "rsa:1024", "-sha256", names, Some(&weak[..])),
         ("SHA-1", "rsa:2048", "-sha1", names, Some(&old[..])),
         ("MD5", "rsa:2048", "-md5", names, Some(&old[..])),
@@ -381,7 +383,7 @@ async fn keys_and_signatures() {
             table.case(&format!("{case}, {version}"), Side::trusting(&ca), peer, Refuse(words)).await;
         }
     }
-    table.end(13);
+    table.end(14);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -525,4 +527,31 @@ async fn our_files() {
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o604)).unwrap();
     table.broker("a key that others may read", side, made, Refuse(&["every user may read", "chmod 600"])).await;
     table.end(2);
+}
+
+/// What is wrong with the files ends the real binary before any connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_binary_ends_with_exit_code_2_over_an_expired_root_and_an_open_key() {
+    use std::os::unix::fs::PermissionsExt;
+    let now = SystemTime::now();
+    let expired = Authority::root_with("old root", |params| dates(params, now - DAY * 9, now - DAY));
+    let mut world = World::builder().function(common::willing()).without_bridge().await.unwrap();
+    let root = world.directory().join("root.crt");
+    let good = world.files.ca.display().to_string();
+    std::fs::write(&root, expired.pem()).unwrap();
+    world.set("mqtt.tls.ca_file", &root.display().to_string());
+    ends_with_code_2(&world, &["root.crt: no CA certificate in it is valid now", "old root", "has expired on"]).await;
+    world.set("mqtt.tls.ca_file", &good);
+    std::fs::set_permissions(&world.files.bridge.key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    ends_with_code_2(&world, &["every user may read or change it (mode 0644)"]).await;
+}
+
+async fn ends_with_code_2(world: &World, words: &[&str]) {
+    let mut process = world.spawn_bridge().unwrap();
+    let status = process.exited(common::PATIENCE).await.unwrap().expect("it ends by itself");
+    common::eventually("its last words", || process.count(words[0]) > 0).await;
+    let log = process.log().join("\n");
+    assert_eq!(status.code(), Some(2), "{log}");
+    assert!(words.iter().all(|word| log.contains(word)), "{log}");
+    assert!(!log.contains("broker."), "it has tried to connect: {log}");
 }
