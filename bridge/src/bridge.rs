@@ -26,7 +26,7 @@ use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, LiveTls, TlsError};
+use crate::mqtt::{Connector, Credentials, LiveTls, TlsError};
 use crate::shutdown::{self, Announcer, Phase};
 use prepare::{bind_admin, prepare, warn_about};
 use publishing::Publishing;
@@ -81,6 +81,7 @@ impl Bridge {
         let metrics = Metrics::new();
         let tls = LiveTls::load(config.mqtt.tls.clone(), metrics.tls())?;
         let connector = Connector::new(config.mqtt.url.clone(), tls.clone()).map_err(StartError::Broker)?;
+        let connector = connector.with(Credentials::of(&config.mqtt));
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
         let mut destinations = Destinations::new(aws, Some(by));

@@ -36,7 +36,8 @@ Examples:
     mqtt-lambda-bridge config > bridge.toml
     mqtt-lambda-bridge run --config bridge.toml
 
-Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL. No flag takes a password.
+Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL. No flag takes a password:
+it stands in the file that --password-file names, or in BRIDGE_MQTT_PASSWORD.
 AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's standard chain. RUST_LOG sets the log level.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.";
 

@@ -95,7 +95,7 @@ impl Config {
         overlay::environment(&mut draft, variables)?;
         overlay::flags(&mut draft, overrides)?;
         let config = read::config(&draft)?;
-        tls_files::check(&draft, &config.mqtt.tls)?;
+        tls_files::check(&draft, &config.mqtt)?;
         Ok(config)
     }
 }

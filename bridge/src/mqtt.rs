@@ -7,6 +7,7 @@ mod first_bytes;
 mod greeting;
 mod keep_alive;
 mod ledger;
+mod login;
 mod packet;
 mod publisher;
 mod quiet;
@@ -18,6 +19,7 @@ mod v5;
 mod wire;
 
 pub use connection::{ConnectError, Connector};
+pub use login::Credentials;
 pub use publisher::{Publisher, PublisherSettings};
 pub use session::{Session, Settings, Status};
 pub use tls::{LiveTls, TlsError};

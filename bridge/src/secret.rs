@@ -1,13 +1,17 @@
-//! Files that hold a secret: read whole, wiped from memory when dropped, and refused when every user may read them.
+//! Secrets: files read whole and refused when every user may read them, and buffers wiped from memory when dropped.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use zeroize::Zeroizing;
+use bytes::BytesMut;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Larger than any key or token.
 const MAX_BYTES: u64 = 1 << 20;
+
+/// The longest password that MQTT carries (MQTT 5, 1.5.6).
+const MAX_PASSWORD_BYTES: usize = 65_535;
 
 /// The bytes of a secret. `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,12 +22,68 @@ impl Secret {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// A password out of a file or a variable: without the line end that an editor or `echo` puts behind it.
+    ///
+    /// # Errors
+    /// When nothing is left, or more than MQTT carries.
+    pub fn password(bytes: Vec<u8>) -> Result<Self, String> {
+        let mut bytes = Zeroizing::new(bytes);
+        let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
+        let length = line.strip_suffix(b"\r").unwrap_or(line).len();
+        // What is cut off is wiped with the rest: the whole room of a buffer is.
+        bytes.truncate(length);
+        match length {
+            0 => Err("the password is empty".to_owned()),
+            1..=MAX_PASSWORD_BYTES => Ok(Self(bytes)),
+            _ => {
+                Err(format!("longer than {MAX_PASSWORD_BYTES} bytes, which is the longest password that MQTT carries"))
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Secret {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
 }
 
 impl std::fmt::Debug for Secret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Secret")
     }
+}
+
+/// A buffer to write a secret into. Wiped when dropped, also when what uses it is cut short.
+#[derive(Default)]
+pub struct Wiped(pub BytesMut);
+
+impl Wiped {
+    /// With room for so many bytes: growing would leave a copy behind.
+    #[must_use]
+    pub fn with_room_for(bytes: usize) -> Self {
+        Self(BytesMut::with_capacity(bytes))
+    }
+
+    fn wipe(&mut self) {
+        self.0.as_mut().zeroize();
+    }
+}
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.wipe();
+    }
+}
+
+/// Reads a password; the same rules as for [`read`] and [`Secret::password`].
+///
+/// # Errors
+/// As theirs.
+pub fn read_password(path: &Path) -> Result<Secret, String> {
+    let Secret(mut bytes) = read(path)?;
+    Secret::password(std::mem::take(&mut *bytes))
 }
 
 /// Reads a secret. Its group may read it, as Kubernetes mounts secrets; others may not.
@@ -72,6 +132,35 @@ pub(crate) fn in_words(error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_line_end_is_no_part_of_a_password() {
+        let password = |bytes: &[u8]| Secret::password(bytes.to_vec()).map(|secret| secret.bytes().to_vec());
+        for text in ["hunter2", "hunter2\n", "hunter2\r\n"] {
+            assert_eq!(password(text.as_bytes()).unwrap(), b"hunter2", "{text:?}");
+        }
+        assert_eq!(password(b" a\nb\n\n").unwrap(), b" a\nb\n", "all else belongs to it");
+        assert_eq!(password(b"\xff\0").unwrap(), b"\xff\0", "it need not be text");
+        for nothing in ["", "\n", "\r\n"] {
+            assert_eq!(password(nothing.as_bytes()).unwrap_err(), "the password is empty");
+        }
+        assert_eq!(password(&vec![b'x'; 65_535]).unwrap().len(), 65_535);
+        assert!(password(&vec![b'x'; 65_536]).unwrap_err().starts_with("longer than 65535 bytes"));
+    }
+
+    #[test]
+    fn nothing_is_left_in_a_buffer_that_is_wiped() {
+        let mut buffer = Wiped::with_room_for(8);
+        buffer.0.extend_from_slice(b"hunter2");
+        buffer.wipe();
+        assert_eq!(buffer.0[..], [0; 7]);
+    }
+
+    #[test]
+    fn a_secret_shows_nothing_of_itself() {
+        let secret = Secret::password(b"hunter2".to_vec());
+        assert_eq!(format!("{secret:?}"), "Ok(Secret)");
+    }
 
     #[cfg(unix)]
     #[test]

@@ -52,6 +52,19 @@ fn write_files(directory: &Path, toml: &str) {
     for (name, content) in files {
         std::fs::write(directory.join(name), content).unwrap();
     }
+    let longest = "x".repeat(65_536);
+    for (name, content, mode) in [
+        ("good.password", "hunter2\n", 0o600),
+        ("group.password", "hunter2\n", 0o640),
+        ("open.password", "hunter2\n", 0o644),
+        ("empty.password", "\n", 0o600),
+        ("long.password", longest.as_str(), 0o600),
+    ] {
+        use std::os::unix::fs::PermissionsExt;
+        let path = directory.join(name);
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
 }
 
 /// Runs the bridge in `directory`, with nothing else in its environment, and gives what it said on standard error.
@@ -114,7 +127,11 @@ fn the_unspoilt_file_is_good() {
 fn unknown_and_duplicate_keys() {
     refuses("client_id", "clientid", "mqtt.clientid: unknown key; did you mean `client_id`?");
     refuses("[admin]", "[adminn]", "adminn: unknown key; did you mean `admin`?");
-    refuses("receive_maximum", "password = \"hunter2\"\nreceive_maximum", "mapping.password: unknown key; ");
+    refuses(
+        "receive_maximum",
+        "password = \"hunter2\"\nreceive_maximum",
+        "mapping.password: no password stands here, where others",
+    );
     refuses("receive_maximum", "topic_filter", "topic_filter: duplicate key");
     refuses("[mqtt]", "[admin]\n[mqtt]", "admin: duplicate key");
 }
@@ -160,6 +177,56 @@ fn certificate_files_that_cannot_serve() {
     refuses("\"ca.crt\"", "\"absent.crt\"", "mqtt.tls.ca_file: absent.crt: no such file");
     refuses("\"ca.crt\"", "\"bridge.key\"", "mqtt.tls.ca_file: bridge.key: holds no `-----BEGIN CERTIFICATE-----`");
     refuses("\"bridge.key\"", "\"encrypted.key\"", "mqtt.tls.key_file: encrypted.key: the key is encrypted; ");
+}
+
+#[test]
+fn passwords_that_cannot_serve() {
+    let refuses = |line: &str, expected: &str| refuses("client_id", &format!("{line}\nclient_id"), expected);
+    refuses(
+        "password = \"hunter2\"",
+        "mqtt.password: no password stands here, where others could read it; write it to",
+    );
+    refuses("username = \"\"", "mqtt.username: must not be empty");
+    refuses("username = \"hunter2\\u0000\"", "mqtt.username: must not hold control characters");
+    let file = |name: &str, expected: &str| {
+        refuses(&format!("password_file = \"{name}.password\""), &format!("mqtt.password_file: {expected}"));
+    };
+    file("absent", "absent.password: no such file");
+    file("empty", "empty.password: the password is empty");
+    file("long", "long.password: longer than 65535 bytes");
+    file("open", "open.password: every user may read or change it (mode 0644); run `chmod 600`");
+}
+
+/// A password is for a file of its own, or for one variable; and one of them is enough.
+#[test]
+fn passwords_in_variables_and_flags() {
+    let directory = tempfile::tempdir().unwrap();
+    write_files(directory.path(), GOOD);
+    let run = ["run", "--config", "bridge.toml"];
+    let refused = |more: &[&str], environment: &[(&str, &str)], expected: &str| {
+        let said = refusal(directory.path(), &[&run, more].concat(), environment);
+        assert!(said.starts_with(&format!("error: {expected}")), "{said:?} does not begin with {expected:?}");
+    };
+    let given = ("BRIDGE_MQTT_PASSWORD", SECRET);
+    let old = ("BRIDGE_MQTT_PROTOCOL", "3.1.1");
+    refused(&["--password=hunter2"], &[], "--password: no password stands here");
+    refused(&["--password-file", "good.password"], &[given], "--password-file: BRIDGE_MQTT_PASSWORD is set, too");
+    refused(&[], &[("BRIDGE_MQTT_PASSWORD", "")], "BRIDGE_MQTT_PASSWORD: the password is empty");
+    let nameless = "MQTT 3.1.1 knows no password without a user name; set `mqtt.username`";
+    refused(&[], &[given, old], &format!("BRIDGE_MQTT_PASSWORD: {nameless}"));
+    refused(&["--password-file", "good.password"], &[old], &format!("--password-file: {nameless}"));
+    for (file, protocol, username) in [("good", "5", None), ("group", "5", Some("u")), ("good", "3.1.1", Some("u"))] {
+        let path = directory.path().join(format!("{file}.password"));
+        let flags = Overrides::default().set("mqtt.password_file", path.display().to_string());
+        let flags = flags.set("mqtt.protocol", protocol);
+        let flags = username.into_iter().fold(flags, |flags, name| flags.set("mqtt.username", name));
+        let config = Config::load(Some(&directory.path().join("bridge.toml")), [], flags).unwrap();
+        assert!(!format!("{config:?}").contains(SECRET));
+    }
+    let given = [("BRIDGE_MQTT_PASSWORD".into(), "hunter2\n".into())];
+    let config = Config::load(Some(&directory.path().join("bridge.toml")), given, Overrides::default()).unwrap();
+    assert_eq!(config.mqtt.password.as_ref().unwrap().bytes(), SECRET.as_bytes());
+    assert!(!format!("{config:?}").contains(SECRET));
 }
 
 #[test]
@@ -274,7 +341,7 @@ fn variables() {
         ("BRIDGE_MQTT_CLIENTID", "x", "BRIDGE_MQTT_CLIENTID: unknown variable; did you mean `BRIDGE_MQTT_CLIENT_ID`?"),
         ("BRIDGE_MQTT_URL", "mqtts://user:hunter2@b", "BRIDGE_MQTT_URL: must not hold a user name or password"),
         ("BRIDGE_MQTT_URL", "hunter2", "BRIDGE_MQTT_URL: not a URL"),
-        ("BRIDGE_MQTT_PASSWORD", "hunter2", "BRIDGE_MQTT_PASSWORD: unknown variable"),
+        ("BRIDGE_MQTT_PASSWD", "hunter2", "BRIDGE_MQTT_PASSWD: unknown variable; did you mean `BRIDGE_MQTT_PASSWORD`?"),
         ("BRIDGE_MQTT_TLS_VERIFY", "false", "BRIDGE_MQTT_TLS_VERIFY: there is no switch that weakens TLS"),
         ("BRIDGE_MQTT_CLIENT_ID", "", "BRIDGE_MQTT_CLIENT_ID: must not be empty"),
         ("BRIDGE_MAPPING_QOS", "1", "BRIDGE_MAPPING_QOS: the file has 2 mappings; write `BRIDGE_MAPPING_<NAME>_QOS`"),
@@ -301,8 +368,8 @@ fn variables() {
 fn command_lines() {
     let rows: [(&[&str], &str); 16] = [
         (&["run", "--urll", "x"], "--urll: unknown flag; did you mean `--url`?"),
-        (&["run", "--password", SECRET], "--password: unknown flag"),
-        (&["run", "--password=hunter2"], "--password: unknown flag"),
+        (&["run", "--password", SECRET], "--password: no password stands here"),
+        (&["run", "--password=hunter2"], "--password: no password stands here"),
         (&["run", SECRET], "an argument is no flag"),
         (&["run", "--url", "mqtts://user:hunter2@b"], "--url: must not hold a user name or password"),
         (&["run", "--url", "mqtt://b"], "--url: `mqtt://` is not encrypted"),
@@ -358,7 +425,9 @@ fn no_flag_asks_for_a_secret() {
     let help = String::from_utf8(output.stdout).unwrap();
     let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
     assert!(flags.contains(&"--key-file"), "{help}");
-    for word in ["pass", "secret", "token", "credential", "user", "insecure", "verif"] {
+    // A user name is none, and a file with a password in it is named and not shown.
+    let flags: Vec<_> = flags.into_iter().filter(|flag| *flag != "--password-file").collect();
+    for word in ["pass", "secret", "token", "credential", "insecure", "verif"] {
         assert!(!flags.iter().any(|flag| flag.contains(word)), "{word} in {flags:?}");
     }
 }

@@ -11,6 +11,7 @@ pub use embedded::Embedded;
 pub use mosquitto::Mosquitto;
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bridge::config::BrokerUrl;
@@ -34,6 +35,9 @@ pub struct BrokerOptions {
     pub autosave: Autosave,
     /// Whether client certificates are checked against the revocation list. Mosquitto only.
     pub check_revocation: bool,
+    /// A file of `mosquitto_passwd`: then there is a second listener, which wants user name and password beside the
+    /// certificate. Mosquitto only.
+    pub passwords: Option<PathBuf>,
 }
 
 /// When Mosquitto writes to disk what [`BrokerOptions::persistence`] keeps.
@@ -53,6 +57,7 @@ impl Default for BrokerOptions {
             max_inflight: 1000,
             autosave: Autosave::OnChange,
             check_revocation: false,
+            passwords: None,
         }
     }
 }

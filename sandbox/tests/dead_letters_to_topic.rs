@@ -73,7 +73,7 @@ fn check_v311(publish: &rumqttc_v4::Publish, payload: &Bytes) {
 async fn with_the_original_bytes_and_the_reason() {
     everywhere(|builder| async move {
         let protocol = builder.protocol_spoken();
-        let (world, mut subscriber) = world(builder).await;
+        let (world, mut subscriber) = Box::pin(world(builder)).await;
         let messages = Messages::start(&world, protocol);
         let binary: Vec<u8> = (0..=255).cycle().take(200_000).collect();
         let properties = Properties {
@@ -102,7 +102,7 @@ async fn with_the_original_bytes_and_the_reason() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_of_many_before_it_is_acknowledged() {
     everywhere(|builder| async move {
-        let (world, mut subscriber) = world(builder).await;
+        let (world, mut subscriber) = Box::pin(world(builder)).await;
         let sensors = publish(&world, 100, |_| {}).await;
         acknowledged(&world, 100).await;
         // All have been confirmed to the bridge, so all are on their way.

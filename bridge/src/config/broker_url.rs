@@ -29,7 +29,7 @@ impl FromStr for BrokerUrl {
         let authority = authority.strip_suffix('/').unwrap_or(authority);
         if authority.contains('@') {
             return Err(InvalidValue::new(
-                "must not hold a user name or password, which others could read; use `mqtt.tls.cert_file` and `mqtt.tls.key_file`",
+                "must not hold a user name or password, which others could read; use `mqtt.username` and `mqtt.password_file`",
             ));
         }
         if authority.contains(['/', '?', '#']) {

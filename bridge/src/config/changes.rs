@@ -1,6 +1,7 @@
 //! What may not change between two configurations of one process. Reads nothing.
 
 use super::Config;
+use super::keys::PASSWORD_VARIABLE;
 
 impl Config {
     /// The keys that differ and hold for the life of a process: where the broker and the admin endpoint are, who we are
@@ -13,6 +14,10 @@ impl Config {
             ("admin.listen", self.admin.listen != new.admin.listen),
             ("mqtt.url", ours.url != theirs.url),
             ("mqtt.client_id", ours.client_id != theirs.client_id),
+            ("mqtt.username", ours.username != theirs.username),
+            // The file's name; what is in it may change at any time.
+            ("mqtt.password_file", ours.password_file != theirs.password_file),
+            (PASSWORD_VARIABLE, ours.password != theirs.password),
             ("mqtt.protocol", ours.protocol != theirs.protocol),
             ("mqtt.session_expiry", ours.session_expiry != theirs.session_expiry),
             ("mqtt.keep_alive", ours.keep_alive != theirs.keep_alive),

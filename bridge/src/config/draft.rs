@@ -6,12 +6,15 @@ use std::path::PathBuf;
 
 use super::ConfigError;
 use super::keys::Key;
+use crate::secret::Secret;
 
 /// What file, environment and flags say, the later over the earlier.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// The file that was read.
     pub(super) file: Option<PathBuf>,
+    /// The password for the broker, which the environment alone may hold.
+    pub(super) password: Option<Secret>,
     /// All keys that are of no mapping.
     pub(super) root: Section,
     /// Each `[[mapping]]`, or the one that environment and flags describe.

@@ -60,6 +60,11 @@ pub(crate) fn unknown<'a>(what: &str, name: &str, known: impl Iterator<Item = &'
     if weakens_tls(name) {
         return "there is no switch that weakens TLS; name the broker's authority with `mqtt.tls.ca_file`".to_owned();
     }
+    if is_password(name) {
+        return "no password stands here, where others could read it; write it to a file of mode 0600 and name that in \
+                `mqtt.password_file`, or set BRIDGE_MQTT_PASSWORD"
+            .to_owned();
+    }
     match nearest(name, known) {
         Some(nearest) => format!("unknown {what}; did you mean `{nearest}`?"),
         None => format!("unknown {what}; `mqtt-lambda-bridge config` names them all"),
@@ -72,6 +77,13 @@ fn weakens_tls(name: &str) -> bool {
         &["insecure", "verif", "unauthorized", "untrusted", "danger", "check_hostname", "plaintext"];
     let name = name.to_ascii_lowercase().replace('-', "_");
     ASKING.iter().any(|word| name.contains(word))
+}
+
+/// Whether a name stands for a password itself.
+fn is_password(name: &str) -> bool {
+    let name = name.trim_start_matches('-').to_ascii_lowercase().replace(['-', '.'], "_");
+    let name = name.strip_prefix("mqtt_").unwrap_or(&name);
+    ["password", "passwd", "passphrase", "pass", "token"].contains(&name)
 }
 
 fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
@@ -114,7 +126,7 @@ mod tests {
         let known = ["url", "client_id", "keep_alive"];
         assert_eq!(unknown("key", "clientid", known.into_iter()), "unknown key; did you mean `client_id`?");
         assert_eq!(unknown("key", "Keep-Alive", known.into_iter()), "unknown key; did you mean `keep_alive`?");
-        assert!(unknown("key", "password", known.into_iter()).ends_with("names them all"));
+        assert!(unknown("key", "certificate", known.into_iter()).ends_with("names them all"));
     }
 
     #[test]
@@ -126,6 +138,14 @@ mod tests {
                 unknown("key", name, ["url"].into_iter()).starts_with("there is no switch that weakens TLS"),
                 "{name}"
             );
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_wrong_place_is_shown_the_right_one() {
+        for name in ["password", "mqtt.password", "--password", "--mqtt-password", "Passwd", "token"] {
+            let said = unknown("key", name, ["url", "password_file"].into_iter());
+            assert!(said.contains("`mqtt.password_file`, or set BRIDGE_MQTT_PASSWORD"), "{name}: {said}");
         }
     }
 

@@ -9,8 +9,11 @@ use super::values::{parse_duration, parse_size};
 /// What each environment variable of the bridge begins with.
 pub(crate) const VARIABLE_PREFIX: &str = "BRIDGE_";
 
-/// The variable that names the file; the only one that is no key.
+/// The variable that names the file; no key.
 pub(crate) const FILE_VARIABLE: &str = "BRIDGE_CONFIG";
+
+/// The variable that holds the password for the broker. No key: in a file of settings, or as a flag, others could read it.
+pub(crate) const PASSWORD_VARIABLE: &str = "BRIDGE_MQTT_PASSWORD";
 
 /// What the path of each key of a mapping begins with.
 pub(super) const MAPPING_PREFIX: &str = "mapping.";
@@ -81,6 +84,10 @@ pub(crate) const KEYS: &[Key] = &[
         "The broker, always over verified TLS: `mqtts://host[:port]`; the port is 8883 unless written"),
     key("mqtt.client_id", Text, Is("mqtt-lambda-bridge"), Some("client-id"),
         "The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us"),
+    key("mqtt.username", Text, Absent("bridge-1"), Some("username"),
+        "The user name for a broker that wants one; beside the certificate or in its place"),
+    key("mqtt.password_file", File, Absent("bridge.password"), Some("password-file"),
+        "The file of mode 0600 that holds its password or token alone, read anew for each connection; or BRIDGE_MQTT_PASSWORD"),
     key("mqtt.protocol", Text, Is("5"), Some("protocol"),
         "The version of MQTT: `5` or `3.1.1`"),
     key("mqtt.session_expiry", Seconds(SECOND, YEAR), Is("1h"), Some("session-expiry"),
@@ -269,7 +276,7 @@ mod tests {
         let flags: Vec<_> = KEYS.iter().filter_map(|key| key.flag).collect();
         assert_eq!((paths.len(), variables.len()), (KEYS.len(), KEYS.len()));
         assert_eq!(flags.iter().collect::<BTreeSet<_>>().len(), flags.len());
-        assert!(!variables.contains(FILE_VARIABLE));
+        assert!(!variables.contains(FILE_VARIABLE) && !variables.contains(PASSWORD_VARIABLE));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustls::{CipherSuite, NamedGroup};
 
 use super::{BrokerUrl, Protocol, Range, TlsVersion};
+use crate::secret::Secret;
 
 /// `[mqtt]`: the broker and the sessions with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +16,13 @@ pub struct Mqtt {
     /// The stem of every client id, which names the broker-side sessions and so must stay the same over restarts;
     /// default `mqtt-lambda-bridge`.
     pub client_id: String,
+    /// The user name for the broker; default none.
+    pub username: Option<String>,
+    /// The file that holds the password alone, read anew for each connection; default none. Under MQTT 3.1.1 a password
+    /// comes with a user name (3.1.2-22).
+    pub password_file: Option<PathBuf>,
+    /// The password, where it came as a variable; never beside a file.
+    pub password: Option<Secret>,
     /// The version of MQTT; default 5.
     pub protocol: Protocol,
     /// How long the broker keeps a session without a connection: whole seconds, at least one; default 1 h. MQTT 3.1.1

@@ -7,7 +7,8 @@ use std::fmt;
 use super::ConfigError;
 use super::draft::{Draft, Place, Setting};
 use super::error::{shown, unknown};
-use super::keys::{self, FILE_VARIABLE, KEYS, Key, VARIABLE_PREFIX};
+use super::keys::{self, FILE_VARIABLE, KEYS, Key, PASSWORD_VARIABLE, VARIABLE_PREFIX};
+use crate::secret::Secret;
 
 /// Settings from the command line or from a program, which win over file and environment.
 #[derive(Clone, Default)]
@@ -51,6 +52,11 @@ pub(super) fn environment(draft: &mut Draft, variables: BTreeMap<String, OsStrin
         if name == FILE_VARIABLE {
             continue;
         }
+        if name == PASSWORD_VARIABLE {
+            let password = Secret::password(value.into_encoded_bytes());
+            draft.password = Some(password.map_err(|reason| ConfigError::setting(&name, &reason))?);
+            continue;
+        }
         let text = value.into_string().map_err(|_| ConfigError::setting(&name, "not UTF-8 text"))?;
         let setting = Setting { text, place: Place::Variable(shown(&name)) };
         if let Some((mapping, key)) = key_of_one(&name, &names) {
@@ -86,7 +92,8 @@ fn key_of_one(variable: &str, names: &[String]) -> Option<(usize, &'static Key)>
 }
 
 fn unknown_variable(name: &str, names: &[String]) -> String {
-    let mut known: Vec<String> = KEYS.iter().map(Key::variable).chain([FILE_VARIABLE.to_owned()]).collect();
+    let mut known: Vec<String> =
+        KEYS.iter().map(Key::variable).chain([FILE_VARIABLE, PASSWORD_VARIABLE].map(str::to_owned)).collect();
     known.extend(names.iter().flat_map(|name| KEYS.iter().filter_map(move |key| key.variable_of(name))));
     unknown("variable", name, known.iter().map(String::as_str))
 }

@@ -2,6 +2,7 @@
 //! Opens no file.
 
 mod fit;
+mod login;
 mod mapping;
 mod reader;
 
@@ -10,13 +11,15 @@ use std::net::SocketAddr;
 use super::draft::Draft;
 use super::{Admin, Config, ConfigError, InvalidValue, Mqtt, Tls, TlsVersion};
 use crate::crypto;
+use crate::secret::Secret;
+use login::{Login, login};
 use mapping::{MAX_NAME, mapping};
 use reader::Reader;
 
 /// Reads a whole configuration.
 pub(super) fn config(draft: &Draft) -> Result<Config, ConfigError> {
     let root = Reader { file: draft.file.as_deref(), section: &draft.root };
-    let mqtt = mqtt(&root)?;
+    let mqtt = mqtt(&root, draft.password.clone())?;
     let read = |section| {
         let section = root.of(section);
         let mapping = mapping(&section)?;
@@ -38,11 +41,16 @@ pub(super) fn config(draft: &Draft) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
-fn mqtt(root: &Reader<'_>) -> Result<Mqtt, ConfigError> {
+fn mqtt(root: &Reader<'_>, password: Option<Secret>) -> Result<Mqtt, ConfigError> {
+    let protocol = root.parse("mqtt.protocol")?;
+    let Login { username, password_file, password } = login(root, password, protocol)?;
     Ok(Mqtt {
         url: root.parse("mqtt.url")?,
         client_id: root.with("mqtt.client_id", client_id)?,
-        protocol: root.parse("mqtt.protocol")?,
+        username,
+        password_file,
+        password,
+        protocol,
         session_expiry: root.duration("mqtt.session_expiry")?,
         keep_alive: root.duration("mqtt.keep_alive")?,
         connect_timeout: root.duration("mqtt.connect_timeout")?,

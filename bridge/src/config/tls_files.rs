@@ -1,4 +1,4 @@
-//! Looks once into the certificate and key files that a configuration names, so that a wrong one is refused with the
+//! Looks once into the certificate, key and password files that a configuration names, so that a wrong one is refused with the
 //! place where it is named. Verifies no certificate and keeps nothing of a key.
 
 use std::fs;
@@ -6,10 +6,12 @@ use std::path::Path;
 
 use super::draft::Draft;
 use super::error::in_words;
-use super::{ConfigError, Tls};
+use super::{ConfigError, Mqtt};
+use crate::secret::read_password;
 
 /// Checks that each file is there and holds what its key asks for.
-pub(super) fn check(draft: &Draft, tls: &Tls) -> Result<(), ConfigError> {
+pub(super) fn check(draft: &Draft, mqtt: &Mqtt) -> Result<(), ConfigError> {
+    let tls = &mqtt.tls;
     let files = [
         ("mqtt.tls.ca_file", &tls.ca_file, "CERTIFICATE"),
         ("mqtt.tls.cert_file", &tls.cert_file, "CERTIFICATE"),
@@ -18,13 +20,17 @@ pub(super) fn check(draft: &Draft, tls: &Tls) -> Result<(), ConfigError> {
     ];
     for (key, path, label) in files {
         let Some(path) = path else { continue };
-        look_into(path, label).map_err(|reason| {
-            let place =
-                draft.root.settings.get(key).map_or_else(|| key.to_owned(), |setting| setting.place.to_string());
-            ConfigError::setting(&place, &format!("{}: {reason}", path.display()))
-        })?;
+        look_into(path, label).map_err(|reason| refused(draft, key, path, &reason))?;
+    }
+    if let Some(path) = &mqtt.password_file {
+        read_password(path).map_err(|reason| refused(draft, "mqtt.password_file", path, &reason))?;
     }
     Ok(())
+}
+
+fn refused(draft: &Draft, key: &str, path: &Path, reason: &str) -> ConfigError {
+    let place = draft.root.settings.get(key).map_or_else(|| key.to_owned(), |setting| setting.place.to_string());
+    ConfigError::setting(&place, &format!("{}: {reason}", path.display()))
 }
 
 /// Looks for a PEM block (RFC 7468) whose label ends in `label`, as `EC PRIVATE KEY` does in `PRIVATE KEY`.

@@ -14,6 +14,7 @@ use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
 use super::first_bytes::FirstBytes;
+use super::login::{Credentials, Login};
 use super::tls::{Failure, Freshness, LiveTls, explain};
 use crate::config::BrokerUrl;
 use crate::crypto;
@@ -60,6 +61,7 @@ pub struct Connector {
     /// Where to connect to, whatever the name resolves to.
     address: Option<SocketAddr>,
     tls: LiveTls,
+    credentials: Credentials,
 }
 
 impl Connector {
@@ -70,7 +72,13 @@ impl Connector {
     pub fn new(broker: BrokerUrl, tls: LiveTls) -> Result<Self, String> {
         let name = ServerName::try_from(broker.host.clone())
             .map_err(|_| format!("mqtt.url: host `{}` is neither a DNS name nor an IP address", broker.host))?;
-        Ok(Self { broker, name, address: None, tls })
+        Ok(Self { broker, name, address: None, tls, credentials: Credentials::default() })
+    }
+
+    /// The same, with a user name or a password for the broker.
+    #[must_use]
+    pub fn with(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
     }
 
     /// The same broker, found at this address without asking for its name; its certificate must still be good for the name.
@@ -89,6 +97,11 @@ impl Connector {
     #[must_use]
     pub fn freshness(&self, generation: u64) -> Freshness {
         self.tls.freshness(generation)
+    }
+
+    /// What the next CONNECT says that we are.
+    pub(super) fn login(&self) -> Login {
+        self.credentials.login()
     }
 
     /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too.
@@ -179,18 +192,28 @@ impl Connection {
         if self.output.is_empty() {
             return Ok(());
         }
-        let write = async {
-            self.stream.write_all(&self.output).await?;
-            self.stream.flush().await
-        };
-        match tokio::time::timeout(patience, write).await {
-            Ok(Ok(())) => {}
-            // A broker that refuses us has said so before it closed, and that says more than a broken pipe.
-            Ok(Err(error)) => return Err(self.last_words().await.unwrap_or(error)),
-            Err(_) => return Err(io::Error::new(io::ErrorKind::TimedOut, "the broker takes no more bytes")),
-        }
+        let written = write(&mut self.stream, &self.output, patience).await;
+        self.judge(written).await?;
         self.output.clear();
         Ok(())
+    }
+
+    /// Writes this packet and nothing else, and keeps no copy of it.
+    ///
+    /// # Errors
+    /// As [`Connection::flush`].
+    pub async fn send(&mut self, packet: &[u8], patience: Duration) -> io::Result<()> {
+        let written = write(&mut self.stream, packet, patience).await;
+        self.judge(written).await
+    }
+
+    async fn judge(&mut self, written: io::Result<()>) -> io::Result<()> {
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(error),
+            // A broker that refuses us has said so before it closed, and that says more than a broken pipe.
+            Err(error) => Err(self.last_words().await.unwrap_or(error)),
+            Ok(()) => Ok(()),
+        }
     }
 
     /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to be
@@ -240,6 +263,15 @@ impl Connection {
             _ => None,
         }
     }
+}
+
+async fn write(stream: &mut TlsStream<FirstBytes>, bytes: &[u8], patience: Duration) -> io::Result<()> {
+    let write = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
+    };
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "the broker takes no more bytes");
+    tokio::time::timeout(patience, write).await.unwrap_or_else(|_| Err(late()))
 }
 
 /// What a handshake agreed on, by IANA's names.

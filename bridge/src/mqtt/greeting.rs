@@ -7,8 +7,10 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Connector};
 use super::end::End;
-use super::packet::{Close, ConnAck, Hello, Incoming, MAX_PACKET_SIZE};
+use super::login::Login;
+use super::packet::{Close, ConnAck, Hello, Incoming, MAX_PACKET_SIZE, Reason, WireError};
 use super::wire::Wire;
+use crate::secret::Wiped;
 use crate::shutdown::{Listener, Phase};
 
 /// A connection that lived this long ends a row of failures.
@@ -20,12 +22,13 @@ pub async fn greet(
     connector: &Connector,
     wire: Wire,
     hello: &Hello<'_>,
+    login: &mut Login,
     patience: Duration,
     mut shutdown: Listener,
     until: Phase,
 ) -> Result<(Connection, ConnAck), End> {
     tokio::select! {
-        opened = timeout(patience, open(connector, wire, hello, patience)) => {
+        opened = timeout(patience, open(connector, wire, hello, login, patience)) => {
             opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
         }
         () = shutdown.reached(until) => Err(End::lost("the bridge stops")),
@@ -46,12 +49,14 @@ async fn open(
     connector: &Connector,
     wire: Wire,
     hello: &Hello<'_>,
+    login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), End> {
+    // Before anything is connected: a broker need not see what cannot come to anything.
+    login.read().await.map_err(|cause| End::lasting(format!("no password for the broker: {cause}")))?;
     let mut connection = connector.open().await?;
-    wire.connect(hello, &mut connection.output)?;
-    connection.flush(patience).await?;
-    match answer(&mut connection, wire, hello).await {
+    connection.send(&connect(wire, hello, login)?.0, patience).await?;
+    match answer(&mut connection, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),
         Err(end) => {
             // What it did wrong, it shall hear.
@@ -63,15 +68,24 @@ async fn open(
     }
 }
 
-async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>) -> Result<ConnAck, End> {
+/// The packet, which may hold a password.
+fn connect(wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<Wiped, WireError> {
+    /// For all but client id, user name and password.
+    const REST: usize = 64;
+    let auth = login.auth();
+    let mut packet = Wiped::with_room_for(REST + hello.client_id.len() + auth.size());
+    wire.connect(hello, &auth, &mut packet.0)?;
+    Ok(packet)
+}
+
+async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<ConnAck, End> {
     loop {
         if connection.input.starts_with(b"HTTP/") {
             return Err(End::lasting("the port speaks HTTP over TLS, not MQTT; use the broker's port for MQTT".into()));
         }
         match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
-                let why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
-                return Err(End::Lost { why, lasting: reason.is_lasting(), closed: false, close: None });
+                return Err(refused(&reason, hello, login));
             }
             Some(Incoming::ConnAck(connack)) => {
                 connection.accepted();
@@ -81,4 +95,14 @@ async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>) -> R
             None => connection.read().await?,
         }
     }
+}
+
+/// MQTT 5, 3.2.2.2. Whom the broker does not know, or does not believe, is told what to look at.
+fn refused(reason: &Reason, hello: &Hello<'_>, login: &Login) -> End {
+    let words = login.discreet(&reason.text);
+    let mut why = format!("CONNECT as `{}` refused: {words}", hello.client_id);
+    if reason.is_authentication() {
+        why = format!("authentication failed: {why}; {}", login.way_out());
+    }
+    End::Lost { why, lasting: reason.is_lasting(), closed: false, close: None }
 }

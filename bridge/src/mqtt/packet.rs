@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::Qos;
 use crate::message::Message;
+use crate::secret::Secret;
 
 /// The largest packet that MQTT knows (MQTT 5, 2.1.4); a smaller limit would lose messages silently.
 pub const MAX_PACKET_SIZE: u32 = 268_435_460;
@@ -96,6 +97,13 @@ impl Reason {
     /// MQTT 5, 3.14.2.1: another connection uses the same client id.
     pub const SESSION_TAKEN_OVER: u8 = 0x8e;
 
+    /// Whether the broker does not know us or does not believe us: bad user name or password, not authorized, bad
+    /// authentication method.
+    #[must_use]
+    pub fn is_authentication(&self) -> bool {
+        matches!(self.code, 0x86 | 0x87 | 0x8c)
+    }
+
     /// Whether a person or a clock has to change something before another try can succeed: bad credentials, a ban, an
     /// unacceptable client id, or another process with the same client id.
     #[must_use]
@@ -118,6 +126,23 @@ pub struct Hello<'a> {
     pub session_expiry: Duration,
     /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
     pub receive_maximum: u16,
+}
+
+/// Who CONNECT says we are, to a broker that does not go by the certificate alone (MQTT 5, 3.1.3.5 and 3.1.3.6).
+#[derive(Debug, Default)]
+pub struct Auth<'a> {
+    /// The user name.
+    pub username: Option<&'a str>,
+    /// The password; under MQTT 3.1.1 only beside a user name (3.1.2-22).
+    pub password: Option<&'a Secret>,
+}
+
+impl Auth<'_> {
+    /// About what it adds to a packet, in bytes.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.username.map_or(0, |name| 2 + name.len()) + self.password.map_or(0, |secret| 2 + secret.bytes().len())
+    }
 }
 
 /// What SUBSCRIBE asks for.

@@ -17,6 +17,7 @@ use self::window::Window;
 use super::connection::{Connection, Connector};
 use super::end::End;
 use super::greeting::{STABLE, greet};
+use super::login::Login;
 use super::packet::{ConnAck, Hello, Limits};
 use super::rival::Rival;
 use super::session::Status;
@@ -77,7 +78,8 @@ impl Publisher {
         let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         loop {
             let mut freshness = self.connector.freshness(self.connector.generation());
-            let (end, lived) = match self.open().await {
+            let mut login = self.connector.login();
+            let (end, lived) = match self.open(&mut login).await {
                 Ok((connection, connack)) => {
                     let made = Instant::now();
                     (self.serve(connection, &connack).await, Some(made.elapsed()))
@@ -98,13 +100,14 @@ impl Publisher {
             tokio::select! {
                 () = sleep(wait) => {}
                 () = freshness.renewed() => {}
+                () = login.renewed(), if lasting => {}
                 () = self.window.deserted() => return,
                 () = self.shutdown.reached(Phase::Stopping) => return,
             }
         }
     }
 
-    async fn open(&mut self) -> Result<(Connection, ConnAck), End> {
+    async fn open(&mut self, login: &mut Login) -> Result<(Connection, ConnAck), End> {
         let hello = Hello {
             client_id: &self.settings.client_id,
             clean_start: true,
@@ -117,6 +120,7 @@ impl Publisher {
             &self.connector,
             self.wire,
             &hello,
+            login,
             self.settings.connect_timeout,
             self.shutdown.clone(),
             Phase::Stopping,

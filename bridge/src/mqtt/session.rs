@@ -23,6 +23,7 @@ use super::connection::{Connection, Connector};
 use super::end::End;
 use super::greeting::{STABLE, greet};
 use super::ledger::Ledger;
+use super::login::Login;
 use super::packet::{ConnAck, Hello};
 use super::rival::Rival;
 use super::wire::Wire;
@@ -119,7 +120,8 @@ impl Session {
         let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
         while !self.finished() {
             let mut freshness = self.connector.freshness(self.connector.generation());
-            let (end, lived) = match self.open().await {
+            let mut login = self.connector.login();
+            let (end, lived) = match self.open(&mut login).await {
                 Ok((connection, connack)) => {
                     let made = Instant::now();
                     (self.serve(connection, &connack).await, Some(made.elapsed()))
@@ -139,10 +141,11 @@ impl Session {
             }
             let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
             self.tell_failure(why, lasting, wait);
-            // New TLS files may be what was missing.
+            // New TLS files may be what was missing, or another password.
             tokio::select! {
                 () = self.rest(wait) => {}
                 () = freshness.renewed() => {}
+                () = login.renewed(), if lasting => {}
             }
         }
         self.withdraw();
@@ -179,7 +182,7 @@ impl Session {
         }
     }
 
-    async fn open(&self) -> Result<(Connection, ConnAck), End> {
+    async fn open(&self, login: &mut Login) -> Result<(Connection, ConnAck), End> {
         let hello = Hello {
             client_id: &self.settings.client_id,
             clean_start: self.farewell == Farewell::Emptied,
@@ -189,7 +192,8 @@ impl Session {
         };
         // A drain needs the connection only for what is still to be acknowledged.
         let until = if self.ledger.running() == 0 { Phase::Draining } else { Phase::Stopping };
-        greet(&self.connector, self.wire, &hello, self.settings.connect_timeout, self.shutdown.clone(), until).await
+        let (patience, shutdown) = (self.settings.connect_timeout, self.shutdown.clone());
+        greet(&self.connector, self.wire, &hello, login, patience, shutdown, until).await
     }
 
     fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {

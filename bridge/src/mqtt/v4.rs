@@ -1,15 +1,15 @@
 //! MQTT 3.1.1 on the wire: the only file that names the MQTT 3.1.1 crate. Translates packets; decides nothing.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use bytestring::ByteString;
 use rumqttc_v4::QoS;
 use rumqttc_v4::mqttbytes::Error;
 use rumqttc_v4::mqttbytes::v4::{
-    ConnAck as V4ConnAck, Connect, ConnectReturnCode, Disconnect, Packet, PingReq, PubAck, PubComp, PubRec, Publish,
-    Subscribe, SubscribeReasonCode, Unsubscribe,
+    ConnAck as V4ConnAck, Connect, ConnectAuth, ConnectReturnCode, Disconnect, Packet, PingReq, PubAck, PubComp,
+    PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 
-use super::packet::{ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
+use super::packet::{Auth, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::Message;
 use crate::outgoing::Outgoing;
@@ -40,10 +40,23 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
     }))
 }
 
-pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+pub(super) fn connect(hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
     let mut connect = Connect::new(hello.client_id);
     connect.keep_alive = u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX);
     connect.clean_session = hello.clean_start;
+    let username = || auth.username.unwrap_or_default().to_owned();
+    connect.auth = match (auth.username, auth.password) {
+        (None, None) => ConnectAuth::None,
+        (Some(_), None) => ConnectAuth::Username { username: username() },
+        // Wiped when the packet is dropped.
+        (Some(_), Some(secret)) => {
+            ConnectAuth::UsernamePassword { username: username(), password: Bytes::from_owner(secret.clone()) }
+        }
+        // 3.1.2-22. The configuration refuses it before.
+        (None, Some(_)) => {
+            return Err(WireError { code: 0x82, text: "CONNECT: a password without a user name".into() });
+        }
+    };
     write(&Packet::Connect(connect), out)
 }
 
@@ -161,5 +174,39 @@ fn qos_out(qos: Qos) -> QoS {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,
         Qos::ExactlyOnce => QoS::ExactlyOnce,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_password_goes_with_a_user_name_or_not_at_all() {
+        let hello = Hello {
+            client_id: "c",
+            clean_start: false,
+            keep_alive: Duration::from_secs(30),
+            session_expiry: Duration::ZERO,
+            receive_maximum: 1,
+        };
+        let secret = Secret::password(b"xyz".to_vec()).unwrap();
+        let connected_as = |username, password| {
+            let mut out = BytesMut::new();
+            connect(&hello, &Auth { username, password }, &mut out).map(|()| out)
+        };
+        for (username, password, flags, end) in [
+            (None, None, 0x00, &b"\0\x01c"[..]),
+            (Some("ab"), None, 0x80, b"\0\x01c\0\x02ab"),
+            (Some("ab"), Some(&secret), 0xc0, b"\0\x01c\0\x02ab\0\x03xyz"),
+        ] {
+            let out = connected_as(username, password).unwrap();
+            assert_eq!(out[9], flags, "{username:?}");
+            assert!(out.ends_with(end), "{username:?}: {out:02x?}");
+        }
+        assert_eq!(connected_as(None, Some(&secret)).unwrap_err().code, 0x82, "3.1.2-22");
     }
 }

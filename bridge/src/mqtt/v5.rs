@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use bytestring::ByteString;
 use rumqttc::QoS;
 use rumqttc::mqttbytes::Error;
@@ -12,10 +12,11 @@ use rumqttc::mqttbytes::v5::{
     RetainForwardRule, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
 
-use super::packet::{Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
+use super::packet::{Auth, Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
+use crate::secret::Secret;
 
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
     if let Some(disconnect) = short_disconnect(input) {
@@ -49,7 +50,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
     }))
 }
 
-pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+pub(super) fn connect(hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
     let properties = ConnectProperties {
         session_expiry_interval: Some(seconds(hello.session_expiry)),
         receive_maximum: Some(hello.receive_maximum),
@@ -64,7 +65,18 @@ pub(super) fn connect(hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireE
         clean_start: hello.clean_start,
         properties: Some(properties),
     };
-    write(&Packet::Connect(connect, None, ConnectAuth::None), out)
+    write(&Packet::Connect(connect, None, connect_auth(auth)), out)
+}
+
+/// MQTT 5 knows each without the other (3.1.2.8 and 3.1.2.9). The copy of the password is wiped when the packet is dropped.
+fn connect_auth(auth: &Auth<'_>) -> ConnectAuth {
+    let password = |secret: &Secret| Bytes::from_owner(secret.clone());
+    match (auth.username.map(str::to_owned), auth.password) {
+        (None, None) => ConnectAuth::None,
+        (Some(username), None) => ConnectAuth::Username { username },
+        (None, Some(secret)) => ConnectAuth::Password { password: password(secret) },
+        (Some(username), Some(secret)) => ConnectAuth::UsernamePassword { username, password: password(secret) },
+    }
 }
 
 pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> Result<(), WireError> {
@@ -337,6 +349,41 @@ mod tests {
         let properties = PublishProperties { topic_alias: Some(1), ..PublishProperties::default() };
         let publish = Publish { pkid: 1, qos: QoS::AtLeastOnce, properties: Some(properties), ..Publish::default() };
         assert_eq!(incoming_publish(publish).unwrap_err().code, 0x94);
+    }
+
+    fn connected_as(username: Option<&str>, password: Option<&[u8]>) -> BytesMut {
+        let hello = Hello {
+            client_id: "c",
+            clean_start: false,
+            keep_alive: Duration::from_secs(30),
+            session_expiry: Duration::ZERO,
+            receive_maximum: 1,
+        };
+        let secret = password.map(|password| Secret::password(password.to_vec()).unwrap());
+        let mut out = BytesMut::new();
+        connect(&hello, &Auth { username, password: secret.as_ref() }, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn user_name_and_password_go_out_in_the_order_of_the_standard_and_each_without_the_other() {
+        for (username, password, flags, end) in [
+            (None, None, 0x00, &b"\0\x01c"[..]),
+            (Some("ab"), None, 0x80, b"\0\x01c\0\x02ab"),
+            (None, Some(&b"xyz"[..]), 0x40, b"\0\x01c\0\x03xyz"),
+            (Some("ab"), Some(b"xyz"), 0xc0, b"\0\x01c\0\x02ab\0\x03xyz"),
+        ] {
+            let out = connected_as(username, password);
+            assert_eq!((&out[2..6], out[9]), (&b"\0\x04MQ"[..], flags), "{username:?}");
+            assert!(out.ends_with(end), "{username:?}: {out:02x?}");
+        }
+    }
+
+    #[test]
+    fn a_token_as_long_as_mqtt_carries_is_sent_whole() {
+        let token = vec![b'x'; 65_535];
+        let out = connected_as(None, Some(&token));
+        assert!(out.ends_with(&[&[0xff, 0xff], &token[..]].concat()));
     }
 
     #[test]

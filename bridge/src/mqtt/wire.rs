@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 
 use super::ledger::Ack;
-use super::packet::{Close, Hello, Incoming, Subscription, WireError};
+use super::packet::{Auth, Close, Hello, Incoming, Subscription, WireError};
 use super::{v4, v5};
 use crate::config::{Protocol, Qos};
 use crate::outgoing::Outgoing;
@@ -28,10 +28,10 @@ impl Wire {
     ///
     /// # Errors
     /// When a field is longer than the protocol can carry.
-    pub fn connect(self, hello: &Hello<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    pub fn connect(self, hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
         match self.0 {
-            Protocol::V311 => v4::connect(hello, out),
-            Protocol::V5 => v5::connect(hello, out),
+            Protocol::V311 => v4::connect(hello, auth, out),
+            Protocol::V5 => v5::connect(hello, auth, out),
         }
     }
 

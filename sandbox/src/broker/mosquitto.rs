@@ -26,6 +26,8 @@ pub struct Mosquitto {
     program: PathBuf,
     version: String,
     port: ReservedPort,
+    /// Of the listener for those who know a password.
+    second: ReservedPort,
     child: Option<Child>,
     directory: TempDir,
 }
@@ -35,16 +37,24 @@ impl Mosquitto {
         let program = tools::find_tool(NAME)?;
         let directory = tempfile::tempdir().map_err(BrokerError::Directory)?;
         let port = ReservedPort::new().map_err(BrokerError::Port)?;
-        let text = config(files, &options, port.address().port(), directory.path());
+        let second = ReservedPort::new().map_err(BrokerError::Port)?;
+        let ports = [&port, &second].map(|port| port.address().port());
+        let text = config(files, &options, ports, directory.path());
         fs::write(directory.path().join("mosquitto.conf"), text).map_err(BrokerError::Directory)?;
         let version = version(&program).await;
-        let mut broker = Self { program, version, port, child: None, directory };
+        let mut broker = Self { program, version, port, second, child: None, directory };
         broker.run().await?;
         Ok(broker)
     }
 
     pub(super) fn port(&self) -> u16 {
         self.port.address().port()
+    }
+
+    /// Where it listens with [`BrokerOptions::passwords`].
+    #[must_use]
+    pub fn password_port(&self) -> u16 {
+        self.second.address().port()
     }
 
     pub(super) fn version(&self) -> &str {
@@ -190,14 +200,10 @@ async fn version(program: &Path) -> String {
     number.map_or_else(|| "Mosquitto".to_owned(), |number| format!("Mosquitto {number}"))
 }
 
-fn config(files: &PkiFiles, options: &BrokerOptions, port: u16, directory: &Path) -> String {
-    let mut lines = vec![
-        format!("listener {port} 127.0.0.1"),
-        format!("cafile {}", files.ca.display()),
-        format!("certfile {}", files.broker.cert.display()),
-        format!("keyfile {}", files.broker.key.display()),
-        "tls_version tlsv1.2".to_owned(),
-        "require_certificate true".to_owned(),
+fn config(files: &PkiFiles, options: &BrokerOptions, [port, second]: [u16; 2], directory: &Path) -> String {
+    let mut lines = vec!["per_listener_settings true".to_owned()];
+    lines.extend(listener(files, port));
+    lines.extend([
         "use_identity_as_username true".to_owned(),
         "allow_anonymous false".to_owned(),
         format!("max_queued_messages {}", options.max_queued_messages),
@@ -209,7 +215,7 @@ fn config(files: &PkiFiles, options: &BrokerOptions, port: u16, directory: &Path
         // On changes the interval counts changes, not seconds: a SIGKILL finds what was acknowledged on disk.
         format!("autosave_on_changes {}", options.autosave == Autosave::OnChange),
         "autosave_interval 1".to_owned(),
-    ];
+    ]);
     if options.check_revocation {
         lines.push(format!("crlfile {}", files.crl.display()));
     }
@@ -217,7 +223,24 @@ fn config(files: &PkiFiles, options: &BrokerOptions, port: u16, directory: &Path
     if directory.metadata().is_ok_and(|meta| meta.uid() == 0) {
         lines.push("user root".to_owned());
     }
+    if let Some(passwords) = &options.passwords {
+        lines.extend(listener(files, second));
+        lines.push("allow_anonymous false".to_owned());
+        lines.push(format!("password_file {}", passwords.display()));
+    }
     lines.join("\n") + "\n"
+}
+
+/// One that asks for a certificate.
+fn listener(files: &PkiFiles, port: u16) -> [String; 6] {
+    [
+        format!("listener {port} 127.0.0.1"),
+        format!("cafile {}", files.ca.display()),
+        format!("certfile {}", files.broker.cert.display()),
+        format!("keyfile {}", files.broker.key.display()),
+        "tls_version tlsv1.2".to_owned(),
+        "require_certificate true".to_owned(),
+    ]
 }
 
 fn log_file(directory: &Path) -> PathBuf {

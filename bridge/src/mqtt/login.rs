@@ -1,0 +1,155 @@
+//! Who CONNECT says we are, where the broker wants a user name or a password. The password is read anew for each attempt,
+//! so that a token can be renewed while the bridge runs. Shows nothing of it.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::packet::Auth;
+use crate::config;
+use crate::secret::{self, Secret};
+
+/// How often the file is looked at while the broker does not take what was in it.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What is configured. Cheap enough to clone; the default says nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Credentials {
+    username: Option<String>,
+    password: Password,
+}
+
+#[derive(Debug, Clone, Default)]
+enum Password {
+    #[default]
+    None,
+    Given(Secret),
+    File(PathBuf),
+}
+
+impl Credentials {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(mqtt: &config::Mqtt) -> Self {
+        let password = match (&mqtt.password_file, &mqtt.password) {
+            (Some(path), _) => Password::File(path.clone()),
+            (None, Some(given)) => Password::Given(given.clone()),
+            (None, None) => Password::None,
+        };
+        Self { username: mqtt.username.clone(), password }
+    }
+
+    /// For one attempt to connect.
+    pub(super) fn login(&self) -> Login {
+        Login { credentials: self.clone(), password: None }
+    }
+}
+
+/// One attempt, and what it offers.
+pub(super) struct Login {
+    credentials: Credentials,
+    /// As it was read; `None` before, or when it could not be read.
+    password: Option<Secret>,
+}
+
+impl Login {
+    /// Reads the password. On another thread: a file system that hangs must not hang the sessions.
+    ///
+    /// # Errors
+    /// When the file cannot be used; names it, and shows nothing of it.
+    pub(super) async fn read(&mut self) -> Result<(), String> {
+        self.password = match &self.credentials.password {
+            Password::None => None,
+            Password::Given(password) => Some(password.clone()),
+            Password::File(path) => Some(read(path).await.map_err(|cause| format!("{}: {cause}", path.display()))?),
+        };
+        Ok(())
+    }
+
+    /// For CONNECT.
+    pub(super) fn auth(&self) -> Auth<'_> {
+        Auth { username: self.credentials.username.as_deref(), password: self.password.as_ref() }
+    }
+
+    /// What to look at when the broker does not take it.
+    pub(super) fn way_out(&self) -> String {
+        let named = if self.credentials.username.is_some() { "`mqtt.username` and " } else { "" };
+        match &self.credentials.password {
+            Password::File(path) => {
+                format!("check {named}the password in {}; a new one there is tried at once", path.display())
+            }
+            Password::Given(_) => format!("check {named}BRIDGE_MQTT_PASSWORD, and start the bridge anew"),
+            Password::None if named.is_empty() => {
+                "no user name was given; if the broker wants one, set `mqtt.username` and `mqtt.password_file`".into()
+            }
+            Password::None => "`mqtt.username` was given without a password; set `mqtt.password_file`".into(),
+        }
+    }
+
+    /// The broker's own words, unless they give away what it was told.
+    pub(super) fn discreet(&self, words: &str) -> String {
+        let said = |secret: &Secret| {
+            let text = secret.bytes().escape_ascii().to_string();
+            words.contains(&text) || words.as_bytes().windows(secret.bytes().len()).any(|part| part == secret.bytes())
+        };
+        match &self.password {
+            Some(secret) if said(secret) => "for a reason that holds the password, and so is not shown".into(),
+            _ => words.to_owned(),
+        }
+    }
+
+    /// Waits until the file holds another password than the one that was offered, and nothing else. Cancel safe.
+    pub(super) async fn renewed(&self) {
+        let Password::File(path) = &self.credentials.password else { return std::future::pending().await };
+        while read(path).await.ok().is_none_or(|found| Some(&found) == self.password.as_ref()) {
+            sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+async fn read(path: &Path) -> Result<Secret, String> {
+    let path = path.to_owned();
+    match tokio::task::spawn_blocking(move || secret::read_password(&path)).await {
+        Ok(read) => read,
+        Err(error) => Err(format!("was not read: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn login(username: Option<&str>, password: Password) -> Login {
+        let credentials = Credentials { username: username.map(str::to_owned), password };
+        credentials.login()
+    }
+
+    #[test]
+    fn the_way_out_names_what_was_given() {
+        let file = || Password::File("conf/token".into());
+        let given = || Password::Given(Secret::password(b"hunter2".to_vec()).unwrap());
+        for (username, password, expected) in [
+            (Some("u"), file(), "check `mqtt.username` and the password in conf/token; "),
+            (None, file(), "check the password in conf/token; "),
+            (Some("u"), given(), "check `mqtt.username` and BRIDGE_MQTT_PASSWORD, "),
+            (Some("u"), Password::None, "`mqtt.username` was given without a password; "),
+            (None, Password::None, "no user name was given; "),
+        ] {
+            let said = login(username, password).way_out();
+            assert!(said.starts_with(expected) && !said.contains("hunter2"), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_repeats_the_password_is_not_repeated() {
+        let secret = Password::Given(Secret::password(b"hunter2\"\n\n".to_vec()).unwrap());
+        let mut login = login(None, secret);
+        assert_eq!(login.discreet("hunter2\\\"\\n"), "hunter2\\\"\\n", "nothing was offered yet");
+        login.read().await.unwrap();
+        for words in ["`hunter2\\\"\\n` is wrong", "hunter2\"\n"] {
+            assert!(!login.discreet(words).contains("hunter2"), "{words}");
+        }
+        assert_eq!(login.discreet("not authorized"), "not authorized");
+    }
+}
