@@ -72,7 +72,7 @@ impl Destination {
         Self(Arc::new(Chain { mapping: mapping.to_owned(), metrics, links }))
     }
 
-    /// Returns once the dead letter is durable in the first destination that takes it. A destination that does not
+    /// Returns once the dead letter is durable in the first destination that takes it, with what kind of place that is. A destination that does not
     /// answer within 10 s, and a second for every MiB, has failed; should it have taken the letter all the same, there is
     /// one too many.
     ///
@@ -80,7 +80,7 @@ impl Destination {
     ///
     /// # Errors
     /// When none takes it, with the cause of each. The same call may be made again.
-    pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
+    pub async fn put(&self, letter: &DeadLetter) -> Result<&'static str, DestinationError> {
         let patience = patience(letter);
         let mut failed: Option<DestinationError> = None;
         for link in &self.0.links {
@@ -90,7 +90,7 @@ impl Destination {
             match timeout(patience, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late(patience))) {
                 Ok(()) => {
                     self.0.tell_success(link);
-                    return Ok(());
+                    return Ok(link.place.kind());
                 }
                 Err(error) => {
                     self.0.tell_failure(link, &error);
@@ -105,13 +105,15 @@ impl Destination {
 impl Chain {
     fn tell_failure(&self, link: &Link, error: &DestinationError) {
         if !link.failing.swap(true, Ordering::Relaxed) {
-            warn!(mapping = self.mapping, reason = %error, "failure destination failing");
+            let event = "dead_letter.destination_failing";
+            warn!(event, mapping = self.mapping, reason = %error, "failure destination failing");
         }
     }
 
     fn tell_success(&self, link: &Link) {
         if link.failing.swap(false, Ordering::Relaxed) {
-            info!(mapping = self.mapping, destination = %link.place, "failure destination works again");
+            let event = "dead_letter.destination_restored";
+            info!(event, mapping = self.mapping, destination = %link.place, "failure destination works again");
         }
     }
 }

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
-use tracing::warn;
+use tracing::{error, info, warn};
 
 use crate::aws::Aws;
 use crate::config::{Config, Rate};
@@ -60,6 +60,19 @@ pub struct Options {
 /// # Errors
 /// When file, queue or bucket fail. Then nothing is lost, and to run it again takes it up where it ended.
 pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
+    let Options { from, mapping, dry_run, .. } = &options;
+    info!(event = "redrive.started", %from, mapping, dry_run, "redrive started");
+    let ended = run(config, aws, options).await;
+    match &ended {
+        Ok(Summary { redriven, failed, skipped, left, broken, trouble }) => {
+            info!(event = "redrive.ended", redriven, failed, skipped, left, broken, trouble, "redrive ended");
+        }
+        Err(reason) => error!(event = "redrive.failed", %reason, "redrive failed"),
+    }
+    ended
+}
+
+async fn run(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
     let from = options.from.clone();
     let mut redrive = Redrive::new(config, aws, options)?;
     // Ends with this function.

@@ -89,6 +89,16 @@ impl Place {
         }
     }
 
+    /// As the configuration calls it.
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::File(_) => "file",
+            Self::Sqs(_) => "sqs",
+            Self::S3(_) => "s3",
+            Self::Topic(_) => "topic",
+        }
+    }
+
     pub(super) fn late(&self, patience: Duration) -> DestinationError {
         DestinationError::new(self, format_args!("no confirmation within {patience:?}"))
     }

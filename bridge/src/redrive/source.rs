@@ -1,5 +1,6 @@
 //! Where dead letters are read from, as the command line names it. Opens nothing.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -14,6 +15,17 @@ pub enum Source {
     Sqs(String),
     /// `s3://bucket/prefix`, or `s3:https://host/bucket/prefix`. A prefix may end anywhere in a key.
     S3(BucketUrl),
+}
+
+/// As the command line has it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "file:{}", path.display()),
+            Self::Sqs(url) => write!(f, "sqs:{url}"),
+            Self::S3(bucket) => write!(f, "s3:{bucket}"),
+        }
+    }
 }
 
 /// A text that names no place.

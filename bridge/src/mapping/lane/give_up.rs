@@ -45,20 +45,23 @@ impl Lane {
             },
         );
         let mut backoff = Backoff::new(mapping.settings.retry.backoff);
-        while let Err(cause) = destination.put(&letter).await {
-            mapping.metrics.dead_letter_failures.inc();
-            error!(mapping = mapping.settings.name, record = letter.id, %cause, "dead letter not written; holding it");
+        let (name, record, error_type) = (&mapping.settings.name, &letter.id, &letter.error_type);
+        let destination = loop {
+            match destination.put(&letter).await {
+                Ok(kind) => break kind,
+                Err(cause) => {
+                    mapping.metrics.dead_letter_failures.inc();
+                    let event = "dead_letter.failed";
+                    error!(event, mapping = name, record, error_type, %cause, "dead letter not written; holding it");
+                }
+            }
             if !self.wait(backoff.next(fastrand::f64())).await {
                 return;
             }
-        }
-        warn!(
-            mapping = mapping.settings.name,
-            record = letter.id,
-            attempts = letter.attempts,
-            kind = letter.error_type,
-            "dead-lettered"
-        );
+        };
+        let attempts = letter.attempts;
+        let event = "dead_letter.written";
+        warn!(event, mapping = name, destination, record, attempts, error_type, "dead-lettered");
         delivery.settle(Outcome::DeadLettered);
     }
 }

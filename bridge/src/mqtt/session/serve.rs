@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant as StdInstant};
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 
 use super::farewell::{Unsubscribing, alarm};
-use super::{End, Session, Status};
+use super::{End, Session, Settings, Status};
 use crate::config::Qos;
 use crate::delivery::{Delivery, RecordId};
 use crate::message::Message;
@@ -250,22 +250,29 @@ impl Session {
 
     /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to mend.
     fn judge_suback(&mut self, codes: &[u8]) -> Result<(), End> {
-        let (asked, filter) = (self.settings.qos as u8, &self.settings.topic_filter);
+        let asked = self.settings.qos as u8;
         match codes {
             [granted] if *granted == asked => {
                 self.subscribed = true;
                 self.tell_ready();
                 Ok(())
             }
-            [granted] if *granted < asked => Err(End::lasting(format!(
-                "subscription to `{filter}`: the broker grants QoS {granted} where QoS {asked} was asked"
-            ))),
-            [code] => Err(End::lasting(format!(
-                "subscription to `{filter}`: refused by the broker with reason 0x{code:02x} ({})",
-                suback_text(*code)
-            ))),
+            [granted] if *granted < asked => {
+                Err(self.denied(*granted, &format!("the broker grants QoS {granted} where QoS {asked} was asked")))
+            }
+            [code] => {
+                Err(self
+                    .denied(*code, &format!("refused by the broker with reason 0x{code:02x} ({})", suback_text(*code))))
+            }
             _ => Err(End::protocol_error("a SUBACK with more than one reason code")),
         }
+    }
+
+    fn denied(&self, code: u8, reason: &str) -> End {
+        let Settings { mapping, client_id, topic_filter, qos, .. } = &self.settings;
+        let asked = *qos as u8;
+        error!(event = "subscription.denied", mapping, client_id, topic_filter, asked, code, reason, "not subscribed");
+        End::lasting(format!("subscription to `{topic_filter}`: {reason}"))
     }
 
     fn tell_ready(&mut self) {

@@ -45,6 +45,18 @@ pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
     Some(Dates { name: certificate.subject().to_string(), from: time(validity.not_before), until })
 }
 
+/// The subject and the serial number of a certificate, as a log may show them, whoever made it: `CN=broker` and
+/// `04:d2`. `None` when it is none.
+pub(super) fn subject_and_serial(der: &[u8]) -> Option<(String, String)> {
+    let (_, certificate) = X509Certificate::from_der(der).ok()?;
+    Some((shown(&certificate.subject().to_string()), shown(&certificate.raw_serial_as_string())))
+}
+
+/// On one line, and no longer than a name is.
+fn shown(text: &str) -> String {
+    text.chars().take(256).flat_map(char::escape_debug).collect()
+}
+
 /// The dates of a revocation list; `None` when it is none.
 pub(super) fn revocation_list(der: &[u8]) -> Option<Dates> {
     let (_, list) = CertificateRevocationList::from_der(der).ok()?;
@@ -102,5 +114,6 @@ mod tests {
     fn what_is_no_certificate_has_no_dates() {
         assert_eq!(certificate(b"\x30\x03\x02\x01\x01"), None);
         assert_eq!(revocation_list(b""), None);
+        assert_eq!(subject_and_serial(b""), None);
     }
 }

@@ -22,9 +22,14 @@ impl Failure {
 /// Explains a failure of the handshake, or of a read after it: under TLS 1.3 a broker refuses our certificate when the
 /// handshake is over for us (RFC 8446, section 4.4.2.4), so the first thing read is its alert.
 pub fn explain(error: &io::Error) -> Failure {
-    let Some(tls) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) else {
-        return Failure { cause: error.to_string(), lasting: false };
-    };
+    match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
+        Some(tls) => in_words(tls),
+        None => Failure { cause: error.to_string(), lasting: false },
+    }
+}
+
+/// The same for an error of rustls itself.
+pub(super) fn in_words(tls: &Error) -> Failure {
     match tls {
         Error::InvalidCertificate(wrong) => Failure::lasting(certificate(wrong)),
         Error::InvalidCertRevocationList(wrong) => Failure::lasting(revocation_list(wrong)),
