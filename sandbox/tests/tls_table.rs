@@ -529,6 +529,24 @@ async fn our_files() {
     table.end(2);
 }
 
+/// rustls does not look at the dates of a root, so the bridge does, also later than at the start.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_that_ends_while_in_use_is_trusted_no_more() {
+    let now = SystemTime::now();
+    let end = now + Duration::from_secs(5);
+    let (lasting, short) =
+        (Authority::root("lasting"), Authority::root_with("short", |params| dates(params, now - DAY, end)));
+    let peer = Server::new(short.sign(server(&["localhost"]))).start().await;
+    let side = Side::trusting(&format!("{}{}", lasting.pem(), short.pem()));
+    let config = side.config(peer.port);
+    let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
+    let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
+    // Nothing is waited for but the date; certificates know whole seconds.
+    tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
+    let refused = connector.open().await.err().expect("a root that has ended is trusted");
+    assert!(refused.to_string().contains("unknown issuer"), "{refused}");
+}
+
 /// What is wrong with the files ends the real binary before any connection.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_real_binary_ends_with_exit_code_2_over_an_expired_root_and_an_open_key() {

@@ -1,0 +1,69 @@
+//! Promise: a broker that takes a connection and ends it at once is tried ever more seldom. Only a connection that has
+//! lived ends the row of failures.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+#[path = "parts/stage.rs"]
+#[allow(dead_code, reason = "this test uses a part of it")]
+mod stage;
+
+use std::time::Duration;
+
+use bridge::config::Protocol;
+use common::{eventually, willing};
+use sandbox::scripted::ConnAck;
+use sandbox::world::BridgeProcess;
+use stage::{Played, Stage};
+
+/// What a row of failures begins with: the first wait is drawn from up to twice the lower bound.
+const BACKOFF: &str = "1ms..1h";
+const FIRST: f64 = 0.002;
+/// Enough that all waits could hardly be short by chance.
+const YOUNG: usize = 10;
+/// A little more than what counts as having lived, which is ten seconds.
+const LIFE: Duration = Duration::from_millis(10_500);
+
+/// The waits that the log has told, in seconds, once there are so many.
+async fn waits(process: &BridgeProcess, count: usize) -> Vec<f64> {
+    eventually(&format!("{count} failures"), || process.count("broker.lost") >= count).await;
+    let lines = process.log();
+    let lost = lines.iter().filter(|line| line.contains("broker.lost"));
+    lost.map(|line| {
+        let line: serde_json::Value = serde_json::from_str(line).unwrap();
+        let text = line["retry_in"].as_str().unwrap();
+        let (number, unit) = match text.strip_suffix("ms") {
+            Some(number) => (number, 0.001),
+            None => (text.strip_suffix('s').unwrap(), 1.0),
+        };
+        number.parse::<f64>().unwrap() * unit
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
+    const SERVER_BUSY: u8 = 0x89;
+    let stage = Stage::new(Protocol::V5, |b| b.function(willing()).set("mqtt.backoff", BACKOFF)).await;
+    let process = stage.world.spawn_bridge().unwrap();
+    for nth in 0..YOUNG {
+        let mut peer = stage.broker.accept().await?;
+        peer.greet(&ConnAck::fresh()).await?;
+        peer.grant(1).await?;
+        peer.disconnect(SERVER_BUSY).await?;
+        peer.end().await?;
+        waits(&process, nth + 1).await;
+    }
+    let before = waits(&process, YOUNG).await;
+    assert!(before.iter().any(|wait| *wait > FIRST), "each was taken for a success: {before:?}");
+    let mut peer = stage.broker.accept().await?;
+    peer.greet(&ConnAck::fresh()).await?;
+    peer.grant(1).await?;
+    // Nothing is waited for here: to have lived is to have been there for a time.
+    tokio::time::sleep(LIFE).await;
+    peer.disconnect(SERVER_BUSY).await?;
+    peer.end().await?;
+    let after = waits(&process, YOUNG + 1).await[YOUNG];
+    assert!(after <= FIRST, "{after} s after a connection that has lived; before: {before:?}");
+    Ok(())
+}
