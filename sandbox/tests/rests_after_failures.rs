@@ -11,9 +11,10 @@ mod stage;
 use std::time::Duration;
 
 use bridge::config::Protocol;
-use common::{eventually, willing};
+use common::{PATIENCE, eventually, willing};
+use sandbox::certs::Pki;
 use sandbox::scripted::ConnAck;
-use sandbox::world::BridgeProcess;
+use sandbox::world::{BridgeProcess, World};
 use stage::{Played, Stage};
 
 /// What a row of failures begins with: the first wait is drawn from up to twice the lower bound.
@@ -66,4 +67,34 @@ async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
     let after = waits(&process, YOUNG + 1).await[YOUNG];
     assert!(after <= FIRST, "{after} s after a connection that has lived; before: {before:?}");
     Ok(())
+}
+
+/// Under TLS 1.3 the handshake succeeds for who shows no certificate, and the refusal comes after it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_refused_after_the_handshake_rests_longest() {
+    let builder = World::builder().function(willing()).set("mqtt.backoff", BACKOFF);
+    let mut world = builder.without_bridge().await.unwrap();
+    world.unset("mqtt.tls.cert_file");
+    world.unset("mqtt.tls.key_file");
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("wants a certificate of ours", PATIENCE).await, "{:#?}", process.log());
+    let log = process.log();
+    let refused = log.iter().find(|line| line.contains("wants a certificate of ours")).unwrap();
+    for word in ["broker.refused", "\"retry_in\":\"3600s\""] {
+        assert!(refused.contains(word), "{word} is missing in {refused}");
+    }
+}
+
+/// Somebody has mended what was wrong, and need not tell the bridge.
+#[tokio::test(flavor = "multi_thread")]
+async fn new_tls_files_end_the_longest_rest() {
+    let builder = World::builder().function(willing()).set("mqtt.backoff", BACKOFF);
+    let mut world = builder.without_bridge().await.unwrap();
+    let ca = world.directory().join("trusted.crt");
+    std::fs::write(&ca, Pki::generate().unwrap().ca_pem()).unwrap();
+    world.set("mqtt.tls.ca_file", &ca.display().to_string());
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("\"retry_in\":\"3600s\"", PATIENCE).await, "{:#?}", process.log());
+    std::fs::copy(&world.files.ca, &ca).unwrap();
+    assert!(process.logged("broker.connected", PATIENCE).await, "{:#?}", process.log());
 }

@@ -141,6 +141,35 @@ async fn a_bad_set_leaves_the_old_one_in_use() {
     eventually("a good set is still taken", || renewals(&world, "renewed") >= 1).await;
 }
 
+/// What changes from look to look is not finished, so it is neither taken nor refused.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_set_that_is_being_written_is_left_alone() {
+    /// Time for two looks at least.
+    const WRITING: Duration = Duration::from_secs(5);
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    world.start_bridge().await.unwrap();
+    let cert = world.files.bridge.cert.clone();
+    let beside = cert.with_extension("new");
+    let writer = std::thread::spawn(move || {
+        let begun = std::time::Instant::now();
+        for state in 0.. {
+            fs::write(&beside, format!("{state} bytes of a certificate")).unwrap();
+            fs::rename(&beside, &cert).unwrap();
+            if begun.elapsed() > WRITING {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    while !writer.is_finished() {
+        assert!(!files_refused(&world), "half a set was judged");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    renew_bridge(&world, &Leaf::client("bridge"));
+    eventually("the whole set is taken", || renewals(&world, "renewed") == 1).await;
+    assert_eq!(renewals(&world, "refused"), 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_symlink_swap_as_kubernetes_does_it() {
     let mut world = World::builder().function(willing()).without_bridge().await.unwrap();

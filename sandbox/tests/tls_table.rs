@@ -11,6 +11,7 @@ mod pki;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
@@ -26,10 +27,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair,
     NameConstraints, RsaKeySize, SanType, SerialNumber,
 };
-use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
+use rustls::{HandshakeKind, SupportedProtocolVersion};
 use sandbox::world::World;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 static ONLY_1_2: &[&SupportedProtocolVersion] = &[&TLS12];
 static ONLY_1_3: &[&SupportedProtocolVersion] = &[&TLS13];
@@ -545,6 +549,61 @@ async fn a_root_that_ends_while_in_use_is_trusted_no_more() {
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
     let refused = connector.open().await.err().expect("a root that has ended is trusted");
     assert!(refused.to_string().contains("unknown issuer"), "{refused}");
+}
+
+/// A resumed handshake shows no certificate, so a revocation since then would go unnoticed. The peer offers to resume.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_handshake_is_resumed() {
+    let root = Authority::root("root");
+    for versions in [ONLY_1_2, ONLY_1_3] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let side = Side::trusting(&root.pem());
+        let config = side.config(listener.local_addr().unwrap().port());
+        let server = Server { versions, ..Server::new(root.sign(server(&["localhost"]))) };
+        let acceptor = TlsAcceptor::from(Arc::new(server.config()));
+        let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
+        let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
+        for _ in 0..3 {
+            let accept = async {
+                let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
+                // With the byte behind them, the tickets of TLS 1.3 are read too.
+                stream.write_all(b"x").await.unwrap();
+                stream.flush().await.unwrap();
+                stream
+            };
+            let open = async {
+                let mut connection = connector.open().await.ok().unwrap();
+                connection.read().await.unwrap();
+                connection
+            };
+            let (stream, _connection) = tokio::join!(accept, open);
+            let kind = stream.get_ref().1.handshake_kind();
+            assert!(kind.is_some_and(|kind| kind != HandshakeKind::Resumed), "{versions:?}: {kind:?}");
+        }
+    }
+}
+
+/// In the log of the real binary; what has ended is told, too, as long as something is left to trust.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_soon_or_has_ended_is_told_at_the_start() {
+    let now = SystemTime::now();
+    let ended = Authority::root_with("ended root", |params| dates(params, now - DAY * 9, now - DAY));
+    let ending = Authority::root_with("ending root", |params| dates(params, now - DAY * 80, now + DAY * 5));
+    let mut world = World::builder().function(common::willing()).without_bridge().await.unwrap();
+    let roots = world.directory().join("roots.crt");
+    let all = [std::fs::read_to_string(&world.files.ca).unwrap(), ended.pem(), ending.pem()];
+    std::fs::write(&roots, all.concat()).unwrap();
+    world.set("mqtt.tls.ca_file", &roots.display().to_string());
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("broker.connected", common::PATIENCE).await, "{:#?}", process.log());
+    let told = |event: &str| {
+        let lines: Vec<_> = process.log().into_iter().filter(|line| line.contains(event)).collect();
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        lines[0].clone()
+    };
+    let (soon, over) = (told("tls.expiring"), told("tls.expired"));
+    assert!(soon.contains("ending root") && soon.contains("\"of\":\"authority\""), "{soon}");
+    assert!(over.contains("ended root") && over.contains("has expired on"), "{over}");
 }
 
 /// What is wrong with the files ends the real binary before any connection.
