@@ -240,3 +240,14 @@ async fn what_was_confirmed_outlives_a_crash_of_the_broker_and_waits_for_the_bri
     }
     assert_eq!(world.counters().session_lost.get(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_suite_without_forward_secrecy_and_authenticated_encryption_is_agreed_on() {
+    let (Some(broker), Some(openssl)) = (Hardened::start().await, sandbox::tools::require("openssl")) else { return };
+    let device = broker.certificate("device-01");
+    let good = "ECDHE-ECDSA-AES128-GCM-SHA256";
+    assert_eq!(broker.agrees_on(&openssl, &device, good).await, good);
+    for suite in ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA"] {
+        assert_eq!(broker.agrees_on(&openssl, &device, suite).await, "(NONE)", "{suite}");
+    }
+}

@@ -87,6 +87,22 @@ impl Hardened {
         ended(self.client(&self.publish, 2, &arguments), payload).await
     }
 
+    /// The cipher suite of TLS 1.2 that the listener of devices agrees on with a client that offers this one; `(NONE)`
+    /// when it refuses.
+    pub async fn agrees_on(&self, openssl: &Path, who: &IdentityFiles, suite: &str) -> String {
+        let mut command = Command::new(openssl);
+        let address = format!("localhost:{}", self.listeners[0].port);
+        command
+            .args(["s_client", "-tls1_2", "-cipher", suite, "-connect", &address])
+            .arg("-CAfile")
+            .arg(&self.files.ca);
+        command.arg("-cert").arg(&who.cert).arg("-key").arg(&who.key).stdin(Stdio::null()).kill_on_drop(true);
+        let output = timeout(PATIENCE, command.output()).await.expect("an end in time").unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let agreed = said.lines().find_map(|line| line.split_once("Cipher is ")).map(|(_, suite)| suite.to_owned());
+        agreed.unwrap_or_else(|| panic!("{output:?}"))
+    }
+
     /// Connects without a certificate.
     pub async fn publish_as_nobody(&self, topic: &str, payload: &[u8]) -> Output {
         let mut command = self.client(&self.publish, 0, &["-q", "1", "-s", "-t", topic]);
