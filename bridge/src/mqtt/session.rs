@@ -158,7 +158,7 @@ impl Session {
         move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, 0);
         let (mapping, unacknowledged) = (&self.settings.mapping, self.ledger.outstanding());
         if unacknowledged > 0 {
-            warn!(mapping, unacknowledged, "ended with messages un-acknowledged: the broker keeps them for the next start");
+            warn!(mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them");
         }
         self.tell_farewell();
     }
