@@ -60,13 +60,13 @@ pub struct Options {
 /// # Errors
 /// When file, queue or bucket fail. Then nothing is lost, and to run it again takes it up where it ended.
 pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
-    let Options { from, mapping, dry_run, .. } = &options;
-    info!(event = "redrive.started", %from, mapping, dry_run, "redrive started");
     let ended = run(config, aws, options).await;
     match &ended {
         Ok(Summary { redriven, failed, skipped, left, broken, trouble }) => {
             info!(event = "redrive.ended", redriven, failed, skipped, left, broken, trouble, "redrive ended");
         }
+        // Then there was none.
+        Err(reason) if reason.is_usage() => {}
         Err(reason) => error!(event = "redrive.failed", %reason, "redrive failed"),
     }
     ended
@@ -136,6 +136,12 @@ impl Redrive {
         let (unknown, stop) = (BTreeSet::new(), Arc::new(AtomicBool::new(false)));
         let (summary, progress) = (Summary::default(), Progress::start());
         Ok(Self { options, routes, unknown, unpublished: false, pace, width, stop, sent: 0, summary, progress })
+    }
+
+    /// Says that the letters are there, and that it begins.
+    fn tell_beginning(&self) {
+        let Options { from, mapping, dry_run, .. } = &self.options;
+        info!(event = "redrive.started", %from, mapping, dry_run, "redrive started");
     }
 
     /// Whether nothing more is to be sent.

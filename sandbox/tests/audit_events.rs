@@ -120,10 +120,15 @@ async fn a_redrive_is_told_from_its_beginning_to_its_end() {
     let world = World::builder().function(willing()).without_bridge().await.unwrap();
     let nothing = format!("file:{}", world.directory().join("absent").display());
     let (output, log) = redrive(&world, &nothing).await;
-    assert_ne!(output.status.code(), Some(0));
-    let failed = told(&log, "redrive.failed");
-    assert_eq!(failed.len(), 1, "{log:?}");
-    assert!(failed[0]["reason"].as_str().unwrap().contains("absent"), "{}", failed[0]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!log.iter().any(|line| line.contains("redrive.")), "there was none: {log:?}");
+    let queue = Queue::start().await.unwrap();
+    queue.trouble(Some(Trouble::AccessDenied));
+    let (output, log) = redrive(&world, &format!("sqs:{}", queue.url())).await;
+    assert_eq!(output.status.code(), Some(1));
+    let (started, failed) = (told(&log, "redrive.started"), told(&log, "redrive.failed"));
+    assert_eq!((started.len(), failed.len()), (1, 1), "{log:?}");
+    assert!(failed[0]["reason"].as_str().unwrap().contains(&queue.url()), "{}", failed[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
