@@ -72,9 +72,9 @@ impl Destination {
         Self(Arc::new(Chain { mapping: mapping.to_owned(), metrics, links }))
     }
 
-    /// Returns once the dead letter is durable in the first destination that takes it, with what kind of place that is. A destination that does not
-    /// answer within 10 s, and a second for every MiB, has failed; should it have taken the letter all the same, there is
-    /// one too many.
+    /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is. A
+    /// destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
+    /// letter all the same, there is one too many.
     ///
     /// Counts every failure that the next destination makes good; the caller counts the one that nobody does.
     ///
