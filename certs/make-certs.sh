@@ -31,6 +31,8 @@ Options:
   --crl-days N      how long a revocation list is valid [90]
   --renew-days N    what ends within so many days is made anew [30]
   --new-ca          with make: put everything aside, in DIR/old-TIME, and start with a new authority
+  --issuing         with make, for a new authority: it signs an issuing authority, which signs all else, so that
+                    DIR/ca.key can be kept where no network is; it is needed again once a year, for its own list
   -h, --help        this text
 
 Exit codes: 0 done, 1 failed, 2 wrong usage.
@@ -42,6 +44,9 @@ Examples:
   openssl x509 -in certs/out/broker.crt -noout -text
 EOF
 }
+
+# How long the root says that the issuing authority is good.
+readonly ROOT_CRL_DAYS=400
 
 # ---- words ------------------------------------------------------------------
 
@@ -81,7 +86,7 @@ check_name() {
 check_device() {
     check_name "$1"
     case $(printf '%s' "$1" | tr '[:upper:]' '[:lower:]') in
-        ca | broker | bridge) misused "device \`$1\`: the name is taken by the bridge's own world" ;;
+        ca | issuing | broker | bridge) misused "device \`$1\`: the name is taken by the bridge's own world" ;;
     esac
 }
 
@@ -119,15 +124,22 @@ require_openssl() {
 
 # Our own configuration, so that the system's has no say. Paths are relative because $out may hold anything.
 configure() {
+    below=0
+    [ "$issuer" = ca ] || below=1
     cat >"$scratch/openssl.cnf" <<EOF
 [req]
 distinguished_name = subject
 prompt = no
 [subject]
 [authority]
+basicConstraints = critical, CA:true, pathlen:$below
+keyUsage = critical, keyCertSign, cRLSign
+subjectKeyIdentifier = hash
+[issuing]
 basicConstraints = critical, CA:true, pathlen:0
 keyUsage = critical, keyCertSign, cRLSign
 subjectKeyIdentifier = hash
+authorityKeyIdentifier = keyid:always
 [server]
 basicConstraints = critical, CA:false
 keyUsage = critical, digitalSignature
@@ -146,10 +158,17 @@ default_ca = register
 [register]
 database = register/index.txt
 crlnumber = register/crlnumber
+certificate = $issuer.crt
+private_key = $issuer.key
+default_md = sha256
+unique_subject = no
+crl_extensions = list
+[root]
+database = register/root.txt
+crlnumber = register/root.crlnumber
 certificate = ca.crt
 private_key = ca.key
 default_md = sha256
-unique_subject = no
 crl_extensions = list
 [list]
 authorityKeyIdentifier = keyid:always
@@ -184,6 +203,11 @@ install_pair() {
 # ---- the authority ----------------------------------------------------------
 
 ensure_ca() {
+    if [ -e issuing.crt ] || [ -e issuing.key ]; then
+        sign_with issuing
+        check_issuing
+        return
+    fi
     case $([ -e ca.crt ] && echo crt)$([ -e ca.key ] && echo key) in
         crtkey) check_ca ;;
         crt) fail 'ca.key: missing, though ca.crt is there: bring it back, or start anew with --new-ca' ;;
@@ -192,30 +216,77 @@ ensure_ca() {
     esac
 }
 
+# Who signs from now on: `ca` itself, or `issuing`.
+sign_with() {
+    issuer=$1
+    above=
+    [ "$issuer" = ca ] || above='-untrusted issuing.crt'
+    configure
+}
+
 check_ca() {
-    openssl x509 -in ca.crt -noout -checkend 0 >/dev/null ||
-        fail 'ca.crt: expired or unreadable: start anew with --new-ca'
+    [ -z "$with_issuing" ] || fail '--issuing: the authority that is there signs by itself; start anew with --new-ca --issuing'
+    check_dates_of ca
     matches ca || fail 'ca.key: not the key of ca.crt: bring the right one back, or start anew with --new-ca'
+    check_register
+    tell_kept ca
+}
+
+# The root's key may be away.
+check_issuing() {
+    [ -e ca.crt ] || fail 'ca.crt: missing, though issuing.crt is there: bring it back, or start anew with --new-ca'
+    check_dates_of ca
+    check_dates_of issuing
+    matches issuing || fail 'issuing.key: missing, or not the key of issuing.crt: bring the right one back, or start anew with --new-ca'
+    check_register
+    tell_kept ca
+    tell_kept issuing
+}
+
+check_dates_of() {
+    openssl x509 -in "$1.crt" -noout -checkend 0 >/dev/null ||
+        fail "$1.crt: expired or unreadable: start anew with --new-ca"
+}
+
+check_register() {
     [ -e register/crlnumber ] ||
         fail 'register: missing, so nobody knows what was revoked: bring it back, or start anew with --new-ca'
-    if lasts ca; then
-        say "kept  ca.crt  $(until_when ca)"
+}
+
+tell_kept() {
+    if lasts "$1"; then
+        say "kept  $1.crt  $(until_when "$1")"
     else
-        say "kept  ca.crt  $(until_when ca), which is soon: README.md says how to change to a new one" >&2
+        say "kept  $1.crt  $(until_when "$1"), which is soon: README.md says how to change to a new one" >&2
     fi
 }
 
 make_ca() {
-    new_key "$scratch/key"
+    [ -z "$with_issuing" ] || sign_with issuing
     # The name is new each time: an old and a new authority have to be told apart while both are trusted.
+    number=$(openssl rand -hex 4)
+    new_key "$scratch/key"
     quietly req -new -x509 -sha256 -key "$scratch/key" -out "$scratch/crt" -days "$ca_days" \
-        -set_serial "$(new_serial)" -extensions authority -subj "/CN=mqtt-lambda-bridge CA $(openssl rand -hex 4)"
+        -set_serial "$(new_serial)" -extensions authority -subj "/CN=mqtt-lambda-bridge CA $number"
     mkdir -p register
     : >register/index.txt
     echo 01 >register/crlnumber
     rm -f ca.crl
     install_pair ca
     say "made  ca.crt  $(until_when ca)"
+    [ -z "$with_issuing" ] || make_issuing
+}
+
+make_issuing() {
+    new_key "$scratch/key"
+    quietly req -new -sha256 -key "$scratch/key" -subj "/CN=mqtt-lambda-bridge issuing CA $number" -out "$scratch/csr"
+    # A day less, because nothing may outlive what signs it.
+    quietly x509 -req -sha256 -in "$scratch/csr" -CA ca.crt -CAkey ca.key -set_serial "$(new_serial)" \
+        -days $((ca_days - 1)) -extfile "$scratch/openssl.cnf" -extensions issuing -out "$scratch/crt"
+    : >register/root.txt
+    echo 01 >register/root.crlnumber
+    install_pair issuing
+    say "made  issuing.crt  $(until_when issuing)"
 }
 
 put_aside() {
@@ -247,9 +318,12 @@ is_revoked() { awk -F '\t' -v serial="$1" '$1 == "R" && $4 == serial { found = 1
 # Whether a pair can stay: present, matching, ours, for this use, neither revoked nor about to end.
 is_good() {
     [ -e "$1.crt" ] && [ -e "$1.key" ] && matches "$1" && lasts "$1" &&
-        openssl verify -x509_strict -purpose "ssl$2" -CAfile ca.crt "$1.crt" >/dev/null 2>&1 &&
+        openssl_verify -x509_strict -purpose "ssl$2" "$1.crt" &&
         ! is_revoked "$(serial_of "$1.crt")"
 }
+
+# shellcheck disable=SC2086 # no word, or two
+openssl_verify() { openssl verify $above -CAfile ca.crt "$@" >/dev/null 2>&1; }
 
 # ensure NAME server|client
 ensure() {
@@ -263,15 +337,17 @@ ensure() {
 }
 
 issue() {
-    openssl x509 -in ca.crt -noout -checkend $((days * 86400)) >/dev/null ||
-        fail "$1.crt: would outlive ca.crt by its $days days: ask for fewer with --days, or start anew with --new-ca"
+    openssl x509 -in "$issuer.crt" -noout -checkend $((days * 86400)) >/dev/null ||
+        fail "$1.crt: would outlive $issuer.crt by its $days days: ask for fewer with --days, or start anew with --new-ca"
     new_key "$scratch/key"
     quietly req -new -sha256 -key "$scratch/key" -subj "/CN=$1" -out "$scratch/csr"
-    quietly x509 -req -sha256 -in "$scratch/csr" -CA ca.crt -CAkey ca.key -set_serial "$(new_serial)" -days "$days" \
+    quietly x509 -req -sha256 -in "$scratch/csr" -CA "$issuer.crt" -CAkey "$issuer.key" -set_serial "$(new_serial)" -days "$days" \
         -extfile "$scratch/openssl.cnf" -extensions "$2" -out "$scratch/crt"
     # Registered before it is used, so that whatever is out there can be revoked.
     mkdir -p "register/$1"
     cp "$scratch/crt" "register/$1/$(serial_of "$scratch/crt").crt"
+    # Who trusts the root alone has to be shown what is between.
+    [ "$issuer" = ca ] || cat issuing.crt >>"$scratch/crt"
     install_pair "$1"
 }
 
@@ -303,9 +379,27 @@ has_name() {
 
 make_crl() {
     quietly ca -gencrl -crldays "$crl_days" -out "$scratch/crl"
+    if [ "$issuer" != ca ]; then
+        make_root_crl
+        cat register/root.crl >>"$scratch/crl"
+    fi
     chmod 0644 "$scratch/crl"
     mv -f "$scratch/crl" ca.crl
     say "made  ca.crl  $(crl_until)"
+}
+
+# The root's own list, which says that the issuing authority is good: for a year, as its key has to be fetched for it.
+make_root_crl() {
+    if [ -e ca.key ]; then
+        quietly ca -name root -gencrl -crldays "$ROOT_CRL_DAYS" -out "$scratch/root.crl"
+        mv -f "$scratch/root.crl" register/root.crl
+    elif [ ! -e register/root.crl ]; then
+        fail 'register/root.crl: missing: bring it back, or ca.key, which signs it'
+    else
+        soon=$(($(date +%s) + renew_days * 86400))
+        openssl verify -crl_check -attime "$soon" -CAfile ca.crt -CRLfile register/root.crl issuing.crt >/dev/null 2>&1 ||
+            say "ca.crl: the root's part ends within $renew_days days: bring ca.key back for one run" >&2
+    fi
 }
 
 crl_until() { openssl crl -in ca.crl -noout -nextupdate | sed 's/^nextUpdate=/until /'; }
@@ -314,7 +408,7 @@ crl_until() { openssl crl -in ca.crl -noout -nextupdate | sed 's/^nextUpdate=/un
 ensure_crl() {
     then=$(($(date +%s) + renew_days * 86400 - 60))
     if [ -e ca.crl ] &&
-        openssl verify -crl_check -attime "$then" -CAfile ca.crt -CRLfile ca.crl "$1.crt" >/dev/null 2>&1; then
+        openssl_verify -crl_check_all -attime "$then" -CRLfile ca.crl "$1.crt"; then
         say "kept  ca.crl  $(crl_until)"
     else
         make_crl
@@ -325,7 +419,10 @@ ensure_crl() {
 
 run_make() {
     broker_names
-    [ -z "$new_ca" ] || put_aside
+    if [ -n "$new_ca" ]; then
+        put_aside
+        sign_with ca
+    fi
     ensure_ca
     configure
     if [ -n "$lacking" ]; then
@@ -337,6 +434,9 @@ run_make() {
     ensure bridge client
     ensure device client
     ensure_crl bridge
+    if [ "$issuer" != ca ] && [ -e ca.key ]; then
+        say 'now take ca.key away, to where no network is; README.md says when it is needed again'
+    fi
 }
 
 run_device() {
@@ -370,7 +470,7 @@ enter_out() {
     [ -d "$out" ] || mkdir -p "$out" || fail "$out: cannot be made"
     cd "$out" || fail "$out: cannot be entered"
     # A directory that others may write to, such as /tmp, is no place for keys; one of ours is closed again.
-    if [ -e ca.key ] || [ -z "$(ls -A .)" ]; then
+    if [ -e ca.key ] || [ -e issuing.key ] || [ -z "$(ls -A .)" ]; then
         chmod 0700 .
     fi
     # One at a time: of two that write the register at once, one would forget what the other revoked.
@@ -380,7 +480,7 @@ enter_out() {
     trap 'exit 1' HUP INT TERM
     scratch=.lock
     names=
-    configure
+    sign_with ca
 }
 
 parse() {
@@ -391,6 +491,7 @@ parse() {
                 exit 0
                 ;;
             --new-ca) new_ca=yes ;;
+            --issuing) with_issuing=yes ;;
             --out | --days | --ca-days | --crl-days | --renew-days)
                 [ $# -ge 2 ] || misused "$1: needs a value"
                 set_option "$1" "$2"
@@ -450,6 +551,7 @@ check_request() {
     esac
     [ "$command" != device ] || check_device "$subject"
     [ -z "$new_ca" ] || [ "$command" = make ] || misused "$command: --new-ca goes with make only"
+    [ -z "$with_issuing" ] || [ "$command" = make ] || misused "$command: --issuing goes with make only"
     [ "$days" -gt "$renew_days" ] || misused "--days $days: must be more than --renew-days, which is $renew_days"
     [ "$crl_days" -gt "$renew_days" ] || misused "--crl-days $crl_days: must be more than --renew-days, which is $renew_days"
     [ "$ca_days" -gt "$days" ] || misused "--ca-days $ca_days: must be more than --days, which is $days"
@@ -462,6 +564,7 @@ ca_days=3650
 crl_days=90
 renew_days=30
 new_ca=
+with_issuing=
 subject=
 asked=
 

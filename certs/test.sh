@@ -222,6 +222,46 @@ check 'and keeps its names' valid_for -checkhost other.example.net
 check 'the old authority is put aside' sh -c "cmp '$world/old-ca.crt' '$out'/old-*/ca.crt"
 check 'the two have different names' not same \
     "$(openssl x509 -in "$out/ca.crt" -noout -subject)" "$(openssl x509 -in "$world/old-ca.crt" -noout -subject)"
+# ---- an issuing authority ---------------------------------------------------
+
+refused 1 'signs by itself' 'an authority that signs by itself gets none below it' --issuing
+refused 2 'goes with make only' '--issuing is for a new authority' device x --issuing
+
+# Who trusts the root alone, and is shown the rest, as broker and bridge show each other.
+chain_verifies() {
+    openssl verify -x509_strict -crl_check_all -purpose "ssl$2" -CAfile "$out/ca.crt" -untrusted "$out/$1.crt" \
+        -CRLfile "$out/ca.crl" "$out/$1.crt"
+}
+
+make_certs --new-ca --issuing || fail 'makes an issuing authority'
+for pair in broker:server bridge:client device:client; do
+    check "${pair%:*} shows its chain, which verifies" chain_verifies "${pair%:*}" "${pair#*:}"
+done
+check 'the root has one authority below it' has ca basicConstraints 'CA:TRUE, pathlen:1'
+check 'which has none' has issuing basicConstraints 'CA:TRUE, pathlen:0'
+check 'and has signed the rest' same "$(openssl x509 -in "$out/device.crt" -noout -issuer | sed 's/^issuer=//')" \
+    "$(openssl x509 -in "$out/issuing.crt" -noout -subject | sed 's/^subject=//')"
+check 'both have a list' same "$(grep -c 'BEGIN X509 CRL' "$out/ca.crl")" 2
+mv "$out/ca.key" "$world/ca.key"
+before=$(fingerprint ca.crt issuing.crt issuing.key broker.crt bridge.crt device.crt ca.crl)
+make_certs || fail 'runs without the root'\''s key'
+check 'without the root'\''s key all stays' \
+    same "$before" "$(fingerprint ca.crt issuing.crt issuing.key broker.crt bridge.crt device.crt ca.crl)"
+make_certs device C-Client-03 || fail 'makes a device without the root'\''s key'
+check 'a device is made without it' chain_verifies C-Client-03 client
+make_certs revoke C-Client-03 || fail 'revokes a device without the root'\''s key'
+check 'and revoked' not chain_verifies C-Client-03 client
+check 'the others are not' chain_verifies device client
+make_certs crl --days 500 --renew-days 401 --crl-days 450 || fail 'renews the list without the root'\''s key'
+check 'it is told when the root'\''s key is needed' grep -q 'bring ca.key back' "$world/stderr"
+mv "$world/ca.key" "$out/ca.key"
+make_certs crl --days 500 --renew-days 390 --crl-days 450 || fail 'renews both lists'
+check 'and not when it was' not grep -q 'bring ca.key back' "$world/stderr"
+check 'both lists still verify' chain_verifies bridge client
+mv "$out/issuing.key" "$world/issuing.key"
+refused 1 'not the key of issuing.crt' 'an issuing authority without its key signs nothing' make
+mv "$world/issuing.key" "$out/issuing.key"
+
 check '--help teaches' sh -c "'$here/make-certs.sh' --help | grep -q 'make-certs.sh device C-Client-01'"
 
 printf '%s passed\n' "$passed"
