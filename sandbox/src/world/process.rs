@@ -19,6 +19,9 @@ pub struct BridgeProcess {
     reader: Option<JoinHandle<()>>,
 }
 
+/// How long the log of a process that has ended is waited for.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+
 /// What a process uses of the machine at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
@@ -132,15 +135,19 @@ impl BridgeProcess {
         if status.success() { Ok(()) } else { Err(io::Error::other(format!("kill -{name}: {status}"))) }
     }
 
-    /// Waits for its end; `None` when it has not ended in time.
+    /// Waits for its end, and for its last words in the log; `None` when it has not ended in time.
     ///
     /// # Errors
     /// When the system refuses.
     pub async fn exited(&mut self, within: Duration) -> io::Result<Option<ExitStatus>> {
-        match tokio::time::timeout(within, self.child.wait()).await {
-            Ok(status) => status.map(Some),
-            Err(_) => Ok(None),
+        let Ok(status) = tokio::time::timeout(within, self.child.wait()).await else { return Ok(None) };
+        // Something that it started may hold its output open, and is not waited for.
+        if let Some(reader) = &mut self.reader
+            && tokio::time::timeout(LAST_WORDS, reader).await.is_ok()
+        {
+            self.reader = None;
         }
+        status.map(Some)
     }
 }
 
