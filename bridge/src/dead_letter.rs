@@ -20,12 +20,12 @@ use tokio::time::timeout;
 use tracing::{info, warn};
 
 use crate::metrics::MappingMetrics;
-use destinations::Place;
+use destinations::Endpoint;
 
 pub use destinations::Destinations;
 pub use file::FileDestination;
 pub(crate) use file::{is_same_file, move_away, sync_directory_of};
-pub use letter::{DeadLetter, Reason};
+pub use letter::{Circumstances, DeadLetter};
 pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
 
@@ -61,13 +61,13 @@ struct Chain {
 
 #[derive(Debug)]
 struct Link {
-    place: Place,
+    place: Endpoint,
     /// Whether it failed the last time, so that a change is said once and not with every message.
     failing: AtomicBool,
 }
 
 impl Destination {
-    fn new(mapping: &str, metrics: MappingMetrics, places: Vec<Place>) -> Self {
+    fn new(mapping: &str, metrics: MappingMetrics, places: Vec<Endpoint>) -> Self {
         let links = places.into_iter().map(|place| Link { place, failing: AtomicBool::new(false) }).collect();
         Self(Arc::new(Chain { mapping: mapping.to_owned(), metrics, links }))
     }
@@ -89,11 +89,11 @@ impl Destination {
             }
             match timeout(patience, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late(patience))) {
                 Ok(()) => {
-                    self.0.tell_success(link);
+                    self.0.log_success(link);
                     return Ok(link.place.kind());
                 }
                 Err(error) => {
-                    self.0.tell_failure(link, &error);
+                    self.0.log_failure(link, &error);
                     failed = Some(also(failed, error));
                 }
             }
@@ -103,14 +103,14 @@ impl Destination {
 }
 
 impl Chain {
-    fn tell_failure(&self, link: &Link, error: &DestinationError) {
+    fn log_failure(&self, link: &Link, error: &DestinationError) {
         if !link.failing.swap(true, Ordering::Relaxed) {
             let event = "dead_letter.destination_failing";
             warn!(event, mapping = self.mapping, reason = %error, "failure destination failing");
         }
     }
 
-    fn tell_success(&self, link: &Link) {
+    fn log_success(&self, link: &Link) {
         if link.failing.swap(false, Ordering::Relaxed) {
             let event = "dead_letter.destination_restored";
             info!(event, mapping = self.mapping, destination = %link.place, "failure destination works again");
@@ -180,7 +180,7 @@ mod tests {
                 }
             }
         });
-        let place = |topic: &&str| Place::Topic(TopicDestination::new(topic, publisher.clone(), Protocol::V5));
+        let place = |topic: &&str| Endpoint::Topic(TopicDestination::new(topic, publisher.clone(), Protocol::V5));
         let metrics = Metrics::new().mapping("m");
         (Destination::new("m", metrics.clone(), topics.iter().map(place).collect()), metrics)
     }

@@ -2,18 +2,18 @@
 
 mod answers;
 mod client;
+mod concurrency;
 mod encode;
 mod error;
 mod interpret;
-mod limit;
 mod retry;
 
 pub use answers::{Answers, Refusal};
 pub use client::{Answer, Client};
+pub use concurrency::{Limiter, Load};
 pub use encode::{encode, event_limit, measure};
 pub use error::{Disposition, InvokeError};
 pub use interpret::Failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use interpret::interpret;
-pub use limit::{Limiter, Load};
 pub use retry::{Next, after_failure};

@@ -8,7 +8,6 @@
 pub mod admin;
 pub mod aws;
 pub mod backoff;
-mod bridge;
 pub mod cli;
 pub mod config;
 mod crypto;
@@ -26,6 +25,7 @@ pub mod outgoing;
 pub mod redrive;
 mod secret;
 pub mod shutdown;
+mod supervisor;
 pub mod topic;
 
-pub use bridge::{Bridge, End, ServeError, StartError, serve};
+pub use supervisor::{Bridge, Exit, ServeError, StartError, serve};

@@ -1,18 +1,18 @@
 //! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
 //! on a connection of its own. Knows nothing of functions: it hands out deliveries and hears of outcomes.
 
+mod connect;
 mod connection;
 mod end;
 mod first_bytes;
-mod greeting;
 mod keep_alive;
 mod ledger;
 mod login;
 mod packet;
 mod publisher;
-mod quiet;
-mod rival;
+mod retire;
 mod session;
+mod takeover;
 mod tls;
 mod v4;
 mod v5;

@@ -139,7 +139,7 @@ impl Redrive {
     }
 
     /// Says that the letters are there, and that it begins.
-    fn tell_beginning(&self) {
+    fn log_beginning(&self) {
         let Options { from, mapping, dry_run, .. } = &self.options;
         info!(event = "redrive.started", %from, mapping, dry_run, "redrive started");
     }

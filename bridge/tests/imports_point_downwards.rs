@@ -10,7 +10,7 @@ use std::path::Path;
 /// The layers, from the top. A module imports from its own layer and those below.
 const LAYERS: &[&[&str]] = &[
     &["main", "lib", "cli"],
-    &["bridge", "check", "admin", "redrive", "fuzzing"],
+    &["supervisor", "check", "admin", "redrive", "fuzzing"],
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
     &["message", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret"],
@@ -80,11 +80,20 @@ fn a_bad_sample_is_found() {
         found("mqtt/session.rs", "fn f() { crate::lambda::g() }"),
         ["mqtt/session.rs: mqtt must not import lambda"]
     );
-    assert_eq!(found("delivery.rs", "use super::bridge::Bridge;"), ["delivery.rs: delivery must not import bridge"]);
+    assert_eq!(
+        found("delivery.rs", "use super::supervisor::Bridge;"),
+        ["delivery.rs: delivery must not import supervisor"]
+    );
     assert_eq!(found("mqtt/tls.rs", "use super::super::admin;"), ["mqtt/tls.rs: mqtt must not import admin"]);
     assert_eq!(found("new.rs", "use crate::config::Tls;"), ["new.rs: new has no layer; name one in this test"]);
-    assert_eq!(found("mapping.rs", "use crate::{config::Qos, lambda::{Client, bridge}, topic};"), Vec::<String>::new());
-    assert_eq!(found("topic.rs", "// not crate::mqtt, see crate::bridge\npub(crate) fn f() {}"), Vec::<String>::new());
+    assert_eq!(
+        found("mapping.rs", "use crate::{config::Qos, lambda::{Client, supervisor}, topic};"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        found("topic.rs", "// not crate::mqtt, see crate::supervisor\npub(crate) fn f() {}"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -94,6 +103,32 @@ fn a_circle_is_found() {
         ("dead_letter.rs".to_owned(), "use crate::lambda::Client;".to_owned()),
     ]);
     assert_eq!(violations(&sources), ["dead_letter and lambda import each other, if not directly"]);
+}
+
+#[test]
+fn no_files_of_one_folder_import_each_other_in_a_circle() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for package in ["bridge", "event", "lambda-handler", "sandbox"] {
+        let sources = sources(&root.join(package).join("src"));
+        assert_eq!(nested_circles(&sources), Vec::<String>::new(), "{package}");
+    }
+}
+
+#[test]
+fn a_circle_of_nested_files_is_found() {
+    let source = |file: &str, text: &str| (file.to_owned(), text.to_owned());
+    let found = |of_b: &str| {
+        nested_circles(&BTreeMap::from([
+            source("x.rs", "mod a;\nmod b;\nuse a::A;"),
+            source("x/a.rs", "use super::b::{B, deeper::C};"),
+            source("x/b.rs", of_b),
+            source("x/b/deeper.rs", "use crate::x::Other;"),
+        ]))
+    };
+    assert_eq!(found("use super::Other;"), Vec::<String>::new(), "a child may know its parent");
+    assert_eq!(found("use crate::{y, x::a::A};"), ["x::a and x::b import each other, if not directly"]);
+    assert_eq!(found("fn f() { super::a::g() }"), ["x::a and x::b import each other, if not directly"]);
+    assert_eq!(found("#[cfg(test)]\nmod tests { use super::super::a::A; }"), Vec::<String>::new());
 }
 
 /// Every file below `directory`, by its path there, without comments.
@@ -147,14 +182,19 @@ fn layer_of(module: &str) -> Option<usize> {
     LAYERS.iter().position(|layer| layer.contains(&module))
 }
 
-/// Pairs of modules that each reach the other.
 fn circles(graph: &BTreeMap<&str, BTreeSet<String>>) -> Vec<String> {
+    let circles = pairs_in_circles(graph).into_iter();
+    circles.map(|(a, b)| format!("{a} and {b} import each other, if not directly")).collect()
+}
+
+/// Pairs of modules that each reach the other.
+fn pairs_in_circles(graph: &BTreeMap<&str, BTreeSet<String>>) -> Vec<(String, String)> {
     let reached: BTreeMap<_, _> = graph.keys().map(|module| (*module, reach(graph, module))).collect();
     let mut found = Vec::new();
     for (a, from_a) in &reached {
         for b in from_a.iter().filter(|b| b.as_str() > *a) {
             if reached.get(b.as_str()).is_some_and(|from_b| from_b.contains(*a)) {
-                found.push(format!("{a} and {b} import each other, if not directly"));
+                found.push(((*a).to_owned(), b.clone()));
             }
         }
     }
@@ -171,6 +211,92 @@ fn reach(graph: &BTreeMap<&str, BTreeSet<String>>, start: &str) -> BTreeSet<Stri
         }
     }
     seen
+}
+
+/// Circles among the modules of each folder, whatever stands between. What a module and those below it name counts as
+/// named by it; that parent and child know each other is no circle, and tests may name anything.
+fn nested_circles(sources: &BTreeMap<String, String>) -> Vec<String> {
+    let module = |file: &str| file.trim_end_matches(".rs").split('/').map(str::to_owned).collect::<Vec<_>>();
+    let modules: BTreeSet<Vec<String>> = sources.keys().map(|file| module(file)).collect();
+    let mut graphs: BTreeMap<Vec<String>, BTreeMap<String, BTreeSet<String>>> = BTreeMap::new();
+    for (file, text) in sources.iter().filter(|(file, _)| !file.ends_with("tests.rs")) {
+        let from = module(file);
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        for to in named_paths(code, &from) {
+            let known = (1..=to.len()).rev().map(|length| &to[..length]).find(|path| modules.contains(*path));
+            let Some(to) = known else { continue };
+            let shared = from.iter().zip(to).take_while(|(a, b)| a == b).count();
+            if let (Some(a), Some(b)) = (from.get(shared), to.get(shared)) {
+                graphs.entry(from[..shared].to_vec()).or_default().entry(a.clone()).or_default().insert(b.clone());
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (parent, graph) in &graphs {
+        let name = |child: &str| parent.iter().map(String::as_str).chain([child]).collect::<Vec<_>>().join("::");
+        let graph = graph.iter().map(|(a, to)| (a.as_str(), to.clone())).collect();
+        for (a, b) in pairs_in_circles(&graph) {
+            found.push(format!("{} and {} import each other, if not directly", name(&a), name(&b)));
+        }
+    }
+    found
+}
+
+/// The paths below the root of the crate that the code of a module names by `crate::` or `super::`.
+fn named_paths(code: &str, module: &[String]) -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    for (at, keyword) in code.match_indices("crate::").chain(code.match_indices("super::")) {
+        let before = &code[..at];
+        if before.ends_with(|c: char| c == '$' || c == '_' || c == ':' || c.is_alphanumeric()) {
+            continue;
+        }
+        let mut rest = &code[at..];
+        let mut base = if keyword == "crate::" { Vec::new() } else { module.to_vec() };
+        if keyword == "crate::" {
+            rest = &rest[keyword.len()..];
+        }
+        while let Some(after) = rest.strip_prefix("super::") {
+            base.pop();
+            rest = after;
+        }
+        found.extend(expand(rest).into_iter().map(|path| base.iter().cloned().chain(path).collect()));
+    }
+    found
+}
+
+/// The paths that a piece of code begins with: one, or those of a group in braces.
+fn expand(rest: &str) -> Vec<Vec<String>> {
+    let rest = rest.trim_start();
+    if let Some(group) = rest.strip_prefix('{') {
+        let (mut nested, mut paths, mut begin) = (0, Vec::new(), 0);
+        for (at, character) in group.char_indices() {
+            match character {
+                '{' => nested += 1,
+                '}' if nested == 0 => {
+                    paths.extend(expand(&group[begin..at]));
+                    break;
+                }
+                '}' => nested -= 1,
+                ',' if nested == 0 => {
+                    paths.extend(expand(&group[begin..at]));
+                    begin = at + 1;
+                }
+                _ => {}
+            }
+        }
+        return paths;
+    }
+    let end = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
+    let (name, after) = rest.split_at(end);
+    match after.strip_prefix("::") {
+        _ if name.is_empty() => Vec::new(),
+        Some(after) => {
+            let deeper = expand(after).into_iter().map(|path| [vec![name.to_owned()], path].concat());
+            let deeper: Vec<_> = deeper.collect();
+            if deeper.is_empty() { vec![vec![name.to_owned()]] } else { deeper }
+        }
+        None => vec![vec![name.to_owned()]],
+    }
 }
 
 /// The modules at the root of the crate that a file names by `crate::`, or by as many `super::` as lead there.

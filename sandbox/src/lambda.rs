@@ -9,6 +9,7 @@ mod faults;
 mod function;
 pub(crate) mod http;
 mod invoke_api;
+mod kind;
 mod log;
 mod output;
 mod process;
@@ -17,7 +18,8 @@ mod runtime_api;
 pub use errors::{Refusal, ThrottleReason};
 pub use faults::{Action, Armed, Fault, FaultId, Faults, When};
 pub use function::{Answer, Body, BoxFuture, Call, Function, Inline};
-pub use log::{History, Invocation, Keep, Kind, Late, Log, Outcome, Totals};
+pub use kind::Kind;
+pub use log::{History, Invocation, Keep, Late, Log, Outcome, Totals};
 pub use output::{Line, Output};
 
 use std::io;

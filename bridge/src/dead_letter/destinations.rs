@@ -19,12 +19,12 @@ use crate::outgoing::PublishHandle;
 pub struct Destinations {
     aws: Aws,
     publisher: Option<(PublishHandle, Protocol)>,
-    open: Vec<(OnFailure, Place)>,
+    open: Vec<(OnFailure, Endpoint)>,
 }
 
 /// One place for dead letters. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) enum Place {
+pub(super) enum Endpoint {
     File(FileDestination),
     Sqs(Queue),
     S3(Bucket),
@@ -61,16 +61,16 @@ impl Destinations {
         self.open.retain(|(on_failure, _)| wanted(on_failure));
     }
 
-    fn place(&mut self, on_failure: &OnFailure) -> Result<Place, DestinationError> {
+    fn place(&mut self, on_failure: &OnFailure) -> Result<Endpoint, DestinationError> {
         if let Some((_, place)) = self.open.iter().find(|(known, _)| known == on_failure) {
             return Ok(place.clone());
         }
         let place = match on_failure {
-            OnFailure::File(path) => Place::File(FileDestination::open(path)?),
-            OnFailure::Sqs(url) => Place::Sqs(Queue::open(&self.aws, url)),
-            OnFailure::S3(url) => Place::S3(Bucket::open(&self.aws, url)),
+            OnFailure::File(path) => Endpoint::File(FileDestination::open(path)?),
+            OnFailure::Sqs(url) => Endpoint::Sqs(Queue::open(&self.aws, url)),
+            OnFailure::S3(url) => Endpoint::S3(Bucket::open(&self.aws, url)),
             OnFailure::Topic(topic) => match self.publisher.clone() {
-                Some((publisher, protocol)) => Place::Topic(TopicDestination::new(topic, publisher, protocol)),
+                Some((publisher, protocol)) => Endpoint::Topic(TopicDestination::new(topic, publisher, protocol)),
                 None => return Err(DestinationError::new(topic, "there is no connection to publish on")),
             },
         };
@@ -79,7 +79,7 @@ impl Destinations {
     }
 }
 
-impl Place {
+impl Endpoint {
     pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         match self {
             Self::File(file) => file.put(letter).await,
@@ -104,7 +104,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(file) => file.fmt(f),

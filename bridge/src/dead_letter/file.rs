@@ -19,11 +19,11 @@ const QUEUE: usize = 256;
 #[derive(Debug, Clone)]
 pub struct FileDestination {
     path: Arc<Path>,
-    writer: mpsc::Sender<Line>,
+    writer: mpsc::Sender<Entry>,
 }
 
 #[derive(Debug)]
-struct Line {
+struct Entry {
     text: Vec<u8>,
     written: oneshot::Sender<Result<(), String>>,
 }
@@ -58,7 +58,7 @@ impl FileDestination {
     pub(crate) async fn put_lines(&self, text: Vec<u8>) -> Result<(), DestinationError> {
         let error = |cause: String| DestinationError::new(self.path.display(), cause);
         let (written, confirmation) = oneshot::channel();
-        self.writer.send(Line { text, written }).await.map_err(|_| error("its writer has ended".into()))?;
+        self.writer.send(Entry { text, written }).await.map_err(|_| error("its writer has ended".into()))?;
         confirmation.await.unwrap_or_else(|_| Err("its writer has ended".into())).map_err(error)
     }
 }
@@ -96,7 +96,7 @@ struct Log {
 }
 
 impl Log {
-    fn serve(mut self, mut lines: mpsc::Receiver<Line>) {
+    fn serve(mut self, mut lines: mpsc::Receiver<Entry>) {
         let mut waiting = Vec::new();
         while lines.blocking_recv_many(&mut waiting, QUEUE) > 0 {
             // Who waits no more has found another destination, or has abandoned the delivery.

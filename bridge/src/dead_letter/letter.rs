@@ -57,7 +57,7 @@ pub struct DeadLetter {
 
 /// Why a delivery is given up.
 #[derive(Debug, Clone)]
-pub struct Reason<'a> {
+pub struct Circumstances<'a> {
     /// The mapping.
     pub mapping: &'a str,
     /// The function.
@@ -77,7 +77,7 @@ pub struct Reason<'a> {
 impl DeadLetter {
     /// The dead letter of this delivery.
     #[must_use]
-    pub fn new(delivery: &Delivery, reason: &Reason<'_>) -> Self {
+    pub fn new(delivery: &Delivery, reason: &Circumstances<'_>) -> Self {
         let message = &delivery.message;
         let properties = message.properties.as_deref().cloned().unwrap_or_default();
         let (payload, encoding) = match std::str::from_utf8(&message.payload) {

@@ -7,7 +7,7 @@ use event::{Encoding, Event};
 
 use super::source::{Source, delivery};
 use crate::config::{Protocol, Qos, ResponseTopics};
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::Delivery;
 use crate::lambda::{Answers, encode, interpret, measure};
 use crate::mqtt::Wire;
@@ -82,7 +82,7 @@ pub fn dead_letter(bytes: &[u8]) {
 }
 
 fn given_up(letter: &DeadLetter, delivery: &Delivery) -> DeadLetter {
-    let reason = Reason {
+    let reason = Circumstances {
         mapping: &letter.mapping,
         function: &letter.function,
         attempts: letter.attempts,

@@ -17,18 +17,18 @@ mod parse;
 mod rule;
 mod tree;
 mod view;
+mod vocabulary;
 mod wildcard;
 
 pub use error::{FilterError, FilterFault};
+pub use vocabulary::PATTERN_LIMIT;
 
 use serde_json::{Map, Value};
 
 use crate::message::Message;
 use tree::{Node, Tree};
-use view::{PAYLOAD, Wanted};
-
-/// The longest pattern, in characters of its JSON without spaces (Lambda API, `Filter.Pattern`: at most 4,096).
-pub const PATTERN_LIMIT: usize = 4096;
+use view::Wanted;
+use vocabulary::PAYLOAD;
 
 /// One pattern.
 #[derive(Debug, Clone)]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, VecDeque};
 /// The lines. An item without a key waits for nobody.
 #[derive(Debug)]
 pub(super) struct Keyed<T> {
-    lines: HashMap<u64, Line<T>>,
+    lines: HashMap<u64, KeyQueue<T>>,
     /// What may be taken, in the order in which it became so.
     ready: VecDeque<Ready<T>>,
     /// How many items could be taken now.
@@ -14,7 +14,7 @@ pub(super) struct Keyed<T> {
 }
 
 #[derive(Debug)]
-struct Line<T> {
+struct KeyQueue<T> {
     items: VecDeque<T>,
     /// Items of this key are out.
     busy: bool,
@@ -42,7 +42,7 @@ impl<T> Keyed<T> {
             self.ready.push_back(Ready::Item(item));
             return;
         };
-        let line = self.lines.entry(key).or_insert_with(|| Line { items: VecDeque::new(), busy: false });
+        let line = self.lines.entry(key).or_insert_with(|| KeyQueue { items: VecDeque::new(), busy: false });
         if !line.busy {
             self.takeable += 1;
             if line.items.is_empty() {
@@ -98,7 +98,7 @@ impl<T> Keyed<T> {
                     self.ready.push_front(Ready::Item(item));
                 }
                 Some(key) => {
-                    let line = self.lines.entry(key).or_insert_with(|| Line { items: VecDeque::new(), busy: true });
+                    let line = self.lines.entry(key).or_insert_with(|| KeyQueue { items: VecDeque::new(), busy: true });
                     line.items.push_front(item);
                 }
             }

@@ -140,7 +140,7 @@ impl Lane {
             Ok(read) => read,
             Err(failure) => {
                 metrics.function_errors.inc();
-                self.tell(&failure, pending);
+                self.log_failure(&failure, pending);
                 let divisible = self.mapping.settings.batch.bisect_on_error;
                 return Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible });
             }
@@ -155,7 +155,7 @@ impl Lane {
             Answered::Done => {}
             Answered::CutShort => return None,
             Answered::Refused(failure) => {
-                self.tell(&failure, pending);
+                self.log_failure(&failure, pending);
                 let disposition = Disposition::GiveUp;
                 return Some(Attempted { disposition, retry_after: None, failure, divisible: false });
             }
@@ -179,7 +179,7 @@ impl Lane {
             self.give_up(delivery, pending, &failure).await;
         }
         let failure = last?;
-        self.tell(&failure, pending);
+        self.log_failure(&failure, pending);
         Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible: false })
     }
 
@@ -208,7 +208,7 @@ impl Lane {
         Attempted { disposition, retry_after, failure, divisible: disposition == Disposition::GiveUp }
     }
 
-    fn tell(&self, failure: &Failure, pending: &Pending) {
+    fn log_failure(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
         warn!(mapping = name, attempts, records, kind = failure.kind, "function failed");

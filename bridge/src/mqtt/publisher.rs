@@ -14,13 +14,13 @@ use tokio::time::{Instant, sleep};
 use tracing::{error, warn};
 
 use self::window::Window;
+use super::connect::{STABLE, greet};
 use super::connection::{Connection, Connector};
 use super::end::End;
-use super::greeting::{STABLE, greet};
 use super::login::Login;
 use super::packet::{ConnAck, Hello, Limits};
-use super::rival::Rival;
 use super::session::Status;
+use super::takeover::TakeoverGuard;
 use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::config::{Protocol, Range};
@@ -75,7 +75,8 @@ impl Publisher {
     /// Connects, publishes and connects again until the last handle is dropped or the bridge stops. A drain alone does
     /// not end it: the lanes still have answers to publish.
     pub async fn run(mut self) {
-        let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
+        let (mut backoff, mut takeover) =
+            (Backoff::new(self.settings.backoff), TakeoverGuard::new(self.settings.backoff.max));
         loop {
             let mut freshness = self.connector.freshness(self.connector.generation());
             let mut login = self.connector.login();
@@ -87,7 +88,7 @@ impl Publisher {
                 Err(end) => (end, None),
             };
             self.window.disconnect();
-            let (why, lasting) = match rival.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
+            let (why, lasting) = match takeover.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
                 End::Drained | End::Retired => return,
                 End::Renewed => continue,
                 End::Lost { why, lasting, .. } => (why, lasting),
@@ -96,7 +97,7 @@ impl Publisher {
                 backoff.reset();
             }
             let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
-            self.tell_failure(why, lasting, wait);
+            self.log_failure(why, lasting, wait);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = freshness.renewed() => {}
@@ -131,7 +132,7 @@ impl Publisher {
         }
     }
 
-    fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {
+    fn log_failure(&self, why: String, lasting: bool, wait: Duration) {
         if self.shutdown.phase() == Phase::Stopping {
             return;
         }

@@ -4,8 +4,9 @@
 //! reading from the socket when it holds as much as it may. That is the back-pressure under MQTT 3.1.1, and the last
 //! resort under MQTT 5 with a broker that does not honour Receive Maximum.
 
-mod excess;
-mod farewell;
+mod line;
+mod receive_maximum;
+mod retire;
 mod serve;
 mod settings;
 
@@ -17,15 +18,15 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep};
 use tracing::{error, info, warn};
 
-use self::excess::Excess;
-use self::farewell::Farewell;
+use self::receive_maximum::Overrun;
+use self::retire::Retirement;
+use super::connect::{STABLE, greet};
 use super::connection::{Connection, Connector};
 use super::end::End;
-use super::greeting::{STABLE, greet};
 use super::ledger::Ledger;
 use super::login::Login;
 use super::packet::{ConnAck, Hello};
-use super::rival::Rival;
+use super::takeover::TakeoverGuard;
 use super::wire::Wire;
 use crate::backoff::Backoff;
 use crate::delivery::{Delivery, Settlement, Settler};
@@ -60,9 +61,9 @@ pub struct Session {
     /// Whether this process has had a session that the broker could lose.
     established: bool,
     /// How far it has come in leaving for good.
-    farewell: Farewell,
+    retirement: Retirement,
     /// Watches whether the broker keeps to Receive Maximum.
-    excess: Excess,
+    overrun: Overrun,
     /// This session's part of what the mapping's gauges show.
     shown: Shown,
 }
@@ -107,8 +108,8 @@ impl Session {
             delivered: 0,
             subscribed,
             established: false,
-            farewell: Farewell::default(),
-            excess: Excess::default(),
+            retirement: Retirement::default(),
+            overrun: Overrun::default(),
             shown: Shown::default(),
         };
         (session, heard)
@@ -117,7 +118,8 @@ impl Session {
     /// Connects, serves and connects again until it drains, stops, or has left for good. Returns whether the broker's
     /// session, as far as is known, holds the subscription.
     pub async fn run(mut self) -> bool {
-        let (mut backoff, mut rival) = (Backoff::new(self.settings.backoff), Rival::new(self.settings.backoff.max));
+        let (mut backoff, mut takeover) =
+            (Backoff::new(self.settings.backoff), TakeoverGuard::new(self.settings.backoff.max));
         while !self.finished() {
             let mut freshness = self.connector.freshness(self.connector.generation());
             let mut login = self.connector.login();
@@ -129,7 +131,7 @@ impl Session {
                 Err(end) => (end, None),
             };
             self.show_ready(false);
-            let (why, lasting) = match rival.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
+            let (why, lasting) = match takeover.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
                 End::Lost { why, lasting, .. } => (why, lasting),
                 End::Drained => break,
                 End::Retired if self.is_forgotten() => break,
@@ -140,7 +142,7 @@ impl Session {
                 backoff.reset();
             }
             let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
-            self.tell_failure(why, lasting, wait);
+            self.log_failure(why, lasting, wait);
             // New TLS files may be what was missing, or another password.
             tokio::select! {
                 () = self.rest(wait) => {}
@@ -160,7 +162,7 @@ impl Session {
         if unacknowledged > 0 {
             warn!(mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them");
         }
-        self.tell_farewell();
+        self.log_retirement();
     }
 
     fn show_ready(&mut self, ready: bool) {
@@ -185,7 +187,7 @@ impl Session {
     async fn open(&self, login: &mut Login) -> Result<(Connection, ConnAck), End> {
         let hello = Hello {
             client_id: &self.settings.client_id,
-            clean_start: self.farewell == Farewell::Emptied,
+            clean_start: self.retirement == Retirement::Emptied,
             keep_alive: self.settings.keep_alive,
             session_expiry: self.settings.session_expiry,
             receive_maximum: self.settings.receive_maximum,
@@ -196,7 +198,7 @@ impl Session {
         greet(&self.connector, self.wire, &hello, login, patience, shutdown, until).await
     }
 
-    fn tell_failure(&self, why: String, lasting: bool, wait: Duration) {
+    fn log_failure(&self, why: String, lasting: bool, wait: Duration) {
         if self.shutdown.phase() >= Phase::Draining {
             return;
         }
@@ -251,13 +253,13 @@ impl Session {
         }
     }
 
-    fn tell_connected(&mut self, connection: &Connection, connack: &ConnAck) {
+    fn log_connected(&mut self, connection: &Connection, connack: &ConnAck) {
         let lost = self.ledger.connect(connack.session_present);
         self.metrics.connects.inc();
         let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
         let (tls, client_id) = (connection.agreed(), &self.settings.client_id);
         info!(event = "broker.connected", mapping, session_present, %tls, client_id, "connected");
-        if self.established && !session_present && self.farewell != Farewell::Emptied {
+        if self.established && !session_present && self.retirement != Retirement::Emptied {
             self.metrics.session_lost.inc();
             self.subscribed = false;
             error!(mapping, unacknowledged = lost, "session lost: the broker kept neither queue nor subscription");

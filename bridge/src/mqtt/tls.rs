@@ -1,5 +1,5 @@
 //! TLS towards the broker: always verified. There is no way to weaken it here, because there is no code that could: the one
-//! verifier is that of rustls, and the witness in front of it writes down what it refuses.
+//! verifier is that of rustls, and the logging verifier in front of it writes refusals to the log.
 //!
 //! [`LiveTls`] holds the configuration that new connections use, and renews it when its files change.
 
@@ -8,8 +8,8 @@ mod error;
 mod explain;
 mod files;
 mod live;
+mod logging_verifier;
 mod set;
-mod witness;
 
 pub use error::TlsError;
 pub(super) use explain::{Failure, explain};

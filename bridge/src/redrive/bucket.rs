@@ -13,7 +13,7 @@ use crate::dead_letter::{Bucket, DeadLetter, DestinationError, Object};
 const LARGEST: u64 = 64 << 20;
 
 pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &BucketUrl) -> Result<(), RedriveError> {
-    redrive.tell_beginning();
+    redrive.log_beginning();
     let bucket = Bucket::open(aws, url);
     let mut last = None;
     while !redrive.is_over() {

@@ -31,7 +31,7 @@ pub(super) async fn run(redrive: &mut Redrive, letters: &Path) -> Result<(), Red
         return Err(RedriveError::NoFile(letters.to_owned()));
     }
     let claim = Claim::on(letters).map_err(failed)?.ok_or_else(|| RedriveError::Busy(letters.to_owned()))?;
-    redrive.tell_beginning();
+    redrive.log_beginning();
     for part in journal::take(letters).map_err(failed)? {
         run_part(redrive, letters, part).await?;
     }
@@ -49,7 +49,7 @@ pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), Re
     if parts.is_empty() {
         return Err(RedriveError::NoFile(letters.to_owned()));
     }
-    redrive.tell_beginning();
+    redrive.log_beginning();
     for part in parts {
         let mut reader = open(&part).map_err(failed)?;
         while let Some(batch) = read(&mut reader, BATCH).map_err(failed)? {

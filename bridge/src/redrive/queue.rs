@@ -16,7 +16,7 @@ const IDLE: usize = 3;
 const SPARE: Duration = Duration::from_mins(2);
 
 pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &str) -> Result<(), RedriveError> {
-    redrive.tell_beginning();
+    redrive.log_beginning();
     let queue = Queue::open(aws, url);
     let mut kept = Vec::new();
     let result = drain(redrive, &queue, &mut kept).await;

@@ -10,7 +10,7 @@ use hyper::Response;
 use serde_json::json;
 
 use super::http::{self, Reply};
-use super::log::Kind;
+use super::kind::Kind;
 
 /// Why the service did not run the function.
 #[derive(Debug, Clone, PartialEq, Eq)]

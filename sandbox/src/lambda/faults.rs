@@ -8,8 +8,8 @@ pub use fault::{Action, Fault, When};
 
 use std::sync::{Arc, Mutex};
 
+use super::kind::Kind;
 use super::lock;
-use super::log::Kind;
 
 /// Names a fault that was added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

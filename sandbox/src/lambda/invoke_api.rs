@@ -14,7 +14,7 @@ use serde_json::json;
 use super::errors::Refusal;
 use super::execution::{self, Host, Hosted};
 use super::http::{self, Reply, Reset, Unread};
-use super::log::Kind;
+use super::kind::Kind;
 use super::{ACCOUNT, REGION, SYNC_LIMIT};
 
 /// Read this far to learn how large a payload that is too large is; beyond it the exact size is not told.

@@ -2,7 +2,7 @@
 
 mod invocation;
 
-pub use invocation::{Invocation, Keep, Kind, Outcome, Totals};
+pub use invocation::{Invocation, Keep, Outcome, Totals};
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::{broadcast, watch};
 
 use super::faults::Action;
+use super::kind::Kind;
 use super::lock;
 use invocation::record_ids;
 

@@ -1,9 +1,6 @@
 //! What can be wrong with a pattern, on one line that names the place.
 
-use super::PATTERN_LIMIT;
-use super::parse::{ALTERNATIVES_LIMIT, DEPTH_LIMIT};
-use super::rule::OPERATORS;
-use super::view::FIELDS;
+use super::vocabulary::{ALTERNATIVES_LIMIT, DEPTH_LIMIT, FIELDS, OPERATORS, PATTERN_LIMIT};
 
 /// A pattern that cannot be compiled. Its `Display` is one line: the place, the cause, the way out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

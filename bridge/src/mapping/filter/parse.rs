@@ -7,21 +7,15 @@
 use serde_json::{Map, Value};
 
 use super::error::{FilterError, FilterFault};
-use super::rule::{self, OPERATORS};
+use super::rule;
 use super::tree::{Node, Tree};
-use super::view::{FIELDS, PAYLOAD, USER_PROPERTIES};
-
-/// The most combinations that the `$or`s of one pattern may make; each costs time for each message.
-pub(super) const ALTERNATIVES_LIMIT: usize = 1000;
-
-/// The most objects within one another: as deep as a payload can be for its fields to be compared.
-pub(super) const DEPTH_LIMIT: usize = 128;
+use super::vocabulary::{ALTERNATIVES_LIMIT, DEPTH_LIMIT, FIELDS, OPERATORS, PAYLOAD, USER_PROPERTIES};
 
 const OR: &str = "$or";
 
 /// Where in the pattern something stands.
 #[derive(Clone, Copy)]
-struct Place {
+struct Context {
     /// Whose fields are named there.
     owner: Owner,
     in_or: bool,
@@ -39,19 +33,19 @@ enum Owner {
 /// A pattern's alternatives, of which there is at least one.
 pub(super) fn alternatives(pattern: &Value) -> Result<Vec<Tree>, FilterError> {
     match pattern {
-        Value::Object(fields) => object(fields, Place { owner: Owner::Message, in_or: false, depth: 0 }),
+        Value::Object(fields) => object(fields, Context { owner: Owner::Message, in_or: false, depth: 0 }),
         _ => Err(FilterError::new(FilterFault::NotAnObject { example: PAYLOAD })),
     }
 }
 
-fn object(fields: &Map<String, Value>, place: Place) -> Result<Vec<Tree>, FilterError> {
+fn object(fields: &Map<String, Value>, place: Context) -> Result<Vec<Tree>, FilterError> {
     if fields.is_empty() {
         return Err(FilterError::new(FilterFault::EmptyObject));
     }
     if place.depth == DEPTH_LIMIT {
         return Err(FilterError::new(FilterFault::TooDeep));
     }
-    let place = Place { depth: place.depth + 1, ..place };
+    let place = Context { depth: place.depth + 1, ..place };
     let mut alternatives = vec![Tree::default()];
     for (name, value) in fields {
         let choices = if name == OR {
@@ -64,19 +58,19 @@ fn object(fields: &Map<String, Value>, place: Place) -> Result<Vec<Tree>, Filter
     Ok(alternatives)
 }
 
-fn or(value: &Value, place: Place) -> Result<Vec<Tree>, FilterError> {
+fn or(value: &Value, place: Context) -> Result<Vec<Tree>, FilterError> {
     let objects: Option<Vec<_>> = value.as_array().and_then(|list| list.iter().map(Value::as_object).collect());
     let objects = objects.filter(|objects| objects.len() > 1);
     let objects = objects.ok_or_else(|| FilterError::new(FilterFault::Or).within(OR))?;
     let mut choices = Vec::new();
     for (index, fields) in objects.into_iter().enumerate() {
-        let trees = object(fields, Place { in_or: true, ..place });
+        let trees = object(fields, Context { in_or: true, ..place });
         choices.extend(trees.map_err(|error| error.within(format!("{OR}[{index}]")))?);
     }
     Ok(choices)
 }
 
-fn field(name: &str, value: &Value, place: Place) -> Result<Vec<Tree>, FilterError> {
+fn field(name: &str, value: &Value, place: Context) -> Result<Vec<Tree>, FilterError> {
     let owner = check(name, value, place).map_err(FilterError::new)?;
     match value {
         Value::Array(values) => {
@@ -84,7 +78,7 @@ fn field(name: &str, value: &Value, place: Place) -> Result<Vec<Tree>, FilterErr
             Ok(vec![Tree::of(name, Node::Leaf(rules))])
         }
         Value::Object(fields) => {
-            let trees = object(fields, Place { owner, ..place })?.into_iter();
+            let trees = object(fields, Context { owner, ..place })?.into_iter();
             Ok(trees.map(|tree| Tree::of(name, Node::Branch(tree))).collect())
         }
         other => Err(FilterError::new(FilterFault::Bare { found: shortened(other) })),
@@ -92,7 +86,7 @@ fn field(name: &str, value: &Value, place: Place) -> Result<Vec<Tree>, FilterErr
 }
 
 /// Checks that there can be such a field, and says whose fields are within it.
-fn check(name: &str, value: &Value, place: Place) -> Result<Owner, FilterFault> {
+fn check(name: &str, value: &Value, place: Context) -> Result<Owner, FilterFault> {
     if place.in_or && OPERATORS.contains(&name) {
         return Err(FilterFault::OperatorInOr { operator: name.to_owned() });
     }

@@ -2,7 +2,7 @@
 
 mod read;
 
-pub(super) use read::{OPERATORS, read};
+pub(super) use read::read;
 
 use std::cmp::Ordering;
 

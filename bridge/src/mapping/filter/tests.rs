@@ -322,8 +322,8 @@ fn limits_hold() {
     assert_eq!(*ors(10).unwrap_err().fault(), FilterFault::TooManyAlternatives);
 
     let deep = |depth: usize| Filter::parse(&(0..depth).fold(json!([1]), |inner, _| json!({ "payload": inner })));
-    assert!(deep(parse::DEPTH_LIMIT).is_ok());
-    assert_eq!(*deep(parse::DEPTH_LIMIT + 1).unwrap_err().fault(), FilterFault::TooDeep);
+    assert!(deep(vocabulary::DEPTH_LIMIT).is_ok());
+    assert_eq!(*deep(vocabulary::DEPTH_LIMIT + 1).unwrap_err().fault(), FilterFault::TooDeep);
     let in_ors = (0..150).fold(json!({ "a": [1] }), |inner, _| json!({ "$or": [inner, { "b": [1] }] }));
     assert_eq!(*Filter::parse(&json!({ "payload": in_ors })).unwrap_err().fault(), FilterFault::TooDeep);
 }
@@ -356,7 +356,7 @@ fn document(scalars: impl Strategy<Value = Value> + 'static) -> impl Strategy<Va
 
 /// What is, or looks like, a rule.
 fn rule() -> impl Strategy<Value = Value> {
-    let operator = select(rule::OPERATORS.to_vec());
+    let operator = select(vocabulary::OPERATORS.to_vec());
     prop_oneof![scalar(), (operator, document(scalar())).prop_map(|(operator, operand)| json!({ operator: operand }))]
 }
 

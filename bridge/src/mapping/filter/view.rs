@@ -8,18 +8,9 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::{Map, Value};
 
 use super::tree::{Node, Tree};
+use super::vocabulary::{PAYLOAD, QOS, RETAIN, TOPIC, TOPIC_LEVELS, USER_PROPERTIES};
 use crate::message::Message;
 use crate::topic::levels;
-
-pub(super) const PAYLOAD: &str = "payload";
-pub(super) const USER_PROPERTIES: &str = "userProperties";
-const TOPIC: &str = "topic";
-const TOPIC_LEVELS: &str = "topicLevels";
-const QOS: &str = "qos";
-const RETAIN: &str = "retain";
-
-/// The fields of a message.
-pub(super) const FIELDS: [&str; 6] = [PAYLOAD, TOPIC, TOPIC_LEVELS, QOS, RETAIN, USER_PROPERTIES];
 
 /// The fields that patterns name, and of each the fields that they name in it.
 #[derive(Debug, Clone, Default)]

@@ -7,7 +7,7 @@ use tracing::{error, warn};
 use super::pending::Pending;
 use super::{Attempted, Lane};
 use crate::backoff::Backoff;
-use crate::dead_letter::{DeadLetter, Reason};
+use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Disposition, Failure};
 
@@ -34,7 +34,7 @@ impl Lane {
         let Some(destination) = &mapping.destination else { return };
         let letter = DeadLetter::new(
             &delivery,
-            &Reason {
+            &Circumstances {
                 mapping: &mapping.settings.name,
                 function: mapping.client.function(),
                 attempts: pending.attempts,

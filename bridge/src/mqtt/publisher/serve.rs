@@ -9,9 +9,9 @@ use tracing::info;
 
 use super::Publisher;
 use crate::config::Qos;
+use crate::mqtt::connect::hang_up;
 use crate::mqtt::connection::Connection;
 use crate::mqtt::end::End;
-use crate::mqtt::greeting::hang_up;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
 use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Reason};
 use crate::mqtt::session::Status;

@@ -1,47 +1,32 @@
 //! One connection from CONNACK to its end: packets in, deliveries out, outcomes in, acknowledgements out. Never waits
 //! for a function, and writes all that is due at once.
 
-use std::time::{Duration, Instant as StdInstant};
+use std::time::Instant as StdInstant;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{debug, error, info};
 
-use super::farewell::{Unsubscribing, alarm};
+use super::line::Line;
+use super::retire::alarm;
 use super::{End, Session, Settings, Status};
 use crate::config::Qos;
 use crate::delivery::{Delivery, RecordId};
 use crate::message::Message;
+use crate::mqtt::connect::hang_up;
 use crate::mqtt::connection::Connection;
-use crate::mqtt::greeting::hang_up;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
 use crate::mqtt::ledger::{Ack, Admission};
 use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Subscription, WireError};
-use crate::mqtt::quiet::Quiet;
+use crate::mqtt::retire::Quiet;
 use crate::shutdown::Phase;
 
 /// The packet identifier of the one SUBSCRIBE that a connection ever sends.
 const SUBSCRIBE_ID: u16 = 1;
 
-/// What a connection needs beside its session.
-pub(super) struct Line {
-    pub(super) connection: Connection,
-    keep_alive: KeepAlive,
-    /// Until when SUBACK must be there; `None` when it is, or none is needed.
-    pub(super) suback_due: Option<Instant>,
-    /// The UNSUBSCRIBE whose UNSUBACK is not there yet.
-    pub(super) unsubscribing: Option<Unsubscribing>,
-    /// PINGREQs without their answer.
-    pub(super) pings: usize,
-    /// Watches for the last message, once there is no subscription any more.
-    pub(super) quiet: Option<Quiet>,
-    /// When to look again whether that was the last.
-    pub(super) alarm: Option<StdInstant>,
-}
-
 impl Session {
     /// Serves the connection until it ends, and says how it did.
     pub(super) async fn serve(&mut self, connection: Connection, connack: &ConnAck) -> End {
-        self.tell_connected(&connection, connack);
+        self.log_connected(&connection, connack);
         let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), StdInstant::now());
         let (unsubscribing, pings, quiet, alarm) = (None, 0, None, None);
         let mut line = Line { connection, keep_alive, suback_due: None, unsubscribing, pings, quiet, alarm };
@@ -61,10 +46,10 @@ impl Session {
             self.forget_subscriptions();
         }
         if self.leaves() {
-            return self.begin_farewell(line, connack.session_present);
+            return self.begin_retirement(line, connack.session_present);
         }
         if connack.session_present && self.subscribed {
-            self.tell_ready();
+            self.become_ready();
             return Ok(());
         }
         line.suback_due = Some(Instant::now() + self.settings.connect_timeout);
@@ -131,7 +116,7 @@ impl Session {
             }
         }
         self.show_outstanding();
-        self.take_leave(line)?;
+        self.continue_retirement(line)?;
         if !line.connection.output.is_empty() {
             line.connection.flush(self.settings.keep_alive).await?;
             line.keep_alive.sent(StdInstant::now());
@@ -224,7 +209,7 @@ impl Session {
         // While draining nothing new is begun; the broker keeps the message for the next start.
         let Some(deliveries) = &self.deliveries else { return Ok(()) };
         let admission = self.ledger.admit(packet_id, &message);
-        self.excess.watch(self.ledger.in_flight(), &self.settings, &self.metrics);
+        self.overrun.watch(self.ledger.in_flight(), &self.settings, &self.metrics);
         match admission {
             Admission::New(ticket) => {
                 self.delivered += 1;
@@ -254,7 +239,7 @@ impl Session {
         match codes {
             [granted] if *granted == asked => {
                 self.subscribed = true;
-                self.tell_ready();
+                self.become_ready();
                 Ok(())
             }
             [granted] if *granted < asked => {
@@ -275,7 +260,7 @@ impl Session {
         End::lasting(format!("subscription to `{topic_filter}`: {reason}"))
     }
 
-    fn tell_ready(&mut self) {
+    fn become_ready(&mut self) {
         self.show_ready(true);
         info!(mapping = self.settings.mapping, topic_filter = self.settings.topic_filter, "subscribed");
         self.status.send_replace(Status::Ready);
@@ -296,16 +281,6 @@ impl Session {
             }
             Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
         }
-    }
-}
-
-impl Line {
-    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before, and
-    /// we take these at our own pace.
-    fn postpone(&mut self, patience: Duration) {
-        let due = Instant::now() + patience;
-        self.suback_due.iter_mut().for_each(|at| *at = due);
-        self.unsubscribing.iter_mut().for_each(|unsubscribing| unsubscribing.due = due);
     }
 }
 

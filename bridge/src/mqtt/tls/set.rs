@@ -12,7 +12,7 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 use super::certificate::{Dates, certificate, revocation_list};
 use super::error::TlsError;
 use super::files::Files;
-use super::witness::Witness;
+use super::logging_verifier::LoggingVerifier;
 use crate::config::{Tls, TlsVersion};
 use crate::crypto;
 
@@ -66,7 +66,7 @@ impl Set {
             .map_err(setup)?
             .dangerous()
             // Which decides nothing: it is the verifier above that does.
-            .with_custom_certificate_verifier(Arc::new(Witness::of(verifier.build().map_err(setup)?)));
+            .with_custom_certificate_verifier(Arc::new(LoggingVerifier::of(verifier.build().map_err(setup)?)));
         let mut client = match identity(files, settings, &provider)? {
             Some((identity, own)) => {
                 dates.extend(own.into_iter().map(|dates| (Part::Certificate, dates)));

@@ -1,35 +1,11 @@
 //! What the log knows of one invocation, and the counts of all. Plain data.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::lambda::{Action, EVENT_LIMIT, SYNC_LIMIT};
-
-/// The kind of an invocation, by the header `X-Amz-Invocation-Type`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// The caller waits for the answer.
-    RequestResponse,
-    /// The service takes the event and runs the function later.
-    Event,
-    /// Only whether it would be allowed.
-    DryRun,
-}
-
-impl Kind {
-    pub(in crate::lambda) fn limit(self) -> usize {
-        if self == Self::Event { EVENT_LIMIT } else { SYNC_LIMIT }
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self, f)
-    }
-}
+use crate::lambda::{Action, Kind};
 
 /// What the log keeps of each invocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,20 +6,10 @@ use super::{Part, Rule, Text};
 use crate::mapping::filter::cidr::Cidr;
 use crate::mapping::filter::error::FilterFault;
 use crate::mapping::filter::numeric::NumericRange;
+use crate::mapping::filter::vocabulary::{
+    ANYTHING_BUT, CIDR, EQUALS_IGNORE_CASE, EXISTS, NUMERIC, PREFIX, SUFFIX, WILDCARD,
+};
 use crate::mapping::filter::wildcard::Wildcard;
-
-const PREFIX: &str = "prefix";
-const SUFFIX: &str = "suffix";
-const EQUALS_IGNORE_CASE: &str = "equals-ignore-case";
-const WILDCARD: &str = "wildcard";
-const ANYTHING_BUT: &str = "anything-but";
-const NUMERIC: &str = "numeric";
-const EXISTS: &str = "exists";
-const CIDR: &str = "cidr";
-
-/// All operators of a rule.
-pub(in crate::mapping::filter) const OPERATORS: [&str; 8] =
-    [PREFIX, SUFFIX, EQUALS_IGNORE_CASE, WILDCARD, ANYTHING_BUT, NUMERIC, EXISTS, CIDR];
 
 /// The rules of a list, of which one must match.
 pub(in crate::mapping::filter) fn read(values: &[Value]) -> Result<Vec<Rule>, FilterFault> {

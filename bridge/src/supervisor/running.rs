@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::prepare::session_settings;
+use super::settings::session_settings;
 use crate::admin::{Standing, Watched};
 use crate::config::{self, Qos};
 use crate::dead_letter::Destination;

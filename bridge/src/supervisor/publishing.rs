@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::prepare::{needs_publisher, publisher_settings};
+use super::settings::{needs_publisher, publisher_settings};
 use crate::admin::{Standing, Watched};
 use crate::config;
 use crate::mqtt::{Connector, Publisher, Status};

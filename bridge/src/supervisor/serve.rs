@@ -4,7 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{Bridge, End, ServeError, StartError};
+use super::{Bridge, Exit, ServeError, StartError};
 use crate::aws::Aws;
 use crate::config::{Config, ConfigError};
 
@@ -29,8 +29,8 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
             _ = interrupt.recv() => break "SIGINT",
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
             end = bridge.tend() => match end {
-                End::Broken => return Err(ServeError::Task),
-                End::Retired => {
+                Exit::Broken => return Err(ServeError::Task),
+                Exit::Retired => {
                     bridge.drain(std::time::Duration::ZERO).await;
                     info!(event = "bridge.retired", "retired: the broker has nothing more, and has forgotten all sessions");
                     return Ok(());

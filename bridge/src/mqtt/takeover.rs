@@ -17,13 +17,13 @@ const WAITS: u32 = 4;
 
 /// Watches the connections of one client id.
 #[derive(Debug)]
-pub struct Rival {
+pub struct TakeoverGuard {
     window: Duration,
     ended: VecDeque<Instant>,
     suspected: bool,
 }
 
-impl Rival {
+impl TakeoverGuard {
     /// `longest_wait` is the one between attempts to connect. Who suspects waits that long each time, so that there are
     /// at most ten connections in a window: five up to the suspicion, and one after each wait.
     #[must_use]
@@ -32,7 +32,7 @@ impl Rival {
     }
 
     /// The end of a connection, or of the attempt to make one, which has not `lived`; made lasting, and told what it
-    /// means, while a rival is suspected.
+    /// means, while a takeover is suspected.
     pub fn judge(&mut self, end: End, lived: Option<Duration>, client_id: &str, now: Instant) -> End {
         match (end, lived) {
             (End::Lost { why, closed, close, .. }, Some(lived)) if self.suspected(lived, closed, now) => {
@@ -45,7 +45,7 @@ impl Rival {
     }
 
     /// A connection has ended after it had `lived`, counted from its CONNACK. `closed` says that the other end closed it
-    /// and gave no fault as the reason. True while a rival is suspected.
+    /// and gave no fault as the reason. True while a takeover is suspected.
     ///
     /// A suspicion stays until a connection has outlived the window: with the long wait, rivals take turns that are
     /// longer than what aroused it.
@@ -78,32 +78,36 @@ mod tests {
 
     #[test]
     fn five_short_lives_in_a_window_are_suspicious_and_four_are_not() {
-        let (start, mut rival) = (Instant::now(), Rival::new(LONGEST));
-        let verdicts: Vec<_> = (1..=6).map(|n| rival.suspected(SECOND, true, start + SECOND * n)).collect();
+        let (start, mut takeover) = (Instant::now(), TakeoverGuard::new(LONGEST));
+        let verdicts: Vec<_> = (1..=6).map(|n| takeover.suspected(SECOND, true, start + SECOND * n)).collect();
         assert_eq!(verdicts, [false, false, false, false, true, true]);
-        let mut slow = Rival::new(LONGEST);
+        let mut slow = TakeoverGuard::new(LONGEST);
         assert!((1..=100).all(|n| !slow.suspected(SECOND, true, start + WINDOW / 4 * n + SECOND * n)));
     }
 
     #[test]
     fn what_we_ended_ourselves_or_what_had_a_fault_is_nobodys_doing() {
-        let (start, mut rival) = (Instant::now(), Rival::new(LONGEST));
-        assert!((1..=100).all(|n| !rival.suspected(SECOND, false, start + SECOND * n)));
+        let (start, mut takeover) = (Instant::now(), TakeoverGuard::new(LONGEST));
+        assert!((1..=100).all(|n| !takeover.suspected(SECOND, false, start + SECOND * n)));
     }
 
     #[test]
     fn a_suspicion_ends_with_a_connection_that_outlives_the_window() {
-        let (start, mut rival) = (Instant::now(), Rival::new(LONGEST));
-        assert_eq!((1..=5).filter(|n| rival.suspected(SECOND, true, start + SECOND * *n)).count(), 1);
-        assert!(rival.suspected(LONGEST, true, start + WINDOW * 2), "rivals that take turns live as long as the wait");
-        assert!(!rival.suspected(WINDOW, true, start + WINDOW * 4));
-        assert!(!rival.suspected(SECOND, true, start + WINDOW * 4 + SECOND));
+        let (start, mut takeover) = (Instant::now(), TakeoverGuard::new(LONGEST));
+        assert_eq!((1..=5).filter(|n| takeover.suspected(SECOND, true, start + SECOND * *n)).count(), 1);
+        assert!(
+            takeover.suspected(LONGEST, true, start + WINDOW * 2),
+            "rivals that take turns live as long as the wait"
+        );
+        assert!(!takeover.suspected(WINDOW, true, start + WINDOW * 4));
+        assert!(!takeover.suspected(SECOND, true, start + WINDOW * 4 + SECOND));
     }
 
     /// Two sessions that take each other over, each waiting as a session does; how often each connected by then.
     fn fight(range: Range, random: impl Fn(u64) -> f64, until: Duration) -> [u64; 2] {
         let start = Instant::now();
-        let (mut rivals, mut backoffs) = ([0, 1].map(|_| Rival::new(range.max)), [0, 1].map(|_| Backoff::new(range)));
+        let (mut rivals, mut backoffs) =
+            ([0, 1].map(|_| TakeoverGuard::new(range.max)), [0, 1].map(|_| Backoff::new(range)));
         let (mut due, mut connects, mut turn) = ([start, start + SECOND / 10], [0, 0], 0);
         let mut holder: Option<(usize, Instant)> = None;
         loop {

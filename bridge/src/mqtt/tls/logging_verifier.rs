@@ -14,9 +14,9 @@ use super::explain::in_words;
 
 /// A verifier with somebody who takes notes.
 #[derive(Debug)]
-pub(super) struct Witness(Arc<WebPkiServerVerifier>);
+pub(super) struct LoggingVerifier(Arc<WebPkiServerVerifier>);
 
-impl Witness {
+impl LoggingVerifier {
     pub(super) fn of(verifier: Arc<WebPkiServerVerifier>) -> Self {
         Self(verifier)
     }
@@ -33,7 +33,7 @@ fn heard<T>(verdict: Result<T, Error>, certificate: &CertificateDer<'_>) -> Resu
     verdict
 }
 
-impl ServerCertVerifier for Witness {
+impl ServerCertVerifier for LoggingVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

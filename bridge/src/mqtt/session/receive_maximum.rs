@@ -10,11 +10,11 @@ use crate::metrics::MappingMetrics;
 
 /// Whether it was told. Once a session, whatever the connections.
 #[derive(Debug, Default)]
-pub(super) struct Excess {
+pub(super) struct Overrun {
     told: bool,
 }
 
-impl Excess {
+impl Overrun {
     /// Counts a PUBLISH that came beyond the bound, with so many in flight.
     pub(super) fn watch(&mut self, in_flight: usize, settings: &Settings, metrics: &MappingMetrics) {
         let receive_maximum = settings.receive_maximum;

@@ -7,10 +7,10 @@ use std::time::Instant as StdInstant;
 use tokio::time::{Instant, sleep_until};
 use tracing::{error, info};
 
-use super::serve::Line;
+use super::line::{Line, Unsubscribing};
 use super::{End, Session};
 use crate::config::Protocol;
-use crate::mqtt::quiet::{Due, Quiet};
+use crate::mqtt::retire::{Due, Quiet};
 use crate::shutdown::Phase;
 
 /// The packet identifier of every UNSUBSCRIBE: there is one at a time.
@@ -18,7 +18,7 @@ const UNSUBSCRIBE_ID: u16 = 2;
 
 /// How far a session has come in leaving for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Farewell {
+pub(super) enum Retirement {
     /// It is subscribed, or the broker has not been asked yet to end that.
     #[default]
     Ahead,
@@ -26,15 +26,6 @@ pub(super) enum Farewell {
     Unsubscribed,
     /// The broker has nothing more for it, and only has to forget the session.
     Emptied,
-}
-
-/// An UNSUBSCRIBE on its way.
-#[derive(Debug)]
-pub(super) struct Unsubscribing {
-    /// Until when UNSUBACK must be there.
-    pub(super) due: Instant,
-    /// Whether no subscription is left after it.
-    all: bool,
 }
 
 impl Session {
@@ -48,7 +39,7 @@ impl Session {
     /// Whether the end of the last connection has made the broker forget the session. If it has not, the next one will.
     pub(super) fn is_forgotten(&mut self) -> bool {
         self.settings.protocol == Protocol::V5
-            || std::mem::replace(&mut self.farewell, Farewell::Emptied) == Farewell::Emptied
+            || std::mem::replace(&mut self.retirement, Retirement::Emptied) == Retirement::Emptied
     }
 
     /// A session that the broker has lost holds no subscription, former ones included.
@@ -59,19 +50,19 @@ impl Session {
 
     /// A connection of a session that leaves. Where the broker has kept nothing, there is nothing to wait for but what is
     /// still under way here.
-    pub(super) fn begin_farewell(&mut self, line: &mut Line, session_present: bool) -> Result<(), End> {
-        if self.farewell == Farewell::Emptied {
+    pub(super) fn begin_retirement(&mut self, line: &mut Line, session_present: bool) -> Result<(), End> {
+        if self.retirement == Retirement::Emptied {
             return Err(End::Retired);
         }
         if !session_present {
-            self.farewell = Farewell::Unsubscribed;
+            self.retirement = Retirement::Unsubscribed;
             line.quiet = Some(Quiet::default());
         }
         Ok(())
     }
 
-    /// Asks the broker for what the farewell needs next, one thing at a time.
-    pub(super) fn take_leave(&mut self, line: &mut Line) -> Result<(), End> {
+    /// Asks the broker for what the retirement needs next, one thing at a time.
+    pub(super) fn continue_retirement(&mut self, line: &mut Line) -> Result<(), End> {
         if line.suback_due.is_some() || line.unsubscribing.is_some() {
             return Ok(());
         }
@@ -83,7 +74,7 @@ impl Session {
         if all {
             filters.push(self.settings.topic_filter.clone());
             self.subscribed = false;
-            self.farewell = Farewell::Unsubscribed;
+            self.retirement = Retirement::Unsubscribed;
         }
         if filters.is_empty() {
             return Ok(());
@@ -131,11 +122,12 @@ impl Session {
     }
 
     /// Tells how a session that was to leave has left.
-    pub(super) fn tell_farewell(&self) {
+    pub(super) fn log_retirement(&self) {
         let (mapping, client_id) = (&self.settings.mapping, &self.settings.client_id);
         if self.leaves() {
             info!(event = "session.retired", mapping, client_id, "retired: the broker has nothing more for it");
-        } else if self.farewell == Farewell::Unsubscribed || (self.settings.leaves && self.farewell == Farewell::Ahead)
+        } else if self.retirement == Retirement::Unsubscribed
+            || (self.settings.leaves && self.retirement == Retirement::Ahead)
         {
             error!(
                 event = "session.left_behind",

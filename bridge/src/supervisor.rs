@@ -7,6 +7,7 @@ mod publishing;
 mod reload;
 mod running;
 mod serve;
+mod settings;
 
 pub use error::{ServeError, StartError};
 pub use serve::serve;
@@ -65,7 +66,7 @@ pub struct Bridge {
 
 /// How a bridge ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum Exit {
     /// The broker has nothing more for it, as an operator wished.
     Retired,
     /// A part of it has ended, which is a fault of the bridge.
@@ -163,7 +164,7 @@ impl Bridge {
 
     /// Sees to what happens by itself, such as a mapping that has drained and makes way for its successor. Returns when
     /// the bridge is to end. Cancel safe.
-    pub async fn tend(&mut self) -> End {
+    pub async fn tend(&mut self) -> Exit {
         loop {
             let deadline = self.mappings.iter().filter_map(Running::deadline).min();
             let cut = async {
@@ -179,14 +180,14 @@ impl Bridge {
                     Happening::Left => self.reconcile(),
                     Happening::Broken { panicked } => {
                         error!(panicked, "a task ended unexpectedly");
-                        return End::Broken;
+                        return Exit::Broken;
                     }
                 },
                 () = cut => self.cut(Instant::now()),
                 Ok(()) = retirement.changed() => self.retire(),
             }
             if self.phase() == Phase::Retiring && self.mappings.is_empty() {
-                return End::Retired;
+                return Exit::Retired;
             }
         }
     }
