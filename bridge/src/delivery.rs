@@ -240,7 +240,7 @@ mod tests {
         let (soon, later) = (delivery.received + Duration::from_secs(9), delivery.received + Duration::from_secs(10));
         assert!(!delivery.is_expired(later), "without an interval it never does");
         let properties = Properties { expiry: Some(Duration::from_secs(10)), ..Properties::default() };
-        delivery.message.properties = Some(Box::new(properties));
+        delivery.message.properties = Some(Arc::new(properties));
         assert!(delivery.is_expired(later));
         assert!(!delivery.is_expired(soon));
     }

@@ -1,5 +1,6 @@
 //! A message as it was published. Holds the receive buffer's own bytes: nothing is copied to get here.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,12 +21,13 @@ pub struct Message {
     pub retain: bool,
     /// The broker says that it may have sent it before.
     pub dup: bool,
-    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1.
-    pub properties: Option<Box<Properties>>,
+    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1. Shared with the session, which compares
+    /// them when the broker sends a message again.
+    pub properties: Option<Arc<Properties>>,
 }
 
 /// The properties of a PUBLISH that travel with the message (MQTT 5, section 3.3.2.3).
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Properties {
     /// What is left of the message's life, as the broker counted it when it sent the message.
     pub expiry: Option<Duration>,
@@ -77,7 +79,7 @@ mod tests {
         message.payload = Bytes::from_static(b"1234567890");
         assert_eq!(message.weight(), bare + 5);
         message.properties =
-            Some(Box::new(Properties { user: vec![("k".into(), "v".repeat(1000))], ..Properties::default() }));
+            Some(Arc::new(Properties { user: vec![("k".into(), "v".repeat(1000))], ..Properties::default() }));
         assert!(message.weight() > bare + 1000);
     }
 }

@@ -3,6 +3,7 @@
 
 mod connect;
 mod connection;
+mod decoder;
 mod end;
 mod first_bytes;
 mod keep_alive;

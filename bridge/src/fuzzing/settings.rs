@@ -1,5 +1,7 @@
 //! What an operator writes: the file, and the patterns in it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 
@@ -45,7 +47,7 @@ pub fn filter(bytes: &[u8]) {
         qos: Qos::AtLeastOnce,
         retain: false,
         dup: false,
-        properties: Some(Box::new(Properties { user, ..Properties::default() })),
+        properties: Some(Arc::new(Properties { user, ..Properties::default() })),
     };
     match Filters::parse(std::slice::from_ref(&pattern)) {
         Ok(filters) => {

@@ -1,5 +1,7 @@
 //! Makes values out of the bytes of one case. Any bytes make some; used up, they go on as zeroes.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
@@ -36,7 +38,7 @@ impl<'a> Source<'a> {
     /// A message whose payload is the rest.
     pub(super) fn message(mut self) -> Message {
         let flags = self.byte();
-        let properties = (flags & 1 != 0).then(|| Box::new(self.properties(flags)));
+        let properties = (flags & 1 != 0).then(|| Arc::new(self.properties(flags)));
         let topic = self.text().into();
         let qos = [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][usize::from(flags >> 6) % 3];
         let (retain, dup) = (flags & 2 != 0, flags & 4 != 0);

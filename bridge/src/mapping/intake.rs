@@ -82,6 +82,8 @@ fn at(message: &Message, pointer: &str) -> Option<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
     use tokio::sync::mpsc;
 
@@ -98,7 +100,7 @@ mod tests {
             qos: Qos::AtLeastOnce,
             retain: false,
             dup: false,
-            properties: Some(Box::new(Properties { user, ..Properties::default() })),
+            properties: Some(Arc::new(Properties { user, ..Properties::default() })),
         }
     }
 

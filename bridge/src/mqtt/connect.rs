@@ -6,9 +6,10 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::connection::{Connection, Connector};
+use super::decoder::Decoder;
 use super::end::End;
 use super::login::Login;
-use super::packet::{Close, ConnAck, Hello, Incoming, MAX_PACKET_SIZE, Reason, WireError};
+use super::packet::{Close, ConnAck, Hello, Incoming, Reason, WireError};
 use super::wire::Wire;
 use crate::secret::Wiped;
 use crate::shutdown::{Listener, Phase};
@@ -79,11 +80,12 @@ fn connect(wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<Wiped, WireEr
 }
 
 async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<ConnAck, End> {
+    let mut decoder = Decoder::new(wire);
     loop {
         if connection.input.starts_with(b"HTTP/") {
             return Err(End::lasting("the port speaks HTTP over TLS, not MQTT; use the broker's port for MQTT".into()));
         }
-        match wire.decode(&mut connection.input, MAX_PACKET_SIZE)? {
+        match decoder.next(&mut connection.input)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
                 return Err(refused(&reason, hello, login));
             }

@@ -1,5 +1,6 @@
 //! MQTT 5 on the wire: the only file that names the MQTT 5 crate. Translates packets; decides nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -184,7 +185,7 @@ fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
 }
 
 /// Nothing at all when no property of interest is there, which is the usual case and then costs no memory.
-fn properties(p: PublishProperties) -> Option<Box<Properties>> {
+fn properties(p: PublishProperties) -> Option<Arc<Properties>> {
     let bare = p.message_expiry_interval.is_none()
         && p.content_type.is_none()
         && p.response_topic.is_none()
@@ -197,7 +198,7 @@ fn properties(p: PublishProperties) -> Option<Box<Properties>> {
         correlation_data: p.correlation_data,
         user: p.user_properties,
     };
-    (!bare).then(|| Box::new(kept()))
+    (!bare).then(|| Arc::new(kept()))
 }
 
 /// MQTT 5, 3.4.2.1: below 0x80 the broker has taken the message, if only to find that nobody wants it.

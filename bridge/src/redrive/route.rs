@@ -2,6 +2,7 @@
 //! what it has done can tell. Touches no place of letters.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use base64::Engine;
@@ -106,7 +107,7 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
         qos: Qos::from_str(&letter.qos.to_string()).ok()?,
         retain: letter.retain,
         dup: false,
-        properties: Some(Box::new(properties)),
+        properties: Some(Arc::new(properties)),
     };
     // Nobody waits for an outcome: there is no broker to tell.
     let (settler, _) = mpsc::channel(1);

@@ -1,5 +1,7 @@
 //! What may be published, and what is refused.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use tokio::sync::mpsc;
 
@@ -18,7 +20,7 @@ fn delivery(sequence: u64, topic: &str, properties: Option<Properties>) -> Deliv
         qos: Qos::AtLeastOnce,
         retain: false,
         dup: false,
-        properties: properties.map(Box::new),
+        properties: properties.map(Arc::new),
     };
     Delivery::new(message, RecordId::Numbered { run: RUN, sequence }, Ticket { epoch: 1, slot: sequence }, settler)
 }

@@ -1,5 +1,6 @@
 //! The encoder against the contract's fixtures, and against payloads meant to break it.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -40,7 +41,7 @@ fn writes_the_fixture() {
     let first = message(br#"{"device_id": "C-Client-01", "temperature": 24.5, "status": "OK"}"#, Qos::AtLeastOnce);
     let mut second = message("21,5 °C\n".as_bytes(), Qos::AtLeastOnce);
     (second.retain, second.dup) = (true, true);
-    second.properties = Some(Box::new(Properties {
+    second.properties = Some(Arc::new(Properties {
         expiry: None,
         content_type: Some("text/plain".into()),
         response_topic: Some("devices/C-Client-01/command".into()),

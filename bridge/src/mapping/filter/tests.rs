@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde::Deserialize;
@@ -61,7 +63,7 @@ impl From<ExampleMessage> for Message {
             qos: [Qos::AtMostOnce, Qos::AtLeastOnce, Qos::ExactlyOnce][usize::from(example.qos)],
             retain: example.retain,
             dup: false,
-            properties: Some(Box::new(Properties { user: example.user_properties, ..Properties::default() })),
+            properties: Some(Arc::new(Properties { user: example.user_properties, ..Properties::default() })),
         }
     }
 }

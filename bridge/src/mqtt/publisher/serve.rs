@@ -11,9 +11,10 @@ use super::Publisher;
 use crate::config::Qos;
 use crate::mqtt::connect::hang_up;
 use crate::mqtt::connection::Connection;
+use crate::mqtt::decoder::Decoder;
 use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
-use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Reason};
+use crate::mqtt::packet::{ConnAck, Incoming, Reason};
 use crate::mqtt::session::Status;
 use crate::outgoing::{Outgoing, PublishError};
 use crate::shutdown::Phase;
@@ -26,6 +27,7 @@ const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 /// What a connection needs beside its publisher.
 struct Line {
     connection: Connection,
+    decoder: Decoder,
     keep_alive: KeepAlive,
     /// Until when it waits for PUBACKs before it gives way to a connection with newer TLS files.
     leave_by: Option<Instant>,
@@ -40,7 +42,7 @@ impl Publisher {
         self.limits = connack.limits;
         self.window.connect(connack.limits.receive_maximum);
         let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), Instant::now());
-        let mut line = Line { connection, keep_alive, leave_by: None };
+        let mut line = Line { connection, decoder: Decoder::new(self.wire), keep_alive, leave_by: None };
         let end = self.converse(&mut line).await;
         hang_up(self.wire, line.connection, &end).await;
         end
@@ -89,7 +91,7 @@ impl Publisher {
 
     /// Everything that can be done without waiting for the broker.
     async fn turn(&mut self, line: &mut Line) -> Result<(), End> {
-        while let Some(packet) = self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE)? {
+        while let Some(packet) = line.decoder.next(&mut line.connection.input)? {
             self.take(packet)?;
         }
         loop {

@@ -5,12 +5,14 @@ use std::time::{Duration, Instant as StdInstant};
 use tokio::time::Instant;
 
 use crate::mqtt::connection::Connection;
+use crate::mqtt::decoder::Decoder;
 use crate::mqtt::keep_alive::KeepAlive;
 use crate::mqtt::retire::Quiet;
 
 /// What a connection needs beside its session.
 pub(super) struct Line {
     pub(super) connection: Connection,
+    pub(super) decoder: Decoder,
     pub(super) keep_alive: KeepAlive,
     /// Until when SUBACK must be there; `None` when it is, or none is needed.
     pub(super) suback_due: Option<Instant>,

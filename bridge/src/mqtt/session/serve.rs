@@ -14,9 +14,10 @@ use crate::delivery::{Delivery, RecordId};
 use crate::message::Message;
 use crate::mqtt::connect::hang_up;
 use crate::mqtt::connection::Connection;
+use crate::mqtt::decoder::Decoder;
 use crate::mqtt::keep_alive::{Due, KeepAlive};
 use crate::mqtt::ledger::{Ack, Admission};
-use crate::mqtt::packet::{ConnAck, Incoming, MAX_PACKET_SIZE, Subscription, WireError};
+use crate::mqtt::packet::{ConnAck, Incoming, Subscription, WireError};
 use crate::mqtt::retire::Quiet;
 use crate::shutdown::Phase;
 
@@ -29,7 +30,16 @@ impl Session {
         self.log_connected(&connection, connack);
         let keep_alive = KeepAlive::new(connack.keep_alive.unwrap_or(self.settings.keep_alive), StdInstant::now());
         let (unsubscribing, pings, quiet, alarm) = (None, 0, None, None);
-        let mut line = Line { connection, keep_alive, suback_due: None, unsubscribing, pings, quiet, alarm };
+        let mut line = Line {
+            connection,
+            decoder: Decoder::new(self.wire),
+            keep_alive,
+            suback_due: None,
+            unsubscribing,
+            pings,
+            quiet,
+            alarm,
+        };
         let end = match self.begin(&mut line, connack) {
             Ok(()) => self.converse(&mut line).await,
             Err(end) => end,
@@ -130,7 +140,7 @@ impl Session {
     /// Takes the packets that are read, as long as there is room for what they bring.
     fn take_all(&mut self, line: &mut Line) -> Result<(), End> {
         while !self.is_closed(line) {
-            match self.wire.decode(&mut line.connection.input, MAX_PACKET_SIZE)? {
+            match line.decoder.next(&mut line.connection.input)? {
                 Some(packet) => self.take(packet, line)?,
                 None => break,
             }
