@@ -22,6 +22,8 @@ use crate::lambda::{Client, Limiter, event_limit};
 use crate::metrics::MappingMetrics;
 use crate::outgoing::PublishHandle;
 use crate::shutdown::Listener;
+pub use intake::has_id;
+
 use batch::{Batches, Unordered};
 use filter::Filters;
 use intake::Intake;

@@ -22,7 +22,7 @@ mod wire;
 pub use connection::{ConnectError, Connector};
 pub use login::Credentials;
 pub use publisher::{Publisher, PublisherSettings};
-pub use session::{Session, Settings, Status};
+pub use session::{Identifies, Session, Settings, Status};
 pub use tls::{LiveTls, TlsError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use wire::Wire;

@@ -55,19 +55,30 @@ fn key_of(message: &Message, ordering: &OrderingKey) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Gives the delivery its publisher's id, when it has one: a string, or a number.
+/// Whether the message carries an id of its publisher's.
+#[must_use]
+pub fn has_id(message: &Message, message_id: &MessageId) -> bool {
+    id_of(message, message_id).is_some()
+}
+
+/// Gives the delivery its publisher's id, when it has one.
 fn identify(delivery: &mut Delivery, message_id: &MessageId) {
+    if let Some(id) = id_of(&delivery.message, message_id) {
+        delivery.id = RecordId::Given(ByteString::from(id));
+    }
+}
+
+/// A string, or a number.
+fn id_of(message: &Message, message_id: &MessageId) -> Option<String> {
     let id = match message_id {
-        MessageId::Property(name) => property(&delivery.message, name).map(str::to_owned),
-        MessageId::Payload(pointer) => match at(&delivery.message, pointer) {
+        MessageId::Property(name) => property(message, name).map(str::to_owned),
+        MessageId::Payload(pointer) => match at(message, pointer) {
             Some(Value::String(text)) => Some(text),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,
         },
     };
-    if let Some(id) = id.filter(|id| !id.is_empty() && id.len() <= MAX_ID) {
-        delivery.id = RecordId::Given(ByteString::from(id));
-    }
+    id.filter(|id| !id.is_empty() && id.len() <= MAX_ID)
 }
 
 fn property<'a>(message: &'a Message, name: &str) -> Option<&'a str> {

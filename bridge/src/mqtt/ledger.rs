@@ -2,18 +2,40 @@
 //!
 //! It keeps three promises. A message is acknowledged only after its outcome. Acknowledgements leave in the order of
 //! receipt (MQTT 5, 4.6.0-2). A ticket acknowledges nothing but the very receipt it was written for: packet identifiers
-//! are used again, so every connection is an *epoch* of its own, and a late outcome from an earlier epoch counts only if
-//! the broker has since sent that same message again in a resumed session.
+//! are used again, so every connection is an *epoch* of its own, and an outcome from an earlier epoch counts only if the
+//! broker has since sent that same message again.
+//!
+//! A broker may send a message again: over a resumed session, and under MQTT 3.1.1 also on the same connection. A copy
+//! *joins* its receipt, so that the function is invoked once, only where it provably is one: a second invocation is
+//! allowed, a message that was never invoked is not, and two messages of equal content are common. The rules stand at
+//! [`Ledger::admit`].
+
+mod carried;
+mod crossing;
+mod id_set;
+mod receipt;
 
 use std::collections::{HashMap, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
-
-use bytes::Bytes;
-use bytestring::ByteString;
 
 use crate::config::Qos;
 use crate::delivery::{Outcome, Settlement, Ticket};
 use crate::message::Message;
+use carried::Carried;
+use crossing::Crossing;
+use id_set::IdSet;
+use receipt::{Content, Receipt};
+
+/// What CONNACK says of the session, as far as it can be believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// The broker has it: what is not acknowledged comes again.
+    Yes,
+    /// The broker says that it has none. That is believed once [`Ledger::give_up_session`] is called; until then a message
+    /// sent again under its own packet identifier proves the broker wrong.
+    Doubtful,
+    /// There is none.
+    No,
+}
 
 /// What the session does with a PUBLISH.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,9 +43,13 @@ pub enum Admission {
     /// Make a delivery of it, with this ticket.
     New(Ticket),
     /// Nothing: this very message is already on its way, or done, and will be acknowledged here.
-    Resumed,
+    Joined,
+    /// The same, and it shows that the broker has kept a session which it said it had not.
+    Refuted,
     /// Send PUBREC again: it was received before, and the broker has not released it yet (QoS 2).
     Received,
+    /// Nothing at all: the broker sent it before it read our PUBACK for it.
+    Crossed,
 }
 
 /// An acknowledgement that is due.
@@ -39,164 +65,214 @@ pub struct Ack {
 #[derive(Debug, Default)]
 pub struct Ledger {
     epoch: u64,
-    /// The slot of the first entry; slots count the receipts of this epoch.
+    /// The slot of the first receipt; slots count the receipts of this epoch.
     first_slot: u64,
     /// This epoch's receipts that are not acknowledged, in receive order.
-    entries: VecDeque<Entry>,
-    /// Receipts of earlier epochs that the broker will send again, by packet identifier.
-    carried: HashMap<u16, Entry>,
+    receipts: VecDeque<Receipt>,
+    /// The packet identifiers of those, QoS 0 left out.
+    open: IdSet,
+    /// Of the receipts, those whose packet identifier another message has taken over: they are never acknowledged.
+    overtaken: usize,
+    /// Receipts of earlier epochs that the broker will send again.
+    carried: Carried,
+    /// The carried ones count only if the broker refutes itself.
+    doubtful: bool,
     /// Where the running receipts of earlier epochs stand; a ticket of this epoch says it itself.
     places: HashMap<Ticket, Place>,
-    /// QoS 2 packet identifiers with PUBREC sent and PUBREL not seen, each with the digest of its message.
-    awaiting_release: HashMap<u16, u64>,
+    /// What was acknowledged lately on this connection, at QoS 1.
+    crossing: Crossing,
+    /// QoS 2 packet identifiers with PUBREC sent and PUBREL not seen.
+    awaiting_release: HashMap<u16, Received>,
     /// Deliveries without a verdict that no acknowledgement waits for any more.
     stale: usize,
     /// Deliveries without a verdict, stale ones included.
     running: usize,
-    /// Receipts of this epoch that were abandoned: only a new connection brings their messages back.
+    /// Receipts of this epoch that were abandoned: only a new connection brings their messages again.
     abandoned: usize,
     /// What the broker counts against Receive Maximum on this connection.
     in_flight: usize,
     bytes: usize,
-    /// Of those, the carried ones'.
-    carried_bytes: usize,
 }
 
+/// A QoS 2 message between PUBREC and PUBREL.
 #[derive(Debug)]
-struct Entry {
-    ticket: Ticket,
-    packet_id: u16,
-    qos: Qos,
-    verdict: Option<Outcome>,
-    topic: ByteString,
-    payload: Bytes,
-    weight: usize,
+struct Received {
+    digest: u64,
+    /// The connection on which the broker last sent it, and counts it.
+    epoch: u64,
 }
 
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Slot(u64),
-    Carried(u16),
+    Carried(u64),
 }
 
 impl Ledger {
-    /// A new connection begins, and with it a new epoch. `session_present` is what CONNACK said (MQTT 5, 3.2.2.1.1).
-    /// Returns how many receipts of earlier connections can no longer be acknowledged, as the session was lost.
-    pub fn connect(&mut self, session_present: bool) -> usize {
+    /// A new connection begins, and with it a new epoch. Returns how many receipts of earlier connections can no longer be
+    /// acknowledged, which with [`Kept::Doubtful`] is not known yet.
+    pub fn connect(&mut self, kept: Kept) -> usize {
         self.epoch += 1;
         self.first_slot = 0;
         self.abandoned = 0;
         self.in_flight = 0;
-        let entries = std::mem::take(&mut self.entries);
-        if session_present {
-            for entry in entries {
-                self.carry(entry);
-            }
-            return 0;
+        self.overtaken = 0;
+        self.open.clear();
+        self.crossing.clear();
+        for receipt in std::mem::take(&mut self.receipts) {
+            self.carry(receipt);
         }
-        self.awaiting_release.clear();
-        let carried = std::mem::take(&mut self.carried);
-        self.carried_bytes = 0;
-        let lost = entries.len() + carried.len();
-        for entry in entries.into_iter().chain(carried.into_values()) {
-            self.forget(entry);
+        self.doubtful = kept == Kept::Doubtful;
+        if kept == Kept::No { self.give_up_session() } else { 0 }
+    }
+
+    /// The broker has kept nothing of earlier connections. Returns how many receipts can no longer be acknowledged.
+    pub fn give_up_session(&mut self) -> usize {
+        self.doubtful = false;
+        let epoch = self.epoch;
+        self.awaiting_release.retain(|_, received| received.epoch == epoch);
+        let mut lost = 0;
+        while let Some(receipt) = self.carried.pop() {
+            self.forget(receipt);
+            lost += 1;
         }
         lost
     }
 
-    /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0.
-    pub fn admit(&mut self, packet_id: u16, message: &Message) -> Admission {
-        self.in_flight += usize::from(message.qos != Qos::AtMostOnce);
+    /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0; `identified` says whether a message carries an id of
+    /// its publisher's, so that equal content means the same message.
+    ///
+    /// A message is a copy of an earlier one only if QoS, retain, topic, payload and all properties but the Message Expiry
+    /// Interval are equal, and
+    ///
+    /// - on one connection: it has DUP, or an id of its publisher's, and the packet identifier of a receipt that is not
+    ///   acknowledged;
+    /// - over a resumed session: it has DUP, whatever the packet identifier, each copy for one receipt in receipt order; or
+    ///   an id of its publisher's and the same packet identifier;
+    /// - with DUP and the packet identifier of what was just acknowledged: it was sent before that was read, until a
+    ///   PINGREQ behind the acknowledgement is answered.
+    ///
+    /// Everything else is a new message. Under a packet identifier that is not acknowledged it takes that over: the older
+    /// receipt is never acknowledged.
+    pub fn admit(&mut self, packet_id: u16, message: &Message, identified: impl Fn(&Message) -> bool) -> Admission {
+        if message.qos == Qos::AtMostOnce {
+            return self.book(packet_id, message);
+        }
         if message.qos == Qos::ExactlyOnce && self.is_received(packet_id, message) {
             return Admission::Received;
         }
-        if message.dup {
-            if let Some(entry) = self.take_carried(packet_id, message) {
-                if entry.verdict.is_none() {
-                    self.places.insert(entry.ticket, Place::Slot(self.next_slot()));
-                }
-                self.entries.push_back(entry);
-                return Admission::Resumed;
+        if self.open.contains(packet_id) {
+            if self.is_copy_of_open(packet_id, message, &identified) {
+                return Admission::Joined;
             }
-        } else if !self.carried.is_empty() {
+            return self.book(packet_id, message);
+        }
+        if message.dup && self.crossing.contains(packet_id, message) {
+            return Admission::Crossed;
+        }
+        self.in_flight += 1;
+        if let Some(receipt) = self.take_carried(packet_id, message, &identified) {
+            let refuted = std::mem::take(&mut self.doubtful);
+            self.resume(packet_id, receipt);
+            return if refuted { Admission::Refuted } else { Admission::Joined };
+        }
+        if !message.dup && !self.doubtful {
+            // A broker sends what it repeats before anything new (MQTT 5, 4.6.0-1): what has not come by now never will.
             self.forget_settled();
         }
-        let ticket = Ticket { epoch: self.epoch, slot: self.next_slot() };
-        self.running += 1;
-        let weight = message.weight();
-        self.bytes += weight;
-        self.entries.push_back(Entry {
-            ticket,
-            packet_id,
-            qos: message.qos,
-            verdict: None,
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
-            weight,
-        });
-        Admission::New(ticket)
+        self.book(packet_id, message)
     }
 
-    /// Books an outcome. False when no acknowledgement waits for it any more: the session was lost meanwhile.
+    /// Books an outcome. False when no acknowledgement waits for it any more.
     pub fn settle(&mut self, settlement: Settlement) -> bool {
         let Settlement { ticket, outcome, weight } = settlement;
         self.running -= 1;
         let place =
             if ticket.epoch == self.epoch { Some(Place::Slot(ticket.slot)) } else { self.places.remove(&ticket) };
-        match place {
-            Some(Place::Slot(slot)) => {
-                let index = usize::try_from(slot - self.first_slot).ok();
-                if let Some(entry) = index.and_then(|index| self.entries.get_mut(index)) {
-                    entry.verdict = Some(outcome);
-                    self.abandoned += usize::from(outcome == Outcome::Abandoned);
-                }
-                true
-            }
-            Some(Place::Carried(packet_id)) => {
-                self.settle_carried(packet_id, outcome);
-                true
-            }
-            None => {
-                self.stale -= 1;
-                self.bytes -= weight;
-                false
-            }
+        let counts = match place {
+            Some(Place::Slot(slot)) => self.settle_slot(slot, outcome),
+            Some(Place::Carried(order)) => self.settle_carried(order, outcome),
+            None => false,
+        };
+        if !counts {
+            self.stale -= 1;
+            self.bytes -= weight;
         }
+        counts
     }
 
     /// The next acknowledgement that is due, in receive order.
     pub fn release(&mut self) -> Option<Ack> {
-        while self.entries.front()?.verdict.is_some_and(|outcome| outcome != Outcome::Abandoned) {
-            let entry = self.entries.pop_front()?;
+        loop {
+            let first = self.receipts.front()?;
+            if !first.overtaken && first.verdict.is_none_or(|outcome| outcome == Outcome::Abandoned) {
+                return None;
+            }
+            let receipt = self.receipts.pop_front()?;
             self.first_slot += 1;
-            self.bytes -= entry.weight;
-            match entry.qos {
+            if receipt.overtaken {
+                self.overtaken -= 1;
+                continue;
+            }
+            self.bytes -= receipt.weight;
+            let Receipt { packet_id, content, .. } = receipt;
+            match content.qos {
                 Qos::AtMostOnce => continue,
-                Qos::AtLeastOnce => self.one_less_in_flight(),
+                Qos::AtLeastOnce => {
+                    self.one_less_in_flight();
+                    self.crossing.acknowledged(packet_id, &content);
+                }
                 Qos::ExactlyOnce => {
-                    self.awaiting_release.insert(entry.packet_id, digest(&entry.topic, &entry.payload));
+                    let received = Received { digest: content.digest(), epoch: self.epoch };
+                    self.awaiting_release.insert(packet_id, received);
                 }
             }
-            return Some(Ack { packet_id: entry.packet_id, qos: entry.qos });
+            self.open.remove(packet_id);
+            return Some(Ack { packet_id, qos: content.qos });
         }
-        None
     }
 
     /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message.
     pub fn released(&mut self, packet_id: u16) {
-        self.awaiting_release.remove(&packet_id);
-        self.one_less_in_flight();
+        if self.awaiting_release.remove(&packet_id).is_none_or(|received| received.epoch == self.epoch) {
+            self.one_less_in_flight();
+        }
     }
 
-    /// A QoS 2 message of an earlier connection may be released on this one, which never counted it.
-    fn one_less_in_flight(&mut self) {
-        self.in_flight = self.in_flight.saturating_sub(1);
+    /// PINGREQ is written behind all acknowledgements that are released.
+    pub fn pinged(&mut self) {
+        self.crossing.pinged();
+    }
+
+    /// The oldest PINGREQ without an answer has it.
+    pub fn ponged(&mut self) {
+        self.crossing.ponged();
+    }
+
+    /// Whether a PINGREQ is due for the sake of this book, which grows until one is answered.
+    #[must_use]
+    pub fn wants_ping(&self) -> bool {
+        self.crossing.wants_ping()
+    }
+
+    /// Forgets the receipts of earlier connections that have their outcome and that the broker has not sent again.
+    pub fn forget_settled(&mut self) {
+        while let Some(receipt) = self.carried.pop_settled() {
+            self.bytes -= receipt.weight;
+        }
     }
 
     /// Messages that this session holds: received and not acknowledged, or still on their way through a function.
     #[must_use]
     pub fn outstanding(&self) -> usize {
-        self.entries.len() + self.carried.len() + self.stale
+        self.receipts.len() - self.overtaken + self.carried.len() + self.stale
+    }
+
+    /// Of the outstanding ones, those that something is still to be done for: what has its outcome, and waits for the
+    /// broker to send it again, holds nothing up.
+    #[must_use]
+    pub fn unfinished(&self) -> usize {
+        self.outstanding() - self.carried.settled()
     }
 
     /// What the outstanding messages weigh, in bytes.
@@ -209,11 +285,11 @@ impl Ledger {
     /// What is carried over from earlier ones does not count, as only reading lets the broker send it again.
     #[must_use]
     pub fn in_the_way(&self) -> (usize, usize) {
-        (self.entries.len() + self.stale, self.bytes - self.carried_bytes)
+        (self.receipts.len() - self.overtaken + self.stale, self.bytes - self.carried.bytes())
     }
 
     /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and not
-    /// yet answered with PUBACK, or PUBCOMP. Never more than it counts itself.
+    /// yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
@@ -232,86 +308,136 @@ impl Ledger {
     }
 
     fn next_slot(&self) -> u64 {
-        self.first_slot + self.entries.len() as u64
+        self.first_slot + self.receipts.len() as u64
+    }
+
+    /// A new message. Whether its packet identifier is in use has been looked at: then this one takes it over.
+    fn book(&mut self, packet_id: u16, message: &Message) -> Admission {
+        if packet_id != 0 && !self.open.insert(packet_id) {
+            self.overtake(packet_id);
+        }
+        let ticket = Ticket { epoch: self.epoch, slot: self.next_slot() };
+        let weight = message.weight();
+        self.running += 1;
+        self.bytes += weight;
+        let content = Content::of(message);
+        self.receipts.push_back(Receipt { ticket, packet_id, content, verdict: None, weight, overtaken: false });
+        Admission::New(ticket)
+    }
+
+    /// A receipt of an earlier connection is one of this connection from now on, under the identifier it has here.
+    fn resume(&mut self, packet_id: u16, receipt: Receipt) {
+        if receipt.verdict.is_none() {
+            self.places.insert(receipt.ticket, Place::Slot(self.next_slot()));
+        }
+        self.open.insert(packet_id);
+        self.receipts.push_back(Receipt { packet_id, ..receipt });
+    }
+
+    fn is_copy_of_open(&self, packet_id: u16, message: &Message, identified: impl Fn(&Message) -> bool) -> bool {
+        let newest = self.receipts.iter().rev().find(|receipt| receipt.is_open_as(packet_id));
+        newest.is_some_and(|receipt| receipt.content.is_equal(message) && (message.dup || identified(message)))
+    }
+
+    /// Another message has the packet identifier now: the receipt is never acknowledged, and holds up nobody's order.
+    fn overtake(&mut self, packet_id: u16) {
+        let Some(receipt) = self.receipts.iter_mut().rev().find(|receipt| receipt.is_open_as(packet_id)) else {
+            return;
+        };
+        receipt.overtaken = true;
+        self.overtaken += 1;
+        self.places.remove(&receipt.ticket);
+        match receipt.verdict {
+            None => self.stale += 1,
+            Some(outcome) => {
+                self.abandoned -= usize::from(outcome == Outcome::Abandoned);
+                self.bytes -= receipt.weight;
+            }
+        }
+    }
+
+    /// False when the receipt was overtaken.
+    fn settle_slot(&mut self, slot: u64, outcome: Outcome) -> bool {
+        let index = slot.checked_sub(self.first_slot).and_then(|index| usize::try_from(index).ok());
+        let receipt = index.and_then(|index| self.receipts.get_mut(index)).filter(|receipt| !receipt.overtaken);
+        let Some(receipt) = receipt else { return false };
+        receipt.verdict = Some(outcome);
+        self.abandoned += usize::from(outcome == Outcome::Abandoned);
+        true
+    }
+
+    /// Also true for one that was abandoned: its message comes again as a new one.
+    fn settle_carried(&mut self, order: u64, outcome: Outcome) -> bool {
+        if outcome == Outcome::Abandoned {
+            if let Some(receipt) = self.carried.remove(order) {
+                self.bytes -= receipt.weight;
+            }
+        } else {
+            self.carried.settle(order, outcome);
+        }
+        true
+    }
+
+    /// A QoS 2 message of an earlier connection may be released on this one, which never counted it.
+    fn one_less_in_flight(&mut self) {
+        self.in_flight = self.in_flight.saturating_sub(1);
     }
 
     /// Whether it was received before and waits for its release (MQTT 5, 4.3.3-10). A broker that has let that message go
     /// without PUBREL, and uses the packet identifier for another one, must not have that one acknowledged unseen.
     fn is_received(&mut self, packet_id: u16, message: &Message) -> bool {
-        let Some(known) = self.awaiting_release.get(&packet_id) else { return false };
-        let same = message.dup && *known == digest(&message.topic, &message.payload);
-        if !same {
-            self.released(packet_id);
+        let Some(known) = self.awaiting_release.get_mut(&packet_id) else { return false };
+        if message.dup && known.digest == Content::of(message).digest() {
+            self.in_flight += usize::from(known.epoch != self.epoch);
+            known.epoch = self.epoch;
+            return true;
         }
-        same
+        self.released(packet_id);
+        false
     }
 
     /// Keeps a receipt over a resumed connection: the broker will send it again.
-    fn carry(&mut self, entry: Entry) {
-        if entry.qos == Qos::AtMostOnce || entry.verdict == Some(Outcome::Abandoned) {
-            return self.forget(entry);
+    fn carry(&mut self, receipt: Receipt) {
+        if receipt.overtaken {
+            // It was given up when it was overtaken.
+            return;
         }
-        if entry.verdict.is_none() {
-            self.places.insert(entry.ticket, Place::Carried(entry.packet_id));
+        if receipt.content.qos == Qos::AtMostOnce || receipt.verdict == Some(Outcome::Abandoned) {
+            return self.forget(receipt);
         }
-        self.carried_bytes += entry.weight;
-        // Only a broker that has more than 65,535 messages in flight uses an identifier twice at once.
-        if let Some(older) = self.carried.insert(entry.packet_id, entry) {
-            self.carried_bytes -= older.weight;
-            self.forget(older);
+        let (ticket, runs) = (receipt.ticket, receipt.verdict.is_none());
+        let order = self.carried.push(receipt);
+        if runs {
+            self.places.insert(ticket, Place::Carried(order));
+        }
+    }
+
+    fn take_carried(
+        &mut self,
+        packet_id: u16,
+        message: &Message,
+        identified: impl Fn(&Message) -> bool,
+    ) -> Option<Receipt> {
+        if self.carried.len() == 0 {
+            return None;
+        }
+        match (message.dup, self.doubtful) {
+            (true, false) => self.carried.take(message, None),
+            (true, true) => self.carried.take(message, Some(packet_id)),
+            (false, false) if identified(message) => self.carried.take(message, Some(packet_id)),
+            (false, _) => None,
         }
     }
 
     /// Gives up the acknowledgement of a receipt. Its delivery, if it still runs, becomes stale.
-    fn forget(&mut self, entry: Entry) {
-        if entry.verdict.is_some() {
-            self.bytes -= entry.weight;
+    fn forget(&mut self, receipt: Receipt) {
+        if receipt.verdict.is_some() {
+            self.bytes -= receipt.weight;
         } else {
-            self.places.remove(&entry.ticket);
+            self.places.remove(&receipt.ticket);
             self.stale += 1;
         }
     }
-
-    /// A packet identifier alone proves nothing (MQTT 5, 4.3.2): the content must be the same too.
-    fn take_carried(&mut self, packet_id: u16, message: &Message) -> Option<Entry> {
-        let entry = self.carried.get(&packet_id)?;
-        if entry.qos == message.qos && entry.topic == message.topic && entry.payload == message.payload {
-            self.carried_bytes -= entry.weight;
-            self.carried.remove(&packet_id)
-        } else {
-            None
-        }
-    }
-
-    fn settle_carried(&mut self, packet_id: u16, outcome: Outcome) {
-        if outcome == Outcome::Abandoned {
-            if let Some(entry) = self.carried.remove(&packet_id) {
-                self.bytes -= entry.weight;
-                self.carried_bytes -= entry.weight;
-            }
-        } else if let Some(entry) = self.carried.get_mut(&packet_id) {
-            entry.verdict = Some(outcome);
-        }
-    }
-
-    /// A broker sends what it repeats before anything new (MQTT 5, 4.6.0-1), so what has not come by now never will.
-    fn forget_settled(&mut self) {
-        let mut forgotten = 0;
-        self.carried.retain(|_, entry| {
-            let keep = entry.verdict.is_none();
-            forgotten += if keep { 0 } else { entry.weight };
-            keep
-        });
-        self.bytes -= forgotten;
-        self.carried_bytes -= forgotten;
-    }
-}
-
-/// Tells messages apart that wait for their release, without keeping them.
-fn digest(topic: &str, payload: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    (topic, payload).hash(&mut hasher);
-    hasher.finish()
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use self::retire::Retirement;
 use super::connect::{STABLE, greet};
 use super::connection::{Connection, Connector};
 use super::end::End;
-use super::ledger::Ledger;
+use super::ledger::{Kept, Ledger};
 use super::login::Login;
 use super::packet::{ConnAck, Hello};
 use super::takeover::TakeoverGuard;
@@ -33,7 +33,7 @@ use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
 
-pub use settings::{Settings, Status};
+pub use settings::{Identifies, Settings, Status};
 
 /// One MQTT session. [`Session::run`] is its whole life.
 pub struct Session {
@@ -254,7 +254,7 @@ impl Session {
     }
 
     fn log_connected(&mut self, connection: &Connection, connack: &ConnAck) {
-        let lost = self.ledger.connect(connack.session_present);
+        let lost = self.ledger.connect(if connack.session_present { Kept::Yes } else { Kept::No });
         self.metrics.connects.inc();
         let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
         let (tls, client_id) = (connection.agreed(), &self.settings.client_id);

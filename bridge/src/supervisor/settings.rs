@@ -1,7 +1,8 @@
 //! What the sessions and the publisher need of the configuration. Opens and starts nothing.
 
 use crate::config::{self, OnFailure};
-use crate::mqtt::{PublisherSettings, Settings};
+use crate::mapping;
+use crate::mqtt::{Identifies, PublisherSettings, Settings};
 
 /// Whether a mapping publishes: answers, or dead letters to a topic.
 pub(super) fn needs_publisher(mapping: &config::Mapping) -> bool {
@@ -37,5 +38,11 @@ pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, i
         keep_alive: mqtt.keep_alive,
         connect_timeout: mqtt.connect_timeout,
         backoff: mqtt.backoff,
+        identifies: identifies(mapping),
     }
+}
+
+fn identifies(mapping: &config::Mapping) -> Identifies {
+    let Some(message_id) = mapping.message_id.clone() else { return Identifies::default() };
+    Identifies::by(move |message| mapping::has_id(message, &message_id))
 }

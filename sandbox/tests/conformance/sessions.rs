@@ -191,6 +191,68 @@ async fn f27_what_comes_again_while_it_runs_is_invoked_once_and_acknowledged_onc
     .await;
 }
 
+/// RabbitMQ numbers what it sends again from 1, and aedes from anywhere: with DUP the content tells.
+#[tokio::test(flavor = "multi_thread")]
+async fn f29_what_comes_again_under_another_packet_id_joins_its_invocation() {
+    both(|protocol| async move {
+        let (function, gate) = gated();
+        let stage = Stage::start(protocol, |b| b.function(function)).await;
+        let mut peer = stage.fresh().await?;
+        for (id, payload) in (40..).zip(["a", "b", "b"]) {
+            peer.publish(&Message::new(id, payload)).await?;
+        }
+        stage.invoked(3).await;
+        peer.reset();
+        let mut peer = stage.resumed().await?;
+        for (id, payload) in (1..).zip(["a", "b", "b"]) {
+            peer.publish(&Message::new(id, payload).again()).await?;
+        }
+        eventually("they are received", || stage.world.counters().redelivered.get() == 3).await;
+        gate.open("b");
+        eventually("two are done", || stage.world.counters().delivered.get() == 2).await;
+        assert_eq!(peer.try_next(), None, "the first is not");
+        gate.open("a");
+        for id in 1..=3 {
+            assert_eq!(peer.ack().await?.packet_id, id);
+        }
+        assert_eq!(stage.payloads().len(), 3, "invoked once each");
+        Ok(())
+    })
+    .await;
+}
+
+/// aedes and rumqttd leave DUP out. Equal readings are common, so that equal content alone proves nothing; an id of the
+/// publisher's does.
+#[tokio::test(flavor = "multi_thread")]
+async fn f29_without_dup_an_id_of_the_publishers_tells_and_nothing_else() {
+    both(|protocol| async move {
+        for (message_id, invoked) in [(Some("payload:/id"), 1), (None, 2)] {
+            let (function, gate) = gated();
+            let adjust = |b: sandbox::world::WorldBuilder| {
+                let builder = b.function(function);
+                match message_id {
+                    Some(message_id) => builder.set("mapping.message_id", message_id),
+                    None => builder,
+                }
+            };
+            let stage = Stage::start(protocol, adjust).await;
+            let payload = r#"{"id":"m-1"}"#;
+            let mut peer = stage.fresh().await?;
+            peer.publish(&Message::new(3, payload)).await?;
+            stage.invoked(1).await;
+            peer.reset();
+            let mut peer = stage.resumed().await?;
+            peer.publish(&Message::new(3, payload)).await?;
+            stage.invoked(invoked).await;
+            gate.open(payload);
+            assert_eq!(peer.ack().await?.packet_id, 3);
+            assert_eq!(stage.payloads().len() as u64, invoked, "{message_id:?}");
+        }
+        Ok(())
+    })
+    .await;
+}
+
 /// A message that was given up comes again with the next connection, which is asked for at once.
 #[tokio::test(flavor = "multi_thread")]
 async fn f27_a_failed_invocation_of_the_old_connection_is_tried_again_for_the_new_one() {

@@ -105,7 +105,7 @@ impl Session {
         line.alarm = None;
         let Some(quiet) = &mut line.quiet else { return Ok(()) };
         // While an operator holds the mapping nothing is read, and so no PINGREQ is answered.
-        if self.ledger.outstanding() > 0 {
+        if self.ledger.unfinished() > 0 {
             quiet.disturbed();
             return Ok(());
         }
@@ -114,8 +114,7 @@ impl Session {
             Due::Later(at) => line.alarm = Some(at),
             Due::Nothing => {}
             Due::Ping => {
-                line.pings += 1;
-                self.wire.pingreq(&mut line.connection.output)?;
+                self.ping(line)?;
             }
         }
         Ok(())

@@ -126,6 +126,9 @@ impl Session {
             }
         }
         self.show_outstanding();
+        if self.ledger.wants_ping() {
+            self.ping(line)?;
+        }
         self.continue_retirement(line)?;
         if !line.connection.output.is_empty() {
             line.connection.flush(self.settings.keep_alive).await?;
@@ -135,6 +138,13 @@ impl Session {
             return Err(End::lost("a message was given up without an outcome; only a new connection brings it again"));
         }
         Ok(())
+    }
+
+    /// Behind all acknowledgements that were released.
+    pub(super) fn ping(&mut self, line: &mut Line) -> Result<(), WireError> {
+        line.pings += 1;
+        self.ledger.pinged();
+        self.wire.pingreq(&mut line.connection.output)
     }
 
     /// Takes the packets that are read, as long as there is room for what they bring.
@@ -198,6 +208,7 @@ impl Session {
             Incoming::UnsubAck { packet_id, codes } => self.judge_unsuback(packet_id, &codes, line)?,
             Incoming::PingResp => {
                 line.pings = line.pings.saturating_sub(1);
+                self.ledger.ponged();
                 line.quiet.iter_mut().for_each(Quiet::answered);
             }
             Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),
@@ -218,7 +229,7 @@ impl Session {
         }
         // While draining nothing new is begun; the broker keeps the message for the next start.
         let Some(deliveries) = &self.deliveries else { return Ok(()) };
-        let admission = self.ledger.admit(packet_id, &message);
+        let admission = self.ledger.admit(packet_id, &message, |message| self.settings.identifies.has_id(message));
         self.overrun.watch(self.ledger.in_flight(), &self.settings, &self.metrics);
         match admission {
             Admission::New(ticket) => {
@@ -233,8 +244,11 @@ impl Session {
                 // abandons it, and the broker sends it again.
                 let _ = deliveries.try_send(delivery);
             }
-            Admission::Resumed => {
+            Admission::Joined | Admission::Refuted => {
                 debug!(mapping = self.settings.mapping, packet_id, "redelivered while still under way");
+            }
+            Admission::Crossed => {
+                debug!(mapping = self.settings.mapping, packet_id, "redelivered before its acknowledgement was read");
             }
             Admission::Received => {
                 self.wire.ack(Ack { packet_id, qos: Qos::ExactlyOnce }, &mut line.connection.output)?;
@@ -285,10 +299,7 @@ impl Session {
         }
         match line.keep_alive.due(StdInstant::now()) {
             Due::Nothing => Ok(()),
-            Due::Ping => {
-                line.pings += 1;
-                Ok(self.wire.pingreq(&mut line.connection.output)?)
-            }
+            Due::Ping => Ok(self.ping(line)?),
             Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
         }
     }

@@ -1,8 +1,11 @@
 //! What a session is told, and how it says that it stands. Does nothing.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::{Protocol, Qos, Range};
+use crate::message::Message;
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
@@ -37,6 +40,31 @@ pub struct Settings {
     pub connect_timeout: Duration,
     /// Waits between attempts to connect.
     pub backoff: Range,
+    /// Whether a message carries an id of its publisher's.
+    pub identifies: Identifies,
+}
+
+/// Tells whether a message carries an id of its publisher's, so that equal content under one packet identifier means the
+/// same message, DUP or not. By default none does.
+#[derive(Clone, Default)]
+pub struct Identifies(Option<Arc<dyn Fn(&Message) -> bool + Send + Sync>>);
+
+impl Identifies {
+    /// As this function says.
+    #[must_use]
+    pub fn by(has_id: impl Fn(&Message) -> bool + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(has_id)))
+    }
+
+    pub(in crate::mqtt) fn has_id(&self, message: &Message) -> bool {
+        self.0.as_ref().is_some_and(|has_id| has_id(message))
+    }
+}
+
+impl fmt::Debug for Identifies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Identifies(..)" } else { "Identifies(none)" })
+    }
 }
 
 impl Settings {
