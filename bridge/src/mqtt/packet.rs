@@ -53,16 +53,45 @@ pub enum Incoming {
 }
 
 /// What the broker says to CONNECT.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a field of the packet, and none excludes another")]
 pub struct ConnAck {
     /// Why it refuses, when it does.
     pub refused: Option<Reason>,
     /// Whether it kept the session: un-acknowledged messages come again, and the subscription stands.
     pub session_present: bool,
-    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14).
+    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14). Zero is an answer too: the broker does not
+    /// watch the connection.
     pub keep_alive: Option<Duration>,
+    /// How long it keeps the session without a connection; absent means as long as CONNECT asked for (MQTT 5, 3.2.2.3.2).
+    pub session_expiry: Option<Duration>,
+    /// The client id the broker chose, for a client that named none (MQTT 5, 3.2.2.3.7).
+    pub assigned_client_id: Option<String>,
+    /// Whether topic filters may hold wildcards (MQTT 5, 3.2.2.3.11).
+    pub wildcard_available: bool,
+    /// Whether there are shared subscriptions (MQTT 5, 3.2.2.3.13).
+    pub shared_available: bool,
+    /// Whether subscriptions may have identifiers (MQTT 5, 3.2.2.3.12).
+    pub subscription_ids_available: bool,
     /// What it takes from a publisher.
     pub limits: Limits,
+}
+
+impl Default for ConnAck {
+    /// Accepted, a new session, everything available and nothing limited: what an absent property means (MQTT 5, 3.2.2.3).
+    fn default() -> Self {
+        Self {
+            refused: None,
+            session_present: false,
+            keep_alive: None,
+            session_expiry: None,
+            assigned_client_id: None,
+            wildcard_available: true,
+            shared_available: true,
+            subscription_ids_available: true,
+            limits: Limits::default(),
+        }
+    }
 }
 
 /// What a broker takes from a publisher (MQTT 5, 3.2.2.3). The default, which is MQTT 3.1.1's too, takes everything.

@@ -9,7 +9,7 @@ use rumqttc_v4::mqttbytes::v4::{
     PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 
-use super::packet::{Auth, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
+use super::packet::{Auth, ConnAck, Hello, Incoming, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::Message;
 use crate::outgoing::Outgoing;
@@ -136,8 +136,7 @@ fn incoming_connack(ack: &V4ConnAck) -> ConnAck {
     ConnAck {
         refused: refused.map(|(code, text)| Reason { code, text: text.to_owned() }),
         session_present: ack.session_present,
-        keep_alive: None,
-        limits: Limits::default(),
+        ..ConnAck::default()
     }
 }
 

@@ -207,16 +207,21 @@ fn refusal(ack: PubAck) -> Option<Reason> {
     (code >= 0x80).then(|| Reason { code, text: words(&ack.reason, ack.properties.and_then(|p| p.reason_string)) })
 }
 
-fn incoming_connack(ack: V5ConnAck) -> ConnAck {
-    let limits = ack.properties.as_ref().map_or_else(Limits::default, limits);
-    let (reason, keep_alive) = ack.properties.map_or((None, None), |p| (p.reason_string, p.server_keep_alive));
+fn incoming_connack(mut ack: V5ConnAck) -> ConnAck {
+    let said_why = ack.properties.as_mut().and_then(|p| p.reason_string.take());
     let refused = (ack.code != ConnectReturnCode::Success)
-        .then(|| Reason { code: connect_code(ack.code), text: words(&ack.code, reason) });
+        .then(|| Reason { code: connect_code(ack.code), text: words(&ack.code, said_why) });
+    let bare = ConnAck { refused, session_present: ack.session_present, ..ConnAck::default() };
+    let Some(said) = ack.properties else { return bare };
     ConnAck {
-        refused,
-        session_present: ack.session_present,
-        keep_alive: keep_alive.map(|seconds| Duration::from_secs(seconds.into())),
-        limits,
+        limits: limits(&said),
+        keep_alive: said.server_keep_alive.map(|seconds| Duration::from_secs(seconds.into())),
+        session_expiry: said.session_expiry_interval.map(|seconds| Duration::from_secs(seconds.into())),
+        assigned_client_id: said.assigned_client_identifier,
+        wildcard_available: said.wildcard_subscription_available != Some(0),
+        shared_available: said.shared_subscription_available != Some(0),
+        subscription_ids_available: said.subscription_identifiers_available != Some(0),
+        ..bare
     }
 }
 
@@ -396,6 +401,42 @@ mod tests {
                 "{bytes:02x?} {packet:?}"
             );
         }
+    }
+
+    fn connack(properties: &[u8]) -> ConnAck {
+        let length = u8::try_from(properties.len()).unwrap();
+        let bytes = [&[0x20, length + 3, 0, 0, length], properties].concat();
+        match decode(&mut BytesMut::from(&bytes[..]), 1000).unwrap() {
+            Some(Incoming::ConnAck(connack)) => connack,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_connack_says_is_handed_on() {
+        assert_eq!(connack(&[]), ConnAck::default(), "absent means available, and as asked");
+        let zeros = connack(&[0x11, 0, 0, 0, 0, 0x13, 0, 0, 0x28, 0, 0x29, 0, 0x2a, 0]);
+        assert_eq!(
+            zeros,
+            ConnAck {
+                session_expiry: Some(Duration::ZERO),
+                keep_alive: Some(Duration::ZERO),
+                wildcard_available: false,
+                subscription_ids_available: false,
+                shared_available: false,
+                ..ConnAck::default()
+            }
+        );
+        let said = connack(b"\x11\0\0\x01\x2c\x12\0\x02ab\x13\0\x1e\x28\x01\x29\x01\x2a\x01");
+        assert_eq!(
+            said,
+            ConnAck {
+                session_expiry: Some(Duration::from_mins(5)),
+                assigned_client_id: Some("ab".into()),
+                keep_alive: Some(Duration::from_secs(30)),
+                ..ConnAck::default()
+            }
+        );
     }
 
     #[test]
