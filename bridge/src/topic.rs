@@ -43,7 +43,7 @@ impl TopicFilter {
     /// A leading wildcard does not match a topic that begins with `$` (MQTT 5, 4.7.2).
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
-        let filter = &self.text[self.filter_at..];
+        let filter = self.plain();
         if topic.starts_with('$') && filter.starts_with(['+', '#']) {
             return false;
         }
@@ -57,6 +57,38 @@ impl TopicFilter {
             }
         }
         names.next().is_none()
+    }
+}
+
+impl TopicFilter {
+    /// The filter without `$share/group/`.
+    #[must_use]
+    pub fn plain(&self) -> &str {
+        &self.text[self.filter_at..]
+    }
+
+    /// Whether some topic that can be published belongs to both filters.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.plain(), other.plain());
+        // A leading wildcard matches no topic that begins with `$` (MQTT 5, 4.7.2).
+        let leads = |filter: &str| filter.starts_with(['+', '#']);
+        if (leads(ours) && theirs.starts_with('$')) || (leads(theirs) && ours.starts_with('$')) {
+            return false;
+        }
+        if matches!((ours, theirs), ("+", "/#") | ("/#", "+")) {
+            // What they have in common is the empty topic, which nobody can publish to.
+            return false;
+        }
+        let (mut ours, mut theirs) = (levels(ours), levels(theirs));
+        loop {
+            match (ours.next(), theirs.next()) {
+                // `#` stands for what its parent level is, too; so it also matches no level at all.
+                (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+                (Some(a), Some(b)) if a == b || a == "+" || b == "+" => {}
+                _ => return false,
+            }
+        }
     }
 }
 
@@ -284,6 +316,25 @@ mod tests {
     }
 
     #[test]
+    fn filters_overlap_where_one_topic_belongs_to_both() {
+        for (a, b, expected) in [
+            ("devices/+/data", "devices/+/command", false),
+            ("devices/+/data", "devices/1/+", true),
+            ("devices/#", "devices", true),
+            ("devices/+", "devices", false),
+            ("#", "a/b", true),
+            ("#", "$SYS/a", false),
+            ("$SYS/#", "$SYS/+", true),
+            ("+/a", "$SYS/a", false),
+            ("$share/g/a/+", "a/b", true),
+            ("a/+/c", "a/b/d", false),
+        ] {
+            assert_eq!(filter(a).overlaps(&filter(b)), expected, "{a} {b}");
+            assert_eq!(filter(b).overlaps(&filter(a)), expected, "{b} {a}");
+        }
+    }
+
+    #[test]
     fn empty_levels_count() {
         assert_eq!(levels("/a/").collect::<Vec<_>>(), ["", "a", ""]);
     }
@@ -305,6 +356,24 @@ mod tests {
             prop_assert_eq!(super::TopicFilter::from_str(&filter).unwrap().matches(&topic), expected);
             let shared: TopicFilter = format!("$share/g/{filter}").parse().unwrap();
             prop_assert_eq!(shared.matches(&topic), expected);
+        }
+
+        /// Against all topics of up to five levels over the letters that the filters have, and one more.
+        #[test]
+        fn an_overlap_has_a_topic_and_nothing_else_has(
+            a in "[$ab+]{0,1}(/[ab+]{0,1}){0,2}(/#)?",
+            b in "[$ab+]{0,1}(/[ab+]{0,1}){0,2}(/#)?",
+        ) {
+            prop_assume!(!a.is_empty() && !b.is_empty());
+            let (a, b) = (filter(&a), filter(&b));
+            let mut topics: Vec<String> = ["", "$", "a", "b", "c"].map(str::to_owned).to_vec();
+            let mut deepest = topics.clone();
+            for _ in 0..3 {
+                deepest = deepest.iter().flat_map(|t| ["", "a", "b", "c"].map(|l| format!("{t}/{l}"))).collect();
+                topics.extend(deepest.iter().cloned());
+            }
+            let shared = topics.iter().find(|topic| !topic.is_empty() && a.matches(topic) && b.matches(topic));
+            prop_assert_eq!(a.overlaps(&b), shared.is_some(), "{} {} {:?}", a, b, shared);
         }
 
         #[test]
