@@ -138,7 +138,18 @@ impl Delivery {
     /// A delivery received just now.
     #[must_use]
     pub fn new(message: Message, id: RecordId, ticket: Ticket, settler: Settler) -> Self {
-        let (received_at, received) = (SystemTime::now(), Instant::now());
+        Self::received(message, id, ticket, settler, (SystemTime::now(), Instant::now()))
+    }
+
+    /// A delivery received at this moment, by both clocks.
+    #[must_use]
+    pub fn received(
+        message: Message,
+        id: RecordId,
+        ticket: Ticket,
+        settler: Settler,
+        (received_at, received): (SystemTime, Instant),
+    ) -> Self {
         Self { message, id, received_at, received, encoding: None, hold: None, ticket, settler: Some(settler) }
     }
 

@@ -4,13 +4,16 @@
 mod connect;
 mod connection;
 mod decoder;
+mod driver;
 mod end;
 mod first_bytes;
 mod keep_alive;
 mod ledger;
+mod link;
 mod login;
 mod packet;
 mod publisher;
+mod reconnect;
 mod retire;
 mod session;
 mod takeover;
@@ -20,9 +23,10 @@ mod v5;
 mod wire;
 
 pub use connection::{ConnectError, Connector};
+pub use link::Link;
 pub use login::Credentials;
-pub use publisher::{Publisher, PublisherSettings};
-pub use session::{Identifies, Session, Settings, Status};
+pub use publisher::Publisher;
+pub use session::{Ended, Identifies, Session, Settings, Status};
 pub use tls::{LiveTls, TlsError};
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use wire::Wire;

@@ -47,6 +47,8 @@ pub struct Bridge {
     /// Tells the phase of the bridge as a whole; each mapping has one of its own.
     announcer: Announcer,
     mappings: Vec<Running>,
+    /// Whether a session has unsubscribed for good with its queue unproven.
+    unproven: bool,
     /// Mappings that wait for others to end.
     wanted: Vec<Wanted>,
     /// Outlives the lanes.
@@ -68,7 +70,10 @@ pub struct Bridge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The broker has nothing more for it, as an operator wished.
-    Retired,
+    Retired {
+        /// A session unsubscribed although the broker may have had messages queued, and may have dropped them.
+        unproven: bool,
+    },
     /// A part of it has ended, which is a fault of the bridge.
     Broken,
 }
@@ -101,6 +106,7 @@ impl Bridge {
             destinations,
             announcer,
             mappings: Vec::new(),
+            unproven: false,
             wanted,
             publishing,
             admin: JoinSet::new(),
@@ -187,7 +193,7 @@ impl Bridge {
                 Ok(()) = retirement.changed() => self.retire(),
             }
             if self.phase() == Phase::Retiring && self.mappings.is_empty() {
-                return Exit::Retired;
+                return Exit::Retired { unproven: self.unproven };
             }
         }
     }

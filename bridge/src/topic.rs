@@ -38,6 +38,12 @@ impl TopicFilter {
         self.text.get(SHARE_PREFIX.len()..end)
     }
 
+    /// Whether it holds `+` or `#`.
+    #[must_use]
+    pub fn has_wildcard(&self) -> bool {
+        levels(self.plain()).any(|level| matches!(level, "+" | "#"))
+    }
+
     /// Whether a message published to `topic` belongs to this filter. The share name plays no part in it.
     ///
     /// A leading wildcard does not match a topic that begins with `$` (MQTT 5, 4.7.2).

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bridge::config::{BrokerUrl, Protocol, Qos, Range};
 use bridge::message::Properties;
 use bridge::metrics::Metrics;
-use bridge::mqtt::{Connector, LiveTls, Publisher, PublisherSettings, Status};
+use bridge::mqtt::{Connector, Link, LiveTls, Publisher, Status};
 use bridge::outgoing::{Outgoing, PublishError, PublishHandle, answer};
 use bridge::shutdown::{self, Announcer, Phase};
 use bytes::Bytes;
@@ -42,7 +42,7 @@ struct Running {
 }
 
 fn publisher(url: BrokerUrl, files: &PkiFiles, protocol: Protocol) -> Running {
-    let settings = PublisherSettings {
+    let settings = Link {
         client_id: "bridge-publisher".into(),
         protocol,
         keep_alive: Duration::from_secs(30),

@@ -47,6 +47,17 @@ impl Mqtt {
     }
 }
 
+impl Mqtt {
+    /// The client id of the one connection that publishes. No mapping may be called `publisher`.
+    #[must_use]
+    pub fn publisher_client_id(&self) -> String {
+        format!("{}-{PUBLISHER}", self.client_id)
+    }
+}
+
+/// What tells the publisher from all sessions of one bridge. Without a dot, which some brokers refuse in a client id.
+pub(super) const PUBLISHER: &str = "publisher";
+
 /// What tells a session from all others of one bridge.
 pub(super) fn session_name(mapping: &str, index: usize) -> String {
     if index == 0 { mapping.to_owned() } else { format!("{mapping}-{}", index + 1) }

@@ -110,6 +110,10 @@ numbers! {
         received: Counter = "received";
         /// PUBLISH packets received with DUP.
         redelivered: Counter = "redelivered";
+        /// PUBLISH packets that were copies of a message already under way, or acknowledged just before.
+        joined: Counter = "received_copies";
+        /// Messages received that the mapping's topic filter does not match.
+        unmatched: Counter = "received_unmatched";
         /// PUBLISH packets received beyond the Receive Maximum that the broker was given.
         beyond_maximum: Counter = "received_beyond_maximum";
         /// PUBACK and PUBREC packets written.
@@ -122,6 +126,10 @@ numbers! {
         connection_failures: Counter = "connection_failures";
         /// Connects that found no session where there had been one.
         session_lost: Counter = "session_lost";
+        /// Connections that ended because another client has the same client id.
+        taken_over: Counter = "session_taken_over";
+        /// How long the broker keeps the session without a connection, in seconds, as its last CONNACK says.
+        session_expiry: Gauge = "session_expiry_granted" Seconds;
         /// Whether the mapping is subscribed with the QoS asked.
         ready: Gauge = "ready";
         /// Messages held: un-acknowledged, or still on their way through the function.

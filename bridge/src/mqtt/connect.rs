@@ -12,28 +12,17 @@ use super::login::Login;
 use super::packet::{Close, ConnAck, Hello, Incoming, Reason, WireError};
 use super::wire::Wire;
 use crate::secret::Wiped;
-use crate::shutdown::{Listener, Phase};
 
-/// A connection that lived this long ends a row of failures.
-pub const STABLE: Duration = Duration::from_secs(10);
-
-/// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us. Given up when `shutdown`
-/// reaches `until`.
-pub async fn greet(
+/// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
+pub async fn open_within(
     connector: &Connector,
     wire: Wire,
-    hello: &Hello<'_>,
+    hello: Hello,
     login: &mut Login,
     patience: Duration,
-    mut shutdown: Listener,
-    until: Phase,
 ) -> Result<(Connection, ConnAck), End> {
-    tokio::select! {
-        opened = timeout(patience, open(connector, wire, hello, login, patience)) => {
-            opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
-        }
-        () = shutdown.reached(until) => Err(End::lost("the bridge stops")),
-    }
+    let opened = timeout(patience, open(connector, wire, &hello, login, patience)).await;
+    opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
 }
 
 /// Tells the broker why, and closes. A broker that is well gets the time to read our last acknowledgements; one that is
@@ -49,7 +38,7 @@ pub async fn hang_up(wire: Wire, mut connection: Connection, end: &End) {
 async fn open(
     connector: &Connector,
     wire: Wire,
-    hello: &Hello<'_>,
+    hello: &Hello,
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), End> {
@@ -70,7 +59,7 @@ async fn open(
 }
 
 /// The packet, which may hold a password.
-fn connect(wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<Wiped, WireError> {
+fn connect(wire: Wire, hello: &Hello, login: &Login) -> Result<Wiped, WireError> {
     /// For all but client id, user name and password.
     const REST: usize = 64;
     let auth = login.auth();
@@ -79,7 +68,7 @@ fn connect(wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<Wiped, WireEr
     Ok(packet)
 }
 
-async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>, login: &Login) -> Result<ConnAck, End> {
+async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello, login: &Login) -> Result<ConnAck, End> {
     let mut decoder = Decoder::new(wire);
     loop {
         if connection.input.starts_with(b"HTTP/") {
@@ -94,17 +83,17 @@ async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello<'_>, logi
                 return Ok(connack);
             }
             Some(_) => return Err(End::protocol_error("another packet before CONNACK")),
-            None => connection.read().await?,
+            None => drop(connection.read().await?),
         }
     }
 }
 
 /// MQTT 5, 3.2.2.2. Whom the broker does not know, or does not believe, is told what to look at.
-fn refused(reason: &Reason, hello: &Hello<'_>, login: &Login) -> End {
+fn refused(reason: &Reason, hello: &Hello, login: &Login) -> End {
     let words = login.discreet(&reason.text);
     let mut why = format!("CONNECT as `{}` refused: {words}", hello.client_id);
     if reason.is_authentication() {
         why = format!("authentication failed: {why}; {}", login.way_out());
     }
-    End::Lost { why, lasting: reason.is_lasting(), closed: false, close: None }
+    End::Lost { why, lasting: reason.is_lasting(), closed: false, taken_over: false, close: None }
 }

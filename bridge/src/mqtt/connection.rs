@@ -170,16 +170,16 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Waits for more bytes. Cancel safe.
+    /// Waits for more bytes, and says how many have come. Cancel safe.
     ///
     /// # Errors
     /// When the connection is broken or closed; as [`io::ErrorKind::PermissionDenied`] when the broker refuses us, which
     /// under TLS 1.3 it can say only after the handshake.
-    pub async fn read(&mut self) -> io::Result<()> {
+    pub async fn read(&mut self) -> io::Result<usize> {
         self.input.reserve(READ_AHEAD);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
-            Ok(_) => Ok(()),
+            Ok(bytes) => Ok(bytes),
             Err(error) => Err(in_words(&error)),
         }
     }

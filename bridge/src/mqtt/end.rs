@@ -23,6 +23,8 @@ pub enum End {
         /// The other end closed the connection and named no fault of ours, as it does when another client takes the
         /// session over.
         closed: bool,
+        /// Another client has the same client id.
+        taken_over: bool,
         /// The reason code that the broker shall hear.
         close: Option<u8>,
     },
@@ -31,12 +33,12 @@ pub enum End {
 impl End {
     /// Lost for a cause that may be gone at once.
     pub fn lost(why: impl ToString) -> Self {
-        Self::Lost { why: why.to_string(), lasting: false, closed: false, close: None }
+        Self::Lost { why: why.to_string(), lasting: false, closed: false, taken_over: false, close: None }
     }
 
     /// Lost for a cause that somebody has to mend.
     pub fn lasting(why: String) -> Self {
-        Self::Lost { why, lasting: true, closed: false, close: None }
+        Self::Lost { why, lasting: true, closed: false, taken_over: false, close: None }
     }
 
     /// The broker sent what it must not (MQTT 5, 4.13).
@@ -46,6 +48,7 @@ impl End {
             why: format!("protocol error by the broker: {what}"),
             lasting: false,
             closed: false,
+            taken_over: false,
             close: Some(0x82),
         }
     }
@@ -57,7 +60,7 @@ impl End {
         // Normal disconnection and unspecified error say nothing.
         let closed = taken_over || matches!(reason.code, 0x00 | 0x80);
         let why = format!("the broker disconnects: {}{hint}", reason.text);
-        Self::Lost { why, lasting: reason.is_lasting(), closed, close: None }
+        Self::Lost { why, lasting: reason.is_lasting(), closed, taken_over, close: None }
     }
 
     /// What the broker shall hear.
@@ -73,13 +76,13 @@ impl End {
 impl From<ConnectError> for End {
     fn from(error: ConnectError) -> Self {
         let lasting = matches!(error, ConnectError::Tls { lasting: true, .. });
-        Self::Lost { why: error.to_string(), lasting, closed: false, close: None }
+        Self::Lost { why: error.to_string(), lasting, closed: false, taken_over: false, close: None }
     }
 }
 
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
-        Self::Lost { why: error.text, lasting: false, closed: false, close: Some(error.code) }
+        Self::Lost { why: error.text, lasting: false, closed: false, taken_over: false, close: Some(error.code) }
     }
 }
 
@@ -90,6 +93,6 @@ impl From<std::io::Error> for End {
         let lasting = error.kind() == K::PermissionDenied;
         let closed =
             matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe);
-        Self::Lost { why: error.to_string(), lasting, closed, close: None }
+        Self::Lost { why: error.to_string(), lasting, closed, taken_over: false, close: None }
     }
 }

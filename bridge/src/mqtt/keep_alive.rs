@@ -1,6 +1,12 @@
 //! When to ping and when the broker counts as dead (MQTT 5, 3.1.2.10). Pure: the time is an argument.
+//!
+//! A broker is alive while whole packets come, or at least [`MIN_RATE`] of one that is not whole yet: on a slow line a large
+//! packet takes longer than any keep-alive, and the answer to PINGREQ waits behind it. A byte now and then is no life.
 
 use std::time::{Duration, Instant};
+
+/// The least that an unfinished packet must bring, in bytes a second since the last sign of life.
+pub const MIN_RATE: u64 = 1024;
 
 /// What the clock demands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,15 +24,21 @@ pub enum Due {
 pub struct KeepAlive {
     interval: Duration,
     last_sent: Instant,
+    /// The last sign of life.
     last_received: Instant,
+    /// Bytes of an unfinished packet since then.
+    unfinished: u64,
     pinged: bool,
 }
 
 impl KeepAlive {
-    /// A connection made just now. `interval` is the Keep Alive in force: ours, or the broker's own if it named one.
+    /// A connection made just now, on which we asked for `ours`. The broker's own Keep Alive, if it named one, is obeyed
+    /// where it is shorter (MQTT 5, 3.2.2.3.14); that it does not watch us, or would wait longer, is no reason for us not to
+    /// watch it.
     #[must_use]
-    pub fn new(interval: Duration, now: Instant) -> Self {
-        Self { interval, last_sent: now, last_received: now, pinged: false }
+    pub fn new(ours: Duration, theirs: Option<Duration>, now: Instant) -> Self {
+        let interval = theirs.filter(|theirs| !theirs.is_zero()).map_or(ours, |theirs| theirs.min(ours));
+        Self { interval, last_sent: now, last_received: now, unfinished: 0, pinged: false }
     }
 
     /// How often [`KeepAlive::due`] must be asked.
@@ -40,17 +52,24 @@ impl KeepAlive {
         self.last_sent = now;
     }
 
-    /// Something was read, or reading was held up on purpose.
-    pub fn received(&mut self, now: Instant) {
+    /// Bytes have come.
+    pub fn received(&mut self, bytes: usize, now: Instant) {
+        self.unfinished += bytes as u64;
+        let silence = now.saturating_duration_since(self.last_received);
+        if u128::from(self.unfinished) * 1000 >= u128::from(MIN_RATE) * silence.as_millis() {
+            self.alive(now);
+        }
+    }
+
+    /// A packet is whole, or reading was held up on purpose.
+    pub fn alive(&mut self, now: Instant) {
         self.last_received = now;
+        self.unfinished = 0;
         self.pinged = false;
     }
 
-    /// What to do now. A Keep Alive of zero switches pings off (MQTT 5, 3.1.2-22).
+    /// What to do now.
     pub fn due(&mut self, now: Instant) -> Due {
-        if self.interval.is_zero() {
-            return Due::Nothing;
-        }
         let silence = now.saturating_duration_since(self.last_received);
         if silence >= self.interval * 5 / 4 && self.pinged {
             return Due::Dead;
@@ -74,7 +93,7 @@ mod tests {
     /// Asks every period for `seconds`, with a broker that answers pings or not; returns the second of death.
     fn run(answers: bool, seconds: u64) -> (usize, Option<u64>) {
         let start = Instant::now();
-        let mut keep_alive = KeepAlive::new(INTERVAL, start);
+        let mut keep_alive = KeepAlive::new(INTERVAL, None, start);
         let mut pings = 0;
         for step in (0..seconds).step_by(5) {
             let now = start + Duration::from_secs(step);
@@ -84,7 +103,7 @@ mod tests {
                     pings += 1;
                     keep_alive.sent(now);
                     if answers {
-                        keep_alive.received(now);
+                        keep_alive.alive(now);
                     }
                 }
                 Due::Dead => return (pings, Some(step)),
@@ -109,7 +128,7 @@ mod tests {
     #[test]
     fn writing_alone_does_not_keep_the_broker_alive() {
         let start = Instant::now();
-        let mut keep_alive = KeepAlive::new(INTERVAL, start);
+        let mut keep_alive = KeepAlive::new(INTERVAL, None, start);
         let mut dead = false;
         for step in (0..40).step_by(5) {
             let now = start + Duration::from_secs(step);
@@ -120,9 +139,29 @@ mod tests {
     }
 
     #[test]
-    fn zero_switches_it_off() {
+    fn f32_the_shorter_keep_alive_that_is_not_zero_rules() {
+        let seconds = Duration::from_secs;
+        for (theirs, interval) in [(None, 20), (Some(0), 20), (Some(65_535), 20), (Some(5), 5)] {
+            let keep_alive = KeepAlive::new(INTERVAL, theirs.map(seconds), Instant::now());
+            assert_eq!(keep_alive.period(), seconds(interval) / 4, "{theirs:?}");
+        }
+    }
+
+    /// Asks every period for three intervals, while an unfinished packet brings so many bytes a second; whether it lives.
+    fn survives(bytes: usize) -> bool {
         let start = Instant::now();
-        let mut keep_alive = KeepAlive::new(Duration::ZERO, start);
-        assert_eq!(keep_alive.due(start + Duration::from_secs(1_000_000)), Due::Nothing);
+        let mut keep_alive = KeepAlive::new(INTERVAL, None, start);
+        (1..60).all(|second| {
+            let now = start + Duration::from_secs(second);
+            keep_alive.received(bytes, now);
+            second % 5 != 0 || keep_alive.due(now) != Due::Dead
+        })
+    }
+
+    #[test]
+    fn f32_a_large_packet_on_a_slow_line_is_life_and_a_byte_now_and_then_is_none() {
+        assert!(survives(1024));
+        assert!(!survives(1));
+        assert!(!survives(1000));
     }
 }

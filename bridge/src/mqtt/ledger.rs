@@ -139,6 +139,12 @@ impl Ledger {
         lost
     }
 
+    /// Whether the broker says that it has no session, and receipts of earlier connections could prove it wrong.
+    #[must_use]
+    pub fn is_doubtful(&self) -> bool {
+        self.doubtful && self.carried.len() > 0
+    }
+
     /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0; `identified` says whether a message carries an id of
     /// its publisher's, so that equal content means the same message.
     ///

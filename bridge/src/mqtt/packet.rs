@@ -143,9 +143,9 @@ impl Reason {
 
 /// What CONNECT says.
 #[derive(Debug)]
-pub struct Hello<'a> {
+pub struct Hello {
     /// Names the session at the broker.
-    pub client_id: &'a str,
+    pub client_id: String,
     /// Whether the broker shall forget what it knows of this client. Not for a subscriber, whose session must outlive
     /// the connection, until it leaves for good.
     pub clean_start: bool,

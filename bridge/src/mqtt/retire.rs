@@ -1,5 +1,5 @@
-//! When a session that has unsubscribed may believe that the broker has nothing more for it. Pure: the time is an
-//! argument.
+//! When a session may unsubscribe, and when, having unsubscribed, it may believe that the broker has nothing more for it.
+//! Pure: the time is an argument.
 //!
 //! No packet of MQTT says so: after UNSUBACK a broker goes on with what it has begun to send, and may go on with what it
 //! has queued (MQTT 5, 3.10.4). So two things have to come together, both after the last message is acknowledged. A
@@ -62,6 +62,76 @@ impl Quiet {
     }
 }
 
+/// How long to look for a moment in which the broker's queue is provably empty, counted from when the session last held as
+/// many messages as the broker may have in flight: while it does, the queue is being fetched.
+const PROVE_WITHIN: Duration = Duration::from_mins(1);
+
+/// How long to look at most, for a subscription that gets more than its function can take.
+const PROVE_AT_LAST: Duration = Duration::from_mins(15);
+
+/// What comes next before an UNSUBSCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// Nothing before this moment, unless something happens.
+    Later(Instant),
+    /// Send PINGREQ.
+    Ping,
+    /// The broker has nothing queued.
+    Proven,
+    /// It may have.
+    Unproven,
+}
+
+/// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
+/// what they have queued: nothing is held here, so that it could send, and it answers a PINGREQ without a message before
+/// the answer.
+#[derive(Debug)]
+pub struct EmptyQueue {
+    begun: Instant,
+    last_full: Instant,
+    /// How many answers to PINGREQ are missing until that of our own.
+    missing: Option<usize>,
+}
+
+impl EmptyQueue {
+    /// The search begins.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { begun: now, last_full: now, missing: None }
+    }
+
+    /// A message has come.
+    pub fn disturbed(&mut self) {
+        self.missing = None;
+    }
+
+    /// PINGRESP has come.
+    pub fn answered(&mut self) {
+        self.missing = self.missing.map(|missing| missing.saturating_sub(1));
+    }
+
+    /// What to do now, with this many messages held, as many as there may be or not. `unanswered` counts the PINGREQs on
+    /// their way, without the one asked for.
+    pub fn due(&mut self, held: usize, full: bool, unanswered: usize, now: Instant) -> Search {
+        if full {
+            self.last_full = now;
+        }
+        let until = (self.last_full + PROVE_WITHIN).min(self.begun + PROVE_AT_LAST);
+        if held > 0 {
+            self.missing = None;
+        }
+        match self.missing {
+            Some(0) => Search::Proven,
+            _ if now >= until => Search::Unproven,
+            None if held == 0 => {
+                self.missing = Some(unanswered + 1);
+                Search::Ping
+            }
+            _ => Search::Later(until),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,5 +166,34 @@ mod tests {
         assert_eq!(quiet.due(1, start + QUIET), Due::Nothing);
         quiet.answered();
         assert_eq!(quiet.due(0, start + QUIET), Due::Over);
+    }
+
+    #[test]
+    fn f40_a_queue_is_empty_when_nothing_is_held_and_a_ping_is_answered_before_the_next_message() {
+        let start = Instant::now();
+        let mut queue = EmptyQueue::new(start);
+        assert!(matches!(queue.due(3, false, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(0, false, 1, start), Search::Ping);
+        queue.answered();
+        assert!(matches!(queue.due(0, false, 1, start), Search::Later(_)), "the answer to an earlier ping");
+        queue.disturbed();
+        queue.answered();
+        assert!(matches!(queue.due(1, false, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(0, false, 0, start), Search::Ping, "a message came before the answer");
+        queue.answered();
+        assert_eq!(queue.due(0, false, 0, start), Search::Proven);
+    }
+
+    #[test]
+    fn f40_a_stream_without_a_gap_is_left_after_a_minute_and_a_backlog_is_fetched_first() {
+        let (start, minute) = (Instant::now(), Duration::from_mins(1));
+        let mut queue = EmptyQueue::new(start);
+        for minutes in 0..10 {
+            assert!(matches!(queue.due(9, true, 0, start + minute * minutes), Search::Later(_)), "{minutes}");
+        }
+        assert!(matches!(queue.due(9, false, 0, start + minute * 9), Search::Later(_)));
+        assert_eq!(queue.due(9, false, 0, start + minute * 10), Search::Unproven);
+        let mut queue = EmptyQueue::new(start);
+        assert_eq!((0..=15).map(|n| queue.due(9, true, 0, start + minute * n)).last(), Some(Search::Unproven));
     }
 }

@@ -1,34 +1,24 @@
-//! The life of one MQTT session over its connections: connect, serve, wait, again. The only place that acknowledges.
-//!
-//! A session task never waits for the functions: the queue it fills has room for all that it admits, and it stops
-//! reading from the socket when it holds as much as it may. That is the back-pressure under MQTT 3.1.1, and the last
-//! resort under MQTT 5 with a broker that does not honour Receive Maximum.
+//! One MQTT session as a task: the [`Machine`] that decides, and the channels that connect it with lanes and operators.
+//! Decides nothing itself.
 
-mod line;
-mod receive_maximum;
-mod retire;
-mod serve;
+mod event;
+mod log;
+mod machine;
 mod settings;
 
-use std::collections::VecDeque;
-use std::time::{Duration, Instant as StdInstant};
+use std::time::{Instant as StdInstant, SystemTime};
 
+use bytes::BytesMut;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep};
-use tracing::{error, info, warn};
 
-use self::receive_maximum::Overrun;
-use self::retire::Retirement;
-use super::connect::{STABLE, greet};
-use super::connection::{Connection, Connector};
+use self::event::Event;
+use self::machine::Machine;
+use super::connection::{Agreed, Connector};
+use super::driver::{self, Client};
 use super::end::End;
-use super::ledger::{Kept, Ledger};
-use super::login::Login;
 use super::packet::{ConnAck, Hello};
-use super::takeover::TakeoverGuard;
-use super::wire::Wire;
-use crate::backoff::Backoff;
+use super::reconnect::Failure;
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
@@ -37,33 +27,16 @@ pub use settings::{Identifies, Settings, Status};
 
 /// One MQTT session. [`Session::run`] is its whole life.
 pub struct Session {
-    settings: Settings,
+    machine: Machine,
     connector: Connector,
-    wire: Wire,
-    ledger: Ledger,
     settler: Settler,
     settlements: mpsc::Receiver<Settlement>,
     /// Where deliveries go; gone while draining, which tells the lanes that no more will come.
     deliveries: Option<mpsc::Sender<Delivery>>,
     status: watch::Sender<Status>,
-    /// Set while an operator holds the mapping: what is admitted goes on, nothing more is.
     paused: watch::Receiver<bool>,
-    /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
-    held: VecDeque<Delivery>,
     metrics: MappingMetrics,
     shutdown: Listener,
-    /// The run part of record ids.
-    run: u64,
-    /// Deliveries made so far.
-    delivered: u64,
-    /// Whether a SUBACK of this process granted what was asked, so that a session present holds the subscription.
-    subscribed: bool,
-    /// Whether this process has had a session that the broker could lose.
-    established: bool,
-    /// How far it has come in leaving for good.
-    retirement: Retirement,
-    /// Watches whether the broker keeps to Receive Maximum.
-    overrun: Overrun,
     /// This session's part of what the mapping's gauges show.
     shown: Shown,
 }
@@ -74,6 +47,15 @@ struct Shown {
     ready: i64,
     outstanding: i64,
     bytes: i64,
+}
+
+/// How a session has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ended {
+    /// Whether, as far as is known, the broker's session holds the subscription.
+    pub subscribed: bool,
+    /// Whether it unsubscribed although the broker may have had messages queued.
+    pub unproven: bool,
 }
 
 impl Session {
@@ -90,79 +72,31 @@ impl Session {
     ) -> (Self, watch::Receiver<Status>) {
         let (settler, settlements) = mpsc::channel(settings.max_running());
         let (status, heard) = watch::channel(Status::Connecting);
-        let (wire, subscribed) = (Wire(settings.protocol), settings.subscribed);
-        let session = Self {
-            settings,
-            connector,
-            wire,
-            ledger: Ledger::default(),
-            settler,
-            settlements,
-            deliveries: Some(deliveries),
-            status,
-            paused,
-            held: VecDeque::new(),
-            metrics,
-            shutdown,
-            run: fastrand::u64(..),
-            delivered: 0,
-            subscribed,
-            established: false,
-            retirement: Retirement::default(),
-            overrun: Overrun::default(),
-            shown: Shown::default(),
-        };
+        let machine = Machine::new(settings, metrics.clone(), fastrand::u64(..));
+        let (deliveries, shown) = (Some(deliveries), Shown::default());
+        let session =
+            Self { machine, connector, settler, settlements, deliveries, status, paused, metrics, shutdown, shown };
         (session, heard)
     }
 
-    /// Connects, serves and connects again until it drains, stops, or has left for good. Returns whether the broker's
-    /// session, as far as is known, holds the subscription.
-    pub async fn run(mut self) -> bool {
-        let (mut backoff, mut takeover) =
-            (Backoff::new(self.settings.backoff), TakeoverGuard::new(self.settings.backoff.max));
-        while !self.finished() {
-            let mut freshness = self.connector.freshness(self.connector.generation());
-            let mut login = self.connector.login();
-            let (end, lived) = match self.open(&mut login).await {
-                Ok((connection, connack)) => {
-                    let made = Instant::now();
-                    (self.serve(connection, &connack).await, Some(made.elapsed()))
-                }
-                Err(end) => (end, None),
-            };
-            self.show_ready(false);
-            let (why, lasting) = match takeover.judge(end, lived, &self.settings.client_id, StdInstant::now()) {
-                End::Lost { why, lasting, .. } => (why, lasting),
-                End::Drained => break,
-                End::Retired if self.is_forgotten() => break,
-                // The latter now with Clean Session, which is how MQTT 3.1.1 makes a broker forget (3.1.2.4).
-                End::Renewed | End::Retired => continue,
-            };
-            if lived.is_some_and(|lived| lived >= STABLE) {
-                backoff.reset();
-            }
-            let wait = if lasting { self.settings.backoff.max } else { backoff.next(fastrand::f64()) };
-            self.log_failure(why, lasting, wait);
-            // New TLS files may be what was missing, or another password.
-            tokio::select! {
-                () = self.rest(wait) => {}
-                () = freshness.renewed() => {}
-                () = login.renewed(), if lasting => {}
-            }
-        }
+    /// Connects, serves and connects again until it drains, stops, or has left for good.
+    pub async fn run(mut self) -> Ended {
+        self.machine.pause(*self.paused.borrow_and_update());
+        self.enter_phase();
+        let (connector, link) = (self.connector.clone(), self.machine.settings.link.clone());
+        driver::run(&mut self, &connector, &link).await;
         self.withdraw();
-        self.subscribed
+        Ended { subscribed: self.machine.is_subscribed(), unproven: self.machine.is_unproven() }
     }
 
-    /// Takes its part out of what the mapping shows, and tells how it has left.
+    /// Takes its part out of what the mapping shows, and says how it has ended.
     fn withdraw(&mut self) {
+        let (unacknowledged, _) = self.machine.outstanding();
+        self.show_ready(false);
         move_to(&self.metrics.outstanding, &mut self.shown.outstanding, 0);
         move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, 0);
-        let (mapping, unacknowledged) = (&self.settings.mapping, self.ledger.outstanding());
-        if unacknowledged > 0 {
-            warn!(mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them");
-        }
-        self.log_retirement();
+        let (retired, left_behind) = (self.machine.leaves(), self.machine.is_left_behind());
+        log::log_ended(&self.machine.settings, unacknowledged, retired, left_behind);
     }
 
     fn show_ready(&mut self, ready: bool) {
@@ -171,100 +105,132 @@ impl Session {
 
     fn show_outstanding(&mut self) {
         let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, number(self.ledger.outstanding()));
-        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, number(self.ledger.bytes()));
+        let (messages, bytes) = self.machine.outstanding();
+        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, number(messages));
+        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, number(bytes));
     }
 
-    /// Whether there is nothing left to do: after a stop, or in a drain when no delivery waits for its outcome.
-    fn finished(&self) -> bool {
-        match self.shutdown.phase() {
-            Phase::Running | Phase::Retiring => false,
-            Phase::Draining => self.ledger.running() == 0,
-            Phase::Stopping => true,
+    fn enter_phase(&mut self) {
+        let phase = self.shutdown.phase();
+        self.machine.enter(phase);
+        if phase >= Phase::Draining {
+            self.deliveries = None;
         }
     }
 
-    async fn open(&self, login: &mut Login) -> Result<(Connection, ConnAck), End> {
-        let hello = Hello {
-            client_id: &self.settings.client_id,
-            clean_start: self.retirement == Retirement::Emptied,
-            keep_alive: self.settings.keep_alive,
-            session_expiry: self.settings.session_expiry,
-            receive_maximum: self.settings.receive_maximum,
-        };
-        // A drain needs the connection only for what is still to be acknowledged.
-        let until = if self.ledger.running() == 0 { Phase::Draining } else { Phase::Stopping };
-        let (patience, shutdown) = (self.settings.connect_timeout, self.shutdown.clone());
-        greet(&self.connector, self.wire, &hello, login, patience, shutdown, until).await
+    /// There is room for all that is admitted. Should there not be, the delivery is dropped here, which abandons it, and the
+    /// broker sends it again.
+    fn hand_over(&mut self, now: StdInstant) {
+        let received_at = SystemTime::now();
+        for admitted in self.machine.take_admitted() {
+            let delivery = Delivery::received(
+                admitted.message,
+                admitted.id,
+                admitted.ticket,
+                self.settler.clone(),
+                (received_at, now),
+            );
+            if let Some(deliveries) = &self.deliveries {
+                let _ = deliveries.try_send(delivery);
+            }
+        }
     }
 
-    fn log_failure(&self, why: String, lasting: bool, wait: Duration) {
+    fn tell(&mut self) {
+        for event in self.machine.take_events() {
+            log::log_event(&self.machine.settings, &event);
+            if event == Event::Subscribed {
+                self.show_ready(true);
+                self.status.send_replace(Status::Ready);
+            }
+        }
+    }
+
+    fn settle(&mut self, first: Settlement) {
+        let mut next = Some(first);
+        while let Some(settlement) = next {
+            self.machine.settled(settlement);
+            next = self.settlements.try_recv().ok();
+        }
+    }
+}
+
+impl Client for Session {
+    fn hello(&self) -> Hello {
+        self.machine.hello()
+    }
+
+    fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
+        self.metrics.connects.inc();
+        log::log_connected(&self.machine.settings, connack.session_present, agreed);
+        self.machine.connected(connack, now);
+    }
+
+    fn received(&mut self, bytes: usize, now: StdInstant) {
+        self.machine.received(bytes, now);
+    }
+
+    fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: StdInstant) -> Result<(), End> {
+        if let Ok(settlement) = self.settlements.try_recv() {
+            self.settle(settlement);
+        }
+        let result = self.machine.turn(input, output, now);
+        self.hand_over(now);
+        self.show_outstanding();
+        self.tell();
+        result
+    }
+
+    fn written(&mut self, now: StdInstant) -> bool {
+        self.machine.written(now);
+        false
+    }
+
+    fn reads(&self) -> bool {
+        self.machine.reads()
+    }
+
+    fn wakes(&self, now: StdInstant) -> StdInstant {
+        self.machine.wakes(now)
+    }
+
+    fn give_way(&mut self, _: StdInstant) -> bool {
+        true
+    }
+
+    fn disconnected(&mut self, end: End) -> End {
+        self.machine.disconnected(&end);
+        self.tell();
+        self.show_ready(false);
+        end
+    }
+
+    fn failed(&mut self, failure: Failure) {
         if self.shutdown.phase() >= Phase::Draining {
             return;
         }
         self.metrics.connection_failures.inc();
-        let mapping = &self.settings.mapping;
-        if lasting {
-            error!(event = "broker.refused", mapping, reason = why, retry_in = ?wait, "session failing");
-        } else {
-            warn!(event = "broker.lost", mapping, reason = why, retry_in = ?wait, "session failing");
+        if failure.taken_over {
+            self.metrics.taken_over.inc();
         }
-        self.status.send_replace(Status::Failing(why));
+        log::log_failure(&self.machine.settings, &failure);
+        self.status.send_replace(Status::Failing(failure.why));
     }
 
-    /// Waits between connections, still hearing of outcomes.
-    async fn rest(&mut self, wait: Duration) {
-        let wait = sleep(wait);
-        tokio::pin!(wait);
-        let mut shutdown = self.shutdown.clone();
-        loop {
-            if self.shutdown.phase() >= Phase::Draining {
-                self.admit_no_more();
+    fn is_done(&self) -> bool {
+        self.machine.is_done()
+    }
+
+    async fn hear(&mut self) {
+        tokio::select! {
+            biased;
+            () = self.shutdown.changed() => self.enter_phase(),
+            Ok(()) = self.paused.changed() => {
+                let paused = *self.paused.borrow_and_update();
+                self.machine.pause(paused);
             }
-            if self.finished() {
-                return;
-            }
-            tokio::select! {
-                () = &mut wait => return,
-                () = shutdown.changed() => {}
-                Some(settlement) = self.settlements.recv() => self.settle(settlement),
-            }
+            Some(settlement) = self.settlements.recv() => self.settle(settlement),
         }
-    }
-
-    /// A drain begins: the lanes hear that no more will come, and what no lane has yet is left to the broker.
-    fn admit_no_more(&mut self) {
-        self.deliveries = None;
-        self.held.clear();
-    }
-
-    fn settle(&mut self, settlement: Settlement) {
-        use crate::delivery::Outcome;
-        let m = &self.metrics;
-        match settlement.outcome {
-            Outcome::Delivered => m.delivered.inc(),
-            Outcome::Filtered => m.filtered.inc(),
-            Outcome::DeadLettered => m.dead_lettered.inc(),
-            Outcome::Expired => m.expired.inc(),
-            Outcome::Abandoned => m.abandoned.inc(),
-        };
-        if !self.ledger.settle(settlement) {
-            self.metrics.stale.inc();
-        }
-    }
-
-    fn log_connected(&mut self, connection: &Connection, connack: &ConnAck) {
-        let lost = self.ledger.connect(if connack.session_present { Kept::Yes } else { Kept::No });
-        self.metrics.connects.inc();
-        let (mapping, session_present) = (&self.settings.mapping, connack.session_present);
-        let (tls, client_id) = (connection.agreed(), &self.settings.client_id);
-        info!(event = "broker.connected", mapping, session_present, %tls, client_id, "connected");
-        if self.established && !session_present && self.retirement != Retirement::Emptied {
-            self.metrics.session_lost.inc();
-            self.subscribed = false;
-            error!(mapping, unacknowledged = lost, "session lost: the broker kept neither queue nor subscription");
-        }
-        self.established = true;
     }
 }
 

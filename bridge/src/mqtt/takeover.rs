@@ -38,7 +38,7 @@ impl TakeoverGuard {
             (End::Lost { why, closed, close, .. }, Some(lived)) if self.suspected(lived, closed, now) => {
                 let hint =
                     format!("again and again, soon after connecting; is another process running as `{client_id}`?");
-                End::Lost { why: format!("{why}, {hint}"), lasting: true, closed, close }
+                End::Lost { why: format!("{why}, {hint}"), lasting: true, closed, taken_over: true, close }
             }
             (end, _) => end,
         }

@@ -40,8 +40,8 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
     }))
 }
 
-pub(super) fn connect(hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
-    let mut connect = Connect::new(hello.client_id);
+pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    let mut connect = Connect::new(hello.client_id.as_str());
     connect.keep_alive = u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX);
     connect.clean_session = hello.clean_start;
     let username = || auth.username.unwrap_or_default().to_owned();
@@ -186,7 +186,7 @@ mod tests {
     #[test]
     fn a_password_goes_with_a_user_name_or_not_at_all() {
         let hello = Hello {
-            client_id: "c",
+            client_id: "c".into(),
             clean_start: false,
             keep_alive: Duration::from_secs(30),
             session_expiry: Duration::ZERO,

@@ -51,7 +51,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
     }))
 }
 
-pub(super) fn connect(hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
     let properties = ConnectProperties {
         session_expiry_interval: Some(seconds(hello.session_expiry)),
         receive_maximum: Some(hello.receive_maximum),
@@ -62,7 +62,7 @@ pub(super) fn connect(hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) ->
     };
     let connect = Connect {
         keep_alive: u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX),
-        client_id: hello.client_id.to_owned(),
+        client_id: hello.client_id.clone(),
         clean_start: hello.clean_start,
         properties: Some(properties),
     };
@@ -359,7 +359,7 @@ mod tests {
 
     fn connected_as(username: Option<&str>, password: Option<&[u8]>) -> BytesMut {
         let hello = Hello {
-            client_id: "c",
+            client_id: "c".into(),
             clean_start: false,
             keep_alive: Duration::from_secs(30),
             session_expiry: Duration::ZERO,

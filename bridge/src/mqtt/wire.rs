@@ -28,7 +28,7 @@ impl Wire {
     ///
     /// # Errors
     /// When a field is longer than the protocol can carry.
-    pub fn connect(self, hello: &Hello<'_>, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
+    pub fn connect(self, hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Result<(), WireError> {
         match self.0 {
             Protocol::V311 => v4::connect(hello, auth, out),
             Protocol::V5 => v5::connect(hello, auth, out),

@@ -55,18 +55,26 @@ pub enum ServeError {
     /// The operating system would not tell us of signals.
     #[error("signals: {0}")]
     Signals(io::Error),
+    /// It has retired, but unsubscribed while the broker may have had messages queued.
+    #[error(
+        "retired: the broker's queue could not be proven empty before UNSUBSCRIBE; a broker that drops its queue then has \
+         lost what was in it (docs/brokers.md)"
+    )]
+    QueueUnproven,
     /// A part of the bridge ended by itself, which is a fault of the bridge.
     #[error("bridge: a task ended unexpectedly; see the log")]
     Task,
 }
 
 impl ServeError {
-    /// 2 when somebody has to change the configuration, 1 otherwise.
+    /// 2 when somebody has to change the configuration, 3 when it has retired without proof that nothing is lost, 1
+    /// otherwise.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Start(StartError::Admin { .. }) | Self::Signals(_) | Self::Task => 1,
             Self::Start(_) => 2,
+            Self::QueueUnproven => 3,
         }
     }
 }

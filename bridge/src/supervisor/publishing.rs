@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::settings::{needs_publisher, publisher_settings};
+use super::settings::{needs_publisher, publisher_link};
 use crate::admin::{Standing, Watched};
 use crate::config;
 use crate::mqtt::{Connector, Publisher, Status};
@@ -23,7 +23,7 @@ pub(super) struct Publishing {
 impl Publishing {
     pub(super) fn new(mqtt: &config::Mqtt, connector: &Connector) -> Self {
         let (announcer, shutdown) = shutdown::channel();
-        let (publisher, handle, status) = Publisher::new(publisher_settings(mqtt), connector.clone(), shutdown);
+        let (publisher, handle, status) = Publisher::new(publisher_link(mqtt), connector.clone(), shutdown);
         Self { announcer, idle: Some(publisher), handle, status, task: JoinSet::new() }
     }
 

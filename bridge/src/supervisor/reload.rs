@@ -138,6 +138,7 @@ impl Bridge {
     pub(super) fn reconcile(&mut self) {
         for index in (0..self.mappings.len()).rev() {
             if self.mappings[index].has_ended() {
+                self.unproven |= self.mappings[index].is_unproven();
                 self.succeed(index);
             }
         }

@@ -17,7 +17,7 @@ use crate::lambda::Client;
 use crate::mapping::filter::Filters;
 use crate::mapping::{self, Parts};
 use crate::metrics::MappingMetrics;
-use crate::mqtt::{Connector, Session, Settings};
+use crate::mqtt::{self, Connector, Session, Settings};
 use crate::outgoing::PublishHandle;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use crate::topic::TopicFilter;
@@ -54,7 +54,7 @@ impl Heritage {
         let former: Vec<_> = former.cloned().collect();
         let settings = |index| {
             let mut settings = session_settings(mqtt, next, index);
-            settings.subscribed = same && self.subscribed.contains(&settings.client_id);
+            settings.subscribed = same && self.subscribed.contains(&settings.link.client_id);
             settings.former_filters.clone_from(&former);
             settings
         };
@@ -71,8 +71,8 @@ pub(super) struct Running {
     /// With how many sessions it was started, those included that only leave.
     started: usize,
     announcer: Announcer,
-    /// Each gives its client id back when it ends, and says whether it is subscribed still.
-    sessions: JoinSet<(String, bool)>,
+    /// Each gives its client id back when it ends, and says how it has ended.
+    sessions: JoinSet<(String, mqtt::Ended)>,
     /// The client ids of the ended ones that are.
     subscribed: BTreeSet<String>,
     lanes: JoinSet<()>,
@@ -82,6 +82,8 @@ pub(super) struct Running {
     standing: Standing,
     /// When a drain that makes way for new settings is over.
     deadline: Option<Instant>,
+    /// Whether a session has unsubscribed although the broker may have had messages queued.
+    unproven: bool,
 }
 
 /// What has become of a mapping by itself.
@@ -121,6 +123,7 @@ impl Running {
             watched: BTreeMap::new(),
             standing: Standing::Stays,
             deadline: None,
+            unproven: false,
         };
         // Room for all that all sessions may admit: none of them ever waits for a lane.
         let (deliveries, queue) = mpsc::channel(sessions.iter().map(Settings::max_running).sum());
@@ -141,14 +144,14 @@ impl Running {
         fault: &watch::Receiver<Option<String>>,
         shutdown: &Listener,
     ) {
-        let (mapping, client_id) = (settings.mapping.clone(), settings.client_id.clone());
+        let (mapping, client_id) = (settings.mapping.clone(), settings.link.client_id.clone());
         let standing = if settings.leaves { Standing::Retires } else { Standing::Stays };
         let (paused, metrics) = (self.paused.subscribe(), self.given.metrics.clone());
         let (session, status) =
             Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
         let (fault, paused) = (fault.clone(), Some(self.paused.clone()));
         self.watched.insert(client_id.clone(), Watched { mapping, session: status, fault, paused, standing });
-        self.sessions.spawn(async move { (client_id, session.run().await) });
+        self.sessions.spawn(async move { (client_id, Box::pin(session.run()).await) });
     }
 
     /// Its settings.
@@ -175,6 +178,12 @@ impl Running {
     /// Whether one of its sessions has this client id.
     pub(super) fn holds(&self, client_id: &str) -> bool {
         self.watched.contains_key(client_id)
+    }
+
+    /// Whether a session has unsubscribed for good although the broker may have had messages queued for it, and may have
+    /// dropped them.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven
     }
 
     /// Whether all its sessions have ended.
@@ -234,7 +243,7 @@ impl Running {
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Happening> {
         if let Poll::Ready(Some(ended)) = self.sessions.poll_join_next(context) {
             return Poll::Ready(match ended {
-                Ok((client_id, subscribed)) => self.session_ended(client_id, subscribed),
+                Ok((client_id, ended)) => self.session_ended(client_id, ended),
                 Err(error) => Happening::Broken { panicked: error.is_panic() },
             });
         }
@@ -248,9 +257,10 @@ impl Running {
         Poll::Pending
     }
 
-    fn session_ended(&mut self, client_id: String, subscribed: bool) -> Happening {
+    fn session_ended(&mut self, client_id: String, ended: mqtt::Ended) -> Happening {
         let left = self.watched.remove(&client_id).is_some_and(|session| session.standing == Standing::Retires);
-        if subscribed {
+        self.unproven |= ended.unproven;
+        if ended.subscribed {
             self.subscribed.insert(client_id);
         }
         if left || self.standing != Standing::Stays { Happening::Left } else { Happening::Broken { panicked: false } }

@@ -30,10 +30,10 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
             end = bridge.tend() => match end {
                 Exit::Broken => return Err(ServeError::Task),
-                Exit::Retired => {
+                Exit::Retired { unproven } => {
                     bridge.drain(std::time::Duration::ZERO).await;
-                    info!(event = "bridge.retired", "retired: the broker has nothing more, and has forgotten all sessions");
-                    return Ok(());
+                    info!(event = "bridge.retired", unproven, "retired: the broker has nothing more, and has forgotten all sessions");
+                    return if unproven { Err(ServeError::QueueUnproven) } else { Ok(()) };
                 }
             },
         }

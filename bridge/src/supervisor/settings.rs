@@ -2,7 +2,7 @@
 
 use crate::config::{self, OnFailure};
 use crate::mapping;
-use crate::mqtt::{Identifies, PublisherSettings, Settings};
+use crate::mqtt::{Identifies, Link, Settings};
 
 /// Whether a mapping publishes: answers, or dead letters to a topic.
 pub(super) fn needs_publisher(mapping: &config::Mapping) -> bool {
@@ -10,24 +10,22 @@ pub(super) fn needs_publisher(mapping: &config::Mapping) -> bool {
     to_topic || !mapping.response.allow.is_empty()
 }
 
-pub(super) fn publisher_settings(mqtt: &config::Mqtt) -> PublisherSettings {
-    PublisherSettings {
-        // A mapping's name has no dot in it, so no session can have this client id.
-        client_id: format!("{}.publisher", mqtt.client_id),
-        protocol: mqtt.protocol,
-        keep_alive: mqtt.keep_alive,
-        connect_timeout: mqtt.connect_timeout,
-        backoff: mqtt.backoff,
-    }
+/// How the publisher connects.
+pub(super) fn publisher_link(mqtt: &config::Mqtt) -> Link {
+    link(mqtt, mqtt.publisher_client_id())
+}
+
+fn link(mqtt: &config::Mqtt, client_id: String) -> Link {
+    let config::Mqtt { protocol, keep_alive, connect_timeout, backoff, .. } = *mqtt;
+    Link { client_id, protocol, keep_alive, connect_timeout, backoff }
 }
 
 /// The settings of one session. One that the mapping has no use for any more leaves.
 pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, index: usize) -> Settings {
     Settings {
         mapping: mapping.name.clone(),
-        client_id: mqtt.client_id_for(&mapping.name, index),
-        protocol: mqtt.protocol,
-        topic_filter: mapping.topic_filter.to_string(),
+        link: link(mqtt, mqtt.client_id_for(&mapping.name, index)),
+        topic_filter: mapping.topic_filter.clone(),
         former_filters: Vec::new(),
         subscribed: false,
         leaves: index >= mapping.sessions,
@@ -35,9 +33,6 @@ pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, i
         receive_maximum: mapping.receive_maximum,
         max_outstanding_bytes: mapping.max_outstanding_bytes,
         session_expiry: mqtt.session_expiry,
-        keep_alive: mqtt.keep_alive,
-        connect_timeout: mqtt.connect_timeout,
-        backoff: mqtt.backoff,
         identifies: identifies(mapping),
     }
 }

@@ -43,7 +43,7 @@ fn talkative(call: Call) -> Answer {
 async fn session(stage: &Stage, connack: &ConnAck) -> Result<Peer, ScriptError> {
     loop {
         let mut peer = stage.broker.accept().await?;
-        if !peer.connect().await?.client_id.ends_with(".publisher") {
+        if !peer.connect().await?.client_id.ends_with("-publisher") {
             peer.bytes(&connack.bytes(stage.protocol)).await?;
             return Ok(peer);
         }

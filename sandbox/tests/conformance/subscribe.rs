@@ -142,7 +142,7 @@ async fn a_session_whose_subscription_was_never_granted_is_subscribed_on_the_nex
     peer.greet(&ConnAck::fresh()).await?;
     peer.subscribe().await?;
     peer.reset();
-    let mut peer = stage.resumed().await?;
+    let mut peer = stage.present().await?;
     peer.grant(1).await?;
     eventually("it is ready", || stage.world.counters().ready.get() == 1).await;
     Ok(())

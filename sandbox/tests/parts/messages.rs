@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridge::config::{Protocol, Qos, Range};
 use bridge::message::Properties;
 use bridge::metrics::Metrics;
-use bridge::mqtt::{Connector, LiveTls, Publisher, PublisherSettings};
+use bridge::mqtt::{Connector, Link, LiveTls, Publisher};
 use bridge::outgoing::{Outgoing, PublishHandle};
 use bridge::shutdown::{self, Announcer};
 use bytes::Bytes;
@@ -23,7 +23,7 @@ pub struct Messages {
 
 impl Messages {
     pub fn start(world: &World, protocol: Protocol) -> Self {
-        let settings = PublisherSettings {
+        let settings = Link {
             client_id: "messages".into(),
             protocol,
             keep_alive: Duration::from_secs(30),

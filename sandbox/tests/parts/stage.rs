@@ -55,8 +55,19 @@ impl Stage {
         Ok(peer)
     }
 
-    /// The next connection, with the session of the one before. Nothing says that a SUBSCRIBE comes.
+    /// The next connection, with the session of the one before. Under MQTT 5 it is subscribed to again; under MQTT 3.1.1 a
+    /// process that has subscribed once does not do so again.
     pub async fn resumed(&self) -> Result<Peer, ScriptError> {
+        let mut peer = self.present().await?;
+        if self.protocol == Protocol::V5 {
+            let subscribe = peer.subscribe().await?;
+            peer.suback(subscribe.packet_id, &[subscribe.qos]).await?;
+        }
+        Ok(peer)
+    }
+
+    /// The next connection, with the session of the one before, and nothing said about a SUBSCRIBE.
+    pub async fn present(&self) -> Result<Peer, ScriptError> {
         let mut peer = self.broker.accept().await?;
         peer.greet(&ConnAck::resumed()).await?;
         Ok(peer)

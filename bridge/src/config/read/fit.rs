@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::super::draft::{Place, Section};
-use super::super::mqtt::session_name;
+use super::super::mqtt::{PUBLISHER, session_name};
 use super::super::{ConfigError, Invocation, Mapping, MessageId, OnFailure, OrderingKey, Protocol};
 use super::reader::Reader;
 
@@ -77,6 +77,11 @@ pub(super) fn sessions(sections: &[Section], mappings: &[Mapping]) -> Result<(),
     let mut seen: BTreeMap<String, (&Mapping, Option<&Place>)> = BTreeMap::new();
     for (mapping, section) in mappings.iter().zip(sections) {
         let place = section.settings.get("mapping.name").map(|setting| &setting.place);
+        if mapping.name == PUBLISHER {
+            let reason =
+                format!("`{PUBLISHER}` is what the bridge's own publisher is called; name the mapping otherwise");
+            return Err(ConfigError::setting(&place.map(ToString::to_string).unwrap_or_default(), &reason));
+        }
         for index in 0..mapping.sessions {
             let Some((other, first)) = seen.insert(session_name(&mapping.name, index), (mapping, place)) else {
                 continue;

@@ -243,9 +243,10 @@ impl Model {
             (1..).zip(&mut self.in_flight).for_each(|(id, sent)| sent.packet_id = id);
         }
         for sent in &self.in_flight {
-            self.down.push_back(match sent.received {
-                true => Down::Release(sent.packet_id),
-                false => Down::Publish { sent: sent.clone(), dup },
+            self.down.push_back(if sent.received {
+                Down::Release(sent.packet_id)
+            } else {
+                Down::Publish { sent: sent.clone(), dup }
             });
         }
     }

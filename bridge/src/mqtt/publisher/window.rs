@@ -1,23 +1,20 @@
 //! Which messages wait to be sent, and which wait for their PUBACK. Knows neither packets nor connections.
 //!
-//! A message that makes the broker close the connection must not hold up all others for ever. So after a break that
-//! left messages unconfirmed, the oldest of them is sent alone until the broker confirms one; whatever is alone on its
-//! way at [`BREAKS`] breaks is given up.
+//! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way when
+//! a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on its way
+//! at [`BREAKS`] breaks is given up.
 
 use std::collections::VecDeque;
-
-use tokio::sync::mpsc;
 
 use crate::config::Qos;
 use crate::outgoing::{Outgoing, PublishError, Request};
 
 /// Breaks of the connection after which the message that was alone on its way counts as their cause.
-pub const BREAKS: u8 = 3;
+pub const BREAKS: u8 = 2;
 
 /// The messages of one publisher, in their order.
 #[derive(Debug)]
 pub struct Window {
-    requests: mpsc::Receiver<Request>,
     /// How many it holds at most, sent or not.
     capacity: usize,
     /// How many may wait for their PUBACK on this connection.
@@ -25,8 +22,6 @@ pub struct Window {
     unsent: VecDeque<Entry>,
     sent: VecDeque<Entry>,
     last_id: u16,
-    /// The last connection broke over unconfirmed messages, and nothing was confirmed since.
-    careful: bool,
     /// Nothing more is sent on this connection.
     held: bool,
 }
@@ -37,6 +32,9 @@ pub struct Entry {
     /// Its packet identifier on this connection; 0 at QoS 0.
     pub packet_id: u16,
     request: Request,
+    /// It was on its way when a connection broke.
+    suspect: bool,
+    /// How often it was that alone.
     breaks: u8,
 }
 
@@ -53,10 +51,10 @@ impl Entry {
 }
 
 impl Window {
-    /// An empty window for up to `capacity` of the messages that come from `requests`.
-    pub fn new(requests: mpsc::Receiver<Request>, capacity: usize) -> Self {
+    /// An empty window for up to `capacity` messages.
+    pub fn new(capacity: usize) -> Self {
         let (unsent, sent) = (VecDeque::new(), VecDeque::new());
-        Self { requests, capacity, limit: capacity, unsent, sent, last_id: 0, careful: false, held: false }
+        Self { capacity, limit: capacity, unsent, sent, last_id: 0, held: false }
     }
 
     /// Whether it holds as many as it can.
@@ -64,31 +62,22 @@ impl Window {
         self.unsent.len() + self.sent.len() >= self.capacity
     }
 
-    /// Waits for the next message, and takes those behind it that are there already. False when nobody can send any
-    /// more; then nobody waits for those in the window either. Must not be called when full. Cancel safe.
-    pub async fn fill(&mut self) -> bool {
-        let Some(request) = self.requests.recv().await else { return false };
-        self.push(request);
-        while !self.is_full()
-            && let Ok(request) = self.requests.try_recv()
-        {
-            self.push(request);
-        }
-        true
+    /// One more message. Must not be called when full.
+    pub fn push(&mut self, request: Request) {
+        self.unsent.push_back(Entry { packet_id: 0, request, suspect: false, breaks: 0 });
     }
 
-    /// Fills while there is no connection, and returns when nobody can send any more. Cancel safe.
-    pub async fn deserted(&mut self) {
-        loop {
-            if !self.is_full() {
-                if !self.fill().await {
-                    return;
-                }
-            } else if let Some(oldest) = self.unsent.front_mut() {
-                oldest.request.forsaken().await;
-                self.unsent.retain(|entry| entry.request.is_awaited());
-            }
+    /// Returns when nobody waits any more for the message that is to be sent next; never, when there is none. Cancel safe.
+    pub async fn oldest_forsaken(&mut self) {
+        match self.unsent.front_mut() {
+            Some(oldest) => oldest.request.forsaken().await,
+            None => std::future::pending().await,
         }
+    }
+
+    /// Forgets the messages not sent that nobody waits for.
+    pub fn forget_forsaken(&mut self) {
+        self.unsent.retain(|entry| entry.request.is_awaited());
     }
 
     /// A connection begins, to a broker that takes this many unconfirmed messages.
@@ -103,35 +92,42 @@ impl Window {
         self.held = true;
     }
 
+    /// Whether anything sent is not confirmed.
+    pub fn is_waiting(&self) -> bool {
+        !self.sent.is_empty()
+    }
+
     /// Whether it is held and everything sent is confirmed, so that the connection can be left without sending twice.
     pub fn is_at_rest(&self) -> bool {
         self.held && self.sent.is_empty()
     }
 
     /// The connection is gone: what is not confirmed will be sent again, before all else. It was a session of its own,
-    /// so the identifiers mean nothing any more.
-    pub fn disconnect(&mut self) {
-        self.careful |= !self.sent.is_empty();
+    /// so the identifiers mean nothing any more. True when anything was not confirmed.
+    pub fn disconnect(&mut self) -> bool {
+        let unconfirmed = !self.sent.is_empty();
         if let [only] = self.sent.make_contiguous() {
             only.breaks += 1;
         }
-        while let Some(entry) = self.sent.pop_back() {
+        while let Some(mut entry) = self.sent.pop_back() {
             if entry.breaks >= BREAKS {
                 let topic = entry.outgoing().topic.clone();
                 entry.finish(Err(PublishError::Broken { topic, times: BREAKS }));
             } else {
+                entry.suspect = true;
                 self.unsent.push_front(entry);
             }
         }
+        unconfirmed
     }
 
     /// The next message to send, if one may be sent now. Skips those that nobody waits for. The caller gives it back to
     /// [`Window::sent`], or finishes it.
     pub fn next(&mut self) -> Option<Entry> {
-        let limit = match self {
-            Self { held: true, .. } => 0,
-            Self { careful: true, .. } => 1,
-            Self { limit, .. } => *limit,
+        let limit = match self.unsent.front()? {
+            _ if self.held || self.sent.iter().any(|entry| entry.suspect) => 0,
+            next if next.suspect => 1,
+            _ => self.limit,
         };
         while self.sent.len() < limit {
             let mut entry = self.unsent.pop_front()?;
@@ -165,12 +161,7 @@ impl Window {
     /// The broker has answered the message of this identifier; `None` when there is none.
     pub fn confirmed(&mut self, packet_id: u16) -> Option<Entry> {
         let index = self.sent.iter().position(|entry| entry.packet_id == packet_id)?;
-        self.careful = false;
         self.sent.remove(index)
-    }
-
-    fn push(&mut self, request: Request) {
-        self.unsent.push_back(Entry { packet_id: 0, request, breaks: 0 });
     }
 
     /// There is one: the capacity is far below their number.

@@ -4,20 +4,20 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Protocol, Qos, Range};
+use crate::config::{Protocol, Qos};
 use crate::message::Message;
+use crate::mqtt::link::Link;
+use crate::topic::TopicFilter;
 
 /// What a session needs to know.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The mapping it belongs to, for the log.
     pub mapping: String,
-    /// Names the session at the broker; the same after every restart.
-    pub client_id: String,
-    /// The protocol version.
-    pub protocol: Protocol,
+    /// How it connects. Its client id names the session at the broker, and is the same after every restart.
+    pub link: Link,
     /// The filter, with `$share/…` where it has that.
-    pub topic_filter: String,
+    pub topic_filter: TopicFilter,
     /// Filters that this session was subscribed to before, by an earlier configuration: given up once the one above is
     /// confirmed, so that nothing between them is missed.
     pub former_filters: Vec<String>,
@@ -34,12 +34,6 @@ pub struct Settings {
     pub max_outstanding_bytes: u64,
     /// How long the broker keeps the session without a connection.
     pub session_expiry: Duration,
-    /// The Keep Alive to ask for.
-    pub keep_alive: Duration,
-    /// Time for TCP, TLS and CONNACK together, and for SUBACK.
-    pub connect_timeout: Duration,
-    /// Waits between attempts to connect.
-    pub backoff: Range,
     /// Whether a message carries an id of its publisher's.
     pub identifies: Identifies,
 }
@@ -47,7 +41,9 @@ pub struct Settings {
 /// Tells whether a message carries an id of its publisher's, so that equal content under one packet identifier means the
 /// same message, DUP or not. By default none does.
 #[derive(Clone, Default)]
-pub struct Identifies(Option<Arc<dyn Fn(&Message) -> bool + Send + Sync>>);
+pub struct Identifies(Option<Arc<HasId>>);
+
+type HasId = dyn Fn(&Message) -> bool + Send + Sync;
 
 impl Identifies {
     /// As this function says.
@@ -73,7 +69,7 @@ impl Settings {
     #[must_use]
     pub fn max_outstanding(&self) -> usize {
         let receive_maximum = usize::from(self.receive_maximum);
-        match self.protocol {
+        match self.link.protocol {
             Protocol::V311 => receive_maximum,
             Protocol::V5 => (2 * receive_maximum).min(usize::from(u16::MAX) - 1),
         }

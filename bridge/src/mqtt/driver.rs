@@ -1,0 +1,172 @@
+//! The one loop that connects, drives a connection and connects again, for sessions and the publisher alike. It owns
+//! socket, clock and chance; what is said and when is decided by the [`Client`], which is told the time.
+
+use std::future::Future;
+use std::time::{Duration, Instant as StdInstant};
+
+use bytes::BytesMut;
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+use super::connect::{hang_up, open_within};
+use super::connection::{Agreed, Connection, Connector};
+use super::end::End;
+use super::link::Link;
+use super::packet::{ConnAck, Hello};
+use super::reconnect::{Failure, Next, Reconnect};
+use super::wire::Wire;
+
+/// One side of the conversation with a broker, over as many connections as it takes.
+pub(super) trait Client {
+    /// What CONNECT says.
+    fn hello(&self) -> Hello;
+
+    /// CONNACK has come.
+    fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
+
+    /// So many bytes more are in `input`.
+    fn received(&mut self, bytes: usize, now: StdInstant);
+
+    /// Does everything that can be done without waiting: takes packets out of `input`, puts packets into `output`.
+    ///
+    /// # Errors
+    /// When the connection is to end, for better or worse.
+    fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: StdInstant) -> Result<(), End>;
+
+    /// What was in `output` is written. True when there is more to say at once.
+    fn written(&mut self, now: StdInstant) -> bool;
+
+    /// Whether it takes more bytes now.
+    fn reads(&self) -> bool;
+
+    /// When it wants a turn, should nothing happen before.
+    fn wakes(&self, now: StdInstant) -> StdInstant;
+
+    /// There are newer TLS files than this connection was made with. True when it gives way at once; else it ends by itself.
+    fn give_way(&mut self, now: StdInstant) -> bool;
+
+    /// The connection, or the attempt to make one, has ended. Returns the end as the client sees it.
+    fn disconnected(&mut self, end: End) -> End;
+
+    /// What is said of a failure; it waits that long before it tries again.
+    fn failed(&mut self, failure: Failure);
+
+    /// Whether there is nothing left to do, not even to connect.
+    fn is_done(&self) -> bool;
+
+    /// Waits for something that does not come from the broker, and takes it in. Cancel safe.
+    fn hear(&mut self) -> impl Future<Output = ()> + Send;
+}
+
+/// Runs a client until it is done.
+pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &Link) {
+    let mut reconnect = Reconnect::new(link);
+    while !client.is_done() {
+        let mut freshness = connector.freshness(connector.generation());
+        let mut login = connector.login();
+        let (end, lived) = {
+            let opened = open_within(connector, Wire(link.protocol), client.hello(), &mut login, link.connect_timeout);
+            match until_done(client, opened).await {
+                None => return,
+                Some(Ok((connection, connack))) => {
+                    let made = Instant::now();
+                    (serve(client, connection, &connack, link).await, Some(made.elapsed()))
+                }
+                Some(Err(end)) => (end, None),
+            }
+        };
+        let end = client.disconnected(end);
+        let (wait, lasting) = match reconnect.after(end, lived, fastrand::f64(), now()) {
+            Next::Over => return,
+            Next::AtOnce => continue,
+            Next::Failed(failure) => {
+                let (wait, lasting) = (failure.wait, failure.lasting);
+                client.failed(failure);
+                (wait, lasting)
+            }
+        };
+        // New TLS files may be what was missing, or another password.
+        tokio::select! {
+            biased;
+            _ = until_done(client, sleep(wait)) => {}
+            () = freshness.renewed() => {}
+            () = login.renewed(), if lasting => {}
+        }
+    }
+}
+
+/// Waits for `other`, while the client hears what it must; `None` when it has nothing left to do.
+async fn until_done<T>(client: &mut impl Client, other: impl Future<Output = T>) -> Option<T> {
+    tokio::pin!(other);
+    loop {
+        if client.is_done() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            done = &mut other => return Some(done),
+            () = client.hear() => {}
+        }
+    }
+}
+
+/// One connection from CONNACK to its end.
+async fn serve(client: &mut impl Client, mut connection: Connection, connack: &ConnAck, link: &Link) -> End {
+    client.connected(connack, &connection.agreed(), now());
+    let end = converse(client, &mut connection, link.keep_alive).await;
+    hang_up(Wire(link.protocol), connection, &end).await;
+    end
+}
+
+async fn converse(client: &mut impl Client, connection: &mut Connection, patience: Duration) -> End {
+    let mut freshness = connection.freshness();
+    let mut gives_way = false;
+    let alarm = sleep_until(Instant::now());
+    tokio::pin!(alarm);
+    loop {
+        if let Err(end) = turn(client, connection, patience).await {
+            return end;
+        }
+        set(alarm.as_mut(), client.wakes(now()).into());
+        tokio::select! {
+            biased;
+            read = connection.read(), if client.reads() => match read {
+                Ok(bytes) => client.received(bytes, now()),
+                Err(error) => return error.into(),
+            },
+            () = client.hear() => {}
+            () = freshness.outdated(), if !gives_way => {
+                gives_way = true;
+                if client.give_way(now()) {
+                    return End::Renewed;
+                }
+            }
+            () = &mut alarm => {}
+        }
+    }
+}
+
+async fn turn(client: &mut impl Client, connection: &mut Connection, patience: Duration) -> Result<(), End> {
+    loop {
+        let Connection { input, output, .. } = connection;
+        client.turn(input, output, now())?;
+        if connection.output.is_empty() {
+            return Ok(());
+        }
+        connection.flush(patience).await?;
+        if !client.written(now()) {
+            return Ok(());
+        }
+    }
+}
+
+/// Moves the alarm only where it must: most turns leave it alone.
+fn set(alarm: std::pin::Pin<&mut Sleep>, at: Instant) {
+    if alarm.is_elapsed() || at < alarm.deadline() {
+        alarm.reset(at);
+    }
+}
+
+/// By tokio's clock, which tests can hold.
+fn now() -> StdInstant {
+    Instant::now().into_std()
+}

@@ -1,0 +1,30 @@
+//! What has changed for those who operate the bridge. The machine says it; [`log`](super::log) writes it down.
+
+use std::time::Duration;
+
+/// One change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Event {
+    /// The subscription stands.
+    Subscribed,
+    /// The subscription was refused, or granted with less than was asked.
+    SubscriptionDenied { code: u8, reason: String },
+    /// The broker has lost the session, or says so as it always does.
+    SessionLost { unacknowledged: usize, usual: bool },
+    /// The broker said that it had lost a session which it had kept.
+    SessionDenied,
+    /// The broker keeps no session without a connection.
+    SessionExpiryRefused { asked: Duration },
+    /// The broker keeps the session for less time than was asked.
+    SessionExpiryShortened { asked: Duration, granted: Duration },
+    /// The broker gave us another client id.
+    ClientIdAssigned { assigned: String },
+    /// The first PUBLISH beyond Receive Maximum.
+    ExceedsReceiveMaximum { in_flight: usize },
+    /// The first message that the configured filter does not match.
+    Unmatched { topic: String },
+    /// UNSUBSCRIBE is sent although the broker may have messages queued.
+    QueueUnproven { all: bool },
+    /// UNSUBACK is there.
+    Unsubscribed { former: Vec<String>, all: bool },
+}

@@ -1,0 +1,138 @@
+//! Writes down what has changed in a session. Decides nothing.
+
+use tracing::{error, info, warn};
+
+use super::Settings;
+use super::event::Event;
+use crate::mqtt::connection::Agreed;
+use crate::mqtt::reconnect::Failure;
+
+/// The longest part of a topic that a log line shows.
+const TOPIC_LIMIT: usize = 200;
+
+pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed) {
+    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
+    info!(event = "broker.connected", mapping, session_present, %tls, client_id, "connected");
+}
+
+pub(super) fn log_event(settings: &Settings, event: &Event) {
+    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
+    let topic_filter = settings.topic_filter.as_str();
+    match event {
+        Event::Subscribed => info!(event = "subscription.granted", mapping, topic_filter, "subscribed"),
+        Event::SubscriptionDenied { code, reason } => {
+            let asked = settings.qos as u8;
+            error!(
+                event = "subscription.denied",
+                mapping, client_id, topic_filter, asked, code, reason, "not subscribed"
+            );
+        }
+        Event::SessionLost { unacknowledged, usual: false } => {
+            let event = "session.lost";
+            error!(
+                event,
+                mapping, client_id, unacknowledged, "session lost: the broker kept neither queue nor subscription"
+            );
+        }
+        Event::SessionLost { unacknowledged, usual: true } => {
+            let event = "session.not_present";
+            warn!(
+                event,
+                mapping, client_id, unacknowledged, "no session present, says this broker, which was wrong before"
+            );
+        }
+        Event::SessionDenied => warn!(
+            event = "session.denied",
+            mapping,
+            client_id,
+            "the broker said that it has no session, and sent a message of it again: it never sets Session Present, so a \
+             lost session cannot be told from a kept one"
+        ),
+        Event::SessionExpiryRefused { asked } => error!(
+            event = "session.expiry_refused",
+            mapping,
+            client_id,
+            ?asked,
+            "the broker keeps no session: what is published while the bridge is away is lost; set its session expiry"
+        ),
+        Event::SessionExpiryShortened { asked, granted } => warn!(
+            event = "session.expiry_shortened",
+            mapping,
+            client_id,
+            ?asked,
+            ?granted,
+            "the broker keeps the session for less time than asked; raise its limit, or lower mqtt.session_expiry"
+        ),
+        Event::ClientIdAssigned { assigned } => {
+            let assigned = shortened(assigned);
+            error!(
+                event = "session.client_id_assigned",
+                mapping, client_id, assigned, "the broker uses another client id"
+            );
+        }
+        Event::ExceedsReceiveMaximum { in_flight } => {
+            let receive_maximum = settings.receive_maximum;
+            warn!(
+                event = "broker.exceeds_receive_maximum",
+                mapping,
+                receive_maximum,
+                in_flight,
+                "the broker sends more than Receive Maximum allows; tolerated up to twice that limit; logged once"
+            );
+        }
+        Event::Unmatched { topic } => warn!(
+            event = "subscription.unmatched",
+            mapping,
+            topic = shortened(topic),
+            topic_filter,
+            "a message that the topic filter does not match: the broker's session holds an older subscription; name its \
+             filter in former_topic_filters to give it up; logged once"
+        ),
+        Event::QueueUnproven { all } => {
+            let event = "session.queue_unproven";
+            warn!(
+                event,
+                mapping, client_id, all, "unsubscribing, though the broker may have messages queued that it drops then"
+            );
+        }
+        Event::Unsubscribed { former, all } => {
+            info!(event = "session.unsubscribed", mapping, client_id, ?former, all, "unsubscribed");
+        }
+    }
+}
+
+pub(super) fn log_failure(settings: &Settings, failure: &Failure) {
+    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
+    let Failure { why, lasting, taken_over, wait } = failure;
+    if *taken_over {
+        error!(event = "session.taken_over", mapping, client_id, reason = why, retry_in = ?wait, "session taken over");
+    } else if *lasting {
+        error!(event = "broker.refused", mapping, client_id, reason = why, retry_in = ?wait, "session failing");
+    } else {
+        warn!(event = "broker.lost", mapping, client_id, reason = why, retry_in = ?wait, "session failing");
+    }
+}
+
+/// How a session has ended: with so many messages un-acknowledged, retired, or left behind.
+pub(super) fn log_ended(settings: &Settings, unacknowledged: usize, retired: bool, left_behind: bool) {
+    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
+    if unacknowledged > 0 {
+        warn!(mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them");
+    }
+    if retired {
+        info!(event = "session.retired", mapping, client_id, "retired: the broker has nothing more for it");
+    } else if left_behind {
+        error!(
+            event = "session.left_behind",
+            mapping,
+            client_id,
+            "cut short while retiring: the broker may hold messages that only this client id can fetch, until its session \
+             expires"
+        );
+    }
+}
+
+/// Foreign text, cut to a length that a line can carry; the formatter escapes it.
+fn shortened(text: &str) -> &str {
+    &text[..text.floor_char_boundary(TOPIC_LIMIT)]
+}

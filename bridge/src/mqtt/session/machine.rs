@@ -1,0 +1,307 @@
+//! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no clock,
+//! no channel and no chance of its own, so that any behaviour of a broker is a test of a few lines. The only place that
+//! acknowledges.
+//!
+//! It never waits for the functions: what it admits is bounded, and it takes no more bytes while it holds as much as it
+//! may. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not honour
+//! Receive Maximum.
+
+mod connack;
+mod line;
+mod receive;
+mod retire;
+mod session_lost;
+mod subscribe;
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use self::line::Line;
+use self::retire::Retirement;
+use super::event::Event;
+use super::settings::Settings;
+use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
+use crate::message::Message;
+use crate::metrics::MappingMetrics;
+use crate::mqtt::end::End;
+use crate::mqtt::keep_alive::Due;
+use crate::mqtt::ledger::Ledger;
+use crate::mqtt::packet::{Hello, WireError};
+use crate::mqtt::wire::Wire;
+use crate::shutdown::Phase;
+
+/// A message that was received and booked; a delivery is to be made of it.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    pub(super) message: Message,
+    pub(super) ticket: Ticket,
+    pub(super) id: RecordId,
+}
+
+/// One MQTT session, over all its connections.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none excludes another")]
+pub(super) struct Machine {
+    pub(super) settings: Settings,
+    wire: Wire,
+    ledger: Ledger,
+    metrics: MappingMetrics,
+    phase: Phase,
+    /// An operator holds the mapping: what is admitted goes on, nothing more is.
+    paused: bool,
+    /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
+    held: VecDeque<Admitted>,
+    /// To be handed over.
+    admitted: Vec<Admitted>,
+    /// To be told.
+    events: Vec<Event>,
+    /// The run part of record ids, and deliveries made so far.
+    run: u64,
+    delivered: u64,
+    /// Whether a SUBACK of this process granted what was asked, so that a session present holds the subscription.
+    subscribed: bool,
+    /// Whether this process has had a session that the broker could lose.
+    established: bool,
+    /// Whether the broker was seen to deny a session that it had kept.
+    denies_sessions: bool,
+    retirement: Retirement,
+    /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
+    unproven: bool,
+    /// What was said once and need not be said again.
+    said_overrun: bool,
+    said_unmatched: bool,
+    /// The connection, when there is one.
+    line: Option<Line>,
+}
+
+impl Machine {
+    /// A session that never connected. `run` tells its record ids from those of every other start.
+    pub(super) fn new(settings: Settings, metrics: MappingMetrics, run: u64) -> Self {
+        let (wire, subscribed) = (Wire(settings.link.protocol), settings.subscribed);
+        Self {
+            settings,
+            wire,
+            ledger: Ledger::default(),
+            metrics,
+            phase: Phase::Running,
+            paused: false,
+            held: VecDeque::new(),
+            admitted: Vec::new(),
+            events: Vec::new(),
+            run,
+            delivered: 0,
+            subscribed,
+            established: false,
+            denies_sessions: false,
+            retirement: Retirement::default(),
+            unproven: false,
+            said_overrun: false,
+            said_unmatched: false,
+            line: None,
+        }
+    }
+
+    /// What CONNECT says.
+    pub(super) fn hello(&self) -> Hello {
+        Hello {
+            client_id: self.settings.link.client_id.clone(),
+            clean_start: self.retirement == Retirement::Emptied,
+            keep_alive: self.settings.link.keep_alive,
+            session_expiry: self.settings.session_expiry,
+            receive_maximum: self.settings.receive_maximum,
+        }
+    }
+
+    /// So many bytes have come.
+    pub(super) fn received(&mut self, bytes: usize, now: Instant) {
+        self.line.iter_mut().for_each(|line| line.keep_alive.received(bytes, now));
+    }
+
+    /// The output is written.
+    pub(super) fn written(&mut self, now: Instant) {
+        self.line.iter_mut().for_each(|line| line.keep_alive.sent(now));
+    }
+
+    /// A delivery has its outcome.
+    pub(super) fn settled(&mut self, settlement: Settlement) {
+        match settlement.outcome {
+            Outcome::Delivered => &self.metrics.delivered,
+            Outcome::Filtered => &self.metrics.filtered,
+            Outcome::DeadLettered => &self.metrics.dead_lettered,
+            Outcome::Expired => &self.metrics.expired,
+            Outcome::Abandoned => &self.metrics.abandoned,
+        }
+        .inc();
+        if !self.ledger.settle(settlement) {
+            self.metrics.stale.inc();
+        }
+    }
+
+    /// An operator holds the mapping, or lets it go.
+    pub(super) fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and what no
+    /// lane has yet is left to the broker.
+    pub(super) fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        if phase >= Phase::Draining {
+            self.held.clear();
+        }
+    }
+
+    /// Does everything that can be done without waiting.
+    ///
+    /// # Errors
+    /// When the connection is to end.
+    pub(super) fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+        // Without a connection there is nothing to do.
+        let Some(mut line) = self.line.take() else { return Ok(()) };
+        let result = self.turn_with(&mut line, input, output, now);
+        self.line = Some(line);
+        result
+    }
+
+    fn turn_with(
+        &mut self,
+        line: &mut Line,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+        now: Instant,
+    ) -> Result<(), End> {
+        if std::mem::take(&mut line.begins) {
+            self.begin(line, output, now)?;
+        }
+        self.hand_over_held();
+        loop {
+            self.take_all(line, input, output, now)?;
+            let held = self.ledger.outstanding();
+            while let Some(ack) = self.ledger.release() {
+                self.metrics.acknowledged.inc();
+                self.wire.ack(ack, output)?;
+            }
+            // What is released makes room for packets that are read already: no new byte would tell of them.
+            if self.ledger.outstanding() == held {
+                break;
+            }
+        }
+        self.tick(line, output, now)?;
+        self.go_on_retiring(line, output, now)?;
+        if self.phase >= Phase::Draining {
+            return if self.is_done() { Err(End::Drained) } else { Ok(()) };
+        }
+        if self.ledger.needs_reconnect() {
+            return Err(End::lost("a message was given up without an outcome; only a new connection brings it again"));
+        }
+        Ok(())
+    }
+
+    /// What the clock demands.
+    fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+        if self.is_closed(line) {
+            // Nothing is read, so that nothing that is missing is the broker's fault.
+            line.keep_alive.alive(now);
+            line.postpone(self.settings.link.connect_timeout, now);
+        }
+        if let Some(late) = line.late(now) {
+            return Err(End::lost(format!("no {late} within {:?}", self.settings.link.connect_timeout)));
+        }
+        self.doubt_session(line, now);
+        if self.ledger.wants_ping() {
+            self.ping(line, output)?;
+        }
+        if now < line.next_tick {
+            return Ok(());
+        }
+        line.next_tick = now + line.keep_alive.period();
+        match line.keep_alive.due(now) {
+            Due::Nothing => Ok(()),
+            Due::Ping => Ok(self.ping(line, output)?),
+            Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
+        }
+    }
+
+    /// Behind all acknowledgements that were released.
+    fn ping(&mut self, line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
+        line.pings += 1;
+        self.ledger.pinged();
+        self.wire.pingreq(output)
+    }
+
+    /// The connection is gone.
+    pub(super) fn disconnected(&mut self, end: &End) {
+        self.line = None;
+        if matches!(end, End::Retired) {
+            self.note_emptied();
+        }
+    }
+
+    /// When it wants a turn, should nothing happen before.
+    pub(super) fn wakes(&self, now: Instant) -> Instant {
+        self.line.as_ref().map_or(now, Line::wakes)
+    }
+
+    /// Whether it takes more bytes.
+    pub(super) fn reads(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| !self.is_closed(line))
+    }
+
+    /// Whether nothing more may be read: an operator holds the mapping, and nothing else has to be heard, or it has as
+    /// much as it may, whatever the broker does.
+    fn is_closed(&self, line: &Line) -> bool {
+        self.is_full() || (self.paused && !line.listens())
+    }
+
+    fn is_full(&self) -> bool {
+        let (messages, bytes) = self.ledger.in_the_way();
+        messages >= self.settings.max_outstanding()
+            || bytes as u64 >= self.settings.max_outstanding_bytes
+            || self.ledger.running() >= self.settings.max_running()
+    }
+
+    /// Hands over what was read while an operator held the mapping, once it is held no more.
+    fn hand_over_held(&mut self) {
+        if !self.paused {
+            self.admitted.extend(self.held.drain(..));
+        }
+    }
+
+    /// What is to be handed over since the last time.
+    pub(super) fn take_admitted(&mut self) -> std::vec::Drain<'_, Admitted> {
+        self.admitted.drain(..)
+    }
+
+    /// What is to be told since the last time.
+    pub(super) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
+    /// Whether there is nothing left to do: after a stop, in a drain when no delivery waits for its outcome, or when the
+    /// broker has forgotten the session.
+    pub(super) fn is_done(&self) -> bool {
+        match self.phase {
+            _ if self.retirement == Retirement::Forgotten => true,
+            Phase::Running | Phase::Retiring => false,
+            Phase::Draining => self.ledger.running() == 0,
+            Phase::Stopping => true,
+        }
+    }
+
+    /// Whether, as far as is known, the broker's session holds the subscription.
+    pub(super) fn is_subscribed(&self) -> bool {
+        self.subscribed
+    }
+
+    /// Whether an UNSUBSCRIBE was sent although the broker may have had messages queued.
+    pub(super) fn is_unproven(&self) -> bool {
+        self.unproven
+    }
+
+    /// Messages and bytes that it holds.
+    pub(super) fn outstanding(&self) -> (usize, usize) {
+        (self.ledger.outstanding(), self.ledger.bytes())
+    }
+}

@@ -1,0 +1,57 @@
+//! What CONNACK says is believed, or said: a broker that grants less than was asked for may lose messages silently.
+
+use std::time::{Duration, Instant};
+
+use super::Machine;
+use super::line::Line;
+use crate::config::Protocol;
+use crate::mqtt::end::End;
+use crate::mqtt::keep_alive::KeepAlive;
+use crate::mqtt::packet::ConnAck;
+use crate::mqtt::session::event::Event;
+
+impl Machine {
+    /// A connection is made.
+    pub(in crate::mqtt::session) fn connected(&mut self, connack: &ConnAck, now: Instant) {
+        let keep_alive = KeepAlive::new(self.settings.link.keep_alive, connack.keep_alive, now);
+        let mut line = Line::new(self.wire, connack.session_present, keep_alive, now);
+        self.judge_session_present(connack.session_present);
+        self.judge_session_expiry(connack.session_expiry);
+        if let Some(assigned) = &connack.assigned_client_id
+            && *assigned != self.settings.link.client_id
+        {
+            self.events.push(Event::ClientIdAssigned { assigned: assigned.clone() });
+        }
+        line.missing = self.missing_feature(connack);
+        self.line = Some(line);
+    }
+
+    /// MQTT 5, 3.2.2.3.2. Absent, it is as was asked for; MQTT 3.1.1 has no words for it.
+    fn judge_session_expiry(&mut self, granted: Option<Duration>) {
+        let asked = self.settings.session_expiry;
+        let granted = granted.unwrap_or(asked);
+        if self.settings.link.protocol == Protocol::V311 || self.retirement.has_begun() {
+            return;
+        }
+        self.metrics.session_expiry.set(i64::try_from(granted.as_secs()).unwrap_or(i64::MAX));
+        if granted.is_zero() {
+            self.events.push(Event::SessionExpiryRefused { asked });
+        } else if granted < asked {
+            self.events.push(Event::SessionExpiryShortened { asked, granted });
+        }
+    }
+
+    /// MQTT 5, 3.2.2.3.11 and 3.2.2.3.13: a broker that cannot do what the subscription needs would grant something else, or
+    /// close the connection.
+    fn missing_feature(&self, connack: &ConnAck) -> Option<End> {
+        let filter = &self.settings.topic_filter;
+        let (missing, way_out) = if filter.is_shared() && !connack.shared_available {
+            ("no shared subscriptions", "subscribe without `$share/…/`, with one bridge for the mapping")
+        } else if filter.has_wildcard() && !connack.wildcard_available {
+            ("no wildcards in topic filters", "name the topic in full, in a mapping for each")
+        } else {
+            return None;
+        };
+        Some(End::lasting(format!("subscription to `{filter}`: the broker has {missing}; {way_out}")))
+    }
+}

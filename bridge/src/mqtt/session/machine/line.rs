@@ -1,0 +1,104 @@
+//! What a session keeps for one connection. Decides nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::mqtt::decoder::Decoder;
+use crate::mqtt::end::End;
+use crate::mqtt::keep_alive::KeepAlive;
+use crate::mqtt::retire::{EmptyQueue, Quiet};
+use crate::mqtt::wire::Wire;
+
+/// See the module's page.
+pub(super) struct Line {
+    pub(super) decoder: Decoder,
+    pub(super) keep_alive: KeepAlive,
+    pub(super) next_tick: Instant,
+    /// Nothing was said on it yet.
+    pub(super) begins: bool,
+    /// What CONNACK said of the session.
+    pub(super) session_present: bool,
+    /// What CONNACK says that the subscription needs and the broker has not.
+    pub(super) missing: Option<End>,
+    /// Until when SUBACK must be there; `None` when it is, or none is needed.
+    pub(super) suback_due: Option<Instant>,
+    /// Until when UNSUBACK must be there.
+    pub(super) unsuback_due: Option<Instant>,
+    /// What the UNSUBSCRIBE on its way leaves subscribed: nothing.
+    pub(super) unsubscribes_all: bool,
+    /// PINGREQs without their answer.
+    pub(super) pings: usize,
+    /// Looks for a moment to unsubscribe.
+    pub(super) search: Option<EmptyQueue>,
+    /// Watches for the last message, once there is no subscription any more.
+    pub(super) quiet: Option<Quiet>,
+    /// When to look again whether that was the last, or a moment to unsubscribe.
+    pub(super) alarm: Option<Instant>,
+    /// The broker says it has no session: when to believe it.
+    pub(super) believe_at: Option<Instant>,
+}
+
+impl Line {
+    pub(super) fn new(wire: Wire, session_present: bool, keep_alive: KeepAlive, now: Instant) -> Self {
+        Self {
+            decoder: Decoder::new(wire),
+            next_tick: now + keep_alive.period(),
+            keep_alive,
+            begins: true,
+            session_present,
+            missing: None,
+            suback_due: None,
+            unsuback_due: None,
+            unsubscribes_all: false,
+            pings: 0,
+            search: None,
+            quiet: None,
+            alarm: None,
+            believe_at: None,
+        }
+    }
+
+    /// Whether something must be heard that stands behind messages.
+    pub(super) fn listens(&self) -> bool {
+        self.suback_due.is_some() || self.unsuback_due.is_some()
+    }
+
+    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before, and
+    /// we take these at our own pace.
+    pub(super) fn postpone(&mut self, patience: Duration, now: Instant) {
+        self.suback_due.iter_mut().chain(&mut self.unsuback_due).for_each(|due| *due = now + patience);
+    }
+
+    /// The answer that is late.
+    pub(super) fn late(&self, now: Instant) -> Option<&'static str> {
+        let late = |due: Option<Instant>| due.is_some_and(|due| due <= now);
+        match self {
+            _ if late(self.suback_due) => Some("SUBACK"),
+            _ if late(self.unsuback_due) => Some("UNSUBACK"),
+            _ => None,
+        }
+    }
+
+    /// A message has come: what was seen before it proves nothing about what is queued behind it.
+    pub(super) fn disturbed(&mut self) {
+        self.quiet.iter_mut().for_each(Quiet::disturbed);
+        self.search.iter_mut().for_each(EmptyQueue::disturbed);
+    }
+
+    /// PINGRESP has come.
+    pub(super) fn answered(&mut self) {
+        self.pings = self.pings.saturating_sub(1);
+        self.quiet.iter_mut().for_each(Quiet::answered);
+        self.search.iter_mut().for_each(EmptyQueue::answered);
+    }
+
+    pub(super) fn wakes(&self) -> Instant {
+        let dues = [self.suback_due, self.unsuback_due, self.alarm, self.believe_at];
+        dues.into_iter().flatten().fold(self.next_tick, Instant::min)
+    }
+}
+
+impl std::fmt::Debug for Line {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Line").field("keep_alive", &self.keep_alive).field("pings", &self.pings).finish_non_exhaustive()
+    }
+}

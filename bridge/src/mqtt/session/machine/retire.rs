@@ -1,0 +1,161 @@
+//! How a subscription, or the whole session, is given up without losing what the broker has confirmed for it. First a moment
+//! in which the broker's queue is provably empty, as some brokers drop at UNSUBSCRIBE what they have queued. Then UNSUBSCRIBE:
+//! from then on nothing is added. Then what is left comes and is acknowledged like all else. At the end, when the broker
+//! has nothing more, it forgets the session. Admits nothing by itself.
+
+use std::time::Instant;
+
+use bytes::BytesMut;
+
+use super::Machine;
+use super::line::Line;
+use crate::config::Protocol;
+use crate::mqtt::end::End;
+use crate::mqtt::retire::{Due, EmptyQueue, Quiet, Search};
+use crate::mqtt::session::event::Event;
+use crate::shutdown::Phase;
+
+/// The packet identifier of every UNSUBSCRIBE: there is one at a time.
+const UNSUBSCRIBE_ID: u16 = 2;
+
+/// How far a session has come in leaving for good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Retirement {
+    /// It is subscribed, or the broker has not been asked yet to end that.
+    #[default]
+    Ahead,
+    /// The broker was asked for no more messages at all, and has not confirmed it.
+    Asked,
+    /// It has.
+    Unsubscribed,
+    /// The broker has nothing more for it, and only has to forget the session.
+    Emptied,
+    /// It has.
+    Forgotten,
+}
+
+impl Retirement {
+    pub(super) fn has_begun(self) -> bool {
+        self != Self::Ahead
+    }
+}
+
+impl Machine {
+    /// Whether this session goes for good. A drain that comes over it ends it as it stands: nothing is lost, as the
+    /// broker keeps the session, but nobody comes for it.
+    pub(in crate::mqtt::session) fn leaves(&self) -> bool {
+        self.phase == Phase::Retiring || (self.settings.leaves && self.phase < Phase::Draining)
+    }
+
+    /// Whether it was to leave for good, and has not.
+    pub(in crate::mqtt::session) fn is_left_behind(&self) -> bool {
+        !self.leaves()
+            && self.retirement != Retirement::Forgotten
+            && (self.retirement.has_begun() || self.settings.leaves)
+    }
+
+    /// A connection of a session that leaves.
+    pub(super) fn begin_retirement(&mut self, line: &mut Line, now: Instant) -> Result<(), End> {
+        if self.retirement == Retirement::Emptied {
+            return Err(End::Retired);
+        }
+        // Nothing confirms the session any more, so that this must do.
+        self.begin_doubt(line, now);
+        Ok(())
+    }
+
+    /// The broker has nothing more for it, and has been told goodbye. Under MQTT 5 that made it forget the session; if it has
+    /// not, the next connection will.
+    pub(super) fn note_emptied(&mut self) {
+        let forgotten = self.settings.link.protocol == Protocol::V5 || self.retirement == Retirement::Emptied;
+        self.retirement = if forgotten { Retirement::Forgotten } else { Retirement::Emptied };
+    }
+
+    /// Asks the broker for what the retirement needs next, one thing at a time.
+    pub(super) fn go_on_retiring(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+        line.alarm = None;
+        // While an operator holds the mapping nothing is read, and so no PINGREQ is answered.
+        if line.listens() || self.paused {
+            return Ok(());
+        }
+        let all = self.leaves();
+        if all && line.quiet.is_some() {
+            return self.watch_for_the_last(line, output, now);
+        }
+        if !all && self.settings.former_filters.is_empty() {
+            return Ok(());
+        }
+        if !(all && self.retirement == Retirement::Unsubscribed) {
+            let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
+            let search = line.search.get_or_insert_with(|| EmptyQueue::new(now));
+            match search.due(self.ledger.unfinished(), full, line.pings, now) {
+                Search::Later(at) => {
+                    line.alarm = Some(at);
+                    return Ok(());
+                }
+                Search::Ping => return Ok(self.ping(line, output)?),
+                Search::Proven => {}
+                Search::Unproven => {
+                    self.unproven |= all;
+                    self.events.push(Event::QueueUnproven { all });
+                }
+            }
+        }
+        self.unsubscribe(all, line, output, now)
+    }
+
+    fn unsubscribe(&mut self, all: bool, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+        let mut filters = self.settings.former_filters.clone();
+        if all {
+            filters.push(self.settings.topic_filter.to_string());
+            self.subscribed = false;
+            self.retirement = self.retirement.max_asked();
+        }
+        line.search = None;
+        line.unsubscribes_all = all;
+        line.unsuback_due = Some(now + self.settings.link.connect_timeout);
+        Ok(self.wire.unsubscribe(UNSUBSCRIBE_ID, filters, output)?)
+    }
+
+    /// MQTT 5, 3.11.3: that there was no such subscription is as good.
+    pub(super) fn judge_unsuback(&mut self, packet_id: u16, codes: &[u8], line: &mut Line) -> Result<(), End> {
+        if packet_id != UNSUBSCRIBE_ID || line.unsuback_due.take().is_none() {
+            return Err(End::protocol_error("an UNSUBACK for no UNSUBSCRIBE of ours"));
+        }
+        if let Some(code) = codes.iter().find(|code| **code >= 0x80) {
+            let filter = &self.settings.topic_filter;
+            return Err(End::lasting(format!(
+                "UNSUBSCRIBE: refused by the broker with reason 0x{code:02x} ({filter})"
+            )));
+        }
+        let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
+        if all {
+            self.retirement = Retirement::Unsubscribed;
+            line.quiet = Some(Quiet::default());
+        }
+        self.events.push(Event::Unsubscribed { former, all });
+        Ok(())
+    }
+
+    fn watch_for_the_last(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+        let Some(quiet) = &mut line.quiet else { return Ok(()) };
+        if self.ledger.unfinished() > 0 {
+            quiet.disturbed();
+            return Ok(());
+        }
+        match quiet.due(line.pings, now) {
+            Due::Over => return Err(End::Retired),
+            Due::Later(at) => line.alarm = Some(at),
+            Due::Nothing => {}
+            Due::Ping => self.ping(line, output)?,
+        }
+        Ok(())
+    }
+}
+
+impl Retirement {
+    /// An UNSUBSCRIBE on a later connection takes nothing back.
+    fn max_asked(self) -> Self {
+        if self == Self::Ahead { Self::Asked } else { self }
+    }
+}
