@@ -9,6 +9,7 @@ mod port;
 
 pub use embedded::Embedded;
 pub use mosquitto::Mosquitto;
+pub(crate) use port::ReservedPort;
 
 use std::io;
 use std::path::PathBuf;

@@ -44,6 +44,8 @@ pub struct SensorOptions {
     pub bad_every: Option<u64>,
     /// Bytes that each message carries beyond its reading.
     pub padding: usize,
+    /// User name and password, for a broker to which a certificate is no name.
+    pub login: Option<(String, String)>,
 }
 
 impl SensorOptions {
@@ -60,6 +62,7 @@ impl SensorOptions {
             total: None,
             bad_every: None,
             padding: 0,
+            login: None,
         }
     }
 }

@@ -8,20 +8,20 @@ use tokio::net::TcpSocket;
 /// A port held by a socket that is bound but does not listen: connections are refused, nobody else is given the port,
 /// and yet a broker may listen on it, because both sockets allow the address to be used again.
 #[derive(Debug)]
-pub(super) struct ReservedPort {
+pub(crate) struct ReservedPort {
     address: SocketAddr,
     _socket: TcpSocket,
 }
 
 impl ReservedPort {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.set_reuseaddr(true)?;
         socket.bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
         Ok(Self { address: socket.local_addr()?, _socket: socket })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }

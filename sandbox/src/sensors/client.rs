@@ -42,14 +42,20 @@ impl Client {
         id: &str,
         broker: &BrokerUrl,
         tls: &Arc<ClientConfig>,
+        login: Option<&(String, String)>,
     ) -> (Self, JoinHandle<()>) {
         match protocol {
-            Protocol::V5 => Self::connect_v5(id, broker, tls),
-            Protocol::V311 => Self::connect_v311(id, broker, tls),
+            Protocol::V5 => Self::connect_v5(id, broker, tls, login),
+            Protocol::V311 => Self::connect_v311(id, broker, tls, login),
         }
     }
 
-    fn connect_v5(id: &str, broker: &BrokerUrl, tls: &Arc<ClientConfig>) -> (Self, JoinHandle<()>) {
+    fn connect_v5(
+        id: &str,
+        broker: &BrokerUrl,
+        tls: &Arc<ClientConfig>,
+        login: Option<&(String, String)>,
+    ) -> (Self, JoinHandle<()>) {
         use rumqttc::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         options
@@ -59,6 +65,9 @@ impl Client {
             .set_request_channel_capacity(usize::from(WINDOW))
             .set_max_request_batch(usize::from(WINDOW))
             .set_outgoing_inflight_upper_limit(WINDOW);
+        if let Some((user, password)) = login {
+            options.set_credentials(user.clone(), password.clone());
+        }
         let (client, mut connection) = AsyncClient::builder(options).build();
         let id = id.to_owned();
         let task = tokio::spawn(async move {
@@ -74,7 +83,12 @@ impl Client {
         (Self::V5(client), task)
     }
 
-    fn connect_v311(id: &str, broker: &BrokerUrl, tls: &Arc<ClientConfig>) -> (Self, JoinHandle<()>) {
+    fn connect_v311(
+        id: &str,
+        broker: &BrokerUrl,
+        tls: &Arc<ClientConfig>,
+        login: Option<&(String, String)>,
+    ) -> (Self, JoinHandle<()>) {
         use rumqttc_v4::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         options
@@ -85,6 +99,9 @@ impl Client {
             .set_max_request_batch(usize::from(WINDOW))
             .set_max_packet_size(MAX_PACKET_SIZE, MAX_PACKET_SIZE)
             .set_inflight(WINDOW);
+        if let Some((user, password)) = login {
+            options.set_credentials(user.clone(), password.clone());
+        }
         let (client, mut connection) = AsyncClient::builder(options).build();
         let id = id.to_owned();
         let task = tokio::spawn(async move {

@@ -32,6 +32,7 @@ pub(super) struct Device {
     bad_every: Option<u64>,
     registry: Arc<Registry>,
     tls: Arc<ClientConfig>,
+    login: Option<(String, String)>,
 }
 
 /// A message that waits for its PUBACK.
@@ -55,13 +56,14 @@ impl Device {
             bad_every: options.bad_every,
             registry,
             tls,
+            login: options.login.clone(),
         }
     }
 
     /// Works until `stopping` or the end of the registry's numbers, then until every message is confirmed.
     pub(super) async fn run(mut self, stopping: watch::Receiver<bool>, held: watch::Receiver<bool>) {
         let id = format!("{}-{}", self.thermometer.device_id(), self.registry.run());
-        let (client, connection) = Client::connect(self.protocol, &id, &self.broker, &self.tls);
+        let (client, connection) = Client::connect(self.protocol, &id, &self.broker, &self.tls, self.login.as_ref());
         // Aborted with this task, should it not come to its end.
         let mut connection = AbortOnDrop(connection);
         let (published, confirmations) = mpsc::channel(usize::from(WINDOW));

@@ -1,0 +1,172 @@
+//! What each broker of the lab does: the one table that the lab's scenarios expect and docs/brokers.md shows. Plain data.
+
+use std::time::Duration;
+
+use bridge::config::Protocol;
+
+use super::Product;
+
+/// Where a broker keeps sessions and what is queued in them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// On disk: they outlive its restart and its crash.
+    OnDisk,
+    /// In memory: they outlive the bridge's connections only.
+    InMemory,
+}
+
+/// What becomes of SUBSCRIBE `$share/group/filter`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared {
+    /// It is a shared subscription.
+    Works,
+    /// The broker refuses, by CONNACK, SUBACK, or by closing the connection.
+    Refused,
+    /// The broker grants it as a topic of that name, to which nobody ever publishes. Nothing on the wire tells.
+    TakenLiterally,
+}
+
+/// What a broker does under each version of MQTT that it speaks.
+#[derive(Debug, Clone, Copy)]
+pub struct Habits {
+    /// Which broker.
+    pub product: Product,
+    /// The versions it speaks, each with its way with shared subscriptions.
+    pub speaks: &'static [(Protocol, Shared)],
+    /// Where its sessions are.
+    pub kept: Kept,
+    /// The longest session that the lab's configuration of it grants, where it says so in CONNACK.
+    pub longest_session: Option<Duration>,
+    /// Whether CONNACK says Session Present when the session is there.
+    pub says_session_present: bool,
+    /// Whether what is sent again after a reconnect is marked as such (DUP): then nothing that still runs is invoked again.
+    pub marks_sent_again: bool,
+    /// Whether it drops what is queued at UNSUBSCRIBE, which MQTT allows.
+    pub drops_at_unsubscribe: bool,
+    /// The setting of the timer by which it sends messages again on the same connection.
+    pub sends_again_by: Option<&'static str>,
+    /// Its own limit of un-acknowledged messages for a client, where it is low enough to matter.
+    pub window: &'static str,
+    /// What to set, in one line.
+    pub set: &'static str,
+}
+
+const V5: Protocol = Protocol::V5;
+const V311: Protocol = Protocol::V311;
+
+/// What most brokers do.
+const USUAL: Habits = Habits {
+    product: Product::Mosquitto,
+    speaks: &[(V311, Shared::TakenLiterally)],
+    kept: Kept::OnDisk,
+    longest_session: None,
+    says_session_present: true,
+    marks_sent_again: true,
+    drops_at_unsubscribe: false,
+    sends_again_by: None,
+    window: "",
+    set: "",
+};
+
+/// All of them, in the order of [`Product::ALL`].
+pub const ALL: [Habits; 9] = [
+    Habits {
+        speaks: &[(V5, Shared::Works), (V311, Shared::Works)],
+        window: "`max_inflight_messages` 20",
+        set: "`persistence true`, `autosave_on_changes true`, `max_inflight_messages`, `max_queued_messages`",
+        ..USUAL
+    },
+    Habits {
+        product: Product::RabbitMq3,
+        marks_sent_again: false,
+        window: "`mqtt.prefetch` 10",
+        set: "`mqtt.prefetch`, `mqtt.subscription_ttl`",
+        ..USUAL
+    },
+    Habits {
+        product: Product::RabbitMq4,
+        speaks: &[(V5, Shared::Refused), (V311, Shared::TakenLiterally)],
+        longest_session: Some(Duration::from_hours(24)),
+        marks_sent_again: false,
+        window: "`mqtt.prefetch` 10",
+        set: "`mqtt.prefetch`, `mqtt.max_session_expiry_interval_seconds`",
+        ..USUAL
+    },
+    Habits {
+        product: Product::Ejabberd,
+        speaks: &[(V5, Shared::Refused), (V311, Shared::Refused)],
+        kept: Kept::InMemory,
+        longest_session: Some(Duration::from_hours(1)),
+        window: "1, fixed",
+        set: "`session_expiry`, `max_queue`",
+        ..USUAL
+    },
+    Habits { product: Product::Nats29, ..NATS },
+    Habits { product: Product::Nats215, ..NATS },
+    Habits {
+        product: Product::ActiveMq,
+        says_session_present: false,
+        drops_at_unsubscribe: true,
+        set: "`transport.activeMQSubscriptionPrefetch`, `persistenceAdapter`",
+        ..USUAL
+    },
+    Habits {
+        product: Product::Aedes,
+        kept: Kept::InMemory,
+        marks_sent_again: false,
+        set: "a `persistence` of its own packages",
+        ..USUAL
+    },
+    Habits {
+        product: Product::Rumqttd,
+        speaks: &[(V5, Shared::Works), (V311, Shared::Works)],
+        kept: Kept::InMemory,
+        marks_sent_again: false,
+        drops_at_unsubscribe: true,
+        window: "`max_inflight_count`",
+        set: "`max_inflight_count`, `max_segment_size`",
+        ..USUAL
+    },
+];
+
+const NATS: Habits = Habits {
+    sends_again_by: Some("mqtt.ack_wait"),
+    window: "`mqtt.max_ack_pending` 100",
+    set: "`mqtt.ack_wait`, `mqtt.max_ack_pending`, `jetstream.store_dir`",
+    ..USUAL
+};
+
+impl Habits {
+    /// Those of this broker.
+    #[must_use]
+    pub fn of(product: Product) -> Self {
+        let found = ALL.into_iter().find(|habits| habits.product == product);
+        found.unwrap_or(Self { product, ..USUAL })
+    }
+
+    /// How many messages certainly run at once when the bridge allows ten: some brokers send fewer.
+    #[must_use]
+    pub fn running(&self) -> u8 {
+        if self.product == Product::Ejabberd { 1 } else { 10 }
+    }
+
+    /// What becomes of a shared subscription under this version of MQTT.
+    #[must_use]
+    pub fn shared(&self, protocol: Protocol) -> Shared {
+        let found = self.speaks.iter().find(|(spoken, _)| *spoken == protocol);
+        found.map_or(Shared::Refused, |(_, shared)| *shared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_broker_has_habits_in_its_place() {
+        for (product, habits) in Product::ALL.into_iter().zip(ALL) {
+            assert_eq!(habits.product, product);
+            assert!(!habits.speaks.is_empty() && !habits.set.is_empty(), "{product:?}");
+        }
+    }
+}

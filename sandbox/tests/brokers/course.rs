@@ -1,0 +1,168 @@
+//! Runs all scenarios with one broker, one behind the other, and writes a row for each. A scenario that fails does not keep
+//! the next one from running; all of them are told at the end.
+
+use std::fs::File;
+use std::io::Write;
+use std::panic::AssertUnwindSafe;
+use std::path::Path;
+use std::task::Poll;
+use std::time::Instant;
+
+use bridge::config::Protocol;
+use sandbox::lab::{self, Foreign, Habits, Product};
+use serde_json::json;
+
+use crate::bench::{Bench, Seen};
+use crate::{answers, interrupted, leaving, sessions, shared, steady};
+
+/// How long a row's note may be.
+const NOTE: usize = 300;
+
+/// The scenarios, by their names in the results.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scenario {
+    Once,
+    BridgeKilled,
+    BrokerRestarted,
+    BrokerKilled,
+    Cut,
+    Shared,
+    Retire,
+    Answers,
+    SessionExpiry,
+    SentAgain,
+    Mqtt5Refused,
+}
+
+impl Scenario {
+    const ALL: [Self; 11] = [
+        Self::Once,
+        Self::BridgeKilled,
+        Self::Cut,
+        Self::Retire,
+        Self::Answers,
+        Self::Shared,
+        Self::SessionExpiry,
+        Self::SentAgain,
+        Self::Mqtt5Refused,
+        Self::BrokerRestarted,
+        Self::BrokerKilled,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Once => "500 once",
+            Self::BridgeKilled => "bridge killed",
+            Self::BrokerRestarted => "broker restarted",
+            Self::BrokerKilled => "broker killed",
+            Self::Cut => "connection cut",
+            Self::Shared => "shared subscription",
+            Self::Retire => "retire",
+            Self::Answers => "answers",
+            Self::SessionExpiry => "session expiry",
+            Self::SentAgain => "sent again",
+            Self::Mqtt5Refused => "MQTT 5 refused",
+        }
+    }
+
+    /// Whether there is anything to see of it.
+    fn concerns(self, habits: &Habits, protocol: Protocol) -> bool {
+        let only = std::env::var("BROKER_LAB_ONLY").unwrap_or_default();
+        let wanted = only.is_empty() || only.split(',').any(|name| name.trim() == self.name());
+        let concerned = match self {
+            Self::SessionExpiry => protocol == Protocol::V5,
+            Self::SentAgain => habits.sends_again_by.is_some(),
+            Self::Mqtt5Refused => habits.speaks.iter().all(|(version, _)| *version == Protocol::V311),
+            _ => true,
+        };
+        // The slow ones: a broker on a virtual machine takes seconds to come back.
+        let fast = std::env::var_os("BROKER_LAB").is_some_and(|size| size == "fast");
+        let is_slow = matches!(self, Self::BrokerRestarted) || (self == Self::Cut && protocol == Protocol::V311);
+        wanted && concerned && !(fast && is_slow && habits.speaks.len() > 1)
+    }
+
+    async fn play(self, bench: Bench<'_>) -> Seen {
+        match self {
+            Self::Once => steady::five_hundred_once(bench).await,
+            Self::BridgeKilled => interrupted::bridge_killed(bench).await,
+            Self::BrokerRestarted => interrupted::broker_ended(bench, interrupted::How::Restarted).await,
+            Self::BrokerKilled => interrupted::broker_ended(bench, interrupted::How::Killed).await,
+            Self::Cut => interrupted::connection_cut(bench).await,
+            Self::Shared => shared::shared_or_refused(bench).await,
+            Self::Retire => leaving::retire(bench).await,
+            Self::Answers => answers::a_device_hears(bench).await,
+            Self::SessionExpiry => sessions::expiry_is_said(bench).await,
+            Self::SentAgain => steady::sent_again_on_the_same_connection(bench).await,
+            Self::Mqtt5Refused => sessions::mqtt_5_is_refused_helpfully(bench).await,
+        }
+    }
+}
+
+/// The whole course with one broker, where it is installed.
+pub async fn run(product: Product) {
+    let Some(product) = lab::require(product) else { return };
+    let habits = Habits::of(product);
+    let mut broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut rows = Rows::create(product);
+    for (protocol, _) in habits.speaks {
+        for scenario in Scenario::ALL {
+            if !scenario.concerns(&habits, *protocol) {
+                continue;
+            }
+            let name = format!("{}-{}", scenario.name(), protocol).to_lowercase().replace([' ', '.'], "");
+            let bench = Bench { broker: &mut broker, habits, protocol: *protocol, name };
+            let begun = Instant::now();
+            rows.add(*protocol, scenario, begun, Box::pin(caught(scenario.play(bench))).await);
+        }
+    }
+    assert!(rows.red.is_empty(), "{}: {} scenarios failed:\n{}", product.name(), rows.red.len(), rows.red.join("\n"));
+}
+
+/// What a scenario has seen. One that panics has seen that something is wrong.
+async fn caught(scenario: impl Future<Output = Seen>) -> Seen {
+    let mut scenario = std::pin::pin!(scenario);
+    let polled = std::future::poll_fn(|context| {
+        match std::panic::catch_unwind(AssertUnwindSafe(|| scenario.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    });
+    polled.await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without words");
+        Seen { wrong: vec![text.to_owned()], ..Seen::default() }
+    })
+}
+
+/// The results of one broker: `target/tmp/brokers/NAME.jsonl`.
+struct Rows {
+    product: Product,
+    file: File,
+    red: Vec<String>,
+}
+
+impl Rows {
+    fn create(product: Product) -> Self {
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("brokers");
+        std::fs::create_dir_all(&directory).unwrap();
+        let file = File::create(directory.join(product.name()).with_extension("jsonl")).unwrap();
+        Self { product, file, red: Vec::new() }
+    }
+
+    fn add(&mut self, protocol: Protocol, scenario: Scenario, begun: Instant, seen: Seen) {
+        let (broker, name) = (self.product.name(), scenario.name());
+        let wrong = seen.wrong.join("; ");
+        let note = [wrong.as_str(), seen.note.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
+        let note: String = note.join("; ").lines().next().unwrap_or_default().chars().take(NOTE).collect();
+        let row = json!({
+            "broker": broker, "mqtt": protocol.to_string(), "scenario": name,
+            "result": if wrong.is_empty() { "ok" } else { "red" }, "lost": seen.lost, "extra": seen.extra,
+            "seconds": (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0, "note": note,
+        });
+        writeln!(self.file, "{row}").unwrap();
+        eprintln!("{row}");
+        if !wrong.is_empty() {
+            self.red.push(format!("MQTT {protocol}, {name}: {wrong}"));
+        }
+    }
+}

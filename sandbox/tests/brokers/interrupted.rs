@@ -1,0 +1,101 @@
+//! With a bridge, a broker or a connection that breaks while functions run: nothing is lost of what the broker keeps, and
+//! what it does not keep is said (F1, F4, F7, F8, F29).
+
+use std::time::Duration;
+
+use sandbox::lab::Kept;
+use sandbox::proxy::Proxy;
+
+use crate::bench::{Bench, Seen, Stage, WINDOW, gated, slow};
+use crate::common::eventually;
+use crate::replica::Replica;
+
+#[derive(Debug, Clone, Copy)]
+pub enum How {
+    Restarted,
+    Killed,
+}
+
+fn windowed() -> String {
+    format!("receive_maximum = {WINDOW}")
+}
+
+pub async fn bridge_killed(bench: Bench<'_>) -> Seen {
+    let mut stage = bench.stage(slow(Duration::from_millis(20)), &windowed()).await;
+    let mut bridge = stage.bridge().await;
+    let sensors = stage.publishing(300, f64::INFINITY);
+    for handled in [80, 160] {
+        stage.handled(handled).await;
+        bridge.process.kill().await.unwrap();
+        bridge = stage.bridge().await;
+    }
+    let mut sensors = sensors;
+    sensors.finished().await;
+    let mut seen = stage.outcome(&[&sensors]).await;
+    // Under MQTT 3.1.1 a broker may send what it likes, and each kill costs what ran.
+    seen.nothing_lost(2 * Stage::window());
+    let present = bridge.connected(&format!("{}-m", bench.name));
+    let expected = [bench.habits.says_session_present];
+    seen.must(present == expected, format!("session present {present:?}, not {expected:?}"));
+    seen.note = "300 messages, 2 kills".into();
+    seen
+}
+
+pub async fn connection_cut(bench: Bench<'_>) -> Seen {
+    let (function, gate) = gated();
+    let mut stage = bench.stage(function, &windowed()).await;
+    let proxy = Proxy::start(stage.world.url()).await.unwrap();
+    let direct = stage.world.url().to_string();
+    stage.change(&direct, &proxy.url().to_string());
+    let bridge = stage.bridge().await;
+    let sensors = stage.publish(50).await;
+    let running = u64::from(bench.habits.running());
+    stage.invoked(running).await;
+    proxy.reset();
+    let id = format!("{}-m", bench.name);
+    eventually("it is connected again", || bridge.connected(&id).len() == 2).await;
+    bridge.ready().await;
+    gate.send_replace(true);
+    let mut seen = stage.outcome(&[&sensors]).await;
+    let again = if bench.habits.marks_sent_again { 0 } else { Stage::window() };
+    seen.nothing_lost(again);
+    seen.must(!alarmed(&bridge), "a false alarm: `session lost`");
+    seen.note = format!("50 messages, {running} running");
+    seen
+}
+
+pub async fn broker_ended(bench: Bench<'_>, how: How) -> Seen {
+    let (function, gate) = gated();
+    let mut stage = bench.stage(function, &windowed()).await;
+    let bridge = stage.bridge().await;
+    let sensors = stage.publish(50).await;
+    stage.invoked(u64::from(bench.habits.running())).await;
+    match how {
+        How::Restarted => bench.broker.restart().await.unwrap(),
+        How::Killed => bench.broker.crash().await.unwrap(),
+    }
+    let id = format!("{}-m", bench.name);
+    eventually("it is connected again", || bridge.connected(&id).len() >= 2).await;
+    bridge.ready().await;
+    gate.send_replace(true);
+    // The session goes on, or there is a new one: what is published from now on arrives in both cases.
+    let later = stage.publish(20).await;
+    let kept = bench.habits.kept == Kept::OnDisk;
+    let awaited = if kept { vec![&sensors, &later] } else { vec![&later] };
+    let mut seen = stage.outcome(&awaited).await;
+    if kept {
+        seen.nothing_lost(if bench.habits.marks_sent_again { 0 } else { Stage::window() });
+        seen.must(!alarmed(&bridge), "a false alarm: `session lost`");
+    } else {
+        seen.must(seen.lost == 0, format!("{} of those published afterwards lost", seen.lost));
+        eventually("`session lost` is said", || alarmed(&bridge)).await;
+        seen.note = "the session is lost, and that is said; ".into();
+    }
+    seen.note += "50 messages before, 20 after";
+    seen
+}
+
+/// Whether it has said that the broker has lost its session, as an error.
+fn alarmed(bridge: &Replica) -> bool {
+    bridge.process.log().iter().any(|line| line.contains("\"ERROR\"") && line.contains("session lost"))
+}

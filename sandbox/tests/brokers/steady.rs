@@ -1,0 +1,39 @@
+//! With nothing that breaks: each message once, also where the broker sends it again by a timer (F28).
+
+use std::time::Duration;
+
+use sandbox::lambda::{Answer, Function};
+use sandbox::world::FUNCTION;
+
+use crate::bench::{Bench, Seen, slow};
+
+const MESSAGES: u64 = 500;
+
+/// More than twice the lab's timer (`sandbox::lab`, NATS): each message comes three times.
+const LONG: Duration = Duration::from_secs(12);
+
+pub async fn five_hundred_once(bench: Bench<'_>) -> Seen {
+    let mut stage = bench.stage(Function::inline(FUNCTION, |_| async { Answer::null() }), "").await;
+    let bridge = stage.bridge().await;
+    let sensors = stage.publish(MESSAGES).await;
+    let mut seen = stage.outcome(&[&sensors]).await;
+    seen.nothing_lost(0);
+    let sessions = bridge.connected(&format!("{}-m", bench.name)).len();
+    seen.must(sessions == 1, format!("connected {sessions} times"));
+    seen.note = format!("{MESSAGES} messages");
+    seen
+}
+
+pub async fn sent_again_on_the_same_connection(bench: Bench<'_>) -> Seen {
+    let mut stage = bench.stage(slow(LONG), "").await;
+    let _bridge = stage.bridge().await;
+    let sensors = stage.publish(3).await;
+    let mut seen = stage.outcome(&[&sensors]).await;
+    // The copies have come and gone; what comes now must not be taken for one of them.
+    let later = stage.publish(3).await;
+    let after = stage.outcome(&[&sensors, &later]).await;
+    seen = Seen { lost: after.lost, extra: after.extra, ..seen };
+    seen.nothing_lost(0);
+    seen.note = format!("3 and 3 messages, a function of {} s", LONG.as_secs());
+    seen
+}
