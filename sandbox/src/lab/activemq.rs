@@ -45,7 +45,7 @@ fn configuration(site: &Site<'_>) -> String {
   <sslContext><sslContext keyStore="file:{tls}/broker.p12" keyStoreType="PKCS12" keyStorePassword="{PASSWORD}"
    trustStore="file:{tls}/trust.p12" trustStoreType="PKCS12" trustStorePassword="{PASSWORD}"/></sslContext>
   <transportConnectors>
-   <transportConnector name="mqtt" uri="mqtt+nio+ssl://127.0.0.1:{port}?needClientAuth=true&amp;transport.activeMQSubscriptionPrefetch=1000"/>
+   <transportConnector name="mqtt" uri="mqtt+nio+ssl://127.0.0.1:{port}?needClientAuth=true"/>
   </transportConnectors>
  </broker>
 </beans>

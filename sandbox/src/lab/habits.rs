@@ -78,7 +78,6 @@ pub const ALL: [Habits; 9] = [
     },
     Habits {
         product: Product::RabbitMq3,
-        marks_sent_again: false,
         window: "`mqtt.prefetch` 10",
         set: "`mqtt.prefetch`, `mqtt.subscription_ttl`",
         ..USUAL
@@ -87,7 +86,6 @@ pub const ALL: [Habits; 9] = [
         product: Product::RabbitMq4,
         speaks: &[(V5, Shared::Refused), (V311, Shared::TakenLiterally)],
         longest_session: Some(Duration::from_hours(24)),
-        marks_sent_again: false,
         window: "`mqtt.prefetch` 10",
         set: "`mqtt.prefetch`, `mqtt.max_session_expiry_interval_seconds`",
         ..USUAL
@@ -107,7 +105,8 @@ pub const ALL: [Habits; 9] = [
         product: Product::ActiveMq,
         says_session_present: false,
         drops_at_unsubscribe: true,
-        set: "`transport.activeMQSubscriptionPrefetch`, `persistenceAdapter`",
+        window: "`activeMQSubscriptionPrefetch` 100",
+        set: "`persistenceAdapter`, `transport.activeMQSubscriptionPrefetch`",
         ..USUAL
     },
     Habits {

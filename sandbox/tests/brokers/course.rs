@@ -145,7 +145,7 @@ impl Rows {
     fn create(product: Product) -> Self {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("brokers");
         std::fs::create_dir_all(&directory).unwrap();
-        let file = File::create(directory.join(product.name()).with_extension("jsonl")).unwrap();
+        let file = File::create(directory.join(format!("{}.jsonl", product.name()))).unwrap();
         Self { product, file, red: Vec::new() }
     }
 
