@@ -2,8 +2,8 @@
 //! it speaks. Matrix rows F28 to F33, F39 and F40, on the real binary over mutual TLS.
 //!
 //! A broker that is not installed is skipped visibly, and an error where `REQUIRE_BROKERS` names it: `.ci/brokers`. What
-//! was seen is written as JSON lines, one a scenario, into `target/tmp/brokers`. `BROKER_LAB=fast` leaves the slow
-//! scenarios out, and `BROKER_LAB_ONLY` names the ones to run.
+//! was seen is written as JSON lines, one a scenario, into `target/tmp/brokers`. `BROKER_LAB=full` adds the slow
+//! scenarios, `none` skips all, and `BROKER_LAB_ONLY` names the ones to run.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
