@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bridge::config::{BrokerUrl, Protocol};
 use tempfile::TempDir;
@@ -98,13 +98,30 @@ impl Foreign {
         self.run().await
     }
 
-    /// SIGKILL to it and all its processes, then another start on the same port with the same directory.
+    /// SIGKILL to it and all its processes, once what it confirmed is saved, then another start on the same port with the same directory.
     ///
     /// # Errors
     /// When it does not listen again.
     pub async fn crash(&mut self) -> Result<(), LabError> {
+        self.saved().await?;
         self.end(Daemon::kill).await?;
         self.run().await
+    }
+
+    /// Waits until what is confirmed is on disk, for the one broker that saves by the clock.
+    async fn saved(&self) -> Result<(), LabError> {
+        if self.product != Product::Mosquitto {
+            return Ok(());
+        }
+        let (now, deadline) = (SystemTime::now(), Instant::now() + PATIENCE);
+        let file = self.directory.path().join(mosquitto::DATABASE);
+        while !file.metadata().and_then(|file| file.modified()).is_ok_and(|saved| saved > now) {
+            if Instant::now() > deadline {
+                return Err(self.failed("does not save"));
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+        Ok(())
     }
 
     async fn run(&mut self) -> Result<(), LabError> {

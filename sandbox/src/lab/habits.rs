@@ -73,7 +73,7 @@ pub const ALL: [Habits; 9] = [
     Habits {
         speaks: &[(V5, Shared::Works), (V311, Shared::Works)],
         window: "`max_inflight_messages` 20",
-        set: "`persistence true`, `autosave_on_changes true`, `max_inflight_messages`, `max_queued_messages`",
+        set: "`persistence true`, `autosave_interval 1`, `max_inflight_messages`, `max_queued_messages`",
         ..USUAL
     },
     Habits {
