@@ -81,7 +81,14 @@ impl fmt::Display for RecordId {
 pub struct Hold {
     key: u64,
     abandoned: AtomicBool,
-    freed: mpsc::Sender<Freed>,
+    keys: Arc<dyn Keys>,
+}
+
+/// Who waits for keys. Told by a call and not by a message, because a message that finds no room would leave its key
+/// held for ever.
+pub trait Keys: fmt::Debug + Send + Sync {
+    /// The key is free again. Must not be called while the lock that this takes is held.
+    fn free(&self, freed: Freed);
 }
 
 /// A key that is free again.
@@ -94,10 +101,10 @@ pub struct Freed {
 }
 
 impl Hold {
-    /// A hold on `key`. `freed` must have room for it.
+    /// A hold on `key`, of which `keys` hears the end.
     #[must_use]
-    pub fn new(key: u64, freed: mpsc::Sender<Freed>) -> Self {
-        Self { key, abandoned: AtomicBool::new(false), freed }
+    pub fn new(key: u64, keys: Arc<dyn Keys>) -> Self {
+        Self { key, abandoned: AtomicBool::new(false), keys }
     }
 
     /// The key held.
@@ -105,13 +112,17 @@ impl Hold {
     pub fn key(&self) -> u64 {
         self.key
     }
+
+    /// Whether a delivery of this key was abandoned, so that the others must not go on.
+    #[must_use]
+    pub fn is_abandoned(&self) -> bool {
+        self.abandoned.load(Ordering::Acquire)
+    }
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        let abandoned = self.abandoned.load(Ordering::Acquire);
-        // Nobody listens once the mapping has ended, and then nobody waits for the key either.
-        let _ = self.freed.try_send(Freed { key: self.key, abandoned });
+        self.keys.free(Freed { key: self.key, abandoned: self.is_abandoned() });
     }
 }
 
@@ -186,6 +197,7 @@ impl Drop for Delivery {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
     use std::time::Duration;
 
     use bytes::Bytes;
@@ -233,15 +245,23 @@ mod tests {
 
     #[test]
     fn a_hold_is_freed_by_the_last_outcome_and_tells_of_an_abandoned_one() {
+        #[derive(Debug, Default)]
+        struct Heard(Mutex<Vec<Freed>>);
+        impl Keys for Heard {
+            fn free(&self, freed: Freed) {
+                self.0.lock().unwrap().push(freed);
+            }
+        }
         for (outcome, abandoned) in [(Outcome::Delivered, false), (Outcome::Abandoned, true)] {
-            let (freed, mut heard) = mpsc::channel(1);
-            let hold = Arc::new(Hold::new(7, freed));
+            let heard = Arc::new(Heard::default());
+            let hold = Arc::new(Hold::new(7, heard.clone()));
             let ((mut first, _a), (mut second, _b)) = (delivery(), delivery());
             (first.hold, second.hold) = (Some(Arc::clone(&hold)), Some(hold));
             first.settle(outcome);
-            assert!(heard.try_recv().is_err(), "another delivery still has it");
+            assert_eq!(*heard.0.lock().unwrap(), [], "another delivery still has it");
+            assert_eq!(second.hold.as_ref().unwrap().is_abandoned(), abandoned);
             second.settle(Outcome::Delivered);
-            assert_eq!(heard.try_recv(), Ok(Freed { key: 7, abandoned }));
+            assert_eq!(*heard.0.lock().unwrap(), [Freed { key: 7, abandoned }]);
         }
     }
 

@@ -194,3 +194,38 @@ async fn a_record_that_cannot_be_given_up_holds_those_behind_it() {
     })
     .await;
 }
+
+/// F48.
+#[tokio::test(flavor = "multi_thread")]
+async fn f48_a_drain_between_the_halves_of_a_batch_lets_no_half_overtake() {
+    everywhere(|builder| async move {
+        let (taken, alone) = (Taken::default(), Arc::new(Mutex::new(false)));
+        let (seen, asked) = (Arc::clone(&taken), Arc::clone(&alone));
+        // Fails whenever the first message is in the event.
+        let function = Function::inline(FUNCTION, move |call| {
+            let (seen, asked) = (Arc::clone(&seen), Arc::clone(&asked));
+            async move {
+                let records: Vec<_> = call.event().unwrap().records.iter().map(read).collect();
+                if records.iter().any(|(_, number)| *number == 1) {
+                    *asked.lock().unwrap() |= records.len() == 1;
+                    return Answer::error("Unready", "not the first one yet");
+                }
+                for (device, number) in records {
+                    seen.lock().unwrap().entry(device).or_default().push(number);
+                }
+                Answer::null()
+            }
+        });
+        let builder = ordered(builder, &taken)
+            .set("mapping.batch.max_records", "4")
+            .set("mapping.batch.max_window", "5s")
+            .set("mapping.batch.bisect_on_error", "true")
+            .set("mapping.retry.backoff", "30s..60s");
+        let mut world = builder.function(function).start().await.unwrap();
+        publish(&world, 4, |_| {}).await;
+        eventually("the first is alone and waits for its next attempt", || *alone.lock().unwrap()).await;
+        assert!(world.drain_bridge(common::PATIENCE).await, "it drains");
+        assert_eq!(*taken.lock().unwrap(), BTreeMap::new(), "the second half went before the first");
+    })
+    .await;
+}

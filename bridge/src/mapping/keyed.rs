@@ -87,20 +87,22 @@ impl<T> Keyed<T> {
         taken
     }
 
-    /// Gives back what was taken and does not go after all, in its order and before all others of its key, which stays
-    /// busy.
-    pub(super) fn put_back(&mut self, key: Option<u64>, items: Vec<T>) {
-        self.waiting += items.len();
-        for item in items.into_iter().rev() {
-            match key {
-                None => {
-                    self.takeable += 1;
-                    self.ready.push_front(Ready::Item(item));
-                }
-                Some(key) => {
-                    let line = self.lines.entry(key).or_insert_with(|| KeyQueue { items: VecDeque::new(), busy: true });
-                    line.items.push_front(item);
-                }
+    /// Gives back what was taken and does not go after all, in the order in which it was taken, and before all else that
+    /// waits. Of the key `out` some items do go: it stays busy, and no other.
+    pub(super) fn put_back(&mut self, left: Taken<T>, out: Option<u64>) {
+        for (key, items) in left.into_iter().rev() {
+            self.waiting += items.len();
+            let Some(key) = key else {
+                self.takeable += items.len();
+                items.into_iter().rev().for_each(|item| self.ready.push_front(Ready::Item(item)));
+                continue;
+            };
+            let line = self.lines.entry(key).or_insert_with(|| KeyQueue { items: VecDeque::new(), busy: true });
+            items.into_iter().rev().for_each(|item| line.items.push_front(item));
+            if out != Some(key) {
+                line.busy = false;
+                self.takeable += line.items.len();
+                self.ready.push_front(Ready::Key(key));
             }
         }
     }
@@ -164,11 +166,23 @@ mod tests {
         let mut keyed = Keyed::new();
         (1..=3).for_each(|item| keyed.push(Some(7), item));
         keyed.take(3);
-        keyed.put_back(Some(7), vec![2, 3]);
+        keyed.put_back(vec![(Some(7), vec![2, 3])], Some(7));
         keyed.push(Some(7), 4);
         assert_eq!((keyed.takeable(), flat(keyed.take(9))), (0, vec![]));
         keyed.free(7);
         assert_eq!(flat(keyed.take(9)), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_is_put_back_keeps_its_order_whether_it_has_a_key_or_not() {
+        let mut keyed = Keyed::new();
+        for (key, item) in [(None, 1), (Some(7), 2), (None, 3), (Some(8), 4), (None, 5), (None, 6)] {
+            keyed.push(key, item);
+        }
+        let mut taken = keyed.take(5);
+        let left = taken.split_off(1);
+        keyed.put_back(left, None);
+        assert_eq!((keyed.takeable(), flat(keyed.take(9))), (5, vec![2, 3, 4, 5, 6]));
     }
 
     #[test]
@@ -184,36 +198,52 @@ mod tests {
 
     #[derive(Debug, Clone)]
     enum Step {
-        Push(u64),
-        Take(usize),
+        Push(Option<u64>),
+        /// So many, of which so many go.
+        Take(usize, usize),
         Free(usize),
+    }
+
+    /// Takes up to `most`, of which `going` go; what is out and what is seen is noted.
+    fn take(
+        keyed: &mut Keyed<u32>,
+        (most, going): (usize, usize),
+        out: &mut Vec<u64>,
+        seen: &mut HashMap<Option<u64>, Vec<u32>>,
+    ) {
+        let (mut left, mut last, mut room) = (Taken::new(), None, going);
+        for (key, mut items) in keyed.take(most) {
+            assert!(key.is_none_or(|key| !out.contains(&key)), "key {key:?} is out twice");
+            let rest = items.split_off(room.min(items.len()));
+            room -= items.len();
+            if !rest.is_empty() {
+                left.push((key, rest));
+            }
+            if !items.is_empty() {
+                last = key;
+                out.extend(key);
+                seen.entry(key).or_default().extend(items);
+            }
+        }
+        keyed.put_back(left, last);
     }
 
     proptest! {
         #[test]
         fn every_key_keeps_its_order_and_nothing_is_stuck(steps in prop::collection::vec(prop_oneof![
-            3 => (0_u64..5).prop_map(Step::Push),
-            1 => (1_usize..6).prop_map(Step::Take),
+            3 => prop::option::weighted(0.8, 0_u64..5).prop_map(Step::Push),
+            1 => (1_usize..6, 1_usize..6).prop_map(|(most, going)| Step::Take(most, going)),
             1 => any::<usize>().prop_map(Step::Free),
         ], 1..300)) {
-            let (mut keyed, mut out, mut seen) = (Keyed::new(), Vec::new(), HashMap::<u64, Vec<u32>>::new());
-            let (mut pushed, mut number) = (0, 0);
-            let mut note = |taken: Taken<u32>, out: &mut Vec<u64>| {
-                for (key, items) in taken {
-                    let key = key.unwrap();
-                    assert!(!out.contains(&key), "key {key} is out twice");
-                    out.push(key);
-                    seen.entry(key).or_default().extend(items);
-                }
-            };
+            let (mut keyed, mut out, mut seen) = (Keyed::new(), Vec::new(), HashMap::new());
+            let mut pushed = 0;
             for step in steps {
                 match step {
                     Step::Push(key) => {
-                        number += 1;
                         pushed += 1;
-                        keyed.push(Some(key), number);
+                        keyed.push(key, pushed);
                     }
-                    Step::Take(most) => note(keyed.take(most), &mut out),
+                    Step::Take(most, going) => take(&mut keyed, (most, going), &mut out, &mut seen),
                     Step::Free(n) => if !out.is_empty() {
                         keyed.free(out.swap_remove(n % out.len()));
                     }
@@ -222,10 +252,10 @@ mod tests {
             while !keyed.is_empty() || !out.is_empty() {
                 out.drain(..).for_each(|key| keyed.free(key));
                 prop_assert!(keyed.is_empty() || keyed.takeable() > 0, "stuck");
-                note(keyed.take(3), &mut out);
+                take(&mut keyed, (3, 3), &mut out, &mut seen);
             }
-            prop_assert_eq!(seen.values().map(Vec::len).sum::<usize>(), pushed);
-            prop_assert!(seen.values().all(|items| items.is_sorted()));
+            prop_assert_eq!(seen.values().map(Vec::len).sum::<usize>(), pushed as usize);
+            prop_assert!(seen.values().all(|items| items.is_sorted()), "{:?}", seen);
         }
     }
 }

@@ -54,6 +54,7 @@ impl Lane {
     /// Brings every delivery to an outcome, or says how to divide them. What is dropped on the way is abandoned.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
         loop {
+            pending.abandon_behind();
             pending.settle_expired(Instant::now());
             let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
             if attempted.divisible && pending.deliveries.len() > 1 {

@@ -8,9 +8,9 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::intake::Intake;
-use super::keyed::Keyed;
+use super::keyed::{Keyed, Taken};
 use super::limits::{Limits, Room};
-use crate::delivery::{Delivery, Freed, Hold};
+use crate::delivery::{Delivery, Freed, Hold, Keys};
 
 /// The lines of one mapping. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -20,7 +20,6 @@ pub(super) struct Ordered(Arc<Shared>);
 struct Shared {
     lines: Mutex<Lines>,
     changed: Notify,
-    freed: mpsc::Sender<Freed>,
     limits: Limits,
 }
 
@@ -40,18 +39,16 @@ enum Next {
 }
 
 impl Ordered {
-    /// Starts feeding from `queue`. The feeding task ends when the queue is closed and its last delivery taken.
+    /// Starts feeding from `queue`. The feeding task ends when the queue is closed and empty.
     pub(super) fn start(
         queue: mpsc::Receiver<Delivery>,
         intake: Intake,
         limits: Limits,
         tasks: &mut JoinSet<()>,
     ) -> Self {
-        // Each key that is out has a delivery that is outstanding, and the queue has room for all of those.
-        let (freed, heard) = mpsc::channel(queue.max_capacity());
         let lines = Mutex::new(Lines { keyed: Keyed::new(), closed: false, since: None });
-        let shared = Arc::new(Shared { lines, changed: Notify::new(), freed, limits });
-        tasks.spawn(feed(Arc::clone(&shared), queue, heard, intake));
+        let shared = Arc::new(Shared { lines, changed: Notify::new(), limits });
+        tasks.spawn(feed(Arc::clone(&shared), queue, intake));
         Self(shared)
     }
 
@@ -72,35 +69,30 @@ impl Ordered {
     }
 }
 
-async fn feed(
-    shared: Arc<Shared>,
-    mut queue: mpsc::Receiver<Delivery>,
-    mut freed: mpsc::Receiver<Freed>,
-    intake: Intake,
-) {
-    while !shared.is_done() {
-        let open = !shared.lines().closed;
-        let given_back = tokio::select! {
-            delivery = queue.recv(), if open => {
-                shared.accept(delivery, &intake);
-                Vec::new()
-            }
-            Some(key) = freed.recv() => shared.lines().free(key),
-        };
+async fn feed(shared: Arc<Shared>, mut queue: mpsc::Receiver<Delivery>, intake: Intake) {
+    loop {
+        let delivery = queue.recv().await;
+        let closed = delivery.is_none();
+        shared.accept(delivery, &intake);
         shared.changed.notify_one();
+        if closed {
+            return;
+        }
+    }
+}
+
+impl Keys for Shared {
+    fn free(&self, freed: Freed) {
+        let given_back = self.lines().free(freed);
+        self.changed.notify_one();
+        // Only now, as settling them is none of the lines' business.
         drop(given_back);
     }
-    shared.changed.notify_waiters();
 }
 
 impl Shared {
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn is_done(&self) -> bool {
-        let lines = self.lines();
-        lines.closed && lines.keyed.is_empty()
     }
 
     fn accept(&self, delivery: Option<Delivery>, intake: &Intake) {
@@ -116,20 +108,25 @@ impl Shared {
         }
     }
 
-    fn take(&self, now: Instant) -> Next {
+    fn take(self: &Arc<Self>, now: Instant) -> Next {
         let mut lines = self.lines();
         let takeable = lines.keyed.takeable();
         if takeable == 0 {
-            return if lines.closed && lines.keyed.is_empty() { Next::End } else { Next::Wait(None) };
+            if !lines.is_done() {
+                return Next::Wait(None);
+            }
+            // Each lane that ends wakes another.
+            self.changed.notify_one();
+            return Next::End;
         }
         let closes = lines.since.unwrap_or(now) + self.limits.window;
         if takeable < self.limits.records && now < closes && !lines.closed {
             return Next::Wait(Some(closes));
         }
-        let batch = lines.gather(&self.limits, &self.freed);
+        let batch = lines.gather(&self.limits, self);
         lines.since = None;
         lines.open_window();
-        if lines.keyed.takeable() > 0 || (lines.closed && lines.keyed.is_empty()) {
+        if lines.keyed.takeable() > 0 || lines.is_done() {
             self.changed.notify_one();
         }
         Next::Batch(batch)
@@ -137,6 +134,10 @@ impl Shared {
 }
 
 impl Lines {
+    fn is_done(&self) -> bool {
+        self.closed && self.keyed.is_empty()
+    }
+
     fn open_window(&mut self) {
         if self.keyed.takeable() > 0 {
             self.since.get_or_insert_with(Instant::now);
@@ -151,10 +152,10 @@ impl Lines {
     }
 
     /// As many as may be, and as fit into an event; the first always goes, since nothing smaller can be made of it.
-    fn gather(&mut self, limits: &Limits, freed: &mpsc::Sender<Freed>) -> Vec<Delivery> {
+    fn gather(&mut self, limits: &Limits, shared: &Arc<Shared>) -> Vec<Delivery> {
         let (mut batch, mut room, mut full) = (Vec::new(), Room::new(limits.bytes), false);
+        let (mut left, mut last) = (Taken::new(), None);
         for (key, mut run) in self.keyed.take(limits.records) {
-            let hold = key.map(|key| Arc::new(Hold::new(key, freed.clone())));
             let mut fitting = 0;
             while !full && fitting < run.len() {
                 let fits = limits.records == 1 || room.take(&mut run[fitting]);
@@ -162,13 +163,21 @@ impl Lines {
                 full = !(fits || alone);
                 fitting += usize::from(!full);
             }
-            self.keyed.put_back(key, run.split_off(fitting));
+            let rest = run.split_off(fitting);
+            if !rest.is_empty() {
+                left.push((key, rest));
+            }
+            if run.is_empty() {
+                continue;
+            }
+            last = key;
+            let hold = key.map(|key| Arc::new(Hold::new(key, shared.clone())));
             for mut delivery in run {
                 delivery.hold.clone_from(&hold);
                 batch.push(delivery);
             }
-            // A key of which nothing goes is let go with the hold, which nobody else has.
         }
+        self.keyed.put_back(left, last);
         batch
     }
 }

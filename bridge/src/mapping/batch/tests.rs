@@ -149,6 +149,90 @@ async fn what_stands_behind_an_abandoned_delivery_is_abandoned_too() {
 }
 
 #[tokio::test]
+async fn a_key_is_freed_however_many_are_freed_at_once() {
+    let (sender, queue) = mpsc::channel(2);
+    let (settler, _settlements) = mpsc::channel(1000);
+    let mut source = Source { sender, settler, settlements: mpsc::channel(1).1, sent: 0 };
+    let mut tasks = JoinSet::new();
+    let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
+    let mut out = Vec::new();
+    for key in 0..10 {
+        source.send(&format!("k{key}"), b"x".to_vec());
+        out.extend(batches.next().await.unwrap());
+    }
+    // Ten keys, through a queue with room for two, and nobody else runs meanwhile.
+    out.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));
+    for key in 0..10 {
+        source.send(&format!("k{key}"), b"x".to_vec());
+        let next = tokio::time::timeout(Duration::from_secs(10), batches.next()).await;
+        assert_eq!(numbers(&next.unwrap_or_else(|_| panic!("k{key} is jammed")).unwrap()), [11 + key]);
+    }
+}
+
+#[tokio::test]
+async fn what_does_not_fit_keeps_its_order_without_a_key() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    let intake = Intake { ordering_key: Some(OrderingKey::TopicLevel(1)), ..Intake::default() };
+    (0..8).for_each(|_| source.send("keyless", vec![b'x'; 1_500_000]));
+    let batches = Batches::Ordered(Ordered::start(queue, intake, limits(100, Duration::ZERO), &mut tasks));
+    drop(source.sender);
+    let mut seen = Vec::new();
+    while let Some(batch) = batches.next().await {
+        seen.extend(numbers(&batch));
+        batch.into_iter().for_each(|delivery| delivery.settle(Outcome::Delivered));
+    }
+    assert_eq!(seen, [1, 2, 3, 4, 5, 6, 7, 8]);
+}
+
+#[tokio::test]
+async fn every_lane_ends_when_the_queue_has() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    let batches = std::sync::Arc::new(ordered(queue, limits(1, Duration::ZERO), &mut tasks));
+    source.send("a", b"x".to_vec());
+    let held = batches.next().await.unwrap();
+    source.send("a", b"x".to_vec());
+    for _ in 0..4 {
+        let batches = batches.clone();
+        tasks.spawn(async move { while batches.next().await.is_some() {} });
+    }
+    drop(source.sender);
+    tokio::task::yield_now().await;
+    drop(held);
+    let ended = tokio::time::timeout(Duration::from_secs(10), async { while tasks.join_next().await.is_some() {} });
+    ended.await.expect("all lanes and the feeder end");
+}
+
+/// F45.
+#[tokio::test]
+async fn f45_two_records_with_one_id_never_share_an_event() {
+    for keyed in [false, true] {
+        let (mut source, queue) = Source::new();
+        let mut tasks = JoinSet::new();
+        let intake = || Intake {
+            message_id: Some(crate::config::MessageId::Payload("/id".into())),
+            ordering_key: keyed.then_some(OrderingKey::TopicLevel(0)),
+            ..Intake::default()
+        };
+        ["a", "b", "a", "c", "c"].iter().for_each(|id| source.send("t", format!(r#"{{"id":"{id}"}}"#).into_bytes()));
+        drop(source.sender);
+        let limits = limits(100, Duration::from_millis(20));
+        let batches = if keyed {
+            Batches::Ordered(Ordered::start(queue, intake(), limits, &mut tasks))
+        } else {
+            Batches::Unordered(Unordered::new(queue, intake(), limits))
+        };
+        let mut seen = Vec::new();
+        while let Some(batch) = batches.next().await {
+            seen.push(batch.iter().map(|delivery| delivery.id.to_string()).collect::<Vec<_>>().concat());
+            batch.into_iter().for_each(|delivery| delivery.settle(Outcome::Delivered));
+        }
+        assert_eq!(seen, ["ab", "ac", "c"], "ordered: {keyed}");
+    }
+}
+
+#[tokio::test]
 async fn a_closed_queue_is_emptied_before_it_ends() {
     let (mut source, queue) = Source::new();
     let mut tasks = JoinSet::new();

@@ -37,6 +37,13 @@ impl Pending {
         expired.for_each(|delivery| delivery.settle(Outcome::Expired));
     }
 
+    /// Abandons what is behind an abandoned record of its key, as in the other half of a batch that was divided: it must
+    /// not overtake that record, which the broker will send again.
+    pub(super) fn abandon_behind(&mut self) {
+        let behind = |delivery: &mut Delivery| delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned());
+        self.deliveries.extract_if(.., behind).for_each(drop);
+    }
+
     /// Takes out what has reached that age. Each record has an age of its own, whatever event it is in.
     pub(super) fn of_age(&mut self, age: Duration, now: Instant) -> Vec<Delivery> {
         let is_of_age = |delivery: &mut Delivery| now.saturating_duration_since(delivery.received) >= age;
@@ -78,10 +85,17 @@ mod tests {
 
     use super::*;
     use crate::config::Qos;
-    use crate::delivery::{Hold, RecordId, Ticket};
+    use crate::delivery::{Freed, Hold, Keys, RecordId, Ticket};
     use crate::message::Message;
 
     const BACKOFF: Range = Range { min: Duration::from_millis(1), max: Duration::from_millis(2) };
+
+    #[derive(Debug)]
+    struct Nobody;
+
+    impl Keys for Nobody {
+        fn free(&self, _: Freed) {}
+    }
 
     fn deliveries(keys: &[Option<u64>]) -> Vec<Delivery> {
         let delivery = |(sequence, key): (u64, &Option<u64>)| {
@@ -95,7 +109,7 @@ mod tests {
             };
             let id = RecordId::Numbered { run: 1, sequence };
             let mut delivery = Delivery::new(message, id, Ticket { epoch: 1, slot: sequence }, mpsc::channel(1).0);
-            delivery.hold = key.map(|key| Arc::new(Hold::new(key, mpsc::channel(1).0)));
+            delivery.hold = key.map(|key| Arc::new(Hold::new(key, Arc::new(Nobody))));
             delivery
         };
         (0..).zip(keys).map(delivery).collect()
@@ -121,6 +135,19 @@ mod tests {
         let old = pending.of_age(Duration::from_mins(1), begun + Duration::from_secs(61));
         assert_eq!(slots(&old), [all[0].clone(), all[2].clone()]);
         assert_eq!(slots(&pending.deliveries), [all[1].clone()]);
+    }
+
+    #[test]
+    fn the_second_half_does_not_overtake_an_abandoned_first() {
+        let mut deliveries = deliveries(&[Some(1), Some(2), Some(1), None]);
+        // Those of one key in one batch share their hold.
+        deliveries[2].hold = deliveries[0].hold.clone();
+        let Onward::Halves(first, mut second) = Pending::new(deliveries, BACKOFF).halves() else { panic!("halves") };
+        second.abandon_behind();
+        assert_eq!(second.deliveries.len(), 2, "nothing is abandoned yet");
+        drop(first);
+        second.abandon_behind();
+        assert_eq!(second.deliveries.iter().map(|delivery| delivery.hold.is_some()).collect::<Vec<_>>(), [false]);
     }
 
     #[test]
