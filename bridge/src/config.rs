@@ -32,7 +32,7 @@ pub use error::ConfigError;
 pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};
 pub use function::Function;
-pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
+pub use mapping::{Batch, Mapping, OnRefusedAnswer, ResponseTopics, Retry};
 pub use mqtt::{Mqtt, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
@@ -178,6 +178,7 @@ mod tests {
             (_, "mqtt.tls.cipher_suites") => "TLS_AES_128_GCM_SHA256",
             (_, "mqtt.tls.key_exchange_groups") => "secp384r1",
             (_, "mapping.invocation") => "event",
+            (_, "mapping.on_refused_answer") => "drop",
             (_, "mapping.ordering_key") => "topic[2]",
             (_, "mapping.rate_limit") => "7/m",
             (_, "mapping.message_id") => "property:id",

@@ -8,7 +8,7 @@ mod error;
 mod interpret;
 mod retry;
 
-pub use answers::{Answers, Refusal};
+pub use answers::{Answer as PublishedAnswer, Answers, Refusal};
 pub use client::{Answer, Client};
 pub use concurrency::{Limiter, Load};
 pub use encode::{encode, event_limit, measure};

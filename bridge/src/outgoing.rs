@@ -73,15 +73,15 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Whether the same message can never be published here, however often it is tried and whoever mends the broker's
-    /// permissions meanwhile.
+    /// Whether the broker would refuse the same message again, so that publishing it once more is no use: not authorized
+    /// (0x87), Topic Name Invalid (0x90), Packet too large (0x95), Payload Format Invalid (0x99), too large or impossible
+    /// by what CONNACK says, or the connection broke over it.
     #[must_use]
-    pub fn is_final(&self) -> bool {
+    pub fn is_lasting(&self) -> bool {
         match self {
-            Self::TooLarge { .. } | Self::Impossible { .. } => true,
-            // Topic Name Invalid and Payload Format Invalid.
-            Self::Refused { code, .. } => matches!(code, 0x90 | 0x99),
-            Self::Broken { .. } | Self::Ended => false,
+            Self::TooLarge { .. } | Self::Impossible { .. } | Self::Broken { .. } => true,
+            Self::Refused { code, .. } => matches!(code, 0x87 | 0x90 | 0x95 | 0x99),
+            Self::Ended => false,
         }
     }
 }
@@ -104,21 +104,24 @@ pub fn channel(room: usize) -> (PublishHandle, mpsc::Receiver<Request>) {
     (PublishHandle(sender), requests)
 }
 
-/// Publishes all, in their order, and waits until each is confirmed or has failed. To try again after an error means to
-/// publish all again, so that some may arrive twice.
-///
-/// # Errors
-/// The first failure.
-pub async fn answer(publisher: &PublishHandle, outgoing: Vec<Outgoing>) -> Result<(), PublishError> {
-    let mut verdicts = Vec::with_capacity(outgoing.len());
+/// Publishes all, in their order, and returns when each is confirmed or has failed: a verdict for each, in that order. So
+/// what failed can be published again without the rest.
+pub async fn publish_each(
+    publisher: &PublishHandle,
+    outgoing: impl IntoIterator<Item = Outgoing>,
+) -> Vec<Result<(), PublishError>> {
+    let mut heard = Vec::new();
     for message in outgoing {
-        verdicts.push(publisher.submit(message).await?);
+        heard.push(publisher.submit(message).await);
     }
-    let mut result = Ok(());
-    for verdict in verdicts {
-        result = result.and(verdict.await.unwrap_or(Err(PublishError::Ended)));
+    let mut verdicts = Vec::with_capacity(heard.len());
+    for verdict in heard {
+        verdicts.push(match verdict {
+            Ok(verdict) => verdict.await.unwrap_or(Err(PublishError::Ended)),
+            Err(error) => Err(error),
+        });
     }
-    result
+    verdicts
 }
 
 impl PublishHandle {
@@ -173,19 +176,19 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_answer_waits_for_all_and_tells_the_first_failure() {
+    async fn each_message_has_a_verdict_of_its_own() {
         let (handle, mut requests) = channel(1);
-        let answered = tokio::spawn(async move { answer(&handle, ["a", "b", "c"].map(to).into()).await });
+        let answered = tokio::spawn(async move { publish_each(&handle, ["a", "b", "c"].map(to)).await });
         let broken = |topic: &ByteString| PublishError::Broken { topic: topic.clone(), times: 3 };
         let mut seen = Vec::new();
         while let Some(request) = requests.recv().await {
             let topic = request.outgoing().topic.clone();
             assert!(!answered.is_finished(), "all three are waited for");
-            request.finish(if topic == "a" { Ok(()) } else { Err(broken(&topic)) });
+            request.finish(if topic == "b" { Err(broken(&topic)) } else { Ok(()) });
             seen.push(topic);
         }
         assert_eq!(seen, ["a", "b", "c"]);
-        assert_eq!(answered.await.unwrap(), Err(broken(&"b".into())));
+        assert_eq!(answered.await.unwrap(), [Ok(()), Err(broken(&"b".into())), Ok(())]);
     }
 
     #[tokio::test]
@@ -210,11 +213,13 @@ mod tests {
     }
 
     #[test]
-    fn only_what_no_permission_can_mend_is_final() {
+    fn what_a_broker_would_refuse_again_is_lasting() {
         let refused = |code| PublishError::Refused { topic: "a".into(), code, reason: String::new() };
-        assert!(!refused(0x87).is_final() && !refused(0x97).is_final());
-        assert!(refused(0x90).is_final() && refused(0x99).is_final());
-        assert!(PublishError::TooLarge { topic: "a".into(), bytes: 2, limit: 1 }.is_final());
-        assert!(!PublishError::Ended.is_final());
+        for code in 0x80..=0xff {
+            assert_eq!(refused(code).is_lasting(), [0x87, 0x90, 0x95, 0x99].contains(&code), "{code:#x}");
+        }
+        assert!(PublishError::TooLarge { topic: "a".into(), bytes: 2, limit: 1 }.is_lasting());
+        assert!(PublishError::Broken { topic: "a".into(), times: 2 }.is_lasting());
+        assert!(!PublishError::Ended.is_lasting());
     }
 }

@@ -73,7 +73,7 @@ impl Breach {
         // Finite numbers and strings always have a JSON form.
         let payload = serde_json::value::to_raw_value(&command).ok()?;
         let topic = format!("devices/{}/command", reading.device_id);
-        Some(Publish { topic, payload, encoding: Encoding::Json, qos: None, retain: false })
+        Some(Publish { item_identifier: None, topic, payload, encoding: Encoding::Json, qos: None, retain: false })
     }
 }
 

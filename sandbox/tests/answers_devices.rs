@@ -28,7 +28,8 @@ fn raw(json: &str) -> Box<RawValue> {
 fn commands(call: Call) -> Answer {
     let topic = "devices/{topic[1]}/command".to_owned();
     let payload = raw(&format!(r#"{{"set":"idle","after":{}}}"#, call.event().unwrap().records.len()));
-    let publish = Publish { topic, payload, encoding: event::Encoding::Json, qos: None, retain: false };
+    let publish =
+        Publish { item_identifier: None, topic, payload, encoding: event::Encoding::Json, qos: None, retain: false };
     Answer::json(&Response { publish: vec![publish], ..Response::default() })
 }
 
@@ -93,19 +94,87 @@ async fn nothing_is_acknowledged_before_its_answer_is_confirmed() {
     .await;
 }
 
+/// Answers each record with a command of its own, number 7 with one that no broker takes.
+fn commands_of_records(bad: &'static str) -> impl Fn(Call) -> Answer + Clone + Send + Sync + 'static {
+    move |call| {
+        let command = |(number, record): (usize, event::Record)| Publish {
+            item_identifier: Some(record.id),
+            topic: if number == 7 { bad.to_owned() } else { "devices/{topic[1]}/command".to_owned() },
+            payload: raw("1"),
+            encoding: event::Encoding::Json,
+            qos: None,
+            retain: false,
+        };
+        let publish = (0..).zip(call.event().unwrap().records).map(command).collect();
+        Answer::json(&Response { publish, ..Response::default() })
+    }
+}
+
+/// F37.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_topic_that_is_not_allowed_is_refused_and_its_message_dead_lettered() {
+async fn f37_one_bad_topic_among_the_answers_of_a_batch_touches_one_record() {
     everywhere(|builder| async move {
-        let world =
-            hub(builder).set("mapping.response.allow", "other/+").function(answering(commands)).start().await.unwrap();
-        publish(&world, 1, |options| options.topic = "devices/a/data".into()).await;
-        acknowledged(&world, 1).await;
+        let builder = hub(builder)
+            .set("mapping.batch.max_records", "20")
+            .set("mapping.batch.max_window", "5s")
+            .function(answering(commands_of_records("elsewhere")));
+        let world = builder.start().await.unwrap();
+        publish(&world, 20, |options| options.topic = "devices/a/data".into()).await;
+        acknowledged(&world, 20).await;
         let letters = world.dead_letters().unwrap();
-        assert_eq!(letters[0].error_type, "Function.RefusedResponse");
+        assert_eq!(letters.len(), 1, "{letters:?}");
+        assert_eq!((letters[0].error_type.as_str(), letters[0].attempts), ("Function.RefusedResponse", 1));
         assert!(letters[0].error_message.contains("response.allow"), "{}", letters[0].error_message);
-        assert_eq!((letters[0].attempts, world.counters().published.get()), (1, 0));
+        assert!(letters[0].topic == "devices/a/data" && !letters[0].is_answer(), "the record itself");
+        assert_eq!((world.counters().published.get(), world.lambda.log().invocations().len()), (19, 1));
     })
     .await;
+}
+
+/// F36, the kind that has no reason: the broker closes the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn f36_an_answer_that_the_broker_refuses_is_dead_lettered_and_the_function_not_invoked_again() {
+    if sandbox::tools::require("mosquitto").is_none() {
+        return;
+    }
+    // More levels than Mosquitto follows: it closes the connection.
+    let deep: &'static str = Box::leak("deep/".repeat(300).into_boxed_str());
+    let builder = sandbox::world::World::builder().protocol(Protocol::V5).broker(sandbox::world::BrokerKind::Mosquitto);
+    let builder = hub(builder)
+        .set("mapping.response.allow", "devices/+/command,deep/#")
+        .set("mapping.batch.max_records", "20")
+        .set("mapping.batch.max_window", "5s")
+        .function(answering(commands_of_records(deep)));
+    let world = builder.start().await.unwrap();
+    publish(&world, 20, |options| options.topic = "devices/a/data".into()).await;
+    acknowledged(&world, 20).await;
+    let letters = world.dead_letters().unwrap();
+    assert_eq!((letters.len(), letters[0].topic.as_str()), (1, "devices/a/data"));
+    assert!(letters[0].error_message.contains("the connection broke"), "{}", letters[0].error_message);
+    assert_eq!((world.counters().published.get(), world.lambda.log().invocations().len()), (19, 1));
+    assert_eq!(world.counters().answers_dead_lettered.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_about_no_record_is_the_dead_letter_itself_or_is_dropped() {
+    for (way, dropped) in [("dead-letter", 0), ("drop", 1)] {
+        everywhere(|builder| async move {
+            let builder = hub(builder).set("mapping.response.allow", "other/+").set("mapping.on_refused_answer", way);
+            let world = builder.function(answering(commands)).start().await.unwrap();
+            publish(&world, 1, |options| options.topic = "devices/a/data".into()).await;
+            acknowledged(&world, 1).await;
+            let (letters, counters) = (world.dead_letters().unwrap(), world.counters());
+            assert_eq!((counters.delivered.get(), counters.answers_dropped.get()), (1, dropped));
+            assert_eq!(letters.len() as u64, 1 - dropped);
+            if let [letter] = letters.as_slice() {
+                assert!(letter.is_answer(), "{letter:?}");
+                assert_eq!(letter.topic, "devices/{topic[1]}/command", "as the function wrote it");
+                assert_eq!(letter.payload, r#"{"set":"idle","after":1}"#);
+                assert!(letter.error_message.contains("response.allow"), "{}", letter.error_message);
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

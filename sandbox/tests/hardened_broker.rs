@@ -78,6 +78,7 @@ async fn a_device_reads_its_own_commands_and_nothing_else() {
     // The other's command first: what leaks comes before what is expected.
     let commands = answering(|_| {
         let command = |device: &str| Publish {
+            item_identifier: None,
             topic: format!("devices/{device}/command"),
             payload: RawValue::from_string(format!("\"for {device}\"")).unwrap(),
             encoding: Encoding::Text,
@@ -181,7 +182,8 @@ async fn the_bridge_reads_what_it_maps_and_publishes_commands_and_nothing_else()
         let first = call.event().unwrap().records[0].payload.get() == "1";
         let payload = RawValue::from_string("\"as a device\"".to_owned()).unwrap();
         let topic = "devices/device-b/data".to_owned();
-        let publish = Publish { topic, payload, encoding: Encoding::Text, qos: None, retain: false };
+        let publish =
+            Publish { item_identifier: None, topic, payload, encoding: Encoding::Text, qos: None, retain: false };
         Answer::json(&Response { publish: if first { vec![publish] } else { vec![] }, ..Response::default() })
     });
     let mut world = world(&broker, as_a_device).await;

@@ -16,7 +16,7 @@ use bridge::config::{BrokerUrl, Protocol, Qos, Range};
 use bridge::message::Properties;
 use bridge::metrics::Metrics;
 use bridge::mqtt::{Connector, Link, LiveTls, Publisher, Status};
-use bridge::outgoing::{Outgoing, PublishError, PublishHandle, answer};
+use bridge::outgoing::{Outgoing, PublishError, PublishHandle, publish_each};
 use bridge::shutdown::{self, Announcer, Phase};
 use bytes::Bytes;
 use sandbox::broker::{Broker, BrokerOptions};
@@ -237,7 +237,8 @@ async fn an_answer_arrives_in_order_at_either_qos() {
             let qos = if number % 2 == 0 { Qos::AtMostOnce } else { Qos::AtLeastOnce };
             Outgoing { qos, ..message(TOPIC, number) }
         });
-        timeout(PATIENCE, answer(&publisher.handle, mixed.collect())).await.unwrap().unwrap();
+        let verdicts = timeout(PATIENCE, publish_each(&publisher.handle, mixed)).await.unwrap();
+        assert!(verdicts.iter().all(Result::is_ok), "{verdicts:?}");
         let mut arrived = Vec::new();
         for delivery in subscriber.take(20).await {
             arrived.push(delivery.payload().parse::<usize>().unwrap());
@@ -353,7 +354,7 @@ async fn the_brokers_verdict_reaches_the_caller() {
     publisher.publish(message("nobody", 1)).await.unwrap();
     let error = publisher.publish(message("full", 1)).await.unwrap_err();
     assert!(matches!(error, PublishError::Refused { code: 0x97, .. }), "{error}");
-    assert!(!error.is_final(), "quotas end");
+    assert!(!error.is_lasting(), "quotas end");
     publisher.publish(message("other", 1)).await.unwrap();
 }
 
@@ -376,7 +377,7 @@ async fn what_the_broker_cannot_take_is_an_error_and_is_never_sent() {
         Outgoing { topic: "a/#".into(), ..small() },
     ] {
         let error = publisher.publish(impossible).await.unwrap_err();
-        assert!(matches!(error, PublishError::Impossible { .. }) && error.is_final(), "{error}");
+        assert!(matches!(error, PublishError::Impossible { .. }) && error.is_lasting(), "{error}");
     }
     publisher.publish(sized(58)).await.unwrap();
     let (first, _) = timeout(PATIENCE, broker.seen.recv()).await.unwrap().unwrap();
@@ -389,8 +390,9 @@ async fn the_brokers_receive_maximum_is_kept() {
     let (_directory, files) = certificates();
     let mut broker = judging(&files, ConnAck::fresh().receive_maximum(3), |_| Verdict::AnswerTogether(3)).await;
     let publisher = publisher(broker.url.clone(), &files, Protocol::V5);
-    let all = (0..30).map(|number| message("a", number)).collect();
-    timeout(PATIENCE, answer(&publisher.handle, all)).await.unwrap().unwrap();
+    let all = (0..30).map(|number| message("a", number));
+    let verdicts = timeout(PATIENCE, publish_each(&publisher.handle, all)).await.unwrap();
+    assert!(verdicts.iter().all(Result::is_ok), "{verdicts:?}");
     let mut unconfirmed = Vec::new();
     while let Ok((_, waiting)) = broker.seen.try_recv() {
         unconfirmed.push(waiting);

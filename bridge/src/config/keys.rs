@@ -164,6 +164,8 @@ pub(crate) const KEYS: &[Key] = &[
         "The topics that the function's response may publish to; in the variable, commas part them"),
     key("mapping.response.qos", Number(0, 1), Is("1"), None,
         "The quality of service of what it publishes, where it names none"),
+    key("mapping.on_refused_answer", Text, Is("dead-letter"), None,
+        "What becomes of an answer that the broker refuses: `dead-letter` or `drop`"),
     key("mapping.reply", Switch, Is("false"), None,
         "Whether a message with a Response Topic is answered there; the topic must be allowed above"),
 ];

@@ -1,8 +1,9 @@
 //! The settings of one mapping: which messages, which function, and what happens when it fails.
 
+use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Function, Invocation, MessageId, OnFailure, OrderingKey, Qos, Range, Rate};
+use super::{Function, InvalidValue, Invocation, MessageId, OnFailure, OrderingKey, Qos, Range, Rate};
 use crate::topic::TopicFilter;
 
 /// `[[mapping]]`: a topic filter and the function that gets its messages.
@@ -47,6 +48,8 @@ pub struct Mapping {
     pub on_failure: Vec<OnFailure>,
     /// What the function may have published.
     pub response: ResponseTopics,
+    /// What becomes of an answer that the broker refuses; default [`OnRefusedAnswer::DeadLetter`].
+    pub on_refused_answer: OnRefusedAnswer,
     /// Whether a message with a Response Topic (MQTT 5, 3.3.2.3.5) is answered there; default `false`.
     pub reply: bool,
     /// How many bytes of payload may wait for their outcome, a bound of our own beside `receive_maximum`; default
@@ -75,6 +78,29 @@ pub struct Retry {
     pub max_age: Duration,
     /// The pause before the next attempt; default 200 ms to 30 s.
     pub backoff: Range,
+}
+
+/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never invoked
+/// again for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnRefusedAnswer {
+    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without a
+    /// destination it is dropped.
+    DeadLetter,
+    /// It is dropped and counted.
+    Drop,
+}
+
+impl FromStr for OnRefusedAnswer {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "dead-letter" => Ok(Self::DeadLetter),
+            "drop" => Ok(Self::Drop),
+            _ => Err(InvalidValue::new("unknown way out; write `dead-letter` or `drop`")),
+        }
+    }
 }
 
 /// `mapping.response`: what a function's response may have published.

@@ -8,6 +8,10 @@ use event::Encoding;
 use serde::{Deserialize, Serialize};
 
 use crate::delivery::Delivery;
+use crate::outgoing::Outgoing;
+
+/// What stands between the record's id and the number of an answer.
+const ANSWER: &str = "-answer-";
 
 /// A message, and why it is here. One JSON shape for every destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,10 +84,7 @@ impl DeadLetter {
     pub fn new(delivery: &Delivery, reason: &Circumstances<'_>) -> Self {
         let message = &delivery.message;
         let properties = message.properties.as_deref().cloned().unwrap_or_default();
-        let (payload, encoding) = match std::str::from_utf8(&message.payload) {
-            Ok(text) => (text.to_owned(), Encoding::Text),
-            Err(_) => (BASE64_STANDARD.encode(&message.payload), Encoding::Base64),
-        };
+        let (payload, encoding) = text_of(&message.payload);
         let time = |at| humantime::format_rfc3339_millis(at).to_string();
         Self {
             mapping: reason.mapping.to_owned(),
@@ -107,6 +108,32 @@ impl DeadLetter {
         }
     }
 
+    /// A letter that holds the answer with this number, in place of the record it came with. A redrive leaves it alone: it
+    /// is no message for the function.
+    #[must_use]
+    pub fn with_answer(self, answer: &Outgoing, number: usize) -> Self {
+        let (payload, encoding) = text_of(&answer.payload);
+        Self {
+            id: format!("{}{ANSWER}{number}", self.id),
+            topic: answer.topic.to_string(),
+            qos: answer.qos as u8,
+            retain: answer.retain,
+            user_properties: Vec::new(),
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            payload,
+            encoding,
+            ..self
+        }
+    }
+
+    /// Whether it holds an answer of the function and no message of a device.
+    #[must_use]
+    pub fn is_answer(&self) -> bool {
+        self.error_type == "Function.RefusedResponse" && self.id.contains(ANSWER)
+    }
+
     /// The published bytes; `None` when base64 is broken.
     #[must_use]
     pub fn payload_bytes(&self) -> Option<Vec<u8>> {
@@ -114,5 +141,12 @@ impl DeadLetter {
             Encoding::Base64 => BASE64_STANDARD.decode(&self.payload).ok(),
             Encoding::Text | Encoding::Json => Some(self.payload.clone().into_bytes()),
         }
+    }
+}
+
+fn text_of(payload: &[u8]) -> (String, Encoding) {
+    match std::str::from_utf8(payload) {
+        Ok(text) => (text.to_owned(), Encoding::Text),
+        Err(_) => (BASE64_STANDARD.encode(payload), Encoding::Base64),
     }
 }

@@ -4,10 +4,11 @@
 mod template;
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use event::{PayloadError, Reply, Response};
+use event::{PayloadError, Publish, Reply, Response};
 
 use super::Failure;
 use crate::config::{Qos, ResponseTopics};
@@ -20,10 +21,21 @@ use crate::topic::{TopicError, validate_topic_name};
 #[derive(Debug, Default)]
 pub struct Answers {
     /// What to publish before the records are settled, in the order of the response, replies last.
-    pub outgoing: Vec<Outgoing>,
+    pub all: Vec<Answer>,
     /// Replies that are left out because of the Response Topic that the publisher of the record chose. They are not the
-    /// function's fault, and no reason to invoke it again: a device must not be able to hold up its neighbours.
+    /// function's fault: a device must not be able to hold up its neighbours.
     pub refused: Vec<Refusal>,
+}
+
+/// One message that the function wants published. Each stands for itself: what is wrong with one touches no other.
+#[derive(Debug)]
+pub struct Answer {
+    /// The message; when it is refused, as far as the function has given it.
+    pub outgoing: Outgoing,
+    /// The index of the record it is about.
+    pub record: Option<usize>,
+    /// Why it must not be published.
+    pub refusal: Option<Refusal>,
 }
 
 /// Why a message is not published.
@@ -65,65 +77,122 @@ pub enum Refusal {
         /// What is wrong with it.
         cause: PayloadError,
     },
-    /// A reply to a record that is not in the event.
-    #[error("reply: `{}` is no record of this event", .0.escape_debug())]
+    /// About a record that is not in the event.
+    #[error("`{}` is no record of this event", .0.escape_debug())]
     UnknownRecord(String),
 }
 
-impl From<Refusal> for Failure {
-    /// Another attempt would bring the same response.
-    fn from(refusal: Refusal) -> Self {
-        Self { kind: "Function.RefusedResponse".into(), message: refusal.to_string(), retry: false }
+/// The records of an event by their ids, found once and only for a response that needs them.
+struct Records<'d> {
+    deliveries: &'d [Delivery],
+    by_id: OnceCell<HashMap<String, usize>>,
+    /// The topics of templates that are about all records.
+    expanded: HashMap<String, Result<String, Refusal>>,
+}
+
+impl Records<'_> {
+    fn index_of(&self, id: &str) -> Result<usize, Refusal> {
+        let index = |deliveries: &[Delivery]| (0..).zip(deliveries).map(|(n, d)| (d.id.to_string(), n)).collect();
+        let by_id: &HashMap<_, _> = self.by_id.get_or_init(|| index(self.deliveries));
+        by_id.get(id).copied().ok_or_else(|| Refusal::UnknownRecord(id.to_owned()))
+    }
+
+    fn topic(&mut self, template: &str, record: Option<usize>) -> Result<String, Refusal> {
+        let expand = |deliveries| template::expand(template, deliveries).map(Cow::into_owned);
+        match record {
+            Some(index) => expand(std::slice::from_ref(&self.deliveries[index])),
+            None => match self.expanded.get(template) {
+                Some(topic) => topic.clone(),
+                None => self.expanded.entry(template.to_owned()).or_insert(expand(self.deliveries)).clone(),
+            },
+        }
     }
 }
 
 impl Answers {
-    /// The answers in `response` to the event of these deliveries, of which those in `failures`, by their index, get no
-    /// reply. `reply` says whether the mapping gives replies at all. Nothing of a faulty response is published.
-    ///
-    /// # Errors
-    /// When the function asks for something that this mapping does not allow, or that MQTT cannot carry.
+    /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index, are
+    /// left out: they come with the attempt that succeeds. `reply` says whether the mapping gives replies at all. The
+    /// work is linear in the response and the event.
+    #[must_use]
     pub fn of(
         response: &Response,
         deliveries: &[Delivery],
         failures: &HashMap<usize, Failure>,
         topics: &ResponseTopics,
         reply: bool,
-    ) -> Result<Self, Refusal> {
+    ) -> Self {
         let mut answers = Self::default();
+        let mut records = Records { deliveries, by_id: OnceCell::new(), expanded: HashMap::new() };
         for publish in &response.publish {
-            let topic = template::expand(&publish.topic, deliveries)?.into_owned();
-            check(&topic, topics)?;
-            let qos = qos(&topic, publish.qos.unwrap_or(topics.qos as u8))?;
-            let payload = bytes(&topic, publish.bytes())?;
-            let retain = publish.retain;
-            answers.outgoing.push(Outgoing { topic: topic.into(), payload, qos, retain, properties: None });
-        }
-        for answer in response.reply.iter().filter(|_| reply) {
-            let index = index_of(answer, deliveries)?;
-            if !failures.contains_key(&index) {
-                answers.reply(answer, &deliveries[index], topics)?;
+            let record = publish.item_identifier.as_deref().map(|id| records.index_of(id)).transpose();
+            if !matches!(record, Ok(Some(index)) if failures.contains_key(&index)) {
+                answers.all.push(answer(publish, record, &mut records, topics));
             }
         }
-        Ok(answers)
+        for reply in response.reply.iter().filter(|_| reply) {
+            match records.index_of(&reply.item_identifier) {
+                Ok(index) if failures.contains_key(&index) => {}
+                Ok(index) => answers.reply(reply, index, &deliveries[index], topics),
+                Err(refusal) => answers.all.push(Answer::refused(String::new(), reply.bytes(), None, refusal)),
+            }
+        }
+        answers
     }
 
     /// MQTT 5, 4.10: to the Response Topic, with the Correlation Data. Nothing when no answer is asked for.
-    fn reply(&mut self, answer: &Reply, to: &Delivery, topics: &ResponseTopics) -> Result<(), Refusal> {
-        let Some(asked) = to.message.properties.as_deref() else { return Ok(()) };
-        let Some(topic) = &asked.response_topic else { return Ok(()) };
-        let qos = qos(topic, topics.qos as u8)?;
-        let payload = bytes(topic, answer.bytes())?;
+    fn reply(&mut self, reply: &Reply, index: usize, to: &Delivery, topics: &ResponseTopics) {
+        let Some(asked) = to.message.properties.as_deref() else { return };
+        let Some(topic) = &asked.response_topic else { return };
         if let Err(refusal) = check(topic, topics) {
             self.refused.push(refusal);
-            return Ok(());
+            return;
         }
         let properties = asked
             .correlation_data
             .clone()
             .map(|data| Box::new(Properties { correlation_data: Some(data), ..Properties::default() }));
-        self.outgoing.push(Outgoing { topic: topic.as_str().into(), payload, qos, retain: false, properties });
-        Ok(())
+        let read = qos(topic, topics.qos as u8).and_then(|qos| Ok((qos, bytes(topic, reply.bytes())?)));
+        self.all.push(match read {
+            Ok((qos, payload)) => {
+                let outgoing = Outgoing { topic: topic.as_str().into(), payload, qos, retain: false, properties };
+                Answer { outgoing, record: Some(index), refusal: None }
+            }
+            Err(refusal) => Answer::refused(topic.clone(), reply.bytes(), Some(index), refusal),
+        });
+    }
+}
+
+impl Answer {
+    fn refused(
+        topic: String,
+        payload: Result<Cow<'_, [u8]>, PayloadError>,
+        record: Option<usize>,
+        refusal: Refusal,
+    ) -> Self {
+        let payload = payload.map(Cow::into_owned).unwrap_or_default().into();
+        let qos = Qos::AtLeastOnce;
+        let outgoing = Outgoing { topic: topic.into(), payload, qos, retain: false, properties: None };
+        Self { outgoing, record, refusal: Some(refusal) }
+    }
+}
+
+fn answer(
+    publish: &Publish,
+    record: Result<Option<usize>, Refusal>,
+    records: &mut Records<'_>,
+    topics: &ResponseTopics,
+) -> Answer {
+    let about = record.as_ref().ok().copied().flatten();
+    let read = record.and_then(|record| {
+        let topic = records.topic(&publish.topic, record)?;
+        check(&topic, topics)?;
+        let qos = qos(&topic, publish.qos.unwrap_or(topics.qos as u8))?;
+        let payload = bytes(&topic, publish.bytes())?;
+        Ok(Outgoing { topic: topic.into(), payload, qos, retain: publish.retain, properties: None })
+    });
+    match read {
+        Ok(outgoing) => Answer { outgoing, record: about, refusal: None },
+        Err(refusal) => Answer::refused(publish.topic.clone(), publish.bytes(), about, refusal),
     }
 }
 
@@ -160,11 +229,6 @@ fn bytes(topic: &str, payload: Result<Cow<'_, [u8]>, PayloadError>) -> Result<By
         Ok(bytes) => Ok(bytes.into_owned().into()),
         Err(cause) => Err(Refusal::Payload { topic: topic.into(), cause }),
     }
-}
-
-fn index_of(answer: &Reply, deliveries: &[Delivery]) -> Result<usize, Refusal> {
-    let index = deliveries.iter().position(|delivery| delivery.id.to_string() == answer.item_identifier);
-    index.ok_or_else(|| Refusal::UnknownRecord(answer.item_identifier.clone()))
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use crate::config::Invocation;
 use crate::delivery::Outcome;
 use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
 use crate::shutdown::{Listener, Phase};
-use answers::Answered;
 use pending::{Onward, Pending, hold_back_behind};
 
 pub(super) struct Lane {
@@ -152,14 +151,8 @@ impl Lane {
             failures.values_mut().for_each(|failure| failure.retry = true);
         }
         hold_back_behind(&pending.deliveries, &mut failures);
-        match self.answer(&response, &failures, pending).await {
-            Answered::Done => {}
-            Answered::CutShort => return None,
-            Answered::Refused(failure) => {
-                self.log_failure(&failure, pending);
-                let disposition = Disposition::GiveUp;
-                return Some(Attempted { disposition, retry_after: None, failure, divisible: false });
-            }
+        if !self.answer(&response, &mut failures, pending).await {
+            return None;
         }
         if failures.is_empty() {
             pending.deliveries.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));

@@ -150,6 +150,10 @@ numbers! {
         publish_failures: Counter = "publish_failures";
         /// Replies left out, as the mapping does not allow their Response Topic.
         answers_refused: Counter = "answers_refused";
+        /// Answers that could not be published and went to the failure destination, alone or with their record.
+        answers_dead_lettered: Counter = "answers_dead_lettered";
+        /// Answers that could not be published and were dropped.
+        answers_dropped: Counter = "answers_dropped";
     }
     outcomes {
         /// Deliveries settled as delivered.

@@ -90,6 +90,9 @@ fn wants_publishing(response: &Response) -> bool {
 
 /// The message as it was received; `None` when the letter is not one that the bridge writes.
 pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
+    if letter.is_answer() {
+        return None;
+    }
     let correlation_data = match &letter.correlation_data {
         Some(text) => Some(BASE64_STANDARD.decode(text).ok()?.into()),
         None => None,

@@ -45,6 +45,7 @@ pub(super) fn mapping(section: &Reader<'_>) -> Result<Mapping, ConfigError> {
             allow: section.list("mapping.response.allow", allowed)?,
             qos: section.qos("mapping.response.qos")?,
         },
+        on_refused_answer: section.parse("mapping.on_refused_answer")?,
         reply: section.switch("mapping.reply")?,
     })
 }

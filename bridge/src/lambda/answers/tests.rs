@@ -38,14 +38,19 @@ fn topics(allow: &[&str]) -> ResponseTopics {
 
 fn answers(response: &str, deliveries: &[Delivery], allow: &[&str]) -> Result<Answers, Refusal> {
     let response = serde_json::from_str(response).unwrap();
-    Answers::of(&response, deliveries, &HashMap::new(), &topics(allow), true)
+    let mut answers = Answers::of(&response, deliveries, &HashMap::new(), &topics(allow), true);
+    // The first that is refused, as most tests have one answer alone.
+    match answers.all.iter_mut().find_map(|answer| answer.refusal.take()) {
+        Some(refusal) => Err(refusal),
+        None => Ok(answers),
+    }
 }
 
 /// The topic of one publish with this topic, as answer to records with these.
 fn published(topic: &str, records: &[&str], allow: &str) -> Result<String, Refusal> {
     let deliveries: Vec<_> = (1..).zip(records).map(|(sequence, topic)| delivery(sequence, topic, None)).collect();
     let response = serde_json::json!({ "publish": [{ "topic": topic, "payload": 1 }] }).to_string();
-    answers(&response, &deliveries, &[allow]).map(|answers| answers.outgoing[0].topic.to_string())
+    answers(&response, &deliveries, &[allow]).map(|answers| answers.all[0].outgoing.topic.to_string())
 }
 
 fn reply_to(id: &str) -> String {
@@ -56,7 +61,8 @@ fn reply_to(id: &str) -> String {
 fn the_fixture_is_published_and_replied() {
     let deliveries = [asking(1, "devices/C-Client-01/reply")];
     let answers = answers(FIXTURE, &deliveries, &["devices/+/command", "devices/#"]).unwrap();
-    let seen: Vec<_> = answers.outgoing.iter().map(|o| (&*o.topic, &*o.payload, o.qos as u8, o.retain)).collect();
+    let seen: Vec<_> =
+        answers.all.iter().map(|a| &a.outgoing).map(|o| (&*o.topic, &*o.payload, o.qos as u8, o.retain)).collect();
     assert_eq!(
         seen,
         [
@@ -65,7 +71,7 @@ fn the_fixture_is_published_and_replied() {
             ("devices/C-Client-01/reply", b"stored", 1, false),
         ]
     );
-    let properties = answers.outgoing[2].properties.as_deref().unwrap();
+    let properties = answers.all[2].outgoing.properties.as_deref().unwrap();
     assert_eq!(properties.correlation_data.as_deref(), Some(&[0, 1, 2][..]));
     assert!(answers.refused.is_empty());
 }
@@ -114,8 +120,8 @@ fn a_template_needs_records_that_agree() {
 #[test]
 fn the_mappings_qos_stands_in_and_2_is_refused() {
     let publish = |qos: &str| answers(&format!(r#"{{"publish":[{{"topic":"a","payload":1{qos}}}]}}"#), &[], &["#"]);
-    assert_eq!(publish("").unwrap().outgoing[0].qos, Qos::AtLeastOnce);
-    assert_eq!(publish(r#","qos":0"#).unwrap().outgoing[0].qos, Qos::AtMostOnce);
+    assert_eq!(publish("").unwrap().all[0].outgoing.qos, Qos::AtLeastOnce);
+    assert_eq!(publish(r#","qos":0"#).unwrap().all[0].outgoing.qos, Qos::AtMostOnce);
     assert_eq!(publish(r#","qos":2"#).unwrap_err(), Refusal::Qos { topic: "a".into(), qos: 2 });
 }
 
@@ -133,13 +139,19 @@ fn a_reply_needs_a_record_that_asks_and_has_not_failed() {
         let failure = |index: &usize| (*index, Failure { kind: "k".into(), message: "m".into(), retry: true });
         let failures = failed.iter().map(failure).collect();
         let response = serde_json::from_str(reply).unwrap();
-        Answers::of(&response, &deliveries, &failures, &topics(&["r/+"]), enabled).map(|a| a.outgoing.len())
+        Answers::of(&response, &deliveries, &failures, &topics(&["r/+"]), enabled)
+            .all
+            .iter()
+            .filter(|a| a.refusal.is_none())
+            .count()
     };
-    assert_eq!(count(&reply_to(&id(2)), &[0], true), Ok(1));
-    assert_eq!(count(&reply_to(&id(2)), &[1], true), Ok(0), "a failed record is answered by the attempt that succeeds");
-    assert_eq!(count(&reply_to(&id(3)), &[], true), Ok(0), "nobody asked");
-    assert_eq!(count(&reply_to(&id(2)), &[], false), Ok(0), "the mapping gives no replies");
-    assert_eq!(count(&reply_to(&id(9)), &[], true), Err(Refusal::UnknownRecord(id(9))));
+    assert_eq!(count(&reply_to(&id(2)), &[0], true), 1);
+    assert_eq!(count(&reply_to(&id(2)), &[1], true), 0, "a failed record is answered by the attempt that succeeds");
+    assert_eq!(count(&reply_to(&id(3)), &[], true), 0, "nobody asked");
+    assert_eq!(count(&reply_to(&id(2)), &[], false), 0, "the mapping gives no replies");
+    assert_eq!(count(&reply_to(&id(9)), &[], true), 0);
+    let unknown = answers(&reply_to(&id(9)), &deliveries, &["r/+"]);
+    assert_eq!(unknown.unwrap_err(), Refusal::UnknownRecord(id(9)));
 }
 
 #[test]
@@ -148,15 +160,40 @@ fn a_response_topic_that_is_not_allowed_is_refused_and_the_rest_is_published() {
     let replies: Vec<_> =
         deliveries.iter().map(|d| serde_json::json!({ "itemIdentifier": d.id.to_string(), "payload": 1 })).collect();
     let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
-    assert_eq!(answers.outgoing.len(), 1);
+    assert_eq!(answers.all.len(), 1);
     assert_eq!(answers.refused, [Refusal::Dollar("$SYS/broker".into()), Refusal::NotAllowed("others/secret".into())]);
 }
 
+/// F37.
 #[test]
-fn a_refusal_is_a_failure_that_no_attempt_helps() {
-    let failure = Failure::from(Refusal::NotAllowed("a".into()));
-    assert_eq!((failure.kind.as_str(), failure.retry), ("Function.RefusedResponse", false));
-    assert!(failure.message.starts_with("topic `a`: not allowed"), "{}", failure.message);
+fn f37_one_bad_answer_touches_one_record() {
+    let deliveries: Vec<_> = (1..=100).map(|n| delivery(n, &format!("devices/{n}/data"), None)).collect();
+    let publish: Vec<_> = (1..=100)
+        .map(|n| {
+            let topic = if n == 7 { "elsewhere" } else { "devices/{topic[1]}/command" };
+            let id = RecordId::Numbered { run: RUN, sequence: n }.to_string();
+            serde_json::json!({ "itemIdentifier": id, "topic": topic, "payload": n })
+        })
+        .collect();
+    let response = serde_json::from_value(serde_json::json!({ "publish": publish })).unwrap();
+    let failed = Failure { kind: String::new(), message: String::new(), retry: true };
+    let failures = HashMap::from([(9, failed)]);
+    let answers = Answers::of(&response, &deliveries, &failures, &topics(&["devices/+/command"]), false);
+    let refused: Vec<_> = answers.all.iter().filter(|a| a.refusal.is_some()).map(|a| a.record).collect();
+    assert_eq!((answers.all.len(), refused), (99, vec![Some(6)]), "the tenth has failed, so nothing is said of it");
+    assert_eq!(answers.all[0].outgoing.topic, "devices/1/command");
+}
+
+/// F46.
+#[test]
+fn f46_many_answers_are_found_by_their_ids() {
+    let deliveries: Vec<_> = (0..10_000).map(|n| asking(n, "r/1")).collect();
+    let id = |sequence| RecordId::Numbered { run: RUN, sequence }.to_string();
+    let replies: Vec<_> =
+        (0..10_000).rev().map(|n| serde_json::json!({ "itemIdentifier": id(n), "payload": n })).collect();
+    let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
+    let records: Vec<_> = answers.all.iter().map(|answer| answer.record).collect();
+    assert_eq!(records, (0..10_000).rev().map(Some).collect::<Vec<_>>());
 }
 
 proptest! {

@@ -1,4 +1,5 @@
-//! Publishes what the function answers, and sees it confirmed, before anything of its event is settled.
+//! Publishes what the function answers, and sees it confirmed, before anything of its event is settled. The function has
+//! succeeded, so it is never invoked again for an answer.
 
 use std::collections::HashMap;
 
@@ -9,60 +10,133 @@ use tracing::warn;
 use super::Lane;
 use super::pending::Pending;
 use crate::backoff::Backoff;
-use crate::lambda::{Answers, Failure};
-use crate::outgoing::answer;
+use crate::config::OnRefusedAnswer;
+use crate::lambda::{Answers, Failure, PublishedAnswer};
+use crate::outgoing::{PublishError, PublishHandle, publish_each};
 
-/// What became of the answers in a response.
-pub(super) enum Answered {
-    /// All that there were are published and confirmed.
-    Done,
-    /// The bridge drains: the records are abandoned, and the function will be asked again.
-    CutShort,
-    /// They can never be published.
-    Refused(Failure),
-}
+/// An answer that could not be published, and why.
+type Refused = (PublishedAnswer, String);
 
 impl Lane {
-    /// Publishes what the function answers, before anything is settled: tried again for as long as it takes, without
-    /// another invocation.
+    /// Publishes what the function answers, before anything is settled. A refusal that passes is tried again
+    /// `max_attempts` times in all, one that lasts is not; each message by itself. Records whose answer is refused are
+    /// added to `failures`. False when the bridge drains: then the records are abandoned.
     pub(super) async fn answer(
         &mut self,
         response: &Response,
-        failures: &HashMap<usize, Failure>,
+        failures: &mut HashMap<usize, Failure>,
         pending: &Pending,
-    ) -> Answered {
+    ) -> bool {
         let mapping = self.mapping.clone();
         let (settings, metrics) = (&mapping.settings, &mapping.metrics);
-        let answers = match Answers::of(response, &pending.deliveries, failures, &settings.response, settings.reply) {
-            Ok(answers) => answers,
-            Err(refusal) => return Answered::Refused(refusal.into()),
-        };
+        if response.publish.is_empty() && response.reply.is_empty() {
+            return true;
+        }
+        let answers = Answers::of(response, &pending.deliveries, failures, &settings.response, settings.reply);
         for refusal in &answers.refused {
             metrics.answers_refused.inc();
             warn!(mapping = settings.name, %refusal, "reply left out");
         }
-        let Some(publisher) = mapping.publisher.as_ref().filter(|_| !answers.outgoing.is_empty()) else {
-            return Answered::Done;
-        };
-        let mut backoff = Backoff::new(settings.retry.backoff);
-        loop {
-            let cause = match timeout(settings.timeout, answer(publisher, answers.outgoing.clone())).await {
-                Ok(Ok(())) => {
-                    metrics.published.inc_by(answers.outgoing.len() as u64);
-                    return Answered::Done;
-                }
-                Ok(Err(cause)) if cause.is_final() => {
-                    let kind = "Function.UnpublishableResponse".into();
-                    return Answered::Refused(Failure { kind, message: cause.to_string(), retry: false });
-                }
-                Ok(Err(cause)) => cause.to_string(),
-                Err(_) => format!("no PUBACK within {:?}", settings.timeout),
-            };
-            metrics.publish_failures.inc();
-            warn!(mapping = settings.name, %cause, "answer not published; holding its records");
-            if !self.wait(backoff.next(fastrand::f64())).await {
-                return Answered::CutShort;
+        let (mut refused, mut waiting) = (Vec::new(), Vec::new());
+        for answer in answers.all {
+            match &answer.refusal {
+                Some(refusal) => refused.push((refusal.to_string(), answer)),
+                None => waiting.push(answer),
             }
+        }
+        let mut refused: Vec<Refused> = refused.into_iter().map(|(reason, answer)| (answer, reason)).collect();
+        if let Some(publisher) = &mapping.publisher
+            && !self.publish(publisher, waiting, &mut refused).await
+        {
+            return false;
+        }
+        for (number, (answer, reason)) in refused.into_iter().enumerate() {
+            if !self.give_up_answer(answer, &reason, number, failures, pending).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Returns when each is confirmed, or in `refused`; false when the bridge drains before.
+    async fn publish(
+        &mut self,
+        publisher: &PublishHandle,
+        mut waiting: Vec<PublishedAnswer>,
+        refused: &mut Vec<Refused>,
+    ) -> bool {
+        let mapping = self.mapping.clone();
+        let (settings, metrics) = (&mapping.settings, &mapping.metrics);
+        let (mut backoff, mut attempts) = (Backoff::new(settings.retry.backoff), 0);
+        while !waiting.is_empty() {
+            attempts += 1;
+            let messages: Vec<_> = waiting.iter().map(|answer| answer.outgoing.clone()).collect();
+            let round = publish_each(publisher, messages);
+            tokio::pin!(round);
+            let verdicts = loop {
+                if let Ok(verdicts) = timeout(settings.timeout, &mut round).await {
+                    break verdicts;
+                }
+                // A broker that is away refuses nothing, so this is no attempt.
+                metrics.publish_failures.inc();
+                warn!(mapping = settings.name, after = ?settings.timeout, "answer not confirmed yet; holding its records");
+                if !self.wait(backoff.next(fastrand::f64())).await {
+                    return false;
+                }
+            };
+            let mut again = Vec::new();
+            for (answer, verdict) in std::mem::take(&mut waiting).into_iter().zip(verdicts) {
+                match verdict {
+                    Ok(()) => drop(metrics.published.inc()),
+                    Err(PublishError::Ended) => return false,
+                    Err(cause) => {
+                        metrics.publish_failures.inc();
+                        warn!(mapping = settings.name, attempts, %cause, "answer not published");
+                        if cause.is_lasting() || attempts >= settings.retry.max_attempts {
+                            refused.push((answer, cause.to_string()));
+                        } else {
+                            again.push(answer);
+                        }
+                    }
+                }
+            }
+            waiting = again;
+            if !waiting.is_empty() && !self.wait(backoff.next(fastrand::f64())).await {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the failure
+    /// destination itself, and without a destination it is dropped. False when the bridge drains before.
+    async fn give_up_answer(
+        &mut self,
+        answer: PublishedAnswer,
+        reason: &str,
+        number: usize,
+        failures: &mut HashMap<usize, Failure>,
+        pending: &Pending,
+    ) -> bool {
+        let mapping = self.mapping.clone();
+        let metrics = &mapping.metrics;
+        let keeps = mapping.settings.on_refused_answer == OnRefusedAnswer::DeadLetter && mapping.destination.is_some();
+        if !keeps {
+            metrics.answers_dropped.inc();
+            warn!(mapping = mapping.settings.name, reason, "answer dropped");
+            return true;
+        }
+        metrics.answers_dead_lettered.inc();
+        let failure = Failure { kind: ANSWER_REFUSED.into(), message: reason.to_owned(), retry: false };
+        match answer.record {
+            Some(index) => {
+                failures.entry(index).or_insert(failure);
+                true
+            }
+            None => self.give_up_message(&answer.outgoing, number, pending, &failure).await,
         }
     }
 }
+
+/// The kind of failure in the dead letter of a record whose answer was refused, or of such an answer itself.
+const ANSWER_REFUSED: &str = "Function.RefusedResponse";

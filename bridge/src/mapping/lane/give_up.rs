@@ -10,6 +10,7 @@ use crate::backoff::Backoff;
 use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Disposition, Failure};
+use crate::outgoing::Outgoing;
 
 impl Lane {
     pub(super) async fn give_up_all(&mut self, mut pending: Pending, failure: &Failure) {
@@ -30,24 +31,51 @@ impl Lane {
 
     /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
     pub(super) async fn give_up(&mut self, delivery: Delivery, pending: &Pending, failure: &Failure) {
+        // One of its key was abandoned meanwhile, and must not be overtaken.
+        if delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned()) {
+            return;
+        }
+        let letter = self.letter(&delivery, pending, failure);
+        if self.write(&letter).await {
+            delivery.settle(Outcome::DeadLettered);
+        }
+    }
+
+    /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is about no
+    /// record. False when the bridge drains before it is durable.
+    pub(super) async fn give_up_message(
+        &mut self,
+        answer: &Outgoing,
+        number: usize,
+        pending: &Pending,
+        failure: &Failure,
+    ) -> bool {
+        let Some(first) = pending.deliveries.first() else { return true };
+        let letter = self.letter(first, pending, failure).with_answer(answer, number);
+        self.write(&letter).await
+    }
+
+    fn letter(&self, delivery: &Delivery, pending: &Pending, failure: &Failure) -> DeadLetter {
+        let circumstances = Circumstances {
+            mapping: &self.mapping.settings.name,
+            function: self.mapping.client.function(),
+            attempts: pending.attempts,
+            first_attempt_at: pending.first_attempt_at,
+            last_attempt_at: pending.last_attempt_at,
+            error_type: &failure.kind,
+            error_message: &failure.message,
+        };
+        DeadLetter::new(delivery, &circumstances)
+    }
+
+    /// Tries until it is durable; false when the bridge drains before, or there is no destination.
+    async fn write(&mut self, letter: &DeadLetter) -> bool {
         let mapping = self.mapping.clone();
-        let Some(destination) = &mapping.destination else { return };
-        let letter = DeadLetter::new(
-            &delivery,
-            &Circumstances {
-                mapping: &mapping.settings.name,
-                function: mapping.client.function(),
-                attempts: pending.attempts,
-                first_attempt_at: pending.first_attempt_at,
-                last_attempt_at: pending.last_attempt_at,
-                error_type: &failure.kind,
-                error_message: &failure.message,
-            },
-        );
+        let Some(destination) = &mapping.destination else { return false };
         let mut backoff = Backoff::new(mapping.settings.retry.backoff);
         let (name, record, error_type) = (&mapping.settings.name, &letter.id, &letter.error_type);
         let destination = loop {
-            match destination.put(&letter).await {
+            match destination.put(letter).await {
                 Ok(kind) => break kind,
                 Err(cause) => {
                     mapping.metrics.dead_letter_failures.inc();
@@ -56,12 +84,12 @@ impl Lane {
                 }
             }
             if !self.wait(backoff.next(fastrand::f64())).await {
-                return;
+                return false;
             }
         };
         let attempts = letter.attempts;
         let event = "dead_letter.written";
         warn!(event, mapping = name, destination, record, attempts, error_type, "dead-lettered");
-        delivery.settle(Outcome::DeadLettered);
+        true
     }
 }
