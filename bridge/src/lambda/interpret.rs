@@ -2,12 +2,15 @@
 //!
 //! Follows AWS's rules for partial batch responses (Lambda developer guide, "Implementing partial batch responses"):
 //! nothing, `null`, or no failures listed is success; an identifier that is null, empty or unknown, or a list that cannot
-//! be read, fails the whole batch. An answer that is no object says nothing about records, so it is success too.
+//! be read, fails the whole batch, and so does what is not JSON, or a list of failures in a string, a list or another
+//! object. JSON that says nothing about records is success too.
 
 use std::collections::HashMap;
 
 use event::{ItemFailure, Response};
 use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::delivery::RecordId;
 
@@ -27,12 +30,18 @@ pub struct Failure {
 /// # Errors
 /// When the answer fails the whole event.
 pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
-    let body = answer.trim_ascii();
-    if !body.starts_with(b"{") {
+    let body = answer.strip_prefix(BOM).unwrap_or(answer).trim_ascii();
+    if body.is_empty() {
         return Ok((HashMap::new(), Response::default()));
     }
-    let mut response: Response =
-        serde_json::from_slice(body).map_err(|error| malformed(format!("the response cannot be read: {error}")))?;
+    if !body.starts_with(b"{") {
+        serde_json::from_slice::<&RawValue>(body).map_err(|error| unreadable("not JSON", &error))?;
+        return if hides_failures(body) { Err(hidden()) } else { Ok((HashMap::new(), Response::default())) };
+    }
+    let mut response: Response = serde_json::from_slice(body).map_err(|error| unreadable("cannot be read", &error))?;
+    if response.batch_item_failures.is_empty() && hides_failures(body) {
+        return Err(hidden());
+    }
     if response.batch_item_failures.is_empty() {
         return Ok((HashMap::new(), response));
     }
@@ -52,6 +61,55 @@ pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Fail
         failures.extend(indices.iter().map(|index| (*index, failure.clone())));
     }
     Ok((failures, response))
+}
+
+/// What some editors and languages put before UTF-8.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The list that says which records failed.
+const FAILURES: &str = "batchItemFailures";
+
+/// Whether the list of failures stands where neither AWS nor the bridge reads it: in a list, in another object, or in a
+/// string that is JSON once more. Looks closely only where the word occurs.
+fn hides_failures(body: &[u8]) -> bool {
+    if !body.windows(FAILURES.len()).any(|window| window == FAILURES.as_bytes()) {
+        return false;
+    }
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(object)) => {
+            let others = object.iter().filter(|(key, _)| !["publish", "reply", FAILURES].contains(&key.as_str()));
+            others.map(|(_, value)| value).any(|value| holds_failures(value, 0))
+        }
+        Ok(value) => holds_failures(&value, 0),
+        Err(_) => false,
+    }
+}
+
+fn holds_failures(value: &Value, depth: u8) -> bool {
+    /// How often JSON may be a string in JSON before nobody looks any more.
+    const DEEPEST: u8 = 4;
+    match value {
+        Value::Object(object) => {
+            object.contains_key(FAILURES) || object.values().any(|value| holds_failures(value, depth))
+        }
+        Value::Array(items) => items.iter().any(|value| holds_failures(value, depth)),
+        Value::String(text) if depth < DEEPEST && text.contains(FAILURES) => {
+            serde_json::from_str(text).is_ok_and(|value| holds_failures(&value, depth + 1))
+        }
+        _ => false,
+    }
+}
+
+fn hidden() -> Failure {
+    let way_out =
+        "it must be a key of the JSON object that the function returns, not of a string, a list or another object";
+    malformed(format!("not where it is read; {way_out}"))
+}
+
+/// Without the text itself, which can hold anything.
+fn unreadable(what: &str, error: &serde_json::Error) -> Failure {
+    let (line, column) = (error.line(), error.column());
+    let message = format!("response: {what} from line {line}, column {column} on; return a JSON object, or nothing");
+    Failure { kind: "Function.MalformedResponse".into(), message, retry: true }
 }
 
 /// The failure that a function error carries (Lambda developer guide, "Function errors").
@@ -101,6 +159,39 @@ mod tests {
         for answer in ["", "null", "{}", r#""done""#, "[]", r#"{"statusCode":200}"#, r#"{"batchItemFailures":null}"#] {
             let (failures, _) = interpret(answer.as_bytes(), &ids()).unwrap();
             assert_eq!(failures, HashMap::new(), "{answer}");
+        }
+    }
+
+    /// F44.
+    #[test]
+    fn f44_what_is_not_json_or_hides_its_failures_is_never_a_success() {
+        let list = r#"{"batchItemFailures":[{"itemIdentifier":"5b1f0c7e9a3d2468-1"}]}"#;
+        let string = serde_json::to_string(list).unwrap();
+        let twice = serde_json::to_string(&string).unwrap();
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(list.bytes().flat_map(|byte| [byte, 0])).collect();
+        for answer in [
+            b"<html>hi</html>".to_vec(),
+            b"\x1f\x8b\x08".to_vec(),
+            utf16,
+            b"done".to_vec(),
+            b"nul".to_vec(),
+            list.as_bytes()[..40].to_vec(),
+            format!("{list} trailing").into_bytes(),
+            string.clone().into_bytes(),
+            twice.into_bytes(),
+            format!("[{list}]").into_bytes(),
+            format!(r#"{{"statusCode":200,"body":{string}}}"#).into_bytes(),
+            format!(r#"{{"result":{list}}}"#).into_bytes(),
+        ] {
+            let failure = interpret(&answer, &ids()).unwrap_err();
+            assert_eq!((failure.kind.as_str(), failure.retry), ("Function.MalformedResponse", true));
+        }
+        let with_bom = [BOM, list.as_bytes()].concat();
+        assert_eq!(interpret(&with_bom, &ids()).unwrap().0.into_keys().collect::<Vec<_>>(), [0]);
+        for fine in
+            [r#""no batchItemFailures""#, r#"{"note":"batchItemFailures: none"}"#, r#"["batchItemFailures"]"#, "7"]
+        {
+            assert!(interpret(fine.as_bytes(), &ids()).unwrap().0.is_empty(), "{fine}");
         }
     }
 
