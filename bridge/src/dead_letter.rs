@@ -158,6 +158,7 @@ mod tests {
             correlation_data: None,
             payload: "p".into(),
             encoding: Encoding::Text,
+            skipped: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

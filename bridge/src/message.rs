@@ -1,5 +1,7 @@
-//! A message as it was published. Holds the receive buffer's own bytes: nothing is copied to get here.
+//! A message as it was published. A large payload is the receive buffer's own bytes; a small one is a copy, so that it does
+//! not keep that buffer alive.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,9 +41,41 @@ pub struct Properties {
     pub correlation_data: Option<Bytes>,
     /// Name and value pairs in the publisher's order; names may repeat.
     pub user: Vec<(String, String)>,
+    /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and of
+    /// the payload, which is empty then.
+    pub skipped: Option<Box<Skipped>>,
+}
+
+/// A message that went by without being decoded. It is never invoked; its dead letter tells what it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Which bound it exceeded.
+    pub why: String,
+    /// How many bytes its properties and its payload had on the wire.
+    pub length: u64,
+    /// The SHA-256 of these bytes.
+    pub sha256: [u8; 32],
+}
+
+impl Skipped {
+    /// [`Skipped::sha256`] in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        // Writing to a string cannot fail.
+        self.sha256.iter().fold(String::with_capacity(64), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+    }
 }
 
 impl Message {
+    /// What is known of it when it was too large to be decoded; then it must not be invoked.
+    #[must_use]
+    pub fn skipped(&self) -> Option<&Skipped> {
+        self.properties.as_ref()?.skipped.as_deref()
+    }
+
     /// What it costs to keep it, in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -52,8 +86,14 @@ impl Message {
 
 impl Properties {
     fn weight(&self) -> usize {
-        let user: usize = self.user.iter().map(|(name, value)| name.len() + value.len() + size_of_val(name) * 2).sum();
+        /// What an allocator adds to a string.
+        const ALLOCATION: usize = 16;
+        let text = |text: &String| if text.is_empty() { 0 } else { text.len() + ALLOCATION };
+        let pair = |(name, value): &(String, String)| size_of_val(name) * 2 + text(name) + text(value);
+        let user: usize = self.user.iter().map(pair).sum();
+        let skipped = self.skipped.as_ref().map_or(0, |skipped| size_of::<Skipped>() + skipped.why.len());
         size_of::<Self>()
+            + skipped
             + self.content_type.as_ref().map_or(0, String::len)
             + self.response_topic.as_ref().map_or(0, String::len)
             + self.correlation_data.as_ref().map_or(0, Bytes::len)

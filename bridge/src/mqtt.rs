@@ -1,21 +1,26 @@
 //! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
 //! on a connection of its own. Knows nothing of functions: it hands out deliveries and hears of outcomes.
 
+mod bounds;
+mod buffer;
 mod connect;
 mod connection;
 mod decoder;
 mod driver;
 mod end;
 mod first_bytes;
+mod frame;
 mod keep_alive;
 mod ledger;
 mod link;
 mod login;
 mod packet;
+mod property_section;
 mod publisher;
 mod reconnect;
 mod retire;
 mod session;
+mod skip;
 mod takeover;
 mod tls;
 mod v4;
@@ -29,4 +34,4 @@ pub use publisher::Publisher;
 pub use session::{Ended, Identifies, Session, Settings, Status};
 pub use tls::{LiveTls, TlsError};
 #[cfg(any(test, feature = "fuzzing"))]
-pub(crate) use wire::Wire;
+pub(crate) use {bounds::Bounds, decoder::Decoder, wire::Wire};

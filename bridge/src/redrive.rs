@@ -193,6 +193,11 @@ impl Redrive {
             self.summary.left += 1;
             return Plan::Stays;
         }
+        if letter.skipped.is_some() {
+            // It holds no message that a function could be given.
+            self.summary.skipped += 1;
+            return Plan::Stays;
+        }
         let name = self.options.mapping.as_ref().unwrap_or(&letter.mapping);
         let route = self.routes.get(name).cloned();
         if route.is_none() && self.unknown.insert(name.clone()) {

@@ -113,7 +113,8 @@ fn refuse_open(metadata: &std::fs::Metadata) -> Result<(), String> {
     if others == 0 {
         return Ok(());
     }
-    Err(format!("every user may read or change it (mode {:04o}); run `chmod 600`", mode & 0o7777))
+    Err(format!("every user may read or change it (mode {:04o}); run `chmod 600`, or for a secret \
+         that Kubernetes mounts set `defaultMode: 0400`", mode & 0o7777))
 }
 
 #[cfg(not(unix))]
@@ -170,7 +171,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         set_permissions(file.path(), Permissions::from_mode(0o644)).unwrap();
         let error = read(file.path()).unwrap_err();
-        assert!(error.contains("mode 0644") && error.contains("chmod 600"), "{error}");
+        assert!(["mode 0644", "chmod 600", "defaultMode: 0400"].iter().all(|word| error.contains(word)), "{error}");
         set_permissions(file.path(), Permissions::from_mode(0o640)).unwrap();
         assert!(read(file.path()).is_ok(), "a group of its own, as Kubernetes mounts secrets");
     }

@@ -226,6 +226,7 @@ mod tests {
             correlation_data: None,
             payload: payload.into(),
             encoding: Encoding::Text,
+            skipped: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

@@ -45,6 +45,9 @@ pub struct DeadLetter {
     pub payload: String,
     /// `text`, or `base64` when the payload is not UTF-8.
     pub encoding: Encoding,
+    /// What is known of the message when it was too large to be decoded: then it has neither payload nor properties here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<Skipped>,
     /// When the bridge received it: RFC 3339 in UTC.
     pub received_at: String,
     /// When it was first handed to the function.
@@ -57,6 +60,16 @@ pub struct DeadLetter {
     pub error_type: String,
     /// The reason.
     pub error_message: String,
+}
+
+/// What is known of a message that went by without being decoded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Skipped {
+    /// How many bytes its properties and its payload had on the wire.
+    pub length: u64,
+    /// The SHA-256 of these bytes, in hexadecimal.
+    pub sha256: String,
 }
 
 /// Why a delivery is given up.
@@ -99,6 +112,7 @@ impl DeadLetter {
             correlation_data: properties.correlation_data.map(|data| BASE64_STANDARD.encode(data)),
             payload,
             encoding,
+            skipped: message.skipped().map(|skipped| Skipped { length: skipped.length, sha256: skipped.digest() }),
             received_at: time(delivery.received_at),
             first_attempt_at: time(reason.first_attempt_at),
             last_attempt_at: time(reason.last_attempt_at),

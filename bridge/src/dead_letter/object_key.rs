@@ -51,6 +51,7 @@ mod tests {
             correlation_data: None,
             payload: String::new(),
             encoding: Encoding::Text,
+            skipped: None,
             received_at: received_at.into(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

@@ -54,12 +54,17 @@ fn message(letter: &DeadLetter) -> Result<(Bytes, Option<Box<Properties>>), Stri
     let correlation_data = letter.correlation_data.as_ref().map(|data| BASE64_STANDARD.decode(data)).transpose();
     let mut user = letter.user_properties.clone();
     user.extend(about(letter));
+    if let Some(skipped) = &letter.skipped {
+        user.push(("dead-letter-skipped-length".to_owned(), skipped.length.to_string()));
+        user.push(("dead-letter-skipped-sha256".to_owned(), printable(&skipped.sha256)));
+    }
     let properties = Properties {
         expiry: None,
         content_type: letter.content_type.clone(),
         response_topic: letter.response_topic.clone(),
         correlation_data: correlation_data.map_err(|_| "its correlation data is not base64")?.map(Bytes::from),
         user,
+        ..Properties::default()
     };
     Ok((payload.into(), Some(Box::new(properties))))
 }
@@ -113,6 +118,7 @@ mod tests {
             correlation_data: None,
             payload: "AP8=".into(),
             encoding: Encoding::Base64,
+            skipped: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

@@ -3,10 +3,10 @@
 use bytes::BytesMut;
 
 use crate::config::Protocol;
-use crate::mqtt::Wire;
+use crate::mqtt::{Bounds, Decoder, Wire};
 
-/// Small enough that a case can exceed it.
-const MAX_PACKET_SIZE: u32 = 16 * 1024;
+/// Small enough that a case can exceed each of them.
+const BOUNDS: Bounds = Bounds { packet: 16 * 1024, control_packet: 1024, properties: 40, user_properties: 3 };
 
 /// Decodes a stream of packets; the first byte chooses the protocol version.
 ///
@@ -22,15 +22,19 @@ pub fn mqtt(bytes: &[u8]) {
 
 /// The packets, as text, and the reason code with which the connection would be closed.
 fn decode<'a>(wire: Wire, pieces: impl Iterator<Item = &'a [u8]>) -> (Vec<String>, Option<u8>) {
-    let (mut input, mut packets) = (BytesMut::new(), Vec::new());
+    let (mut decoder, mut input, mut packets) = (Decoder::within(wire, BOUNDS), BytesMut::new(), Vec::new());
     for piece in pieces {
         input.extend_from_slice(piece);
         loop {
-            let before = input.len();
-            match wire.decode(&mut input, MAX_PACKET_SIZE) {
+            let (before, skipping) = (input.len(), decoder.is_skipping());
+            match decoder.next(&mut input) {
                 Ok(Some(packet)) => {
-                    assert!(input.len() < before, "a packet of no bytes: {packet:?}");
+                    assert!(skipping || input.len() < before, "a packet of no bytes: {packet:?}");
                     packets.push(format!("{packet:?}"));
+                }
+                Ok(None) if decoder.is_skipping() => {
+                    assert!(input.is_empty(), "bytes are left of a packet that passes by");
+                    break;
                 }
                 Ok(None) => {
                     assert_eq!(input.len(), before, "bytes have vanished");

@@ -25,8 +25,11 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Settles what no filter lets through; names the rest.
+    /// Settles what no filter lets through; names the rest. A message that was not decoded has nothing to be judged by.
     pub(super) fn admit(&self, mut delivery: Delivery) -> Option<Delivery> {
+        if delivery.message.skipped().is_some() {
+            return Some(delivery);
+        }
         if !self.filters.matches(&delivery.message) {
             delivery.settle(Outcome::Filtered);
             return None;

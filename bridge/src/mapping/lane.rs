@@ -14,7 +14,7 @@ use tracing::{debug, error, warn};
 use super::Mapping;
 use super::batch::Batches;
 use crate::config::Invocation;
-use crate::delivery::Outcome;
+use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
 use crate::shutdown::{Listener, Phase};
 use pending::{Onward, Pending, hold_back_behind};
@@ -22,6 +22,8 @@ use pending::{Onward, Pending, hold_back_behind};
 pub(super) struct Lane {
     mapping: Arc<Mapping>,
     shutdown: Listener,
+    /// What can be neither invoked nor given up.
+    stuck: Vec<Delivery>,
 }
 
 /// What one attempt brought for the records that have no outcome yet.
@@ -35,12 +37,14 @@ struct Attempted {
 
 impl Lane {
     pub(super) fn new(mapping: Arc<Mapping>, shutdown: Listener) -> Self {
-        Self { mapping, shutdown }
+        Self { mapping, shutdown, stuck: Vec::new() }
     }
 
     pub(super) async fn run(mut self, batches: Arc<Batches>) {
         while let Some(batch) = batches.next().await {
-            let mut work = vec![Pending::new(batch, self.mapping.settings.retry.backoff)];
+            let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
+            self.give_up_skipped(&mut pending).await;
+            let mut work = vec![pending];
             // The first half is finished before the second begins, so that a key keeps its order.
             while let Some(pending) = work.pop() {
                 if let Onward::Halves(first, second) = self.deliver(pending).await {

@@ -13,14 +13,12 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
+use super::buffer::make_room;
 use super::first_bytes::FirstBytes;
 use super::login::{Credentials, Login};
 use super::tls::{Failure, Freshness, LiveTls, explain};
 use crate::config::BrokerUrl;
 use crate::crypto;
-
-/// How much is read at once. A message keeps the buffer it came in alive, so this also bounds what a small one costs.
-const READ_AHEAD: usize = 16 * 1024;
 
 /// Why a connection cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -176,7 +174,7 @@ impl Connection {
     /// When the connection is broken or closed; as [`io::ErrorKind::PermissionDenied`] when the broker refuses us, which
     /// under TLS 1.3 it can say only after the handshake.
     pub async fn read(&mut self) -> io::Result<usize> {
-        self.input.reserve(READ_AHEAD);
+        make_room(&mut self.input);
         match self.stream.read_buf(&mut self.input).await {
             Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
             Ok(bytes) => Ok(bytes),
@@ -224,7 +222,7 @@ impl Connection {
             self.stream.shutdown().await?;
             loop {
                 self.input.clear();
-                self.input.reserve(READ_AHEAD);
+                make_room(&mut self.input);
                 if self.stream.read_buf(&mut self.input).await? == 0 {
                     return io::Result::Ok(());
                 }

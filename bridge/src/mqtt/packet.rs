@@ -9,6 +9,9 @@ use crate::secret::Secret;
 /// The largest packet that MQTT knows (MQTT 5, 2.1.4); a smaller limit would lose messages silently.
 pub const MAX_PACKET_SIZE: u32 = 268_435_460;
 
+/// The way out where a broker refuses MQTT 5 in the words of MQTT 3.1.1, or closes the connection upon CONNECT.
+pub const SPEAK_V311: &str = "if the broker does not speak MQTT 5, set `mqtt.protocol = \"3.1.1\"`";
+
 /// A packet from the broker.
 #[derive(Debug)]
 pub enum Incoming {
@@ -205,4 +208,21 @@ pub struct WireError {
     pub code: u8,
     /// What is wrong.
     pub text: String,
+    /// Whether the broker will do it again until somebody changes something there.
+    pub lasting: bool,
+}
+
+impl WireError {
+    /// With this reason code; another try may bring something better.
+    pub fn new(code: u8, text: impl Into<String>) -> Self {
+        Self { code, text: text.into(), lasting: false }
+    }
+
+    pub(super) fn malformed(text: &str) -> Self {
+        Self::new(0x81, format!("packet from the broker: {text}"))
+    }
+
+    pub(super) fn protocol(text: impl std::fmt::Display) -> Self {
+        Self::new(0x82, format!("packet from the broker: {text}"))
+    }
 }

@@ -9,6 +9,7 @@ use rumqttc_v4::mqttbytes::v4::{
     PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 
+use super::buffer::own;
 use super::packet::{Auth, ConnAck, Hello, Incoming, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::Message;
@@ -54,7 +55,7 @@ pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Res
         }
         // 3.1.2-22. The configuration refuses it before.
         (None, Some(_)) => {
-            return Err(WireError { code: 0x82, text: "CONNECT: a password without a user name".into() });
+            return Err(WireError::new(0x82, "CONNECT: a password without a user name"));
         }
     };
     write(&Packet::Connect(connect), out)
@@ -79,7 +80,7 @@ pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -
         pkid: packet_id,
         payload: outgoing.payload.clone(),
     };
-    publish.write(out).map(drop).map_err(|error| WireError { code: 0x81, text: error.to_string() })
+    publish.write(out).map(drop).map_err(|error| WireError::new(0x81, error.to_string()))
 }
 
 pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
@@ -107,14 +108,13 @@ fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
 }
 
 fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
-    let topic = ByteString::try_from(publish.topic)
-        .map_err(|_| WireError { code: 0x81, text: "topic name: not UTF-8".into() })?;
+    let topic = ByteString::try_from(own(publish.topic)).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
     if topic.is_empty() {
-        return Err(WireError { code: 0x82, text: "topic name: empty".into() });
+        return Err(WireError::new(0x82, "topic name: empty"));
     }
     let message = Message {
         topic,
-        payload: publish.payload,
+        payload: own(publish.payload),
         qos: qos_in(publish.qos),
         retain: publish.retain,
         dup: publish.dup,
@@ -149,7 +149,7 @@ fn subscribe_code(code: SubscribeReasonCode) -> u8 {
 
 fn wire_error(error: &Error) -> WireError {
     let code = if matches!(error, Error::PayloadSizeLimitExceeded(_)) { 0x95 } else { 0x81 };
-    WireError { code, text: format!("packet from the broker: {error}") }
+    WireError::new(code, format!("packet from the broker: {error}"))
 }
 
 fn name(packet: &Packet) -> &'static str {

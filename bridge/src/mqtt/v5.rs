@@ -13,7 +13,9 @@ use rumqttc::mqttbytes::v5::{
     RetainForwardRule, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
 
+use super::buffer::own;
 use super::packet::{Auth, Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
+use super::packet::SPEAK_V311;
 use crate::config::Qos;
 use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
@@ -22,6 +24,9 @@ use crate::secret::Secret;
 pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
     if let Some(disconnect) = short_disconnect(input) {
         return Ok(Some(Incoming::Disconnect(disconnect?)));
+    }
+    if let Some(refused) = refused_as_v311(input) {
+        return Ok(Some(Incoming::ConnAck(refused)));
     }
     let before = input.len();
     let packet = match Packet::read(input, Some(max_packet_size)) {
@@ -114,7 +119,7 @@ pub(super) fn publish(packet_id: u16, outgoing: &Outgoing, out: &mut BytesMut) -
         payload: outgoing.payload.clone(),
         properties,
     };
-    publish.write(out).map(drop).map_err(|error| WireError { code: 0x81, text: error.to_string() })
+    publish.write(out).map(drop).map_err(|error| WireError::new(0x81, error.to_string()))
 }
 
 pub(super) fn puback(packet_id: u16, out: &mut BytesMut) -> Result<(), WireError> {
@@ -158,6 +163,22 @@ fn short_disconnect(input: &mut BytesMut) -> Option<Result<Reason, WireError>> {
     Some(name.map(|name| Reason { code, text: words(&name, None) }))
 }
 
+/// CONNACK in the form of MQTT 3.1.1 (3.2.2.3 there), by which a broker refuses a protocol version that it does not know.
+/// Under MQTT 5 it would have a length of properties.
+fn refused_as_v311(input: &mut BytesMut) -> Option<ConnAck> {
+    let [0x20, 2, 0, code @ 1..=5, ..] = input[..] else { return None };
+    input.advance(4);
+    let (code, name) = match code {
+        1 => (0x84, "unacceptable protocol version"),
+        2 => (0x85, "client identifier not accepted"),
+        3 => (0x88, "server unavailable"),
+        4 => (0x86, "bad user name or password"),
+        _ => (0x87, "not authorized"),
+    };
+    let text = format!("{name}, in the form of MQTT 3.1.1; {SPEAK_V311}");
+    Some(ConnAck { refused: Some(Reason { code, text }), ..ConnAck::default() })
+}
+
 fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
     packet.write(out, None).map(drop).map_err(|error| wire_error(&error))
 }
@@ -166,16 +187,15 @@ fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
     let alias = publish.properties.as_ref().and_then(|p| p.topic_alias);
     if alias.is_some() {
         // We never allow aliases (Topic Alias Maximum absent, MQTT 5, 3.1.2.11.5).
-        return Err(WireError { code: 0x94, text: "topic alias: used by the broker though none was allowed".into() });
+        return Err(WireError::new(0x94, "topic alias: used by the broker though none was allowed"));
     }
     if publish.topic.is_empty() {
-        return Err(WireError { code: 0x82, text: "topic name: empty, without a topic alias".into() });
+        return Err(WireError::new(0x82, "topic name: empty, without a topic alias"));
     }
-    let topic = ByteString::try_from(publish.topic)
-        .map_err(|_| WireError { code: 0x81, text: "topic name: not UTF-8".into() })?;
+    let topic = ByteString::try_from(own(publish.topic)).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
     let message = Message {
         topic,
-        payload: publish.payload,
+        payload: own(publish.payload),
         qos: qos_in(publish.qos),
         retain: publish.retain,
         dup: publish.dup,
@@ -195,8 +215,9 @@ fn properties(p: PublishProperties) -> Option<Arc<Properties>> {
         expiry: p.message_expiry_interval.map(|seconds| Duration::from_secs(seconds.into())),
         content_type: p.content_type,
         response_topic: p.response_topic,
-        correlation_data: p.correlation_data,
+        correlation_data: p.correlation_data.map(own),
         user: p.user_properties,
+        skipped: None,
     };
     (!bare).then(|| Arc::new(kept()))
 }
@@ -308,7 +329,7 @@ fn wire_error(error: &Error) -> WireError {
         Error::ProtocolError | Error::EmptySubscription | Error::PacketIdZero => 0x82,
         _ => 0x81,
     };
-    WireError { code, text: format!("packet from the broker: {error}") }
+    WireError::new(code, format!("packet from the broker: {error}"))
 }
 
 fn name(packet: &Packet) -> &'static str {
@@ -437,6 +458,21 @@ mod tests {
                 ..ConnAck::default()
             }
         );
+    }
+
+    #[test]
+    fn a_broker_that_only_knows_3_1_1_is_understood() {
+        for (said, code, lasting) in [(1, 0x84, true), (3, 0x88, false), (5, 0x87, true)] {
+            let mut input = BytesMut::from(&[0x20, 2, 0, said][..]);
+            let Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) = decode(&mut input, 1000).unwrap()
+            else {
+                panic!("{said} is a refusal")
+            };
+            assert_eq!((reason.code, reason.is_lasting(), input.len()), (code, lasting, 0));
+            assert!(reason.text.contains("set `mqtt.protocol = \"3.1.1\"`"), "{}", reason.text);
+        }
+        let accepted = decode(&mut BytesMut::from(&[0x20, 2, 0, 0][..]), 1000);
+        assert_eq!(accepted.unwrap_err().code, 0x81, "accepted by whom, and as what?");
     }
 
     #[test]

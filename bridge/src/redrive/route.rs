@@ -103,6 +103,7 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
         response_topic: letter.response_topic.clone(),
         correlation_data,
         user: letter.user_properties.clone(),
+        skipped: None,
     };
     let message = Message {
         topic: letter.topic.as_str().into(),

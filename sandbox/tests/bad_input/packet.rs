@@ -1,8 +1,8 @@
 //! Packets that no broker may send: each ends the connection, with its reason code under MQTT 5 and without a word under
 //! MQTT 3.1.1, which has none. The bridge comes back, and nothing that was under way is invoked twice.
 //!
-//! Nothing can be too large (0x95): the bridge takes any packet that MQTT can frame, since what exceeds a limit of ours
-//! the broker would drop without a word.
+//! No PUBLISH can be too large (0x95): the bridge takes any that MQTT can frame, since what exceeds a limit of ours the
+//! broker would drop without a word. One with too many properties goes by, and its dead letter tells what it was.
 
 use bridge::config::Protocol;
 use sandbox::scripted::{ConnAck, Message, frame, string};
@@ -15,6 +15,7 @@ type Row = (&'static str, Vec<u8>, u8);
 const MALFORMED: u8 = 0x81;
 const PROTOCOL_ERROR: u8 = 0x82;
 const TOPIC_ALIAS_INVALID: u8 = 0x94;
+const TOO_LARGE: u8 = 0x95;
 
 /// PUBLISH at QoS 1 with the packet id 7 and a payload of one letter.
 fn publish(protocol: Protocol, topic: &[u8], properties: &[u8]) -> Vec<u8> {
@@ -87,6 +88,8 @@ fn of_v5() -> Vec<Row> {
         ("PUBLISH that ends before its properties", frame(0x32, b"\0\x01a\0\x07"), MALFORMED),
         ("PUBLISH that ends within their length", frame(0x32, b"\0\x01a\0\x07\x80"), MALFORMED),
         ("SUBACK with two codes", frame(0x90, &[0, 1, 0, 1, 1]), PROTOCOL_ERROR),
+        ("a property that stands twice", publish(&[3, 0, 1, b'a', 3, 0, 1, b'a']), PROTOCOL_ERROR),
+        ("a SUBACK of 300 kB", frame(0x90, &vec![0; 300_000]), TOO_LARGE),
         ("AUTH", frame(0xf0, &[0x18, 0]), PROTOCOL_ERROR),
         ("DISCONNECT with a reason that there is not", frame(0xe0, &[0x42, 0]), MALFORMED),
     ]
@@ -203,5 +206,25 @@ async fn what_comes_before_a_broken_packet_is_not_lost() -> Played {
     peer.publish(&message.again()).await?;
     assert_eq!(peer.ack().await?.packet_id, 1);
     assert_eq!(stage.payloads(), [b"a"]);
+    Ok(())
+}
+
+/// Closing would bring it back for ever, and decoding it would take many times its length.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_full_of_properties_is_dead_lettered_by_its_digest_and_acknowledged() -> Played {
+    let stage = Stage::start(Protocol::V5, |b| b.function(willing())).await;
+    let mut peer = stage.fresh().await?;
+    // 1,500,000 bytes of empty user properties.
+    let section = [&[0xe0, 0xc6, 0x5b][..], &[38, 0, 0, 0, 0].repeat(300_000)].concat();
+    let bomb = [&string(b"sensor/data")[..], &[0, 7], &section, b"payload"].concat();
+    peer.bytes(&frame(0x32, &bomb)).await?;
+    peer.publish(&Message::new(8, "small")).await?;
+    assert_eq!((peer.ack().await?.packet_id, peer.ack().await?.packet_id), (7, 8));
+    assert_eq!(stage.payloads(), [b"small"], "only what was decoded is invoked");
+    let letters = stage.world.dead_letters().unwrap();
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    let skipped = letter.skipped.as_ref().unwrap();
+    assert_eq!((letter.topic.as_str(), skipped.length), ("sensor/data", 1_500_010));
+    assert_eq!((skipped.sha256.len(), letter.payload.as_str(), letter.attempts), (64, "", 0));
     Ok(())
 }

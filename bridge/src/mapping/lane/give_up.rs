@@ -29,6 +29,23 @@ impl Lane {
         }
     }
 
+    /// Gives up what was too large to be decoded. Without a failure destination it keeps its place: the broker must not lose
+    /// it silently, and a new connection would only bring it again.
+    pub(super) async fn give_up_skipped(&mut self, pending: &mut Pending) {
+        let skipped: Vec<_> = pending.deliveries.extract_if(.., |given| given.message.skipped().is_some()).collect();
+        for delivery in skipped {
+            let message = delivery.message.skipped().map_or_else(String::new, |skipped| skipped.why.clone());
+            if self.mapping.destination.is_some() {
+                let failure = Failure { kind: "TooLarge".into(), message, retry: false };
+                self.give_up(delivery, pending, &failure).await;
+            } else {
+                let (mapping, record) = (&self.mapping.settings.name, &delivery.id);
+                error!(mapping, %record, reason = message, "not decoded, and there is no `on_failure`; holding it");
+                self.stuck.push(delivery);
+            }
+        }
+    }
+
     /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
     pub(super) async fn give_up(&mut self, delivery: Delivery, pending: &Pending, failure: &Failure) {
         // One of its key was abandoned meanwhile, and must not be overtaken.

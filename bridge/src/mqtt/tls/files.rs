@@ -52,7 +52,7 @@ impl Files {
     /// Our key.
     pub(super) fn key(&self, settings: &Tls) -> Result<Option<PrivateKeyDer<'static>>, TlsError> {
         let Some((path, secret)) = settings.key_file.as_deref().zip(self.key.as_ref()) else { return Ok(None) };
-        let pem = secret.bytes();
+        let pem = without_bom(secret.bytes());
         if pem.windows(9).any(|window| window == b"ENCRYPTED") {
             return Err(TlsError::at(path, "the key is encrypted; store it decrypted in a file of mode 0600"));
         }
@@ -75,8 +75,13 @@ impl Files {
     }
 }
 
+/// Without the byte order mark that an editor on Windows puts in front, behind which a PEM reader finds no beginning.
+fn without_bom(pem: &[u8]) -> &[u8] {
+    pem.strip_prefix(b"\xef\xbb\xbf").unwrap_or(pem)
+}
+
 fn pair<'a>(path: Option<&'a Path>, bytes: Option<&'a [u8]>) -> Option<(&'a Path, &'a [u8])> {
-    path.zip(bytes)
+    path.zip(bytes.map(without_bom))
 }
 
 fn certificates(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {

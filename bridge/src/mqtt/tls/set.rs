@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
@@ -55,7 +55,7 @@ impl Set {
         let roots = Roots::select(files, settings, now)?;
         let mut dates: Vec<_> = roots.dates.into_iter().map(|dates| (Part::Authority, dates)).collect();
         let mut verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.store), provider.clone());
-        let lists = files.revocation_lists(settings)?;
+        let lists = newest(files.revocation_lists(settings)?);
         if !lists.is_empty() {
             dates.extend(lists.iter().filter_map(|list| revocation_list(list)).map(|d| (Part::RevocationList, d)));
             // Without this rustls accepts a list whose next update is long past.
@@ -83,6 +83,26 @@ impl Set {
     pub(super) fn troubles(&self, now: SystemTime) -> impl Iterator<Item = (Part, String)> {
         self.dates.iter().filter_map(move |(part, dates)| dates.trouble(now).map(|trouble| (*part, trouble)))
     }
+}
+
+/// The newest list of each issuer, in any order: rustls takes the first one that fits, so that an older one in front would
+/// hide what was revoked since. What cannot be read stays, for rustls to refuse.
+fn newest(lists: Vec<CertificateRevocationListDer<'static>>) -> Vec<CertificateRevocationListDer<'static>> {
+    let mut kept: Vec<(Option<Dates>, CertificateRevocationListDer<'static>)> = Vec::new();
+    for list in lists {
+        let dates = revocation_list(&list);
+        let rival = kept.iter_mut().find(|(known, _)| {
+            known.as_ref().zip(dates.as_ref()).is_some_and(|(known, dates)| known.name == dates.name)
+        });
+        match rival {
+            Some(rival) if rival.0.as_ref().map(|known| known.from) < dates.as_ref().map(|dates| dates.from) => {
+                *rival = (dates, list);
+            }
+            Some(_) => {}
+            None => kept.push((dates, list)),
+        }
+    }
+    kept.into_iter().map(|(_, list)| list).collect()
 }
 
 /// The roots to trust.

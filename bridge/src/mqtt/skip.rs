@@ -1,0 +1,42 @@
+//! A PUBLISH whose properties are too large to be decoded, while it passes by: only its length and its digest are kept.
+//! Never holds more of it than one read.
+
+use std::sync::Arc;
+
+use bytes::{Buf, BytesMut};
+use sha2::{Digest, Sha256};
+
+use super::packet::Incoming;
+use crate::message::{Message, Properties, Skipped};
+
+/// One such packet, of which the front was read.
+pub(super) struct Skip {
+    packet_id: u16,
+    message: Message,
+    why: String,
+    left: usize,
+    length: u64,
+    digest: Sha256,
+}
+
+impl Skip {
+    /// `left` bytes of the packet are still to come: its properties, with their length, and its payload.
+    pub(super) fn new(packet_id: u16, message: Message, left: usize, why: String) -> Self {
+        Self { packet_id, message, why, left, length: left as u64, digest: Sha256::new() }
+    }
+
+    /// Takes from `input` what belongs to the packet. `Ok` with what stands for it when its end is reached.
+    pub(super) fn take(mut self: Box<Self>, input: &mut BytesMut) -> Result<Incoming, Box<Self>> {
+        let here = self.left.min(input.len());
+        self.digest.update(&input[..here]);
+        input.advance(here);
+        self.left -= here;
+        if self.left > 0 {
+            return Err(self);
+        }
+        let Self { packet_id, mut message, why, length, digest, .. } = *self;
+        let skipped = Skipped { why, length, sha256: digest.finalize().into() };
+        message.properties = Some(Arc::new(Properties { skipped: Some(Box::new(skipped)), ..Properties::default() }));
+        Ok(Incoming::Publish { packet_id, message })
+    }
+}
