@@ -14,8 +14,8 @@ use rumqttc::mqttbytes::v5::{
 };
 
 use super::buffer::own;
-use super::packet::{Auth, Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use super::packet::SPEAK_V311;
+use super::packet::{Auth, Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
