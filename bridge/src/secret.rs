@@ -113,8 +113,11 @@ fn refuse_open(metadata: &std::fs::Metadata) -> Result<(), String> {
     if others == 0 {
         return Ok(());
     }
-    Err(format!("every user may read or change it (mode {:04o}); run `chmod 600`, or for a secret \
-         that Kubernetes mounts set `defaultMode: 0400`", mode & 0o7777))
+    Err(format!(
+        "every user may read or change it (mode {:04o}); run `chmod 600`, or for a secret \
+         that Kubernetes mounts set `defaultMode: 0400`",
+        mode & 0o7777
+    ))
 }
 
 #[cfg(not(unix))]

@@ -36,7 +36,8 @@ fn refused(draft: &Draft, key: &str, path: &Path, reason: &str) -> ConfigError {
 /// Looks for a PEM block (RFC 7468) whose label ends in `label`, as `EC PRIVATE KEY` does in `PRIVATE KEY`.
 fn look_into(path: &Path, label: &str) -> Result<(), String> {
     let bytes = fs::read(path).map_err(|cause| in_words(&cause))?;
-    let text = String::from_utf8_lossy(&bytes);
+    // A byte order mark, as editors on Windows write it, is no part of the text.
+    let text = String::from_utf8_lossy(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes));
     let mut labels = text.lines().filter_map(|line| line.trim().strip_prefix("-----BEGIN ")?.strip_suffix("-----"));
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") || text.contains("Proc-Type: 4,ENCRYPTED") {
         return Err("the key is encrypted; write it without a passphrase, readable by the bridge alone".to_owned());

@@ -108,7 +108,11 @@ impl Authority {
 
     /// A list that names these serial numbers, valid until then.
     pub fn revocation_list(&self, revoked: &[u64], until: SystemTime) -> String {
-        let from = SystemTime::now() - DAY;
+        self.revocation_list_of(revoked, SystemTime::now() - DAY, until, 1)
+    }
+
+    /// The same, issued at `from` under this number.
+    pub fn revocation_list_of(&self, revoked: &[u64], from: SystemTime, until: SystemTime, number: u64) -> String {
         let entry = |serial: &u64| RevokedCertParams {
             serial_number: SerialNumber::from(*serial),
             revocation_time: from.into(),
@@ -118,7 +122,7 @@ impl Authority {
         let params = CertificateRevocationListParams {
             this_update: from.into(),
             next_update: until.into(),
-            crl_number: SerialNumber::from(1),
+            crl_number: SerialNumber::from(number),
             issuing_distribution_point: None,
             revoked_certs: revoked.iter().map(entry).collect(),
             key_identifier_method: KeyIdMethod::Sha256,

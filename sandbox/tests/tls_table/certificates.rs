@@ -179,7 +179,19 @@ async fn revocation() {
     let namesake = root.below("issuing", |_| {}).revocation_list(&[], soon);
     let side = both(clean().0, namesake);
     table.broker("a list that its issuer has not signed", side, made(2), Refuse(&["crl_file"])).await;
-    table.end(9);
+    table.row("two lists of one issuer");
+    let day = now - DAY;
+    let of = |revoked: &[u64], from, number| issuing.revocation_list_of(revoked, from, soon, number);
+    for (case, older, newer) in [
+        ("by date", of(&[], day, 2), of(&[2], now - HOUR, 1)),
+        ("by number, on the same day", of(&[], day, 1), of(&[2], day, 2)),
+    ] {
+        for (order, lists) in [("older", [&older, &newer]), ("newer", [&newer, &older])] {
+            let side = both(clean().0, lists.map(String::as_str).concat());
+            table.broker(&format!("{case}, the {order} first"), side, made(2), Refuse(&["has been revoked"])).await;
+        }
+    }
+    table.end(13);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,7 +58,7 @@ async fn asking(program: &Path, directory: &Path, made: &Made, ca: &Path, versio
 #[tokio::test(flavor = "multi_thread")]
 async fn our_files() {
     use std::os::unix::fs::PermissionsExt;
-    let root = Authority::root("root");
+    let (root, now) = (Authority::root("root"), SystemTime::now());
     let made = root.sign(server(&["localhost"]));
     let (own, other) = (root.sign(client()), root.sign(client()));
     let mut table = Table::default();
@@ -71,8 +71,15 @@ async fn our_files() {
     let side = Side::trusting(&root.pem()).showing(&own);
     let key: PathBuf = side.files.path().join("mqtt.tls.key_file");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o604)).unwrap();
-    table.broker("a key that others may read", side, made, Refuse(&["every user may read", "chmod 600"])).await;
-    table.end(2);
+    let open = &["every user may read", "chmod 600", "`defaultMode: 0400`"];
+    table.broker("a key that others may read", side, made.clone(), Refuse(open)).await;
+    table.row("our files, with a byte order mark");
+    let marked = |pem: &str| format!("\u{feff}{pem}");
+    let list = root.revocation_list(&[], now + DAY);
+    let own = Made { chain: marked(&own.chain), key: marked(&own.key) };
+    let side = Side::trusting(&marked(&root.pem())).with("mqtt.tls.crl_file", &marked(&list)).showing(&own);
+    table.broker("each of them", side, made, Accept).await;
+    table.end(3);
 }
 
 /// In the log of the real binary; what has ended is told, too, as long as something is left to trust.

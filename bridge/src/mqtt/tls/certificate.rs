@@ -64,6 +64,12 @@ pub(super) fn revocation_list(der: &[u8]) -> Option<Dates> {
     Some(Dates { name: list.issuer().to_string(), from: time(list.last_update()), until })
 }
 
+/// When a revocation list was issued, and its number among those of that second (RFC 5280, 5.2.3): the later is the greater.
+pub(super) fn issued(der: &[u8]) -> Option<impl Ord + use<>> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    Some((time(list.last_update()), list.crl_number().cloned()))
+}
+
 /// What lies before 1970 is expired either way.
 fn time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or(0))

@@ -1,5 +1,6 @@
 //! From files to a TLS configuration that can be used: whole, or not at all. Opens no file and no connection.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,7 +10,7 @@ use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
-use super::certificate::{Dates, certificate, revocation_list};
+use super::certificate::{Dates, certificate, issued, revocation_list};
 use super::error::TlsError;
 use super::files::Files;
 use super::logging_verifier::LoggingVerifier;
@@ -55,7 +56,7 @@ impl Set {
         let roots = Roots::select(files, settings, now)?;
         let mut dates: Vec<_> = roots.dates.into_iter().map(|dates| (Part::Authority, dates)).collect();
         let mut verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots.store), provider.clone());
-        let lists = newest(files.revocation_lists(settings)?);
+        let lists = newest_first(files.revocation_lists(settings)?);
         if !lists.is_empty() {
             dates.extend(lists.iter().filter_map(|list| revocation_list(list)).map(|d| (Part::RevocationList, d)));
             // Without this rustls accepts a list whose next update is long past.
@@ -85,24 +86,11 @@ impl Set {
     }
 }
 
-/// The newest list of each issuer, in any order: rustls takes the first one that fits, so that an older one in front would
-/// hide what was revoked since. What cannot be read stays, for rustls to refuse.
-fn newest(lists: Vec<CertificateRevocationListDer<'static>>) -> Vec<CertificateRevocationListDer<'static>> {
-    let mut kept: Vec<(Option<Dates>, CertificateRevocationListDer<'static>)> = Vec::new();
-    for list in lists {
-        let dates = revocation_list(&list);
-        let rival = kept.iter_mut().find(|(known, _)| {
-            known.as_ref().zip(dates.as_ref()).is_some_and(|(known, dates)| known.name == dates.name)
-        });
-        match rival {
-            Some(rival) if rival.0.as_ref().map(|known| known.from) < dates.as_ref().map(|dates| dates.from) => {
-                *rival = (dates, list);
-            }
-            Some(_) => {}
-            None => kept.push((dates, list)),
-        }
-    }
-    kept.into_iter().map(|(_, list)| list).collect()
+/// The newest list first: of the lists of one issuer rustls takes the first that fits, so that an older one in front would
+/// hide what was revoked since. None is left out, since an issuer may divide its revocations into several lists.
+fn newest_first(mut lists: Vec<CertificateRevocationListDer<'static>>) -> Vec<CertificateRevocationListDer<'static>> {
+    lists.sort_by_cached_key(|list| Reverse(issued(list)));
+    lists
 }
 
 /// The roots to trust.
