@@ -97,7 +97,8 @@ impl Bridge {
             wanted.push(Wanted::new(mapping, given));
         }
         let admin = bind_admin(config.admin.listen).await?;
-        config.mappings.iter().for_each(warn_about);
+        let protocol = config.mqtt.protocol;
+        config.mappings.iter().for_each(|mapping| warn_about(mapping, protocol));
         let ((announcer, listener), (retire, retirement)) = (shutdown::channel(), watch::channel(false));
         let mut bridge = Self {
             config,

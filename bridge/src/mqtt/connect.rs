@@ -9,8 +9,9 @@ use super::connection::{Connection, Connector};
 use super::decoder::Decoder;
 use super::end::End;
 use super::login::Login;
-use super::packet::{Close, ConnAck, Hello, Incoming, Reason, WireError};
+use super::packet::{Close, ConnAck, Hello, Incoming, Reason, SPEAK_V311, WireError};
 use super::wire::Wire;
+use crate::config::Protocol;
 use crate::secret::Wiped;
 
 /// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
@@ -83,8 +84,16 @@ async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello, login: &
                 return Ok(connack);
             }
             Some(_) => return Err(End::protocol_error("another packet before CONNACK")),
-            None => drop(connection.read().await?),
+            None => drop(connection.read().await.map_err(|error| End::from(error).explained(|| hung_up(wire)))?),
         }
+    }
+}
+
+/// What a broker may mean by closing the connection in place of CONNACK.
+fn hung_up(wire: Wire) -> String {
+    match wire.0 {
+        Protocol::V5 => format!(" in answer to CONNECT; {SPEAK_V311}"),
+        Protocol::V311 => " in answer to CONNECT; its log may say why".into(),
     }
 }
 

@@ -141,6 +141,13 @@ impl Decoder {
     }
 }
 
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let skips = self.skip.is_some();
+        f.debug_struct("Decoder").field("wire", &self.wire).field("skips", &skips).finish_non_exhaustive()
+    }
+}
+
 /// In CONNACK it will be the same the next time.
 fn too_large(frame: Frame, limit: usize) -> WireError {
     let text = format!("packet from the broker: {} bytes, where {limit} are taken at most", frame.length());

@@ -63,6 +63,17 @@ impl End {
         Self::Lost { why, lasting: reason.is_lasting(), closed, taken_over, close: None }
     }
 
+    /// The same, with what it may come from. Where the other end closed the connection, that is a better explanation than
+    /// another client with our client id.
+    pub fn explained(self, explanation: impl FnOnce() -> String) -> Self {
+        match self {
+            Self::Lost { why, lasting, closed: true, taken_over, close } => {
+                Self::Lost { why: format!("{why}{}", explanation()), lasting, closed: false, taken_over, close }
+            }
+            other => other,
+        }
+    }
+
     /// What the broker shall hear.
     pub fn close(&self) -> Close {
         match self {
@@ -82,7 +93,13 @@ impl From<ConnectError> for End {
 
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
-        Self::Lost { why: error.text, lasting: false, closed: false, taken_over: false, close: Some(error.code) }
+        Self::Lost {
+            why: error.text,
+            lasting: error.lasting,
+            closed: false,
+            taken_over: false,
+            close: Some(error.code),
+        }
     }
 }
 

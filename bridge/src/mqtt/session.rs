@@ -199,7 +199,7 @@ impl Client for Session {
     }
 
     fn disconnected(&mut self, end: End) -> End {
-        self.machine.disconnected(&end);
+        let end = self.machine.disconnected(end);
         self.tell();
         self.show_ready(false);
         end

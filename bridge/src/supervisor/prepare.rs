@@ -9,7 +9,7 @@ use super::running::Given;
 use super::settings::needs_publisher;
 use crate::admin::Admin;
 use crate::aws::Aws;
-use crate::config::{self, Qos};
+use crate::config::{self, Protocol, Qos};
 use crate::dead_letter::Destinations;
 use crate::mapping::filter::Filters;
 use crate::metrics::Metrics;
@@ -43,8 +43,16 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
     }
 }
 
-pub(super) fn warn_about(mapping: &config::Mapping) {
+pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
     let name = &mapping.name;
+    if mapping.topic_filter.is_shared() && protocol == Protocol::V311 {
+        let topic_filter = mapping.topic_filter.as_str();
+        warn!(
+            mapping = name,
+            topic_filter,
+            "$share with MQTT 3.1.1: a broker that has no shared subscriptions takes it literally, and nothing ever comes; see docs/brokers.md"
+        );
+    }
     if mapping.qos == Qos::AtMostOnce {
         warn!(mapping = name, "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them");
     }

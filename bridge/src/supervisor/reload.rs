@@ -72,7 +72,7 @@ impl Bridge {
         }
         let wanted = wanted?;
         let changes = self.compare(&config, &wanted);
-        wanted.iter().for_each(|wanted| warn_about(&wanted.settings));
+        wanted.iter().for_each(|wanted| warn_about(&wanted.settings, config.mqtt.protocol));
         (self.config, self.wanted) = (config, wanted);
         self.part();
         self.reconcile();

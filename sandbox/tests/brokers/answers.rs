@@ -28,7 +28,14 @@ pub async fn a_device_hears(bench: Bench<'_>) -> Seen {
 fn answering(topic: String) -> Function {
     Function::inline(FUNCTION, move |_: Call| {
         let payload = RawValue::from_string("{\"set\":\"idle\"}".to_owned()).unwrap();
-        let publish = Publish { topic: topic.clone(), payload, encoding: Encoding::Json, qos: None, retain: false };
+        let publish = Publish {
+            topic: topic.clone(),
+            payload,
+            encoding: Encoding::Json,
+            qos: None,
+            retain: false,
+            item_identifier: None,
+        };
         async move { Answer::json(&Response { publish: vec![publish], ..Response::default() }) }
     })
 }

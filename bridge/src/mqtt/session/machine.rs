@@ -231,12 +231,13 @@ impl Machine {
         self.wire.pingreq(output)
     }
 
-    /// The connection is gone.
-    pub(super) fn disconnected(&mut self, end: &End) {
-        self.line = None;
+    /// The connection is gone. Returns what is known of the cause.
+    pub(super) fn disconnected(&mut self, end: End) -> End {
+        let subscribing = self.line.take().is_some_and(|line| line.suback_due.is_some());
         if matches!(end, End::Retired) {
             self.note_emptied();
         }
+        if subscribing { end.explained(|| self.denied_by_closing()) } else { end }
     }
 
     /// When it wants a turn, should nothing happen before.

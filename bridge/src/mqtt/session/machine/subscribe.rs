@@ -36,6 +36,17 @@ impl Machine {
         Ok(self.wire.subscribe(&subscription, output)?)
     }
 
+    /// What a broker may mean by closing the connection in place of SUBACK.
+    pub(super) fn denied_by_closing(&self) -> String {
+        let filter = &self.settings.topic_filter;
+        let hint = if filter.is_shared() {
+            "; the broker may have no shared subscriptions, or not allow this one"
+        } else {
+            "; the broker may not allow it"
+        };
+        format!(" in answer to SUBSCRIBE `{filter}`{hint}")
+    }
+
     pub(super) fn judge_suback(
         &mut self,
         packet_id: u16,
