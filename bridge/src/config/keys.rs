@@ -116,6 +116,8 @@ pub(crate) const KEYS: &[Key] = &[
         "What logs, metrics, events and the client id call it: lower-case letters, digits and `-`"),
     key("mapping.topic_filter", Text, Required("sensor/data"), Some("topic-filter"),
         "What to subscribe to; `$share/group/filter` shares the messages among several bridges"),
+    key("mapping.former_topic_filters", List, Absent(r#"["sensor/old"]"#), None,
+        "Filters that this mapping had before: the session is unsubscribed from them, and keeps everything else"),
     key("mapping.qos", Number(0, 2), Is("1"), Some("qos"),
         "The quality of service to ask for; with 0 messages can be lost"),
     key("mapping.sessions", Number(1, 64), Is("1"), None,

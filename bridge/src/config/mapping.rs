@@ -14,6 +14,8 @@ pub struct Mapping {
     pub name: String,
     /// What to subscribe to; required.
     pub topic_filter: TopicFilter,
+    /// Filters that the mapping had before, from which its sessions are unsubscribed; default none.
+    pub former_topic_filters: Vec<TopicFilter>,
     /// The quality of service to ask for; default 1.
     pub qos: Qos,
     /// How many MQTT sessions share the subscription: 1 to 64, more than one only when it is a shared one; default 1.

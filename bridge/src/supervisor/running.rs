@@ -50,8 +50,12 @@ impl Heritage {
     /// What the sessions of the next mapping need to know; those above its own number leave.
     fn settings_of_sessions(&self, next: &config::Mapping, mqtt: &config::Mqtt) -> Vec<Settings> {
         let same = self.subscription == Some((next.topic_filter.clone(), next.qos));
-        let former = self.filters.iter().filter(|filter| *filter != next.topic_filter.as_str());
-        let former: Vec<_> = former.cloned().collect();
+        let configured = next.former_topic_filters.iter().map(ToString::to_string);
+        let former =
+            self.filters.iter().cloned().chain(configured).filter(|filter| filter != next.topic_filter.as_str());
+        let mut former: Vec<_> = former.collect();
+        former.sort();
+        former.dedup();
         let settings = |index| {
             let mut settings = session_settings(mqtt, next, index);
             settings.subscribed = same && self.subscribed.contains(&settings.link.client_id);

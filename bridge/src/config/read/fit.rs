@@ -10,8 +10,14 @@ use super::reader::Reader;
 
 /// Checks the settings of one mapping against each other.
 pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protocol) -> Result<(), ConfigError> {
-    let faults =
-        [shared(mapping), scattered(mapping), circle(mapping), answers(mapping), properties(mapping, protocol)];
+    let faults = [
+        shared(mapping),
+        scattered(mapping),
+        circle(mapping),
+        not_former(mapping),
+        answers(mapping),
+        properties(mapping, protocol),
+    ];
     match faults.into_iter().flatten().next() {
         Some((path, reason)) => Err(section.error(path, &reason)),
         None => Ok(()),
@@ -44,6 +50,15 @@ fn circle(mapping: &Mapping) -> Option<Fault> {
     mapping.on_failure.iter().any(own).then(|| {
         let reason = "the mapping's own topic filter matches it, so dead letters would come back; choose another topic";
         ("mapping.on_failure.topic", reason.to_owned())
+    })
+}
+
+/// The session would be unsubscribed from what it has just subscribed to.
+fn not_former(mapping: &Mapping) -> Option<Fault> {
+    mapping.former_topic_filters.contains(&mapping.topic_filter).then(|| {
+        let reason =
+            "holds the filter that `topic_filter` subscribes to; name only filters that are not wanted any more";
+        ("mapping.former_topic_filters", reason.to_owned())
     })
 }
 

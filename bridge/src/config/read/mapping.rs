@@ -1,5 +1,7 @@
 //! Reads one mapping, key by key. Whether its settings fit together is judged elsewhere.
 
+use std::str::FromStr;
+
 use serde_json::Value;
 
 use super::super::bucket_url::bucket_url;
@@ -18,6 +20,7 @@ pub(super) fn mapping(section: &Reader<'_>) -> Result<Mapping, ConfigError> {
     Ok(Mapping {
         name: section.with("mapping.name", name)?,
         topic_filter: section.parse("mapping.topic_filter")?,
+        former_topic_filters: section.list("mapping.former_topic_filters", TopicFilter::from_str)?,
         qos: section.qos("mapping.qos")?,
         sessions: section.number("mapping.sessions")?,
         filter: section.maybe("mapping.filter", patterns)?.unwrap_or_default(),

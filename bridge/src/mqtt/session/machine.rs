@@ -306,3 +306,6 @@ impl Machine {
         (self.ledger.outstanding(), self.ledger.bytes())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Messages, their acknowledgements, and their copies.
+
+use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, present, settings};
+use crate::config::{Protocol, Qos};
+use crate::delivery::Outcome;
+use crate::mqtt::Settings;
+use crate::mqtt::end::End;
+use crate::mqtt::session::event::Event;
+use crate::shutdown::Phase;
+
+#[test]
+fn mqtt_4_6_0_2_acknowledges_after_the_outcome_and_in_the_order_of_receipt() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        for (id, payload) in [(9, "a"), (3, "b"), (7, "c")] {
+            bench.publish(id, payload);
+        }
+        bench.done("c");
+        bench.settle("b", Outcome::DeadLettered);
+        assert_eq!(bench.take_sent(), []);
+        bench.settle("a", Outcome::Filtered);
+        assert_eq!(bench.take_sent(), [9, 3, 7].map(Sent::PubAck));
+    });
+}
+
+#[test]
+fn mqtt_4_3_3_qos_2_is_one_message_from_publish_to_pubcomp() {
+    both(|protocol| {
+        let mut bench = Bench::new(Settings { qos: Qos::ExactlyOnce, ..settings(protocol) });
+        bench.connect(&present());
+        bench.suback(2);
+        bench.forget();
+        bench.message("sensor/data", 2, 4, "a", false);
+        bench.message("sensor/data", 2, 4, "a", true);
+        bench.done("a");
+        assert_eq!(bench.take_sent(), [Sent::PubRec(4)]);
+        bench.message("sensor/data", 2, 4, "a", true);
+        assert_eq!(bench.take_sent(), [Sent::PubRec(4)], "a copy after PUBREC gets it again");
+        bench.arrive(&[0x62, 2, 0, 4]);
+        assert_eq!((bench.take_sent(), bench.admitted), (vec![Sent::PubComp(4)], 1));
+        bench.message("sensor/data", 2, 4, "a", false);
+        assert_eq!(bench.admitted, 2);
+    });
+}
+
+#[test]
+fn f27_f29_what_comes_again_over_a_resumed_session_joins_also_under_another_id() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        for (id, payload) in [(40, "a"), (41, "b")] {
+            bench.publish(id, payload);
+        }
+        bench.reconnect(&present());
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.forget();
+        bench.again(1, "a");
+        bench.again(2, "b");
+        bench.done("b");
+        assert_eq!(bench.take_sent(), []);
+        bench.done("a");
+        assert_eq!((bench.take_sent(), bench.admitted), ([1, 2].map(Sent::PubAck).to_vec(), 2));
+    });
+}
+
+#[test]
+fn f28_copies_on_one_connection_join_and_what_crosses_is_dropped_until_a_ping_is_answered() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(7, "a");
+        bench.again(7, "a");
+        bench.done("a");
+        assert_eq!(bench.take_sent(), [Sent::PubAck(7)]);
+        bench.again(7, "a");
+        assert_eq!((bench.take_sent(), bench.admitted), (vec![], 1));
+        bench.pass(KEEP_ALIVE, true);
+        bench.again(7, "a");
+        assert_eq!(bench.admitted, 2, "the broker has read the PUBACK");
+    });
+}
+
+#[test]
+fn f26_an_outcome_of_a_connection_before_acknowledges_nothing_else() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "gone");
+        bench.reconnect(&present());
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.forget();
+        bench.publish(1, "other");
+        bench.done("gone");
+        assert_eq!(bench.take_sent(), []);
+        bench.done("other");
+        assert_eq!(bench.take_sent(), [Sent::PubAck(1)]);
+    });
+}
+
+#[test]
+fn mqtt_3_3_4_9_a_broker_that_exceeds_receive_maximum_is_tolerated_up_to_twice_it_and_said_once() {
+    let mut bench = Bench::ready(Protocol::V5);
+    for id in 1..=12 {
+        bench.publish(id, &id.to_string());
+    }
+    assert_eq!((bench.admitted, bench.machine.reads()), (8, false));
+    assert_eq!(bench.events, [Event::ExceedsReceiveMaximum { in_flight: 5 }]);
+    bench.done("1");
+    assert_eq!((bench.admitted, bench.take_sent()), (9, vec![Sent::PubAck(1)]), "room for one that was read already");
+}
+
+#[test]
+fn mqtt_3_1_1_has_no_receive_maximum_so_the_window_is_ours() {
+    let mut bench = Bench::ready(Protocol::V311);
+    for id in 1..=6 {
+        bench.publish(id, &id.to_string());
+    }
+    assert_eq!((bench.admitted, bench.machine.reads(), bench.events.len()), (4, false, 0));
+}
+
+#[test]
+fn an_abandoned_message_is_never_acknowledged_and_asks_for_a_new_connection() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "a");
+        bench.settle("a", Outcome::Abandoned);
+        assert_eq!(bench.take_sent(), []);
+        assert!(bench.why().contains("given up"), "{}", bench.why());
+    });
+}
+
+#[test]
+fn a_paused_session_takes_nothing_more_and_stays_alive() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.pause(true);
+        assert!(!bench.machine.reads());
+        bench.pass(KEEP_ALIVE * 5, false);
+        assert!(bench.end.is_none() && bench.pings() > 0, "{}", bench.why());
+        bench.publish(1, "a");
+        assert_eq!(bench.admitted, 0);
+        bench.pause(false);
+        assert_eq!(bench.admitted, 1);
+    });
+}
+
+#[test]
+fn what_a_paused_session_must_read_to_reach_suback_is_kept_for_later() {
+    let mut bench = Bench::new(settings(Protocol::V5));
+    bench.pause(true);
+    bench.connect(&present());
+    bench.publish(1, "a");
+    bench.suback(1);
+    assert_eq!(bench.admitted, 0);
+    bench.pause(false);
+    assert_eq!(bench.admitted, 1);
+}
+
+#[test]
+fn a_drain_admits_nothing_and_ends_with_the_last_outcome() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "a");
+        bench.enter(Phase::Draining);
+        bench.publish(2, "b");
+        assert_eq!((bench.admitted, bench.end.is_none()), (1, true));
+        bench.done("a");
+        assert!(matches!(bench.end, Some(End::Drained)));
+        assert_eq!(bench.take_sent(), [Sent::PubAck(1)]);
+    });
+}
+
+#[test]
+fn packets_that_no_broker_may_send_end_the_connection() {
+    for packet in
+        [&[0x20, 3, 0, 0, 0][..], &[0x40, 2, 0, 1], &[0x90, 4, 0, 1, 0, 1], &[0xb0, 4, 0, 2, 0, 0], &[0xf0, 2, 0, 0]]
+    {
+        let mut bench = Bench::ready(Protocol::V5);
+        bench.arrive(packet);
+        assert!(bench.why().contains("protocol error"), "{packet:02x?}: {}", bench.why());
+    }
+}
+
+#[test]
+fn f6_f32_a_byte_now_and_then_of_one_huge_packet_is_no_life() {
+    let mut bench = Bench::ready(Protocol::V5);
+    bench.arrive(&[0x32, 0xff, 0xff, 0xff, 0x7f, 0, 1, b'a']);
+    for _ in 0..40 {
+        if bench.end.is_none() {
+            bench.pass(SECOND, false);
+            bench.arrive(b"x");
+        }
+    }
+    assert!(bench.why().contains("silent"), "{}", bench.why());
+}

@@ -1,0 +1,113 @@
+//! F33, F34 and the rules of SUBACK.
+
+use super::bench::{Bench, SECOND, Sent, both, fresh, present, settings};
+use crate::config::Protocol;
+use crate::mqtt::Settings;
+use crate::mqtt::end::End;
+use crate::mqtt::session::event::Event;
+
+#[test]
+fn f33_mqtt_5_subscribes_on_every_connection_and_mqtt_3_1_1_after_a_start_and_a_lost_session() {
+    both(|protocol| {
+        let mut bench = Bench::new(settings(protocol));
+        bench.connect(&present());
+        assert_eq!(bench.take_sent(), [Sent::Subscribe], "this process has seen no SUBACK");
+        bench.suback(1);
+        bench.reconnect(&present());
+        let again = if protocol == Protocol::V5 { vec![Sent::Subscribe] } else { vec![] };
+        assert_eq!(bench.take_sent(), again);
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.reconnect(&fresh());
+        assert_eq!(bench.take_sent(), [Sent::Subscribe]);
+    });
+}
+
+#[test]
+fn mqtt_3_9_3_anything_but_the_qos_asked_for_is_a_fault_that_lasts() {
+    both(|protocol| {
+        for (code, words) in [(0, "grants QoS 0"), (0x80, "0x80")] {
+            let mut bench = Bench::new(settings(protocol));
+            bench.connect(&fresh());
+            bench.suback(code);
+            assert!(bench.is_lasting() && bench.why().contains(words), "{code}: {}", bench.why());
+            assert!(matches!(bench.events[..], [Event::SubscriptionDenied { code: said, .. }] if said == code));
+        }
+    });
+}
+
+#[test]
+fn a_suback_that_never_comes_ends_the_connection_and_one_behind_messages_does_not() {
+    both(|protocol| {
+        let mut bench = Bench::new(settings(protocol));
+        bench.connect(&fresh());
+        bench.pass(SECOND * 11, true);
+        assert!(bench.why().starts_with("no SUBACK"), "{}", bench.why());
+
+        // The window is full, so that nothing is read: no fault of the broker's, however long it takes.
+        let mut bench = Bench::new(settings(protocol));
+        bench.connect(&fresh());
+        for id in 1..=8 {
+            bench.publish(id, &id.to_string());
+        }
+        bench.pass(SECOND * 60, false);
+        assert!(bench.end.is_none(), "{}", bench.why());
+        for id in 1..=8 {
+            bench.done(&id.to_string());
+        }
+        bench.suback(1);
+        assert_eq!(bench.events.last(), Some(&Event::Subscribed));
+    });
+}
+
+#[test]
+fn f34_messages_outside_the_filter_are_handled_counted_and_said_once() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.message("plant/data", 1, 1, "a", false);
+        bench.message("plant/data", 1, 2, "b", false);
+        bench.publish(3, "c");
+        assert_eq!(bench.events, [Event::Unmatched { topic: "plant/data".into() }]);
+        assert_eq!(bench.machine.metrics.unmatched.get(), 2);
+        for payload in ["a", "b", "c"] {
+            bench.done(payload);
+        }
+        assert_eq!(bench.take_sent(), [1, 2, 3].map(Sent::PubAck));
+    });
+}
+
+#[test]
+fn f34_a_former_filter_is_unsubscribed_once_its_queue_is_empty_also_without_a_session() {
+    both(|protocol| {
+        for connack in [fresh(), present()] {
+            let former = vec!["plant/data".to_owned()];
+            let mut bench = Bench::new(Settings { former_filters: former.clone(), ..settings(protocol) });
+            bench.connect(&connack);
+            bench.publish(1, "a");
+            bench.suback(1);
+            assert_eq!(bench.take_sent(), [Sent::Subscribe], "something is held");
+            bench.done("a");
+            assert_eq!((bench.pings(), bench.take_sent()), (1, vec![Sent::PubAck(1)]));
+            bench.pong();
+            assert_eq!(bench.take_sent(), [Sent::Unsubscribe]);
+            bench.unsuback(1);
+            assert!(bench.events.contains(&Event::Unsubscribed { former, all: false }));
+            bench.pass(SECOND * 60, true);
+            assert_eq!(bench.take_sent(), [], "once");
+            assert!(bench.end.is_none());
+        }
+    });
+}
+
+#[test]
+fn f35_a_broker_that_hangs_up_on_subscribe_denies_it_and_is_no_other_client() {
+    both(|protocol| {
+        let mut bench = Bench::new(settings(protocol));
+        bench.connect(&fresh());
+        bench.end = Some(End::from(std::io::Error::new(std::io::ErrorKind::UnexpectedEof, "closed")));
+        bench.disconnect();
+        assert!(bench.why().contains("SUBSCRIBE `sensor/data`"), "{}", bench.why());
+        assert!(matches!(bench.end, Some(End::Lost { closed: false, .. })));
+    });
+}
