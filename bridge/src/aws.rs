@@ -1,10 +1,16 @@
 //! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
 //! service itself.
 
+mod guard;
+mod words;
+
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
 use aws_types::service_config::ServiceConfigKey;
+
+pub(crate) use guard::{Panicked, caught};
+pub(crate) use words::{Fault, causes, line, words};
 
 /// Region, credentials and endpoint.
 #[derive(Debug, Clone)]
@@ -63,10 +69,23 @@ impl Aws {
     /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one. It
     /// is what the SDK's own clients ask, and do not tell.
     pub(crate) fn has_endpoint_for(&self, service: &str) -> bool {
+        self.endpoint_for(service).is_some()
+    }
+
+    fn endpoint_for(&self, service: &str) -> Option<String> {
         let key =
             ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let of_its_own = || self.0.service_config()?.load_config(key.ok()?);
-        self.0.endpoint_url().is_some() || of_its_own().is_some()
+        of_its_own().or_else(|| self.0.endpoint_url().map(str::to_owned))
+    }
+
+    /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions outside
+    /// `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
+    pub(crate) fn place(&self, service: &str) -> String {
+        let region = self.0.region().map_or("no region", |region| region.as_ref());
+        let endpoint = self.endpoint_for(service);
+        let host = endpoint.as_deref().map_or_else(|| format!("{service}.{region}.amazonaws.com"), host_of);
+        format!("{host} ({region})")
     }
 
     /// What the clients of single services are made from.
@@ -75,17 +94,9 @@ impl Aws {
     }
 }
 
-/// An error and all its causes, in one line: the SDK's own texts stop at the first.
-pub(crate) fn causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        if !text.ends_with(&next) {
-            text.push_str(": ");
-            text.push_str(&next);
-        }
-        cause = error.source();
-    }
-    text
+/// Host and port of a URL; credentials that stand in it are left out.
+fn host_of(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    line(authority.rsplit('@').next().unwrap_or(authority))
 }

@@ -1,10 +1,12 @@
 //! The Lambda side of the bridge: events out, answers in, and what an error means. Knows nothing of MQTT connections.
 
 mod answers;
+mod classify;
 mod client;
 mod concurrency;
 mod encode;
 mod error;
+mod error_table;
 mod interpret;
 mod retry;
 
@@ -12,7 +14,8 @@ pub use answers::{Answer as PublishedAnswer, Answers, Refusal};
 pub use client::{Answer, Client};
 pub use concurrency::{Limiter, Load};
 pub use encode::{encode, event_limit, measure};
-pub use error::{Disposition, InvokeError};
+pub use error::{Disposition, InvokeError, Refused};
+pub use error_table::{ERRORS, Meaning, Row, by_status};
 pub use interpret::Failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use interpret::interpret;

@@ -11,6 +11,7 @@ mod ordered;
 mod pace;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -61,6 +62,8 @@ struct Mapping {
     metrics: MappingMetrics,
     fault: watch::Sender<Option<String>>,
     limiter: Limiter,
+    /// Events that the function has answered, in whichever way.
+    passed: AtomicU64,
     pace: Option<Pace>,
 }
 
@@ -82,7 +85,17 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
     });
     let (limiter, pace) = (Limiter::new(settings.concurrency), settings.rate_limit.map(Pace::new));
     let concurrency = settings.concurrency;
-    let mapping = Arc::new(Mapping { settings, client, destination, publisher, metrics, fault, limiter, pace });
+    let mapping = Arc::new(Mapping {
+        settings,
+        client,
+        destination,
+        publisher,
+        metrics,
+        fault,
+        limiter,
+        passed: AtomicU64::new(0),
+        pace,
+    });
     for _ in 0..concurrency {
         tasks.spawn(Lane::new(mapping.clone(), shutdown.clone()).run(batches.clone()));
     }

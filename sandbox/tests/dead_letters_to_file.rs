@@ -51,7 +51,7 @@ async fn bad_readings_go_straight_there_and_good_ones_flow() {
 async fn f14_an_event_that_lambda_rejects_is_not_tried_again() {
     everywhere(|builder| async move {
         let world = builder.function(willing()).start().await.unwrap();
-        for status in [400, 413, 415] {
+        for status in [400, 413] {
             let before = world.counters().acknowledged.get();
             fault(&world, When::Always, Action::status(status));
             publish(&world, 1, |_| {}).await;
@@ -59,7 +59,7 @@ async fn f14_an_event_that_lambda_rejects_is_not_tried_again() {
             world.lambda.faults().clear();
         }
         let letters = world.dead_letters().unwrap();
-        assert_eq!(letters.iter().map(|letter| letter.attempts).collect::<Vec<_>>(), [1, 1, 1]);
+        assert_eq!(letters.iter().map(|letter| letter.attempts).collect::<Vec<_>>(), [1, 1]);
         assert!(letters.iter().all(|letter| letter.error_type == "Rejected"));
     })
     .await;

@@ -19,7 +19,7 @@ use super::address::region;
 use super::digest::{Sha, md5};
 use super::object_key::object_key;
 use super::{DeadLetter, DestinationError};
-use crate::aws::{Aws, causes};
+use crate::aws::{Aws, causes, words};
 use crate::config::BucketUrl;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -172,7 +172,7 @@ where
             let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
             format!("{code}: {}", error.message().unwrap_or("without a reason"))
         }
-        error => causes(&error),
+        error => words(&error),
     }
 }
 

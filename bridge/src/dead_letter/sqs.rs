@@ -16,7 +16,7 @@ use aws_sdk_sqs::types::Message;
 use super::address::{origin, region};
 use super::digest::md5;
 use super::{DeadLetter, DestinationError};
-use crate::aws::{Aws, causes};
+use crate::aws::{Aws, words};
 
 /// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025). A queue may set itself less.
 const LIMIT: usize = 1024 * 1024;
@@ -155,6 +155,6 @@ where
             let error = service.into_err();
             format!("{}: {}", error.code().unwrap_or("refused"), error.message().unwrap_or("without a reason"))
         }
-        error => causes(&error),
+        error => words(&error),
     }
 }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
@@ -14,8 +15,10 @@ use aws_sdk_lambda::types::InvocationType;
 use event::Response;
 
 use super::InvokeError;
+use super::classify::{self, classify, unexpected};
+use super::error::Refused;
 use super::interpret::{Failure, function_error, interpret};
-use crate::aws::{Aws, causes};
+use crate::aws::{Aws, Fault, Panicked, caught};
 use crate::config::Function;
 use crate::delivery::RecordId;
 
@@ -50,6 +53,8 @@ pub struct Client {
     sdk: aws_sdk_lambda::Client,
     function: String,
     timeout: Duration,
+    /// Endpoint and region, for messages.
+    place: String,
 }
 
 impl Aws {
@@ -64,7 +69,8 @@ impl Aws {
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
-        Client { sdk: aws_sdk_lambda::Client::from_conf(config), function: function.as_str().to_owned(), timeout }
+        let sdk = aws_sdk_lambda::Client::from_conf(config);
+        Client { sdk, function: function.as_str().to_owned(), timeout, place: self.place("lambda") }
     }
 }
 
@@ -81,10 +87,7 @@ impl Client {
     /// When there is no answer of the function. That the function failed is an answer.
     pub async fn invoke(&self, event: Vec<u8>) -> Result<Answer, InvokeError> {
         let call = self.sdk.invoke().function_name(&self.function).payload(Blob::new(event));
-        match call.send().await {
-            Ok(output) => Ok(answer(output)),
-            Err(error) => Err(self.error(error)),
-        }
+        self.send(call, 200).await.map(answer)
     }
 
     /// One asynchronous invocation, `Event`. Once Lambda has taken it (202), retries and destinations are Lambda's own.
@@ -93,64 +96,55 @@ impl Client {
     /// When Lambda has not taken it.
     pub async fn enqueue(&self, event: Vec<u8>) -> Result<Answer, InvokeError> {
         let call = self.sdk.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
-        match call.payload(Blob::new(event)).send().await {
-            Ok(_) => Ok(Answer { function_error: None, payload: Vec::new() }),
-            Err(error) => Err(self.error(error)),
+        let taken = self.send(call.payload(Blob::new(event)), 202).await;
+        taken.map(|_| Answer { function_error: None, payload: Vec::new() })
+    }
+
+    async fn send(&self, call: InvokeFluentBuilder, expected: u16) -> Result<InvokeOutput, InvokeError> {
+        match caught(call.send()).await {
+            Ok(Ok(output)) if output.status_code == i32::from(expected) => Ok(output),
+            Ok(Ok(output)) => {
+                Err(unexpected(u16::try_from(output.status_code).unwrap_or_default(), expected, &self.place))
+            }
+            Ok(Err(error)) => Err(self.error(&error)),
+            Err(Panicked) => Err(self.set_up("the SDK panicked: something of its configuration cannot be used")),
         }
     }
 
-    fn error(&self, error: SdkError<SdkInvokeError>) -> InvokeError {
-        match error {
-            SdkError::TimeoutError(_) => InvokeError::Timeout { after: self.timeout },
-            SdkError::ConstructionFailure(_) => {
-                InvokeError::Misconfigured { code: "Request".into(), message: causes(&error) }
-            }
-            SdkError::DispatchFailure(ref failure) if failure.is_timeout() => {
-                InvokeError::Connection(format!("no connection within {CONNECT_TIMEOUT:?}"))
-            }
-            SdkError::DispatchFailure(ref failure) if !failure.is_io() && is_about_credentials(&error) => {
-                InvokeError::Misconfigured { code: "Credentials".into(), message: causes(&error) }
-            }
-            SdkError::ServiceError(service) => {
-                let status = service.raw().status().as_u16();
-                let error = service.into_err();
-                let retry_after = retry_after(&error);
-                let code = throttle_reason(&error).or_else(|| error.code().map(str::to_owned)).unwrap_or_default();
-                let message = error.message().unwrap_or_default().to_owned();
-                InvokeError::from_status(status, code, message, retry_after)
-            }
-            // An answer that is not the Invoke API's, or broke off half-way.
-            SdkError::ResponseError(ref response) if response.raw().status().as_u16() >= 400 => {
-                let status = response.raw().status().as_u16();
-                InvokeError::from_status(status, format!("HTTP {status}"), causes(&error), None)
-            }
-            _ => InvokeError::Connection(causes(&error)),
+    fn error(&self, error: &SdkError<SdkInvokeError>) -> InvokeError {
+        let place = || self.place.clone();
+        match Fault::of(error) {
+            Some(Fault::Timeout) => InvokeError::Timeout { after: self.timeout, place: place() },
+            Some(Fault::Connection(cause)) => InvokeError::Connection { cause, place: place() },
+            Some(fault) => self.set_up(&fault.to_string()),
+            None => match error.raw_response() {
+                // Broken off, or no answer of the Invoke API though it says 200.
+                Some(response) if response.status().is_success() => {
+                    let cause = "the response broke off, or is none of the Invoke API's".into();
+                    InvokeError::Connection { cause, place: place() }
+                }
+                Some(response) => {
+                    let header = |name| response.headers().get(name);
+                    let parts = classify::Response {
+                        status: response.status().as_u16(),
+                        error_type: header("x-amzn-errortype"),
+                        retry_after: header("retry-after"),
+                        body: response.body().bytes().unwrap_or_default(),
+                    };
+                    classify(parts, &self.place)
+                }
+                None => InvokeError::Connection { cause: "it broke".into(), place: place() },
+            },
         }
+    }
+
+    /// Nothing was sent, and nothing will be until the set-up is another.
+    fn set_up(&self, cause: &str) -> InvokeError {
+        let head = format!("{cause}; endpoint {}", self.place);
+        InvokeError::Misconfigured { refusal: Refused { head, detail: String::new() }, unexplained: false }
     }
 }
 
 fn answer(output: InvokeOutput) -> Answer {
     Answer { function_error: output.function_error, payload: output.payload.map(Blob::into_inner).unwrap_or_default() }
-}
-
-fn retry_after(error: &SdkInvokeError) -> Option<Duration> {
-    let SdkInvokeError::TooManyRequestsException(throttled) = error else { return None };
-    throttled.retry_after_seconds()?.parse().ok().map(Duration::from_secs)
-}
-
-fn throttle_reason(error: &SdkInvokeError) -> Option<String> {
-    let SdkInvokeError::TooManyRequestsException(throttled) = error else { return None };
-    throttled.reason().map(|reason| reason.as_str().to_owned())
-}
-
-/// The SDK reports missing credentials as a request that could not be dispatched.
-fn is_about_credentials(error: &SdkError<SdkInvokeError>) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(error) = cause {
-        if error.to_string().contains("credential") {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
 }

@@ -1,51 +1,65 @@
-//! What can go wrong with an invocation, and what it means for the records: decided here and nowhere else. Pure.
+//! What can go wrong with an invocation, and what it means for the records. Which error code is which stands in
+//! `error_table.rs`. Pure.
 
 use std::time::Duration;
 
 /// An invocation that brought no answer from the function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
-    /// Lambda refuses for now: too many requests (429).
-    #[error("throttled: {reason}")]
+    /// Lambda refuses for now: too many requests.
+    #[error("throttled: {refusal}")]
     Throttled {
-        /// Lambda's own reason, such as `ReservedFunctionConcurrentInvocationLimitExceeded`.
-        reason: String,
+        /// What it said.
+        refusal: Refused,
         /// How long Lambda asks us to wait.
         retry_after: Option<Duration>,
     },
     /// Lambda, or something between us, failed (5xx and the like).
-    #[error("service: {code}: {message}")]
-    Service {
-        /// The error's name.
-        code: String,
-        /// The error's text.
-        message: String,
-    },
+    #[error("service: {0}")]
+    Service(Refused),
     /// No whole answer in time. The function may have run wholly, partly or not at all.
-    #[error("timeout: no answer within {after:?}")]
+    #[error("timeout: no answer within {after:?} from {place}")]
     Timeout {
         /// The mapping's timeout.
         after: Duration,
+        /// Endpoint and region.
+        place: String,
     },
     /// No connection, or it broke. The function may have run.
-    #[error("connection: {0}")]
-    Connection(String),
-    /// Lambda will never take this event (400, 413, 415).
-    #[error("rejected: {code}: {message}")]
-    Rejected {
-        /// The error's name.
-        code: String,
-        /// The error's text.
-        message: String,
+    #[error("connection: {cause}; endpoint {place}")]
+    Connection {
+        /// Why.
+        cause: String,
+        /// Endpoint and region.
+        place: String,
     },
-    /// Somebody has to change credentials, permissions or names first (401, 403, 404, no credentials).
-    #[error("configuration: {code}: {message}")]
+    /// Lambda will never take this event. Its own words may quote the event, so only the dead letter repeats them.
+    #[error("rejected: {}", .0.head)]
+    Rejected(Refused),
+    /// Somebody has to change credentials, permissions, names or the way to the endpoint first.
+    #[error("configuration: {refusal}")]
     Misconfigured {
-        /// The error's name.
-        code: String,
-        /// The error's text.
-        message: String,
+        /// What it said.
+        refusal: Refused,
+        /// No known error of Lambda's: something between us may refuse this one event and no other.
+        unexplained: bool,
     },
+}
+
+/// What an endpoint said.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Status, code, endpoint and region, in our words.
+    pub head: String,
+    /// The service's own words, in one short line; empty when there are none that are worth repeating.
+    pub detail: String,
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.head)?;
+        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+    }
 }
 
 /// What a failure means for the records of the event.
@@ -55,33 +69,28 @@ pub enum Disposition {
     Retry,
     /// No further attempt can help.
     GiveUp,
-    /// Keep everything, of whatever age, and try again until somebody has mended it.
+    /// Keep everything, of whatever age, and try again until the configuration is fixed.
     Hold,
 }
 
 impl InvokeError {
-    /// Sorts an error answer of the Invoke API by its HTTP status.
-    #[must_use]
-    pub fn from_status(status: u16, code: String, message: String, retry_after: Option<Duration>) -> Self {
-        match status {
-            429 => Self::Throttled { reason: code, retry_after },
-            400 | 413 | 415 if !is_about_credentials(&code) => Self::Rejected { code, message },
-            400..=404 => Self::Misconfigured { code, message },
-            // 408 and 409 are SnapStart and a function that is being updated: they pass.
-            _ => Self::Service { code, message },
-        }
-    }
-
     /// What it means for the records.
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Throttled { .. } | Self::Service { .. } | Self::Timeout { .. } | Self::Connection(_) => {
+            Self::Throttled { .. } | Self::Service(_) | Self::Timeout { .. } | Self::Connection { .. } => {
                 Disposition::Retry
             }
-            Self::Rejected { .. } => Disposition::GiveUp,
+            Self::Rejected(_) => Disposition::GiveUp,
             Self::Misconfigured { .. } => Disposition::Hold,
         }
+    }
+
+    /// Whether it is a refusal that no known error of Lambda's explains. When the same event is refused so again although
+    /// another one has passed since, it is this event that is refused.
+    #[must_use]
+    pub fn is_unexplained(&self) -> bool {
+        matches!(self, Self::Misconfigured { unexplained: true, .. })
     }
 
     /// Whether it counts as an attempt: the function may have had its whole time, or Lambda has judged the event. What
@@ -90,9 +99,15 @@ impl InvokeError {
     #[must_use]
     pub fn is_attempt(&self) -> bool {
         match self {
-            Self::Timeout { .. } | Self::Rejected { .. } => true,
-            Self::Throttled { .. } | Self::Service { .. } | Self::Connection(_) | Self::Misconfigured { .. } => false,
+            Self::Timeout { .. } | Self::Rejected(_) => true,
+            Self::Throttled { .. } | Self::Service(_) | Self::Connection { .. } | Self::Misconfigured { .. } => false,
         }
+    }
+
+    /// How long Lambda asks us to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        if let Self::Throttled { retry_after, .. } = self { *retry_after } else { None }
     }
 
     /// The kind, for logs and dead letters.
@@ -100,55 +115,17 @@ impl InvokeError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Throttled { .. } => "Throttled",
-            Self::Service { .. } => "Service",
+            Self::Service(_) => "Service",
             Self::Timeout { .. } => "Timeout",
-            Self::Connection(_) => "Connection",
-            Self::Rejected { .. } => "Rejected",
+            Self::Connection { .. } => "Connection",
+            Self::Rejected(_) => "Rejected",
             Self::Misconfigured { .. } => "Misconfigured",
         }
     }
-}
 
-/// Some AWS endpoints answer 400 where others answer 403.
-fn is_about_credentials(code: &str) -> bool {
-    matches!(
-        code,
-        "ExpiredTokenException"
-            | "ExpiredToken"
-            | "UnrecognizedClientException"
-            | "InvalidSignatureException"
-            | "MissingAuthenticationTokenException"
-            | "IncompleteSignatureException"
-            | "RequestExpired"
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_status_has_its_meaning() {
-        use Disposition::{GiveUp, Hold, Retry};
-        for (status, code, expected) in [
-            (429, "TooManyRequestsException", Retry),
-            (500, "ServiceException", Retry),
-            (502, "InvalidRuntimeException", Retry),
-            (503, "ServiceUnavailable", Retry),
-            (504, "", Retry),
-            (408, "SnapStartTimeoutException", Retry),
-            (409, "ResourceConflictException", Retry),
-            (400, "InvalidRequestContentException", GiveUp),
-            (413, "RequestTooLargeException", GiveUp),
-            (415, "UnsupportedMediaTypeException", GiveUp),
-            (400, "ExpiredTokenException", Hold),
-            (401, "", Hold),
-            (403, "AccessDeniedException", Hold),
-            (403, "ExpiredTokenException", Hold),
-            (404, "ResourceNotFoundException", Hold),
-        ] {
-            let error = InvokeError::from_status(status, code.into(), String::new(), None);
-            assert_eq!(error.disposition(), expected, "{status} {code}");
-        }
+    /// The reason for a dead letter, which holds the payload anyway: with the service's own words.
+    #[must_use]
+    pub fn in_full(&self) -> String {
+        if let Self::Rejected(refusal) = self { format!("rejected: {refusal}") } else { self.to_string() }
     }
 }

@@ -1,11 +1,15 @@
 //! One lane: takes a batch, invokes the function until every record has its outcome, takes the next. Waits between
-//! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker.
+//! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker. A batch that is refused for no
+//! reason that Lambda has is set aside while others show whether the way is good.
 
 mod answers;
+mod aside;
 mod give_up;
 mod pending;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
@@ -17,6 +21,7 @@ use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
 use crate::shutdown::{Listener, Phase};
+use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
 
 pub(super) struct Lane {
@@ -24,6 +29,12 @@ pub(super) struct Lane {
     shutdown: Listener,
     /// What can be neither invoked nor given up.
     stuck: Vec<Delivery>,
+    /// How many events the function had answered when the work in hand was first refused without a known reason.
+    refused_at: Option<u64>,
+    /// Work that waits for another event to pass, the oldest first.
+    aside: VecDeque<Aside>,
+    /// The event in hand, when it shall be set aside.
+    putting_aside: Option<Pending>,
 }
 
 /// What one attempt brought for the records that have no outcome yet.
@@ -33,25 +44,32 @@ struct Attempted {
     failure: Failure,
     /// The event failed as a whole, and smaller events may tell which record is to blame.
     divisible: bool,
+    /// Another event shall show whether it is this one alone that is refused.
+    aside: bool,
+    /// It had been refused so before.
+    again: bool,
 }
 
 impl Lane {
     pub(super) fn new(mapping: Arc<Mapping>, shutdown: Listener) -> Self {
-        Self { mapping, shutdown, stuck: Vec::new() }
+        let (stuck, aside) = (Vec::new(), VecDeque::new());
+        Self { mapping, shutdown, stuck, refused_at: None, aside, putting_aside: None }
     }
 
     pub(super) async fn run(mut self, batches: Arc<Batches>) {
         while let Some(batch) = batches.next().await {
-            let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
-            self.give_up_skipped(&mut pending).await;
-            let mut work = vec![pending];
-            // The first half is finished before the second begins, so that a key keeps its order.
-            while let Some(pending) = work.pop() {
-                if let Onward::Halves(first, second) = self.deliver(pending).await {
-                    work.extend([second, first]);
-                }
+            self.take(batch).await;
+            if !self.aside.is_empty() && !self.probe(&batches).await {
+                return;
             }
         }
+    }
+
+    /// Brings a new batch to its outcomes, or sets it aside.
+    async fn take(&mut self, batch: Vec<Delivery>) {
+        let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
+        self.give_up_skipped(&mut pending).await;
+        self.finish(vec![pending], None).await;
     }
 
     /// Brings every delivery to an outcome, or says how to divide them. What is dropped on the way is abandoned.
@@ -60,6 +78,9 @@ impl Lane {
             pending.abandon_behind();
             pending.settle_expired(Instant::now());
             let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
+            if attempted.aside {
+                return self.put_aside(pending, attempted.again);
+            }
             if attempted.divisible && pending.deliveries.len() > 1 {
                 return pending.halves();
             }
@@ -127,7 +148,7 @@ impl Lane {
         mapping.metrics.in_flight.dec();
         mapping.metrics.invocation_seconds.observe((ended - begun).as_secs_f64());
         let load = match &result {
-            Err(InvokeError::Throttled { .. } | InvokeError::Service { .. }) => Load::Trouble,
+            Err(InvokeError::Throttled { .. } | InvokeError::Service(_)) => Load::Trouble,
             _ => Load::Fine,
         };
         let allowed = mapping.limiter.done(load, ended);
@@ -137,6 +158,7 @@ impl Lane {
 
     /// Settles what the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
+        self.mapping.passed.fetch_add(1, Ordering::Relaxed);
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
@@ -146,7 +168,14 @@ impl Lane {
                 metrics.function_errors.inc();
                 self.log_failure(&failure, pending);
                 let divisible = self.mapping.settings.batch.bisect_on_error;
-                return Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible });
+                return Some(Attempted {
+                    disposition: Disposition::Retry,
+                    retry_after: None,
+                    failure,
+                    divisible,
+                    aside: false,
+                    again: false,
+                });
             }
         };
         if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
@@ -178,32 +207,52 @@ impl Lane {
         }
         let failure = last?;
         self.log_failure(&failure, pending);
-        Some(Attempted { disposition: Disposition::Retry, retry_after: None, failure, divisible: false })
+        Some(Attempted {
+            disposition: Disposition::Retry,
+            retry_after: None,
+            failure,
+            divisible: false,
+            aside: false,
+            again: false,
+        })
     }
 
     /// Books an invocation that brought no answer.
-    fn refused(&self, error: InvokeError, pending: &mut Pending) -> Attempted {
-        let (metrics, name) = (&self.mapping.metrics, &self.mapping.settings.name);
+    fn refused(&mut self, error: InvokeError, pending: &mut Pending) -> Attempted {
+        let metrics = &self.mapping.metrics;
         match &error {
             InvokeError::Throttled { .. } => metrics.throttled.inc(),
             InvokeError::Misconfigured { .. } => metrics.misconfigured.inc(),
             _ => metrics.failed.inc(),
         };
-        let disposition = error.disposition();
         if !error.is_attempt() {
             pending.attempts -= 1;
         }
+        let unexplained = error.is_unexplained();
+        let again = self.refused_at.is_some();
+        let alone = unexplained && self.others_pass();
+        let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
+        self.log_refusal(&error, disposition, pending.attempts);
+        let retry_after = error.retry_after();
+        let failure = Failure { kind: error.kind().into(), message: error.in_full(), retry: true };
+        let (divisible, aside) = (disposition == Disposition::GiveUp, unexplained && !alone);
+        Attempted { disposition, retry_after, failure, divisible, aside, again }
+    }
+
+    fn log_refusal(&self, error: &InvokeError, disposition: Disposition, attempts: u32) {
+        let name = &self.mapping.settings.name;
         if disposition == Disposition::Hold {
             let news = self.mapping.fault.send_replace(Some(error.to_string())).is_none();
             if news {
-                error!(mapping = name, reason = %error, "invocations refused; holding all messages until it is mended");
+                error!(
+                    mapping = name,
+                    reason = %error,
+                    "invocations refused; holding all messages until the configuration is fixed"
+                );
             }
         } else {
-            warn!(mapping = name, attempts = pending.attempts, reason = %error, "invocation failed");
+            warn!(mapping = name, attempts, reason = %error, "invocation failed");
         }
-        let retry_after = if let InvokeError::Throttled { retry_after, .. } = &error { *retry_after } else { None };
-        let failure = Failure { kind: error.kind().into(), message: error.to_string(), retry: true };
-        Attempted { disposition, retry_after, failure, divisible: disposition == Disposition::GiveUp }
     }
 
     fn log_failure(&self, failure: &Failure, pending: &Pending) {
@@ -226,5 +275,12 @@ impl Lane {
 fn too_large(bytes: usize, limit: usize) -> Attempted {
     let message = format!("the event has {bytes} bytes; Lambda takes {limit} at most");
     let failure = Failure { kind: "TooLarge".into(), message, retry: false };
-    Attempted { disposition: Disposition::GiveUp, retry_after: None, failure, divisible: true }
+    Attempted {
+        disposition: Disposition::GiveUp,
+        retry_after: None,
+        failure,
+        divisible: true,
+        aside: false,
+        again: false,
+    }
 }

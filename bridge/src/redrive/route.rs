@@ -3,6 +3,7 @@
 
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use base64::Engine;
@@ -16,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::config::{self, Invocation, Qos};
 use crate::dead_letter::DeadLetter;
 use crate::delivery::{Delivery, RecordId, Ticket};
-use crate::lambda::{Client, Disposition, Failure, InvokeError, Next, after_failure, encode, event_limit};
+use crate::lambda::{Client, Disposition, Failure, Next, after_failure, encode, event_limit};
 use crate::message::{Message, Properties};
 
 /// A mapping's way to its function.
@@ -24,6 +25,8 @@ use crate::message::{Message, Properties};
 pub(super) struct Route {
     pub(super) settings: config::Mapping,
     client: Client,
+    /// Letters that the function has answered.
+    passed: AtomicU64,
 }
 
 /// How it went.
@@ -40,7 +43,7 @@ pub(super) enum Sent {
 impl Route {
     pub(super) fn new(settings: &config::Mapping, aws: &Aws) -> Self {
         let client = aws.client(&settings.function, settings.timeout);
-        Self { settings: settings.clone(), client }
+        Self { settings: settings.clone(), client, passed: AtomicU64::new(0) }
     }
 
     /// Invokes until there is a verdict. What the function itself says is one: it had its retries before. Only what
@@ -54,10 +57,12 @@ impl Route {
             return Sent::Failed(Failure { kind: "TooLarge".into(), message, retry: false }, 0);
         }
         let (begun, mut backoff, mut attempts) = (Instant::now(), Backoff::new(self.settings.retry.backoff), 0);
+        let mut refused_at = None;
         loop {
             attempts += 1;
             let error = match self.client.invoke(event.clone()).await {
                 Ok(answer) => {
+                    self.passed.fetch_add(1, Ordering::Relaxed);
                     return match answer.read(std::slice::from_ref(&delivery.id)) {
                         Ok((mut failures, response)) => match failures.remove(&0) {
                             None => Sent::Taken { unpublished: wants_publishing(&response) },
@@ -68,15 +73,25 @@ impl Route {
                 }
                 Err(error) => error,
             };
-            if error.disposition() == Disposition::Hold {
-                return Sent::Refused(error.to_string());
+            if !error.is_attempt() {
+                attempts -= 1;
             }
-            let retry_after = if let InvokeError::Throttled { retry_after, .. } = &error { *retry_after } else { None };
+            let passed = self.passed.load(Ordering::Relaxed);
+            // Other letters pass, and this one is refused once more: it is this one.
+            let alone = error.is_unexplained() && refused_at.is_some_and(|before| before < passed);
+            let first = refused_at.is_none();
+            refused_at.get_or_insert(passed);
+            let disposition = match error.disposition() {
+                _ if alone => Disposition::GiveUp,
+                Disposition::Hold if error.is_unexplained() && first => Disposition::Retry,
+                Disposition::Hold => return Sent::Refused(error.to_string()),
+                disposition => disposition,
+            };
             let (policy, age) = (&self.settings.retry, begun.elapsed());
-            match after_failure(policy, error.disposition(), attempts, age, retry_after, true, &mut backoff) {
+            match after_failure(policy, disposition, attempts, age, error.retry_after(), true, &mut backoff) {
                 Next::Again(wait) => sleep(wait).await,
                 Next::GiveUp => {
-                    let failure = Failure { kind: error.kind().into(), message: error.to_string(), retry: false };
+                    let failure = Failure { kind: error.kind().into(), message: error.in_full(), retry: false };
                     return Sent::Failed(failure, attempts);
                 }
             }

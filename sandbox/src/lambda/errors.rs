@@ -49,6 +49,15 @@ pub enum Refusal {
     Unavailable,
     /// Any other status, with an error type that no client knows.
     Other(u16),
+    /// Any status, error type and body: another error of the service, or what a proxy in front of it answers.
+    Raw {
+        /// The HTTP status.
+        status: u16,
+        /// The header `X-Amzn-ErrorType`; none for what does not come from the service.
+        code: Option<&'static str>,
+        /// The body, as it is.
+        body: &'static str,
+    },
 }
 
 impl Refusal {
@@ -82,7 +91,7 @@ impl Refusal {
             Self::Service => 500,
             Self::BadGateway => 502,
             Self::Unavailable => 503,
-            Self::Other(status) => *status,
+            Self::Other(status) | Self::Raw { status, .. } => *status,
         }
     }
 
@@ -104,18 +113,23 @@ impl Refusal {
             Self::BadGateway => "EC2UnexpectedException",
             Self::Unavailable => "ServiceUnavailableException",
             Self::Other(_) => "UnknownError",
+            Self::Raw { code, .. } => code.unwrap_or_default(),
         }
     }
 
     /// The answer to a request about the function `arn`.
     pub(super) fn reply(&self, request_id: &str, arn: &str) -> Response<Reply> {
+        if let Self::Raw { status, code, body } = self {
+            let code = code.map(|code| ("x-amzn-errortype", code.to_owned()));
+            return http::json(*status, code.as_slice(), *body);
+        }
         let message = self.message(arn);
         let blame = if self.status() < 500 { "User" } else { "Service" };
         let body = match self {
             Self::Throttled { reason, .. } => json!({"Reason": reason.as_str(), "Type": blame, "message": message}),
             // These come from the layer in front of Lambda, which knows no `Type`.
             Self::AccessDenied => json!({"Message": message}),
-            Self::ExpiredToken | Self::Unavailable | Self::Other(_) => json!({"message": message}),
+            Self::ExpiredToken | Self::Unavailable | Self::Other(_) | Self::Raw { .. } => json!({"message": message}),
             Self::InvalidContent(_)
             | Self::InvalidParameter(_)
             | Self::TooLarge { .. }
@@ -154,7 +168,7 @@ impl Refusal {
             Self::Service => "Internal server error".into(),
             Self::BadGateway => "Unexpected error from Amazon EC2 during the Lambda function initialization".into(),
             Self::Unavailable => "Service Unavailable".into(),
-            Self::Other(status) => format!("Status {status}"),
+            Self::Other(status) | Self::Raw { status, .. } => format!("Status {status}"),
         }
     }
 }

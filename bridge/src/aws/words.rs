@@ -1,0 +1,173 @@
+//! An error of the SDK in our own words. The SDK's texts are never repeated as they are: some of them print the request,
+//! payload and signature included. So only causes whose texts are known to be about the network, TLS or credentials
+//! speak for themselves, and all of them are cut to one short line.
+
+use std::error::Error;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_smithy_runtime_api::client::result::SdkError;
+
+/// More than any useful reason has, and far less than a payload.
+const LONGEST: usize = 300;
+
+/// Why a call brought no response of the service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The SDK could not make the request: what it was told of endpoint, region or function is wrong.
+    Request,
+    /// No credentials, for this reason.
+    Credentials(String),
+    /// The peer could not be verified, or does not speak TLS as we do.
+    Tls(String),
+    /// No whole response in time.
+    Timeout,
+    /// No connection, or it broke.
+    Connection(String),
+}
+
+impl Fault {
+    /// What stands behind an error. `None` when the service has answered.
+    pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Option<Self>
+    where
+        E: Error + 'static,
+        R: std::fmt::Debug + 'static,
+    {
+        match error {
+            SdkError::ServiceError(_) | SdkError::ResponseError(_) => None,
+            SdkError::TimeoutError(_) => Some(Self::Timeout),
+            SdkError::ConstructionFailure(_) => Some(credentials(error).unwrap_or(Self::Request)),
+            SdkError::DispatchFailure(failure) => Some(match credentials(error).or_else(|| tls(error)) {
+                Some(fault) => fault,
+                None if failure.is_timeout() => Self::Connection("no connection in time".into()),
+                None if failure.is_io() => Self::Connection(network(error)),
+                // Neither the network nor credentials: the request itself.
+                None => Self::Request,
+            }),
+            _ => Some(Self::Request),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Request => f.write_str(
+                "request: the SDK cannot make one from what it is told; check AWS_ENDPOINT_URL, AWS_REGION and the \
+                 credentials",
+            ),
+            Self::Credentials(cause) => write!(f, "credentials: {cause}"),
+            Self::Tls(cause) => write!(f, "tls: {cause}"),
+            Self::Timeout => f.write_str("timeout: no whole response in time"),
+            Self::Connection(cause) => write!(f, "connection: {cause}"),
+        }
+    }
+}
+
+/// What went wrong with a call whose service has not said so itself.
+pub(crate) fn words<E, R>(error: &SdkError<E, R>) -> String
+where
+    E: Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    Fault::of(error)
+        .map_or_else(|| "the response broke off, or is not the service's".to_owned(), |fault| fault.to_string())
+}
+
+/// Foreign text as one line of bounded length.
+pub(crate) fn line(text: &str) -> String {
+    let mut line: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        line.push('…');
+    }
+    line
+}
+
+/// An error and its causes, in one line. For errors that never saw a request.
+pub(crate) fn causes(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in chain(error).skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    line(&text)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}
+
+fn credentials(error: &(dyn Error + 'static)) -> Option<Fault> {
+    let found = chain(error).find_map(|cause| cause.downcast_ref::<CredentialsError>());
+    found.map(|cause| Fault::Credentials(causes(cause)))
+}
+
+/// An I/O error wraps what it was made of, and does not show it as its source.
+fn tls(error: &(dyn Error + 'static)) -> Option<Fault> {
+    let wrapped = |cause: &'_ (dyn Error + 'static)| {
+        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        let found = inner.and_then(|inner| chain(inner).find_map(|cause| cause.downcast_ref::<rustls::Error>()));
+        found.or_else(|| cause.downcast_ref::<rustls::Error>()).map(ToString::to_string)
+    };
+    chain(error).find_map(wrapped).map(|text| Fault::Tls(line(&text)))
+}
+
+/// The innermost causes say most: `Connection refused`, `failed to lookup address information`.
+fn network(error: &(dyn Error + 'static)) -> String {
+    let io = |cause: &&(dyn Error + 'static)| cause.is::<io::Error>();
+    chain(error).filter(io).last().map_or_else(|| "it broke".to_owned(), |cause| line(&cause.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_smithy_runtime_api::client::result::ConnectorError;
+
+    use super::*;
+
+    type Refused = SdkError<io::Error, ()>;
+
+    #[test]
+    fn a_request_inside_an_error_is_not_repeated() {
+        let text = "failed to construct request: Request { body: \"marker-of-a-payload\" }";
+        let of_text = || -> Box<dyn Error + Send + Sync> { text.into() };
+        let errors = [
+            Refused::construction_failure(of_text()),
+            Refused::dispatch_failure(ConnectorError::other(of_text(), None)),
+            Refused::dispatch_failure(ConnectorError::user(of_text())),
+            Refused::dispatch_failure(ConnectorError::io(of_text())),
+            Refused::dispatch_failure(ConnectorError::timeout(of_text())),
+            Refused::timeout_error(of_text()),
+        ];
+        for error in errors {
+            let words = Fault::of(&error).unwrap().to_string();
+            assert!(!words.contains("marker"), "{words}");
+        }
+    }
+
+    #[test]
+    fn causes_are_told_apart() {
+        let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+        let of = |error: ConnectorError| Fault::of(&Refused::dispatch_failure(error)).unwrap();
+        let broken = of(ConnectorError::io(Box::new(refused())));
+        assert_eq!(broken, Fault::Connection("connection refused".into()));
+        let untrusted = io::Error::other(rustls::Error::General("not trusted".into()));
+        assert!(matches!(of(ConnectorError::io(Box::new(untrusted))), Fault::Tls(_)));
+        let none = CredentialsError::provider_error(refused());
+        let credentials = of(ConnectorError::other(Box::new(none), None));
+        let Fault::Credentials(cause) = credentials else { panic!("{credentials:?}") };
+        assert!(cause.contains("connection refused"), "{cause}");
+    }
+
+    #[test]
+    fn foreign_text_is_one_short_line() {
+        assert_eq!(line("a\nb\u{1b}[1m"), "a b [1m");
+        assert_eq!(line(&"é".repeat(5_000_000)).chars().count(), LONGEST + 1);
+    }
+}
