@@ -1,20 +1,31 @@
 //! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
 //! service itself.
 
+mod credentials;
+mod environment;
 mod guard;
 mod words;
 
+use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_types::service_config::ServiceConfigKey;
+use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
+pub(crate) use credentials::Ready;
 pub(crate) use guard::{Panicked, caught};
 pub(crate) use words::{Fault, causes, line, words};
 
+/// Crates that print whole requests and responses below the level warn, payloads and signatures included.
+pub(crate) const TALKATIVE: &[&str] =
+    &["aws_config", "aws_runtime", "aws_sigv4", "aws_smithy", "aws_sdk", "h2", "hyper"];
+
 /// Region, credentials and endpoint.
 #[derive(Debug, Clone)]
-pub struct Aws(SdkConfig);
+pub struct Aws {
+    settings: SdkConfig,
+    credentials: Ready,
+}
 
 /// What is missing before anything can be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +33,14 @@ pub enum AwsError {
     /// No region anywhere in the chain.
     #[error("aws region: not found in the environment, the profile or the instance; set AWS_REGION")]
     NoRegion,
+    /// A variable that the SDK cannot use. Its value may be a secret, and is not said.
+    #[error("{name}: {cause}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// What is wrong with it, and the way out.
+        cause: &'static str,
+    },
 }
 
 /// An endpoint that is not AWS: the sandbox, or an emulator.
@@ -35,13 +54,31 @@ impl Aws {
     /// Region, credentials and endpoint from the SDK's standard chain; asks nothing of AWS yet.
     ///
     /// # Errors
-    /// When no region is found.
+    /// When a variable of the environment cannot be used, or no region is found.
     pub async fn from_environment() -> Result<Self, AwsError> {
+        environment::check(|name| std::env::var_os(name))?;
         let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
-        if config.region().is_none() {
+        if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(AwsError::NoRegion);
         }
-        Ok(Self(config))
+        let profile = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
+        Ok(Self::of(config, profile.map(|name| line(&name))))
+    }
+
+    fn of(config: SdkConfig, profile: Option<String>) -> Self {
+        let provider = config.credentials_provider();
+        let credentials = Ready::new(provider, profile);
+        let mut builder = config.clone().into_builder();
+        if config.endpoint_url().is_some_and(str::is_empty) {
+            builder.set_endpoint_url(None);
+        }
+        if config.service_config().is_some() {
+            builder.set_service_config(Some(WithoutEmpty(config)));
+        }
+        builder.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
+        // They are cached where they are waited for, which must not be inside a call.
+        builder.set_identity_cache(Some(IdentityCache::no_cache()));
+        Self { settings: builder.build(), credentials }
     }
 
     /// A local endpoint, with made-up credentials that it does not check.
@@ -54,16 +91,21 @@ impl Aws {
             .endpoint_url(endpoint.url)
             .credentials_provider(SharedCredentialsProvider::new(credentials))
             .build();
-        Self(config)
+        Self::of(config, None)
     }
 
-    /// Whether credentials can be had now. Asked at start, so that their absence is said before the first message.
+    /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
+    /// slow is not taken for a function that is.
     ///
     /// # Errors
-    /// What the chain said.
+    /// Why there are none; after ten seconds at the latest.
     pub async fn credentials(&self) -> Result<(), String> {
-        let Some(provider) = self.0.credentials_provider() else { return Err("no provider".into()) };
-        provider.provide_credentials().await.map(drop).map_err(|error| causes(&error))
+        self.credentials.ready().await
+    }
+
+    /// What waits for credentials.
+    pub(crate) fn ready(&self) -> Ready {
+        self.credentials.clone()
     }
 
     /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one. It
@@ -75,14 +117,14 @@ impl Aws {
     fn endpoint_for(&self, service: &str) -> Option<String> {
         let key =
             ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-        let of_its_own = || self.0.service_config()?.load_config(key.ok()?);
-        of_its_own().or_else(|| self.0.endpoint_url().map(str::to_owned))
+        let of_its_own = || self.settings.service_config()?.load_config(key.ok()?);
+        of_its_own().or_else(|| self.settings.endpoint_url().map(str::to_owned))
     }
 
     /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions outside
     /// `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
     pub(crate) fn place(&self, service: &str) -> String {
-        let region = self.0.region().map_or("no region", |region| region.as_ref());
+        let region = self.settings.region().map_or("no region", |region| region.as_ref());
         let endpoint = self.endpoint_for(service);
         let host = endpoint.as_deref().map_or_else(|| format!("{service}.{region}.amazonaws.com"), host_of);
         format!("{host} ({region})")
@@ -90,7 +132,17 @@ impl Aws {
 
     /// What the clients of single services are made from.
     pub(crate) fn settings(&self) -> &SdkConfig {
-        &self.0
+        &self.settings
+    }
+}
+
+/// What the chain says of single services, without values that are empty: `AWS_ENDPOINT_URL_LAMBDA=` is no endpoint.
+#[derive(Debug)]
+struct WithoutEmpty(SdkConfig);
+
+impl LoadServiceConfig for WithoutEmpty {
+    fn load_config(&self, key: ServiceConfigKey<'_>) -> Option<String> {
+        self.0.service_config()?.load_config(key).filter(|value| !value.is_empty())
     }
 }
 

@@ -14,6 +14,7 @@ use clap::{Arg, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use crate::aws::TALKATIVE;
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 
@@ -205,6 +206,7 @@ fn in_one_line(error: &clap::Error) -> String {
 pub fn start_logging(format: LogFormat) -> Result<(), String> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
     let filter = filter.from_env().map_err(|cause| format!("RUST_LOG: {cause}"))?;
+    let filter = quiet(filter)?;
     let terminal = io::stderr().is_terminal();
     // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
@@ -219,6 +221,15 @@ pub fn start_logging(format: LogFormat) -> Result<(), String> {
         builder.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
     };
     started.map_err(|cause| format!("logging: {cause}"))
+}
+
+/// Whatever `RUST_LOG` says, no payload is logged. A later directive for a target takes the place of an earlier one.
+fn quiet(filter: EnvFilter) -> Result<EnvFilter, String> {
+    let directives = TALKATIVE.iter().map(|target| format!("{target}=warn").parse());
+    directives.into_iter().try_fold(filter, |filter, directive| {
+        let directive = directive.map_err(|cause| format!("RUST_LOG: {cause}"))?;
+        Ok(filter.add_directive(directive))
+    })
 }
 
 #[cfg(test)]

@@ -67,22 +67,24 @@ async fn a_cut_connection_invokes_nothing_twice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn many_cuts_under_load() {
-    everywhere(|builder| async move {
-        let (world, tap) = tapped(builder.function(willing())).await;
-        fault(&world, When::Always, Action::Delay(Duration::from_millis(5)));
-        let sensors = world.sensors(|options| (options.rate, options.total) = (400.0, Some(800))).unwrap();
-        for cut in 1..=5 {
-            eventually("some more messages are through", || sensors.registry().counts().acked >= cut * 100).await;
-            let connected = world.counters().connects.get();
-            tap.cut();
-            eventually("the bridge is back", || world.counters().connects.get() > connected).await;
-        }
-        let mut sensors = sensors;
-        tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
-        eventually("all is settled", || world.counters().outstanding.get() == 0).await;
-        let fate = nothing_lost(&world, &sensors).await;
-        assert_eq!(fate.handled.len(), 800);
-        assert!(fate.extra() <= 5 * 256, "{} extra", fate.extra());
+    everywhere(|builder| {
+        Box::pin(async move {
+            let (world, tap) = tapped(builder.function(willing())).await;
+            fault(&world, When::Always, Action::Delay(Duration::from_millis(5)));
+            let sensors = world.sensors(|options| (options.rate, options.total) = (400.0, Some(800))).unwrap();
+            for cut in 1..=5 {
+                eventually("some more messages are through", || sensors.registry().counts().acked >= cut * 100).await;
+                let connected = world.counters().connects.get();
+                tap.cut();
+                eventually("the bridge is back", || world.counters().connects.get() > connected).await;
+            }
+            let mut sensors = sensors;
+            tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
+            eventually("all is settled", || world.counters().outstanding.get() == 0).await;
+            let fate = nothing_lost(&world, &sensors).await;
+            assert_eq!(fate.handled.len(), 800);
+            assert!(fate.extra() <= 5 * 256, "{} extra", fate.extra());
+        })
     })
     .await;
 }
@@ -108,28 +110,30 @@ async fn a_restart_of_the_broker_that_keeps_its_sessions() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f8_a_lost_session_is_loud_and_subscribed_again() {
-    everywhere(|builder| async move {
-        let (mut world, tap) = tapped(builder.function(willing())).await;
-        let options = BrokerOptions::default();
-        assert!(!options.persistence);
-        fault(&world, When::Next(5), Action::Delay(Duration::from_secs(3)));
-        publish(&world, 5, |_| {}).await;
-        world.lambda.log().wait_for(common::PATIENCE, |log| log.totals().in_flight >= 5).await.unwrap();
-        world.broker.as_mut().unwrap().kill().await.unwrap();
-        world.broker.as_mut().unwrap().restart().await.unwrap();
-        eventually("the bridge is back", || world.counters().session_lost.get() == 1).await;
-        eventually("and subscribed", || world.bridge().unwrap().troubles().is_empty()).await;
-        let second = publish(&world, 10, |_| {}).await;
-        nothing_lost(&world, &second).await;
-        eventually("the late outcomes have come", || world.counters().stale.get() == 5).await;
-        acknowledged(&world, 10).await;
-        let connections: BTreeSet<_> = tap
-            .seen()
-            .into_iter()
-            .filter(|seen| matches!(seen.packet, Packet::Ack { .. }))
-            .map(|seen| seen.connection)
-            .collect();
-        assert_eq!(connections.len(), 1, "outcomes of the lost session acknowledged something: {connections:?}");
+    everywhere(|builder| {
+        Box::pin(async move {
+            let (mut world, tap) = tapped(builder.function(willing())).await;
+            let options = BrokerOptions::default();
+            assert!(!options.persistence);
+            fault(&world, When::Next(5), Action::Delay(Duration::from_secs(3)));
+            publish(&world, 5, |_| {}).await;
+            world.lambda.log().wait_for(common::PATIENCE, |log| log.totals().in_flight >= 5).await.unwrap();
+            world.broker.as_mut().unwrap().kill().await.unwrap();
+            world.broker.as_mut().unwrap().restart().await.unwrap();
+            eventually("the bridge is back", || world.counters().session_lost.get() == 1).await;
+            eventually("and subscribed", || world.bridge().unwrap().troubles().is_empty()).await;
+            let second = publish(&world, 10, |_| {}).await;
+            nothing_lost(&world, &second).await;
+            eventually("the late outcomes have come", || world.counters().stale.get() == 5).await;
+            acknowledged(&world, 10).await;
+            let connections: BTreeSet<_> = tap
+                .seen()
+                .into_iter()
+                .filter(|seen| matches!(seen.packet, Packet::Ack { .. }))
+                .map(|seen| seen.connection)
+                .collect();
+            assert_eq!(connections.len(), 1, "outcomes of the lost session acknowledged something: {connections:?}");
+        })
     })
     .await;
 }

@@ -18,7 +18,7 @@ use super::InvokeError;
 use super::classify::{self, classify, unexpected};
 use super::error::Refused;
 use super::interpret::{Failure, function_error, interpret};
-use crate::aws::{Aws, Fault, Panicked, caught};
+use crate::aws::{Aws, Fault, Panicked, Ready, caught};
 use crate::config::Function;
 use crate::delivery::RecordId;
 
@@ -55,6 +55,7 @@ pub struct Client {
     timeout: Duration,
     /// Endpoint and region, for messages.
     place: String,
+    credentials: Ready,
 }
 
 impl Aws {
@@ -70,7 +71,13 @@ impl Aws {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .build();
         let sdk = aws_sdk_lambda::Client::from_conf(config);
-        Client { sdk, function: function.as_str().to_owned(), timeout, place: self.place("lambda") }
+        Client {
+            sdk,
+            function: function.as_str().to_owned(),
+            timeout,
+            place: self.place("lambda"),
+            credentials: self.ready(),
+        }
     }
 }
 
@@ -79,6 +86,14 @@ impl Client {
     #[must_use]
     pub fn function(&self) -> &str {
         &self.function
+    }
+
+    /// Returns once an invocation would have credentials; none is needed to ask.
+    ///
+    /// # Errors
+    /// [`InvokeError::Misconfigured`], when there are none.
+    pub async fn ready(&self) -> Result<(), InvokeError> {
+        self.credentials.ready().await.map_err(|cause| self.set_up(&Fault::Credentials(cause).to_string()))
     }
 
     /// One synchronous invocation, `RequestResponse`.
@@ -101,6 +116,8 @@ impl Client {
     }
 
     async fn send(&self, call: InvokeFluentBuilder, expected: u16) -> Result<InvokeOutput, InvokeError> {
+        // Not on the function's time.
+        self.ready().await?;
         match caught(call.send()).await {
             Ok(Ok(output)) if output.status_code == i32::from(expected) => Ok(output),
             Ok(Ok(output)) => {

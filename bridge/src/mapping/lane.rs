@@ -17,6 +17,7 @@ use tracing::{debug, error, warn};
 
 use super::Mapping;
 use super::batch::Batches;
+use crate::backoff::Backoff;
 use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
@@ -57,6 +58,7 @@ impl Lane {
     }
 
     pub(super) async fn run(mut self, batches: Arc<Batches>) {
+        self.wait_for_credentials().await;
         while let Some(batch) = batches.next().await {
             self.take(batch).await;
             if !self.aside.is_empty() && !self.probe(&batches).await {
@@ -70,6 +72,20 @@ impl Lane {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
         self.give_up_skipped(&mut pending).await;
         self.finish(vec![pending], None).await;
+    }
+
+    /// Until there are credentials nothing is taken, and the mapping is not ready, also before its first message.
+    async fn wait_for_credentials(&mut self) {
+        let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
+        while let Err(error) = self.mapping.client.ready().await {
+            self.log_refusal(&error, Disposition::Hold, 0);
+            let mut shutdown = self.shutdown.clone();
+            tokio::select! {
+                () = sleep(backoff.next(fastrand::f64())) => {}
+                () = shutdown.reached(Phase::Retiring) => return,
+            }
+        }
+        self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
     }
 
     /// Brings every delivery to an outcome, or says how to divide them. What is dropped on the way is abandoned.

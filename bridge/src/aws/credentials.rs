@@ -1,0 +1,191 @@
+//! Credentials that are there before a call begins: fetched from the SDK's chain with a deadline of their own, kept until
+//! shortly before they expire, and handed to the SDK without a wait. No secret leaves this file but to the SDK.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
+use tokio::time::timeout;
+
+use super::guard::{Panicked, caught};
+use super::words::causes;
+
+/// The longest that a source may take. A container's endpoint answers in milliseconds, STS within a second or two.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Credentials are replaced so long before they expire.
+const EARLY: Duration = Duration::from_mins(1);
+/// Credentials that name no end are read again after this time: a file may have changed.
+const KEPT: Duration = Duration::from_mins(15);
+/// All who wait for a source that fails get the one answer.
+const FAILED_FOR: Duration = Duration::from_secs(1);
+
+/// Waits for credentials, and provides those that there are. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Ready(Arc<Shared>);
+
+struct Shared {
+    source: Option<SharedCredentialsProvider>,
+    /// `AWS_PROFILE`, which the SDK's texts do not name when there is none of this name.
+    profile: Option<String>,
+    /// Held over a fetch, so that there is one at a time.
+    fetching: tokio::sync::Mutex<Option<(Instant, String)>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Credentials")
+    }
+}
+
+struct Kept {
+    credentials: Credentials,
+    fetch_again: SystemTime,
+}
+
+impl Ready {
+    pub(super) fn new(source: Option<SharedCredentialsProvider>, profile: Option<String>) -> Self {
+        Self(Arc::new(Shared { source, profile, fetching: tokio::sync::Mutex::new(None), kept: Mutex::new(None) }))
+    }
+
+    /// Returns at once while those that there are last.
+    pub(crate) async fn ready(&self) -> Result<(), String> {
+        if self.is_fresh() {
+            return Ok(());
+        }
+        let mut failed = self.0.fetching.lock().await;
+        // Somebody else may have fetched meanwhile, or failed to.
+        if self.is_fresh() {
+            return Ok(());
+        }
+        if let Some((at, cause)) = &*failed
+            && at.elapsed() < FAILED_FOR
+        {
+            return Err(cause.clone());
+        }
+        let named = |cause| match &self.0.profile {
+            Some(profile) => format!("AWS_PROFILE is `{profile}`, which gives none: {cause}"),
+            None => cause,
+        };
+        let fetched = self.fetch().await.map_err(named);
+        if let Err(cause) = &fetched {
+            *failed = Some((Instant::now(), cause.clone()));
+            // What has not expired yet is good for this call.
+            if self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now())) {
+                return Ok(());
+            }
+        }
+        fetched
+    }
+
+    async fn fetch(&self) -> Result<(), String> {
+        let Some(source) = &self.0.source else { return Err("there is no source of credentials".into()) };
+        let credentials = match timeout(DEADLINE, caught(source.provide_credentials())).await {
+            Ok(Ok(fetched)) => fetched.map_err(|error| causes(&error))?,
+            Ok(Err(Panicked)) => {
+                return Err("their source panicked: something of its configuration cannot be used".into());
+            }
+            Err(_) => return Err(format!("their source has not answered within {DEADLINE:?}")),
+        };
+        let now = SystemTime::now();
+        let fetch_again = match credentials.expiry() {
+            // Ones that expire within the minute are used, and replaced at once.
+            Some(at) => at.checked_sub(EARLY).unwrap_or(now),
+            None => now + KEPT,
+        };
+        *self.kept() = Some(Kept { credentials, fetch_again });
+        Ok(())
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.kept().as_ref().is_some_and(|kept| SystemTime::now() < kept.fetch_again)
+    }
+
+    fn current(&self) -> Option<Credentials> {
+        self.kept().as_ref().map(|kept| kept.credentials.clone())
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For the SDK. Who has not waited before its call waits here, as S3 and SQS do.
+impl ProvideCredentials for Ready {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        if self.is_fresh()
+            && let Some(credentials) = self.current()
+        {
+            return future::ProvideCredentials::ready(Ok(credentials));
+        }
+        future::ProvideCredentials::new(async {
+            self.ready().await.map_err(CredentialsError::provider_error)?;
+            self.current().ok_or_else(|| CredentialsError::not_loaded("none were fetched"))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Hangs, then gives what it has.
+    #[derive(Debug)]
+    struct Source {
+        takes: Duration,
+        lasts: Option<Duration>,
+        asked: Arc<AtomicUsize>,
+    }
+
+    impl ProvideCredentials for Source {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            future::ProvideCredentials::new(async {
+                tokio::time::sleep(self.takes).await;
+                let expiry = self.lasts.map(|lasts| SystemTime::now() + lasts);
+                Ok(Credentials::new("key", "secret", None, expiry, "test"))
+            })
+        }
+    }
+
+    fn ready(takes: Duration, lasts: Option<Duration>) -> (Ready, Arc<AtomicUsize>) {
+        let asked = Arc::new(AtomicUsize::new(0));
+        let source = Source { takes, lasts, asked: asked.clone() };
+        (Ready::new(Some(SharedCredentialsProvider::new(source)), None), asked)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_source_that_hangs_is_an_error_in_time_and_asked_once_by_many() {
+        let (ready, asked) = ready(Duration::from_hours(1), None);
+        let begun = tokio::time::Instant::now();
+        let (one, two, three) = tokio::join!(ready.ready(), ready.ready(), ready.ready());
+        assert!(one.unwrap_err().contains("10s") && two.is_err() && three.is_err());
+        assert_eq!((begun.elapsed(), asked.load(Ordering::Relaxed)), (DEADLINE, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_lasts_is_fetched_once_and_what_is_about_to_end_again() {
+        for (lasts, expected) in [(None, 1), (Some(Duration::from_hours(1)), 1), (Some(Duration::from_secs(30)), 3)] {
+            let (ready, asked) = ready(Duration::ZERO, lasts);
+            for _ in 0..3 {
+                assert_eq!(ready.ready().await, Ok(()));
+            }
+            assert_eq!(asked.load(Ordering::Relaxed), expected, "{lasts:?}");
+        }
+    }
+
+    #[test]
+    fn no_secret_is_shown() {
+        assert_eq!(format!("{:?}", ready(Duration::ZERO, None).0), "Ready(Credentials)");
+    }
+}
