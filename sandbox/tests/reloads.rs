@@ -218,10 +218,10 @@ async fn a_pause_outlives_reloads_of_others_and_of_the_mapping_itself() {
         bridge.reload(&(mqtt("") + &mapping("held", "+", ""))).await;
         eventually("it is back again", || bridge.connected("b-held").len() == 3).await;
         let heard = || !bridge.logged("session.unsubscribed").is_empty();
-        let full = "bridge_received_total{mapping=\"held\"} 256\n";
+        let full = "bridge_outstanding{mapping=\"held\"} 256\n";
         bridge.until("it has read what it must", "/metrics", |metrics| heard() || metrics.contains(full)).await;
-        let received = bridge.metric("bridge_received_total{mapping=\"held\"}").await.unwrap();
-        assert!(received <= 256.0, "{received} received while held");
+        let outstanding = bridge.metric("bridge_outstanding{mapping=\"held\"}").await.unwrap();
+        assert!(outstanding <= 256.0, "{outstanding} read while held");
         assert_eq!(world.lambda.log().totals().invoked, 0, "invoked while paused");
         assert_eq!(bridge.ask("POST", "/mappings/held/resume").await.0, 200);
         let fate = nothing_lost(&world, &sensors).await;

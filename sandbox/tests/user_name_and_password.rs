@@ -144,7 +144,7 @@ async fn the_real_binary_waits_longest_recovers_and_tells_nobody() {
     let mut process = stage.world.spawn_bridge_under(&["env", "RUST_LOG=trace"]).unwrap();
     assert!(process.logged("\"event\":\"broker.refused\"", PATIENCE).await, "{:#?}", process.log());
     let refused = process.log().into_iter().find(|line| line.contains("broker.refused")).unwrap();
-    for word in ["\"ERROR\"", "authentication failed: CONNECT as", "\"retry_in\":\"3600s\"", "the password in "] {
+    for word in ["\"ERROR\"", "authentication failed: CONNECT as", "the password in "] {
         assert!(refused.contains(word), "{word} is missing in {refused}");
     }
     // What cannot be used is no news, and does not end the wait.

@@ -67,6 +67,8 @@ impl Reconnect {
                 } else {
                     self.backoff.next(random)
                 };
+                // Nobody reads nanoseconds in a log line.
+                let wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
                 Next::Failed(Failure { why, lasting, taken_over, wait })
             }
         }
