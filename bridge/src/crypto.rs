@@ -2,7 +2,7 @@
 //! Makes no connection.
 
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
-use rustls::{CipherSuite, NamedGroup, SupportedCipherSuite};
+use rustls::{CipherSuite, ClientConfig, NamedGroup, SupportedCipherSuite};
 
 /// The provider, for logs and documents.
 pub const PROVIDER: &str = if cfg!(feature = "fips") { "aws-lc-rs in FIPS mode" } else { "aws-lc-rs" };
@@ -59,6 +59,15 @@ pub fn group_name(group: NamedGroup) -> String {
     format!("{group:?}")
 }
 
+/// Whether the first message of a handshake, the `ClientHello`, needs more than one TCP segment: rustls puts a key share of the
+/// first group into it, and one with ML-KEM is 800 bytes or more.
+#[must_use]
+pub fn hello_is_large(config: &ClientConfig) -> bool {
+    use NamedGroup as G;
+    let first = config.crypto_provider().kx_groups.first().map(|group| group.name());
+    matches!(first, Some(G::X25519MLKEM768 | G::secp256r1MLKEM768 | G::MLKEM512 | G::MLKEM768 | G::MLKEM1024))
+}
+
 /// Whether a suite is one of TLS 1.3.
 #[must_use]
 pub fn is_tls13(suite: CipherSuite) -> bool {
@@ -108,5 +117,16 @@ mod tests {
     #[test]
     fn the_post_quantum_hybrid_comes_first_unless_told_otherwise() {
         assert_eq!(provider(&[], &[]).kx_groups[0].name(), NamedGroup::X25519MLKEM768);
+    }
+
+    #[test]
+    fn a_client_hello_is_large_when_a_group_with_ml_kem_comes_first() {
+        let config = |groups: &[NamedGroup]| {
+            let builder = ClientConfig::builder_with_provider(provider(&[], groups).into());
+            let builder = builder.with_safe_default_protocol_versions().unwrap();
+            builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth()
+        };
+        assert!(hello_is_large(&config(&[])));
+        assert!(!hello_is_large(&config(&[NamedGroup::secp256r1, NamedGroup::X25519MLKEM768])));
     }
 }

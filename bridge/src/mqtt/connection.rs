@@ -16,7 +16,7 @@ use tracing::debug;
 use super::buffer::make_room;
 use super::first_bytes::FirstBytes;
 use super::login::{Credentials, Login};
-use super::tls::{Failure, Freshness, LiveTls, explain};
+use super::tls::{Failure, Freshness, LiveTls, explain, handshake_failed};
 use crate::config::BrokerUrl;
 use crate::crypto;
 
@@ -108,6 +108,7 @@ impl Connector {
     /// Says which of the three steps failed, and why.
     pub async fn open(&self) -> Result<Connection, ConnectError> {
         let (config, generation) = self.tls.current().map_err(|error| self.refused(error.to_string(), true))?;
+        let large_hello = crypto::hello_is_large(&config);
         let tcp = self.tcp().await?;
         // Acknowledgements are small and are written in batches already.
         let _ = tcp.set_nodelay(true);
@@ -127,7 +128,7 @@ impl Connector {
                 debug!(?error, broker = %self.broker, "handshake failed");
                 let Failure { cause, lasting } = match socket.foreign() {
                     Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
-                    None => handshake_failed(&error),
+                    None => handshake_failed(&error, socket.is_silent(), large_hello),
                 };
                 Err(self.refused(cause, lasting))
             }
@@ -176,7 +177,7 @@ impl Connection {
     pub async fn read(&mut self) -> io::Result<usize> {
         make_room(&mut self.input);
         match self.stream.read_buf(&mut self.input).await {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the broker closed the connection")),
+            Ok(0) => Err(in_words(&io::ErrorKind::UnexpectedEof.into())),
             Ok(bytes) => Ok(bytes),
             Err(error) => Err(in_words(&error)),
         }
@@ -209,7 +210,7 @@ impl Connection {
         match written {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(error),
             // A broker that refuses us has said so before it closed, and that says more than a broken pipe.
-            Err(error) => Err(self.last_words().await.unwrap_or(error)),
+            Err(error) => Err(self.last_words().await.unwrap_or_else(|| in_words(&error))),
             Ok(()) => Ok(()),
         }
     }
@@ -286,20 +287,6 @@ pub struct Agreed {
 impl fmt::Display for Agreed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} {}", self.version, self.suite, self.group)
-    }
-}
-
-/// A socket that ends in the middle of a handshake says nothing; what it usually means does.
-fn handshake_failed(error: &io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe
-            if error.get_ref().is_none_or(|inner| !inner.is::<rustls::Error>()) =>
-        {
-            let cause = "the broker closed the connection during the handshake; a port without TLS does that too: use the \
-                         TLS port, usually 8883";
-            Failure { cause: cause.into(), lasting: false }
-        }
-        _ => explain(error),
     }
 }
 

@@ -24,6 +24,11 @@ impl FirstBytes {
         Self { tcp, first: Vec::new() }
     }
 
+    /// Whether the other end has said nothing yet.
+    pub fn is_silent(&self) -> bool {
+        self.first.is_empty()
+    }
+
     /// What the other end speaks, when it is not TLS; `None` when it is, or has said nothing.
     pub fn foreign(&self) -> Option<String> {
         let first = *self.first.first()?;

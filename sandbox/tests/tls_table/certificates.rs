@@ -71,9 +71,11 @@ async fn dates_and_chains() {
     let mut table = Table::default();
     table.row("dates");
     let expired = with(localhost(), |params| dates(params, now - DAY, now - HOUR));
-    table.broker("expired", trusting(), root.sign(expired), Refuse(&["has expired"])).await;
+    table.broker("expired", trusting(), root.sign(expired), Refuse(&["has expired on 20"])).await;
     let early = with(localhost(), |params| dates(params, now + HOUR, now + DAY));
-    table.broker("not yet valid", trusting(), root.sign(early), Refuse(&["not valid yet", "clock"])).await;
+    table
+        .broker("not yet valid", trusting(), root.sign(early), Refuse(&["not valid yet: it begins on 20", "clock"]))
+        .await;
 
     table.row("chains");
     let unknown = &["unknown issuer", "ca_file"];
@@ -89,7 +91,7 @@ async fn dates_and_chains() {
     let alone = Made { chain: first, key: made.key };
     table.broker("a missing intermediate", trusting(), alone, Refuse(&["unknown issuer", "intermediate"])).await;
     let expired = root.below("issuing", |params| dates(params, now - DAY, now - HOUR)).sign(localhost());
-    table.broker("an expired intermediate", trusting(), expired, Refuse(&["has expired"])).await;
+    table.broker("an expired intermediate", trusting(), expired, Refuse(&["intermediate", "has expired on 20"])).await;
 
     table.row("authorities that are none");
     let none = root.below("no CA", |params| params.is_ca = IsCa::ExplicitNoCa).sign(localhost());
@@ -166,7 +168,7 @@ async fn revocation() {
     let side = both(root.revocation_list(&[7], soon), clean().1);
     table.broker("a revoked intermediate", side, made(2), Refuse(&["has been revoked"])).await;
     let side = both(clean().0, issuing.revocation_list(&[], past));
-    table.broker("an expired list", side, made(2), Refuse(&["out of date", "renew"])).await;
+    table.broker("an expired list", side, made(2), Refuse(&["out of date since 20", "renew"])).await;
     let side = both(root.revocation_list(&[], past), clean().1);
     table.broker("an expired list of the root", side, made(2), Refuse(&["out of date"])).await;
     let unknown = &["no list in `crl_file` comes from the issuer"];

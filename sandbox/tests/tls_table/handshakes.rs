@@ -102,7 +102,7 @@ async fn what_is_no_broker() {
             "one that closes",
             trusting(),
             peer::closing().await,
-            Refuse(&["closed the connection during the handshake", "8883"]),
+            Refuse(&["closed the connection during the handshake", "8883", "mqtt.tls.key_exchange_groups"]),
         )
         .await;
     let port = peer::behind_tls(made(), b"HTTP/1.1 400 Bad Request\r\n\r\n").await;

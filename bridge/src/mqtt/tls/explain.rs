@@ -1,8 +1,12 @@
 //! What a TLS failure means for the person who has to mend it, and whether anybody has to. Does no I/O.
 
 use std::io;
+use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::UnixTime;
 use rustls::{AlertDescription, CertRevocationListError, CertificateError, Error, PeerIncompatible};
+
+use super::certificate::day;
 
 /// A failure in words.
 #[derive(Debug)]
@@ -24,9 +28,41 @@ impl Failure {
 pub fn explain(error: &io::Error) -> Failure {
     match error.get_ref().and_then(|inner| inner.downcast_ref::<Error>()) {
         Some(tls) => in_words(tls),
-        None => Failure { cause: error.to_string(), lasting: false },
+        None => Failure { cause: broken(error), lasting: false },
     }
 }
+
+/// A connection that breaks. rustls has a text of its own for a missing `close_notify`, which says nothing more.
+fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe => "the broker closed the connection".into(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionAborted => "the broker reset the connection".into(),
+        _ => error.to_string(),
+    }
+}
+
+/// Explains a failure of the handshake. A broker that hangs up gives no reason; the usual ones depend on whether it was
+/// `silent`, that is hung up on our very first message, and whether that message was a `large_hello`.
+pub fn handshake_failed(error: &io::Error, silent: bool, large_hello: bool) -> Failure {
+    use io::ErrorKind as K;
+    let tls = error.get_ref().is_some_and(|inner| inner.downcast_ref::<Error>().is_some());
+    if tls || !matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe) {
+        return explain(error);
+    }
+    let mut cause = String::from("the broker closed the connection during the handshake");
+    cause.push_str(match (silent, large_hello) {
+        (false, _) => ", after it had answered; its log may say why",
+        (true, false) => HUNG_UP,
+        (true, true) => HUNG_UP_ON_A_LARGE_HELLO,
+    });
+    Failure { cause, lasting: false }
+}
+
+const HUNG_UP: &str = "; a port without TLS does that too: use the TLS port, usually 8883";
+
+const HUNG_UP_ON_A_LARGE_HELLO: &str = "; a port without TLS does that too: use the TLS port, usually 8883. So does a firewall \
+     or a load balancer that cannot take the large ClientHello of X25519MLKEM768: leave the groups with MLKEM out of \
+     `mqtt.tls.key_exchange_groups`";
 
 /// The same for an error of rustls itself.
 pub(super) fn in_words(tls: &Error) -> Failure {
@@ -99,9 +135,18 @@ fn certificate(wrong: &CertificateError) -> String {
                 .into()
         }
         C::BadSignature => BAD_SIGNATURE.into(),
-        C::ExpiredContext { .. } | C::Expired => format!("the broker's certificate has expired: {wrong}"),
-        C::NotValidYetContext { .. } | C::NotValidYet => {
-            format!("the broker's certificate is not valid yet: {wrong}; is our clock right?")
+        C::ExpiredContext { not_after, .. } => {
+            format!("the broker's certificate, or an intermediate of it, has expired on {}; renew it", date(*not_after))
+        }
+        C::Expired => "the broker's certificate, or an intermediate of it, has expired; renew it".into(),
+        C::NotValidYetContext { not_before, time } => format!(
+            "the broker's certificate, or an intermediate of it, is not valid yet: it begins on {}; is our clock right? It \
+             says {}",
+            date(*not_before),
+            date(*time)
+        ),
+        C::NotValidYet => {
+            "the broker's certificate, or an intermediate of it, is not valid yet; is our clock right?".into()
         }
         C::Revoked => "the broker's certificate has been revoked".into(),
         C::UnknownRevocationStatus => {
@@ -109,14 +154,20 @@ fn certificate(wrong: &CertificateError) -> String {
              put the current list of each of them into it"
                 .into()
         }
-        C::ExpiredRevocationListContext { .. } | C::ExpiredRevocationList => {
-            format!("a list in `crl_file` is out of date: {wrong}; renew it")
+        C::ExpiredRevocationListContext { next_update, .. } => {
+            format!("a list in `crl_file` is out of date since {}; renew it", date(*next_update))
         }
+        C::ExpiredRevocationList => "a list in `crl_file` is out of date; renew it".into(),
         C::InvalidPurpose | C::InvalidPurposeContext { .. } => {
             "the broker's certificate is not for servers; make one with the extended key usage serverAuth".into()
         }
         other => unusual(&format!("{other:?}")),
     }
+}
+
+/// For people: rustls counts seconds.
+fn date(time: UnixTime) -> String {
+    day(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())).to_string()
 }
 
 /// What rustls hands on from the library that verifies, by name alone.
@@ -172,5 +223,65 @@ mod tests {
         assert!(of(Error::InvalidCertificate(CertificateError::Revoked)).lasting);
         assert!(!of(Error::AlertReceived(AlertDescription::InternalError)).lasting);
         assert!(!explain(&io::Error::from(io::ErrorKind::ConnectionReset)).lasting);
+    }
+
+    /// 2026-11-28T03:00:00Z
+    const NOW: u64 = 1_795_834_800;
+
+    fn at(seconds: u64) -> UnixTime {
+        UnixTime::since_unix_epoch(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn the_end_and_the_beginning_of_a_certificate_are_dates() {
+        let time = at(NOW);
+        let ended = certificate(&CertificateError::ExpiredContext { time, not_after: at(NOW - 86_400) });
+        assert!(ended.contains("has expired on 2026-11-27T03:00:00Z"), "{ended}");
+        let early = certificate(&CertificateError::NotValidYetContext { time, not_before: at(NOW + 86_400) });
+        assert!(early.contains("begins on 2026-11-29T03:00:00Z") && early.contains("says 2026-11-28"), "{early}");
+        let list = certificate(&CertificateError::ExpiredRevocationListContext { time, next_update: at(NOW - 1) });
+        assert!(list.contains("since 2026-11-28T02:59:59Z"), "{list}");
+        assert!(![ended, early, list].iter().any(|text| text.contains("UNIX")));
+    }
+
+    #[test]
+    fn the_last_date_that_a_certificate_can_hold_is_shown() {
+        let last = certificate(&CertificateError::NotValidYetContext { time: at(0), not_before: at(253_402_300_799) });
+        assert!(last.contains("9999-12-31T23:59:59Z"), "{last}");
+    }
+
+    #[test]
+    fn a_hang_up_on_the_first_message_names_its_two_usual_reasons() {
+        for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe] {
+            let Failure { cause, lasting } = handshake_failed(&kind.into(), true, true);
+            assert!(cause.contains("during the handshake") && cause.contains("8883"), "{cause}");
+            assert!(cause.contains("`mqtt.tls.key_exchange_groups`") && !lasting, "{cause}");
+        }
+    }
+
+    #[test]
+    fn a_hang_up_blames_a_large_client_hello_only_when_there_was_one_without_an_answer() {
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        assert!(!handshake_failed(&reset, true, false).cause.contains("key_exchange_groups"));
+        let answered = handshake_failed(&reset, false, true).cause;
+        assert!(!answered.contains("key_exchange_groups") && answered.contains("its log"), "{answered}");
+    }
+
+    #[test]
+    fn a_verdict_of_tls_is_no_hang_up() {
+        let verdict =
+            io::Error::new(io::ErrorKind::UnexpectedEof, Error::InvalidCertificate(CertificateError::Revoked));
+        assert!(handshake_failed(&verdict, true, true).cause.contains("revoked"));
+        let slow = io::Error::from(io::ErrorKind::TimedOut);
+        assert!(!handshake_failed(&slow, true, true).cause.contains("8883"));
+    }
+
+    #[test]
+    fn no_text_of_rustls_stands_for_a_closed_connection() {
+        let rustls = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/";
+        let closed = explain(&io::Error::new(io::ErrorKind::UnexpectedEof, rustls)).cause;
+        assert_eq!(closed, "the broker closed the connection");
+        let during = handshake_failed(&io::Error::new(io::ErrorKind::UnexpectedEof, rustls), true, true).cause;
+        assert!(!during.contains("docs.rs"), "{during}");
     }
 }
