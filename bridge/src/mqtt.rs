@@ -6,6 +6,7 @@ mod buffer;
 mod connect;
 mod connection;
 mod decoder;
+mod dial;
 mod driver;
 mod end;
 mod first_bytes;
@@ -28,6 +29,7 @@ mod v5;
 mod wire;
 
 pub use connection::{ConnectError, Connector};
+pub use dial::StageCell;
 pub use link::Link;
 pub use login::Credentials;
 pub use publisher::Publisher;

@@ -8,15 +8,15 @@ use std::time::Duration;
 use bytes::BytesMut;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
 use super::buffer::make_room;
+use super::dial::{DialError, StageCell, dial, peer, reasons};
 use super::first_bytes::FirstBytes;
 use super::login::{Credentials, Login};
-use super::tls::{Failure, Freshness, LiveTls, explain, handshake_failed};
+use super::tls::{Failure, Freshness, LiveTls, TlsError, explain, handshake_failed};
 use crate::config::BrokerUrl;
 use crate::crypto;
 
@@ -32,17 +32,17 @@ pub enum ConnectError {
         source: io::Error,
     },
     /// No address accepted the connection.
-    #[error("{broker}: {source}")]
+    #[error("{broker}: no TCP connection: {cause}")]
     Tcp {
         /// Host and port.
         broker: String,
-        /// What the last address tried said.
-        source: io::Error,
+        /// What each address that was tried said.
+        cause: String,
     },
     /// The handshake failed.
     #[error("{broker}: tls: {cause}")]
     Tls {
-        /// Host and port.
+        /// Host, port and, when there was a connection, the address.
         broker: String,
         /// What is wrong, and the way out.
         cause: String,
@@ -102,19 +102,30 @@ impl Connector {
         self.credentials.login()
     }
 
-    /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too.
+    /// [`Connector::open_at`] for a caller that has no use for the stage.
+    ///
+    /// # Errors
+    /// As [`Connector::open_at`].
+    pub async fn open(&self) -> Result<Connection, ConnectError> {
+        self.open_at(&StageCell::default()).await
+    }
+
+    /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too, and `stage` says which
+    /// step it has interrupted.
     ///
     /// # Errors
     /// Says which of the three steps failed, and why.
-    pub async fn open(&self) -> Result<Connection, ConnectError> {
-        let (config, generation) = self.tls.current().map_err(|error| self.refused(error.to_string(), true))?;
+    pub async fn open_at(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+        let unconnected = |error: TlsError| refused(peer(&self.broker, &[]), error.to_string(), true);
+        let (config, generation) = self.tls.current().map_err(unconnected)?;
         let large_hello = crypto::hello_is_large(&config);
-        let tcp = self.tcp().await?;
-        // Acknowledgements are small and are written in batches already.
-        let _ = tcp.set_nodelay(true);
+        let (address, tcp) = dial(&self.broker, self.address, stage).await.map_err(|error| self.unreachable(error))?;
+        let peer = peer(&self.broker, &[address.ip()]);
+        stage.handshaking(&peer);
         let handshake = TlsConnector::from(config).connect(self.name.clone(), FirstBytes::new(tcp));
         match handshake.into_fallible().await {
             Ok(stream) => {
+                stage.connected(&peer);
                 let freshness = self.tls.freshness(generation);
                 Ok(Connection {
                     stream,
@@ -125,36 +136,28 @@ impl Connector {
                 })
             }
             Err((error, socket)) => {
-                debug!(?error, broker = %self.broker, "handshake failed");
+                debug!(?error, broker = %self.broker, %address, "handshake failed");
                 let Failure { cause, lasting } = match socket.foreign() {
                     Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
                     None => handshake_failed(&error, socket.is_silent(), large_hello),
                 };
-                Err(self.refused(cause, lasting))
+                Err(refused(peer, cause, lasting))
             }
         }
     }
 
-    fn refused(&self, cause: String, lasting: bool) -> ConnectError {
-        ConnectError::Tls { broker: self.broker.to_string(), cause, lasting }
-    }
-
-    async fn tcp(&self) -> Result<TcpStream, ConnectError> {
-        let BrokerUrl { host, port } = &self.broker;
-        let dns = |source| ConnectError::Dns { host: host.clone(), source };
-        let addresses: Vec<_> = match self.address {
-            Some(address) => vec![address],
-            None => lookup_host((host.as_str(), *port)).await.map_err(dns)?.collect(),
-        };
-        let mut last = io::Error::new(io::ErrorKind::NotFound, "no address");
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => return Ok(stream),
-                Err(error) => last = error,
+    fn unreachable(&self, error: DialError) -> ConnectError {
+        match error {
+            DialError::Resolve(source) => ConnectError::Dns { host: self.broker.host.clone(), source },
+            DialError::Connect(failed) => {
+                ConnectError::Tcp { broker: peer(&self.broker, &[]), cause: reasons(&failed) }
             }
         }
-        Err(ConnectError::Tcp { broker: self.broker.to_string(), source: last })
     }
+}
+
+fn refused(broker: String, cause: String, lasting: bool) -> ConnectError {
+    ConnectError::Tls { broker, cause, lasting }
 }
 
 /// An open connection, with what was read and not decoded, and what is to be written.

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::metrics::Metrics;
-use bridge::mqtt::{Connector, LiveTls};
+use bridge::mqtt::{Connector, LiveTls, StageCell};
 use rcgen::{KeyPair, RsaKeySize};
 use rustls::HandshakeKind;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
+use crate::common;
 use crate::peer::{self, Server};
 use crate::pki::{Authority, server};
 use crate::table::Must::{Accept, Refuse};
@@ -57,11 +58,9 @@ async fn no_handshake_is_resumed() {
     for versions in [ONLY_1_2, ONLY_1_3] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let side = Side::trusting(&root.pem());
-        let config = side.config(listener.local_addr().unwrap().port());
         let server = Server { versions, ..Server::new(root.sign(server(&["localhost"]))) };
         let acceptor = TlsAcceptor::from(Arc::new(server.config()));
-        let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
-        let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
+        let connector = connector(&side, listener.local_addr().unwrap().port());
         for _ in 0..3 {
             let accept = async {
                 let mut stream = acceptor.accept(listener.accept().await.unwrap().0).await.unwrap();
@@ -119,6 +118,40 @@ async fn what_is_no_broker() {
     let port = peer::behind_tls(made(), &[0x20]).await;
     table.case("half a CONNACK", patient(), port, Refuse(late)).await;
     table.end(10);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_attempt_tells_the_step_that_it_waits_in() {
+    let root = Authority::root("root");
+    let side = Side::trusting(&root.pem());
+    let silent = peer::plain(b"", Duration::ZERO).await;
+    let good = Server::new(root.sign(server(&["localhost"]))).start().await;
+    for (port, waits_for) in [(silent.port, "no TLS handshake"), (good.port, "no CONNACK")] {
+        let connector = connector(&side, port);
+        let stage = Arc::new(StageCell::default());
+        let attempt = tokio::spawn({
+            let stage = stage.clone();
+            async move { connector.open_at(&stage).await.is_ok() }
+        });
+        let expected = format!("localhost:{port} (127.0.0.1): {waits_for}");
+        common::eventually(waits_for, || stage.to_string() == expected).await;
+        attempt.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_port_where_nobody_listens_is_named_with_each_address() {
+    let side = Side::trusting(&Authority::root("root").pem());
+    let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    let said = connector(&side, port).open().await.err().unwrap().to_string();
+    assert!(said.starts_with(&format!("localhost:{port}: no TCP connection: ")), "{said}");
+    assert!(said.contains("127.0.0.1: Connection refused"), "{said}");
+}
+
+fn connector(side: &Side, port: u16) -> Connector {
+    let config = side.config(port);
+    let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
+    Connector::new(config.mqtt.url.clone(), tls).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
