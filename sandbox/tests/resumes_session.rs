@@ -124,7 +124,7 @@ async fn f8_a_lost_session_is_loud_and_subscribed_again() {
             eventually("and subscribed", || world.bridge().unwrap().troubles().is_empty()).await;
             let second = publish(&world, 10, |_| {}).await;
             nothing_lost(&world, &second).await;
-            eventually("the late outcomes have come", || world.counters().stale.get() == 5).await;
+            eventually("the late outcomes have come", || world.counters().delivered.get() == 15).await;
             acknowledged(&world, 10).await;
             let connections: BTreeSet<_> = tap
                 .seen()

@@ -7,6 +7,7 @@ use tokio::time::timeout;
 
 use super::connection::{Connection, Connector};
 use super::decoder::Decoder;
+use super::dial::StageCell;
 use super::end::End;
 use super::login::Login;
 use super::packet::{Close, ConnAck, Hello, Incoming, Reason, SPEAK_V311, WireError};
@@ -22,8 +23,9 @@ pub async fn open_within(
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), End> {
-    let opened = timeout(patience, open(connector, wire, &hello, login, patience)).await;
-    opened.unwrap_or_else(|_| Err(End::lost(format!("no CONNACK within {patience:?}"))))
+    let stage = StageCell::default();
+    let opened = timeout(patience, open(connector, &stage, wire, &hello, login, patience)).await;
+    opened.unwrap_or_else(|_| Err(End::lost(format!("{stage} within {patience:?}"))))
 }
 
 /// Tells the broker why, and closes. A broker that is well gets the time to read our last acknowledgements; one that is
@@ -38,6 +40,7 @@ pub async fn hang_up(wire: Wire, mut connection: Connection, end: &End) {
 
 async fn open(
     connector: &Connector,
+    stage: &StageCell,
     wire: Wire,
     hello: &Hello,
     login: &mut Login,
@@ -45,7 +48,7 @@ async fn open(
 ) -> Result<(Connection, ConnAck), End> {
     // Before anything is connected: a broker need not see what cannot come to anything.
     login.read().await.map_err(|cause| End::lasting(format!("no password for the broker: {cause}")))?;
-    let mut connection = connector.open().await?;
+    let mut connection = connector.open(stage).await?;
     connection.send(&connect(wire, hello, login)?.0, patience).await?;
     match answer(&mut connection, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),

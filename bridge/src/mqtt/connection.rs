@@ -102,20 +102,12 @@ impl Connector {
         self.credentials.login()
     }
 
-    /// [`Connector::open_at`] for a caller that has no use for the stage.
-    ///
-    /// # Errors
-    /// As [`Connector::open_at`].
-    pub async fn open(&self) -> Result<Connection, ConnectError> {
-        self.open_at(&StageCell::default()).await
-    }
-
     /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too, and `stage` says which
     /// step it has interrupted.
     ///
     /// # Errors
     /// Says which of the three steps failed, and why.
-    pub async fn open_at(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+    pub async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
         let unconnected = |error: TlsError| refused(peer(&self.broker, &[]), error.to_string(), true);
         let (config, generation) = self.tls.current().map_err(unconnected)?;
         let large_hello = crypto::hello_is_large(&config);

@@ -266,7 +266,7 @@ async fn f22_a_resolver_that_never_answers_holds_neither_the_bridge_nor_its_end(
     let sensors = publish(&world, 20, |_| {}).await;
     let begun = Instant::now();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
-    assert!(process.logged("no CONNACK within 1s", PATIENCE).await, "{:#?}", process.log());
+    assert!(process.logged("broker.test: name not resolved within 1s", PATIENCE).await, "{:#?}", process.log());
     eventually("it tries again", || process.count("session failing") >= 3).await;
     let most = usize::try_from(begun.elapsed().as_millis() / 1_200).unwrap() + 1;
     assert!(process.count("session failing") <= most, "{:#?}", process.log());

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bridge::metrics::Metrics;
-use bridge::mqtt::{Connector, LiveTls};
+use bridge::mqtt::{Connector, LiveTls, StageCell};
 use rcgen::string::Ia5String;
 use rcgen::{
     BasicConstraints, CustomExtension, ExtendedKeyUsagePurpose, GeneralSubtree, IsCa, KeyPair, NameConstraints,
@@ -257,6 +257,6 @@ async fn a_root_that_ends_while_in_use_is_trusted_no_more() {
     let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
     // Nothing is waited for but the date; certificates know whole seconds.
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
-    let refused = connector.open().await.err().expect("a root that has ended is trusted");
+    let refused = connector.open(&StageCell::default()).await.err().expect("a root that has ended is trusted");
     assert!(refused.to_string().contains("unknown issuer"), "{refused}");
 }

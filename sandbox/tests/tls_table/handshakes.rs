@@ -70,7 +70,7 @@ async fn no_handshake_is_resumed() {
                 stream
             };
             let open = async {
-                let mut connection = connector.open().await.ok().unwrap();
+                let mut connection = connector.open(&StageCell::default()).await.ok().unwrap();
                 connection.read().await.unwrap();
                 connection
             };
@@ -110,9 +110,10 @@ async fn what_is_no_broker() {
     table.case("garbage behind TLS", trusting(), port, Refuse(&["packet"])).await;
     table.row("one deadline over all");
     let late = &["no CONNACK within 500ms"];
+    let unshaken = &["no TLS handshake within 500ms"];
     let port = peer::plain(&[0x16, 3, 3, 0x10, 0, 2, 0, 0x0f, 0xfc, 3, 3, 0, 0, 0], Duration::from_millis(100)).await;
-    table.case("a byte now and then", patient(), port, Refuse(late)).await;
-    table.case("silence from the start", patient(), peer::plain(b"", zero).await, Refuse(late)).await;
+    table.case("a byte now and then", patient(), port, Refuse(unshaken)).await;
+    table.case("silence from the start", patient(), peer::plain(b"", zero).await, Refuse(unshaken)).await;
     let port = peer::behind_tls(made(), b"").await;
     table.case("silence after the handshake", patient(), port, Refuse(late)).await;
     let port = peer::behind_tls(made(), &[0x20]).await;
@@ -131,7 +132,7 @@ async fn an_attempt_tells_the_step_that_it_waits_in() {
         let stage = Arc::new(StageCell::default());
         let attempt = tokio::spawn({
             let stage = stage.clone();
-            async move { connector.open_at(&stage).await.is_ok() }
+            async move { connector.open(&stage).await.is_ok() }
         });
         let expected = format!("localhost:{port} (127.0.0.1): {waits_for}");
         common::eventually(waits_for, || stage.to_string() == expected).await;
@@ -143,7 +144,7 @@ async fn an_attempt_tells_the_step_that_it_waits_in() {
 async fn a_port_where_nobody_listens_is_named_with_each_address() {
     let side = Side::trusting(&Authority::root("root").pem());
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let said = connector(&side, port).open().await.err().unwrap().to_string();
+    let said = connector(&side, port).open(&StageCell::default()).await.err().unwrap().to_string();
     assert!(said.starts_with(&format!("localhost:{port}: no TCP connection: ")), "{said}");
     assert!(said.contains("127.0.0.1: Connection refused"), "{said}");
 }

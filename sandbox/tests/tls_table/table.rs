@@ -7,7 +7,7 @@ use bridge::Bridge;
 use bridge::aws::{Aws, LocalEndpoint};
 use bridge::config::{Config, Overrides};
 use bridge::metrics::Metrics;
-use bridge::mqtt::{Connector, LiveTls};
+use bridge::mqtt::{Connector, LiveTls, StageCell};
 use rcgen::CertificateParams;
 use rustls::SupportedProtocolVersion;
 use rustls::version::{TLS12, TLS13};
@@ -105,7 +105,7 @@ async fn verdict(side: &Side, peer: &Peer) -> Option<String> {
 async fn verdict_by_name(config: &Config, peer: &Peer) -> Option<String> {
     let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
     let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
-    let opened = connector.found_at(SocketAddr::from(([127, 0, 0, 1], peer.port))).open().await;
+    let opened = connector.found_at(SocketAddr::from(([127, 0, 0, 1], peer.port))).open(&StageCell::default()).await;
     opened.err().map(|error| error.to_string())
 }
 
