@@ -106,7 +106,7 @@ async fn sigterm_cuts_a_retirement_short_and_the_rest_is_fetched_by_the_same_cli
         let mut replica = Replica::start(&world, "only", &config).await;
         let sensors = publish(&world, 200, |_| {}).await;
         replica.ask("POST", "/retire").await;
-        assert!(replica.process.logged("session.unsubscribed", common::PATIENCE).await);
+        assert!(replica.process.logged("bridge.retiring", common::PATIENCE).await);
         replica.process.signal("TERM").await.unwrap();
         replica.ended().await;
         assert_eq!(replica.logged("session.left_behind").len(), 1);
@@ -126,7 +126,7 @@ async fn a_paused_mapping_retires_once_it_is_resumed() {
         assert_eq!(replica.ask("POST", "/mappings/m/pause").await.0, 200);
         let sensors = publish(&world, 50, |_| {}).await;
         replica.ask("POST", "/retire").await;
-        assert!(replica.process.logged("session.unsubscribed", common::PATIENCE).await);
+        assert!(replica.process.logged("bridge.retiring", common::PATIENCE).await);
         assert_eq!(replica.ask("GET", "/mappings").await.1, "m: paused\n");
         assert_eq!(world.lambda.log().totals().invoked, 0, "invoked while paused");
         assert_eq!(replica.ask("POST", "/mappings/m/resume").await.0, 200);

@@ -91,6 +91,8 @@ pub struct Ledger {
     abandoned: usize,
     /// What the broker counts against Receive Maximum on this connection.
     in_flight: usize,
+    /// The most that it had in flight on this connection.
+    most_in_flight: usize,
     bytes: usize,
 }
 
@@ -116,6 +118,7 @@ impl Ledger {
         self.first_slot = 0;
         self.abandoned = 0;
         self.in_flight = 0;
+        self.most_in_flight = 0;
         self.overtaken = 0;
         self.open.clear();
         self.crossing.clear();
@@ -177,6 +180,7 @@ impl Ledger {
             return Admission::Crossed;
         }
         self.in_flight += 1;
+        self.most_in_flight = self.most_in_flight.max(self.in_flight);
         if let Some(receipt) = self.take_carried(packet_id, message, &identified) {
             let refuted = std::mem::take(&mut self.doubtful);
             self.resume(packet_id, receipt);
@@ -299,6 +303,13 @@ impl Ledger {
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    /// Whether the broker could have one more message in flight, whatever window of its own it keeps to: it has nothing in
+    /// flight and nothing is to be done here, or it had more before on this connection.
+    #[must_use]
+    pub fn broker_has_room(&self) -> bool {
+        self.unfinished() == 0 || self.in_flight < self.most_in_flight
     }
 
     /// Deliveries that have no verdict yet.

@@ -83,8 +83,8 @@ pub enum Search {
 }
 
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
-/// what they have queued: nothing is held here, so that it could send, and it answers a PINGREQ without a message before
-/// the answer.
+/// what they have queued: it has room in its window, so that it would send what it has, and it answers a PINGREQ without a
+/// message before the answer.
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
@@ -110,20 +110,20 @@ impl EmptyQueue {
         self.missing = self.missing.map(|missing| missing.saturating_sub(1));
     }
 
-    /// What to do now, with this many messages held, as many as there may be or not. `unanswered` counts the PINGREQs on
-    /// their way, without the one asked for.
-    pub fn due(&mut self, held: usize, full: bool, unanswered: usize, now: Instant) -> Search {
+    /// What to do now. `room` says that the broker could have one more message in flight, `full` that it has as many as it
+    /// may. `unanswered` counts the PINGREQs on their way, without the one asked for.
+    pub fn due(&mut self, room: bool, full: bool, unanswered: usize, now: Instant) -> Search {
         if full {
             self.last_full = now;
         }
         let until = (self.last_full + PROVE_WITHIN).min(self.begun + PROVE_AT_LAST);
-        if held > 0 {
+        if !room {
             self.missing = None;
         }
         match self.missing {
             Some(0) => Search::Proven,
             _ if now >= until => Search::Unproven,
-            None if held == 0 => {
+            None if room => {
                 self.missing = Some(unanswered + 1);
                 Search::Ping
             }
@@ -169,19 +169,19 @@ mod tests {
     }
 
     #[test]
-    fn f40_a_queue_is_empty_when_nothing_is_held_and_a_ping_is_answered_before_the_next_message() {
+    fn f40_a_queue_is_empty_when_there_is_room_and_a_ping_is_answered_before_the_next_message() {
         let start = Instant::now();
         let mut queue = EmptyQueue::new(start);
-        assert!(matches!(queue.due(3, false, 0, start), Search::Later(_)));
-        assert_eq!(queue.due(0, false, 1, start), Search::Ping);
+        assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(true, false, 1, start), Search::Ping);
         queue.answered();
-        assert!(matches!(queue.due(0, false, 1, start), Search::Later(_)), "the answer to an earlier ping");
+        assert!(matches!(queue.due(true, false, 1, start), Search::Later(_)), "the answer to an earlier ping");
         queue.disturbed();
         queue.answered();
-        assert!(matches!(queue.due(1, false, 0, start), Search::Later(_)));
-        assert_eq!(queue.due(0, false, 0, start), Search::Ping, "a message came before the answer");
+        assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(true, false, 0, start), Search::Ping, "a message came before the answer");
         queue.answered();
-        assert_eq!(queue.due(0, false, 0, start), Search::Proven);
+        assert_eq!(queue.due(true, false, 0, start), Search::Proven);
     }
 
     #[test]
@@ -189,11 +189,11 @@ mod tests {
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
         let mut queue = EmptyQueue::new(start);
         for minutes in 0..10 {
-            assert!(matches!(queue.due(9, true, 0, start + minute * minutes), Search::Later(_)), "{minutes}");
+            assert!(matches!(queue.due(false, true, 0, start + minute * minutes), Search::Later(_)), "{minutes}");
         }
-        assert!(matches!(queue.due(9, false, 0, start + minute * 9), Search::Later(_)));
-        assert_eq!(queue.due(9, false, 0, start + minute * 10), Search::Unproven);
+        assert!(matches!(queue.due(false, false, 0, start + minute * 9), Search::Later(_)));
+        assert_eq!(queue.due(false, false, 0, start + minute * 10), Search::Unproven);
         let mut queue = EmptyQueue::new(start);
-        assert_eq!((0..=15).map(|n| queue.due(9, true, 0, start + minute * n)).last(), Some(Search::Unproven));
+        assert_eq!((0..=15).map(|n| queue.due(false, true, 0, start + minute * n)).last(), Some(Search::Unproven));
     }
 }

@@ -67,6 +67,8 @@ pub(super) struct Machine {
     /// Whether the broker was seen to deny a session that it had kept.
     denies_sessions: bool,
     retirement: Retirement,
+    /// It was to leave for good, whatever came over that.
+    was_retiring: bool,
     /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
     unproven: bool,
     /// What was said once and need not be said again.
@@ -96,6 +98,7 @@ impl Machine {
             established: false,
             denies_sessions: false,
             retirement: Retirement::default(),
+            was_retiring: false,
             unproven: false,
             said_overrun: false,
             said_unmatched: false,
@@ -148,6 +151,7 @@ impl Machine {
     /// lane has yet is left to the broker.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
+        self.was_retiring |= phase == Phase::Retiring;
         if phase >= Phase::Draining {
             self.held.clear();
         }

@@ -49,9 +49,7 @@ impl Machine {
 
     /// Whether it was to leave for good, and has not.
     pub(in crate::mqtt::session) fn is_left_behind(&self) -> bool {
-        !self.leaves()
-            && self.retirement != Retirement::Forgotten
-            && (self.retirement.has_begun() || self.settings.leaves)
+        !self.leaves() && self.retirement != Retirement::Forgotten && (self.was_retiring || self.settings.leaves)
     }
 
     /// A connection of a session that leaves.
@@ -88,7 +86,7 @@ impl Machine {
         if !(all && self.retirement == Retirement::Unsubscribed) {
             let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
             let search = line.search.get_or_insert_with(|| EmptyQueue::new(now));
-            match search.due(self.ledger.unfinished(), full, line.pings, now) {
+            match search.due(self.ledger.broker_has_room(), full, line.pings, now) {
                 Search::Later(at) => {
                     line.alarm = Some(at);
                     return Ok(());

@@ -54,22 +54,42 @@ fn f40_the_queue_is_fetched_before_unsubscribe() {
 }
 
 #[test]
+fn f40_with_room_in_the_brokers_window_a_gap_of_one_ping_is_enough() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        for id in 1..=3 {
+            bench.publish(id, &id.to_string());
+        }
+        bench.enter(Phase::Retiring);
+        assert_eq!(bench.pings(), 0, "it may keep to a window of three");
+        bench.done("1");
+        assert_eq!(bench.pings(), 1, "it had three in flight, and has two");
+        bench.pong();
+        assert_eq!(bench.take_sent(), [Sent::PubAck(1), Sent::Unsubscribe]);
+        assert!(!bench.machine.is_unproven());
+    });
+}
+
+#[test]
 fn f40_a_stream_without_a_gap_is_left_all_the_same_and_said() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         bench.publish(1, "1");
+        bench.publish(2, "2");
         bench.enter(Phase::Retiring);
         let mut id = 1;
         while bench.take_sent().last() != Some(&Sent::Unsubscribe) {
             assert!(id < 200, "it never ends");
-            bench.publish(id + 1, &(id + 1).to_string());
             bench.done(&id.to_string());
+            bench.publish(id + 2, &(id + 2).to_string());
+            bench.pong();
             bench.pass(SECOND, true);
             id += 1;
         }
         assert!(bench.events.contains(&Event::QueueUnproven { all: true }) && bench.machine.is_unproven());
         bench.unsuback(1);
         bench.done(&id.to_string());
+        bench.done(&(id + 1).to_string());
         bench.pong();
         bench.pass(SECOND * 10, true);
         assert!(matches!(bench.end, Some(End::Retired)), "{}", bench.why());
