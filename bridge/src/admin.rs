@@ -66,12 +66,22 @@ impl Watched {
         }
     }
 
+    /// What must be known of it although it is ready.
+    fn note(&self) -> Option<String> {
+        match &*self.session.borrow() {
+            Status::Ready(Some(note)) if self.standing == Standing::Stays => {
+                Some(format!("note: mapping `{}`: {}\n", self.mapping, note.escape_debug()))
+            }
+            _ => None,
+        }
+    }
+
     fn hindrance(&self) -> Option<String> {
         if let Some(fault) = &*self.fault.borrow() {
             return Some(fault.clone());
         }
         match &*self.session.borrow() {
-            Status::Ready => None,
+            Status::Ready(_) => None,
             Status::Connecting => Some("connecting".into()),
             Status::Failing(why) => Some(why.clone()),
         }
@@ -246,7 +256,8 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     });
     let troubles: String = ending.into_iter().chain(troubles).collect();
     if troubles.is_empty() {
-        text(StatusCode::OK, "ready\n".into())
+        let notes: String = mappings.iter().filter_map(Watched::note).collect();
+        text(StatusCode::OK, format!("ready\n{notes}"))
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, troubles)
     }
@@ -258,4 +269,25 @@ fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let kind = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(status: Status, standing: Standing) -> Watched {
+        let (session, fault) = (watch::channel(status).1, watch::channel(None).1);
+        Watched { mapping: "m".into(), session, fault, paused: None, standing }
+    }
+
+    #[test]
+    fn f30_what_an_operator_must_know_of_a_mapping_that_is_ready_is_a_note() {
+        let note = |status, standing| watched(status, standing).note();
+        let ready = || Status::Ready(Some("the broker keeps no\nsession".into()));
+        let expected = "note: mapping `m`: the broker keeps no\\nsession\n";
+        assert_eq!(note(ready(), Standing::Stays).as_deref(), Some(expected));
+        assert_eq!(note(ready(), Standing::Retires), None);
+        assert_eq!(note(Status::Ready(None), Standing::Stays), None);
+        assert_eq!(watched(ready(), Standing::Stays).trouble(), None, "it is ready all the same");
+    }
 }

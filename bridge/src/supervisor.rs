@@ -159,7 +159,7 @@ impl Bridge {
         for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
             let mut session = watched.session;
             // The error says that the session has ended, and with it the bridge.
-            let _ = session.wait_for(|status| *status == crate::mqtt::Status::Ready).await;
+            let _ = session.wait_for(crate::mqtt::Status::is_ready).await;
         }
     }
 

@@ -408,7 +408,7 @@ async fn it_works_through_a_drain_and_says_goodbye_when_nobody_can_publish_any_m
         let running = place.publisher_at(tap.url());
         running.announcer.announce(Phase::Draining);
         running.publish(message(TOPIC, "late")).await.unwrap();
-        assert_eq!(*running.status.borrow(), Status::Ready);
+        assert_eq!(*running.status.borrow(), Status::Ready(None));
         let Running { handle, task, announcer, .. } = running;
         drop(handle);
         timeout(PATIENCE, task).await.expect("it ends").unwrap();

@@ -75,7 +75,7 @@ impl Client for Publisher {
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
         info!(event = "broker.connected", client_id = self.link.client_id, tls = %agreed, "publisher connected");
         self.machine.connected(connack, now);
-        self.status.send_replace(Status::Ready);
+        self.status.send_replace(Status::Ready(None));
     }
 
     fn received(&mut self, bytes: usize, now: StdInstant) {

@@ -39,6 +39,8 @@ pub struct Session {
     shutdown: Listener,
     /// This session's part of what the mapping's gauges show.
     shown: Shown,
+    /// What an operator must know although it is ready, on this connection.
+    note: Option<String>,
 }
 
 /// What a session has added to gauges that it shares with the mapping's other sessions.
@@ -73,9 +75,20 @@ impl Session {
         let (settler, settlements) = mpsc::channel(settings.max_running());
         let (status, heard) = watch::channel(Status::Connecting);
         let machine = Machine::new(settings, metrics.clone(), fastrand::u64(..));
-        let (deliveries, shown) = (Some(deliveries), Shown::default());
-        let session =
-            Self { machine, connector, settler, settlements, deliveries, status, paused, metrics, shutdown, shown };
+        let (deliveries, shown, note) = (Some(deliveries), Shown::default(), None);
+        let session = Self {
+            machine,
+            connector,
+            settler,
+            settlements,
+            deliveries,
+            status,
+            paused,
+            metrics,
+            shutdown,
+            shown,
+            note,
+        };
         (session, heard)
     }
 
@@ -139,9 +152,16 @@ impl Session {
     fn tell(&mut self) {
         for event in self.machine.take_events() {
             log::log_event(&self.machine.settings, &event);
-            if event == Event::Subscribed {
-                self.show_ready(true);
-                self.status.send_replace(Status::Ready);
+            match event {
+                Event::SessionExpiryRefused { .. } => self.note = Some("the broker keeps no session".to_owned()),
+                Event::SessionExpiryShortened { asked, granted } => {
+                    self.note = Some(format!("the broker keeps the session for {granted:?}, not for {asked:?}"));
+                }
+                Event::Subscribed => {
+                    self.show_ready(true);
+                    self.status.send_replace(Status::Ready(self.note.clone()));
+                }
+                _ => {}
             }
         }
     }
@@ -162,6 +182,7 @@ impl Client for Session {
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
         self.metrics.connects.inc();
+        self.note = None;
         log::log_connected(&self.machine.settings, connack.session_present, agreed);
         self.machine.connected(connack, now);
     }

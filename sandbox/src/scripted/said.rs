@@ -41,6 +41,14 @@ impl ConnAck {
         self
     }
 
+    /// Session Expiry Interval, in seconds (MQTT 5, 3.2.2.3.2).
+    #[must_use]
+    pub fn session_expiry(mut self, seconds: u32) -> Self {
+        self.properties.put_u8(17);
+        self.properties.put_u32(seconds);
+        self
+    }
+
     /// Server Reference (MQTT 5, 3.2.2.3.16).
     #[must_use]
     pub fn server_reference(self, text: &str) -> Self {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridge::config::Protocol;
 use sandbox::scripted::{ConnAck, Message};
 
-use crate::common::willing;
+use crate::common::{eventually, willing};
 use crate::stage::{Played, Stage, both};
 
 /// 3.1.2-24: what exceeds our Maximum Packet Size the broker drops without a word (3.1.2-25), so there is none.
@@ -85,4 +85,20 @@ async fn a_broker_that_never_answers_connect_is_left_also_when_it_drips() {
         Ok(())
     })
     .await;
+}
+
+/// A session that ends before the bridge is back loses what is queued for it, so nobody may learn of it only then.
+#[tokio::test(flavor = "multi_thread")]
+async fn f30_the_session_expiry_that_the_broker_grants_is_a_number_of_the_mapping() -> Played {
+    let mut stage = Stage::start(Protocol::V5, |b| b.function(willing()).set("mqtt.session_expiry", "1h")).await;
+    for (granted, shown) in [(Some(300), 300), (Some(0), 0), (None, 3600)] {
+        let mut peer = stage.broker.accept().await?;
+        let connack = granted.map_or_else(ConnAck::fresh, |seconds| ConnAck::fresh().session_expiry(seconds));
+        peer.greet(&connack).await?;
+        peer.grant(1).await?;
+        eventually("it is ready", || stage.world.bridge().unwrap().troubles().is_empty()).await;
+        assert_eq!(stage.world.counters().session_expiry.get(), shown, "{granted:?}");
+        stage.again().await;
+    }
+    Ok(())
 }

@@ -83,13 +83,21 @@ impl Settings {
     }
 }
 
+impl Status {
+    /// Whether it is ready, with or without a note.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready(_))
+    }
+}
+
 /// How a session, or the publisher, stands, as readiness tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Status {
     /// Not connected yet, or not subscribed.
     Connecting,
-    /// Subscribed with the QoS asked; for the publisher, connected.
-    Ready,
+    /// Subscribed with the QoS asked; for the publisher, connected. With what an operator must know all the same.
+    Ready(Option<String>),
     /// The last attempt failed, or the connection broke; the reason.
     Failing(String),
 }
