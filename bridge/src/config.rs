@@ -196,7 +196,7 @@ mod tests {
                 none.set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", "a.key")
             }
             "mapping.sessions" => none.set("mapping.topic_filter", "$share/group/sensor/data"),
-            "mapping.reply" => none.set("mapping.response.allow", "a"),
+            "mapping.reply" => none.set("mapping.reply_topics", "replies"),
             _ => none,
         }
     }
@@ -256,12 +256,14 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
 
     #[test]
     fn answers_are_for_allowed_topics_alone() {
-        let config = from_text(&format!("{FILE}reply = true\nresponse = {{ allow = [\"a,b/+\", \"c\"], qos = 0 }}\n"));
+        let config = from_text(&format!(
+            "{FILE}reply = true\nreply_topics = [\"d/{{topic[0]}}\"]\nresponse = {{ allow = [\"a,b/+\", \"c\"], qos = 0 }}\n"
+        ));
         let mapping = &config.unwrap().mappings[0];
         let allowed: Vec<_> = mapping.response.allow.iter().map(crate::topic::TopicFilter::as_str).collect();
         assert_eq!((allowed.as_slice(), mapping.response.qos), (&["a,b/+", "c"][..], Qos::AtMostOnce));
         assert!(mapping.reply);
-        let variables = environment(&[("BRIDGE_MAPPING_RESPONSE_ALLOW", "a/b, c"), ("BRIDGE_MAPPING_REPLY", "true")]);
+        let variables = environment(&[("BRIDGE_MAPPING_RESPONSE_ALLOW", "a/b, c")]);
         let config = Config::load(None, variables, minimal()).unwrap();
         let allowed: Vec<_> = config.mappings[0].response.allow.iter().map(crate::topic::TopicFilter::as_str).collect();
         assert_eq!((allowed.as_slice(), config.mappings[0].response.qos), (&["a/b", "c"][..], Qos::AtLeastOnce));

@@ -296,7 +296,7 @@ fn settings_that_do_not_fit_together() {
         "on_failure.topic = \"sensor/data\"",
         "mapping.on_failure.topic: the mapping's own topic filter matches it",
     );
-    refuses("reply = true", "mapping.reply: needs topics that it may answer to; set `response.allow`");
+    refuses("reply = true", "mapping.reply: needs topics that it may answer to; set `reply_topics`");
     let scattered =
         GOOD.replace("\"sensor/data\"", "\"$share/g/sensor/data\"\nsessions = 2\nordering_key = \"topic[1]\"");
     refuses_file(&scattered, "bridge.toml:14: mapping.ordering_key: needs `sessions = 1`: the broker would spread");

@@ -186,7 +186,8 @@ async fn a_request_is_answered_at_its_response_topic_with_its_correlation_data()
         Answer::json(&Response { reply: vec![reply], ..Response::default() })
     };
     let builder = hub(sandbox::world::World::builder().protocol(Protocol::V5)).set("mapping.reply", "true");
-    let world = builder.set("mapping.response.allow", "replies/+").function(answering(reply)).start().await.unwrap();
+    let world =
+        builder.set("mapping.reply_topics", "replies/{topic[1]}").function(answering(reply)).start().await.unwrap();
     let (files, port) = (&world.files, world.url().port.to_string());
     let request = tokio::process::Command::new(tool)
         .args([

@@ -169,7 +169,9 @@ pub(crate) const KEYS: &[Key] = &[
     key("mapping.on_refused_answer", Text, Is("dead-letter"), None,
         "What becomes of an answer that the broker refuses: `dead-letter` or `drop`"),
     key("mapping.reply", Switch, Is("false"), None,
-        "Whether a message with a Response Topic is answered there; the topic must be allowed above"),
+        "Whether a message with a Response Topic is answered there; the topic must be one of those below"),
+    key("mapping.reply_topics", List, Absent(r#"["devices/{topic[1]}/reply"]"#), None,
+        "Where replies may go: topics without wildcards; `{topic[1]}` stands for that level of the record's own topic"),
 ];
 
 const fn key(path: &'static str, kind: Kind, default: Fallback, flag: Option<&'static str>, doc: &'static str) -> Key {

@@ -54,6 +54,9 @@ pub struct Mapping {
     pub on_refused_answer: OnRefusedAnswer,
     /// Whether a message with a Response Topic (MQTT 5, 3.3.2.3.5) is answered there; default `false`.
     pub reply: bool,
+    /// Where replies may go: topic names in which `{topic[1]}` stands for that level of the record's own topic; default
+    /// none.
+    pub reply_topics: Vec<String>,
     /// How many bytes of payload may wait for their outcome, a bound of our own beside `receive_maximum`; default
     /// 64 MiB.
     pub max_outstanding_bytes: u64,

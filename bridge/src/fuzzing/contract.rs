@@ -51,7 +51,7 @@ pub fn response(bytes: &[u8]) {
     assert!(failures.keys().all(|index| *index < ids.len()), "a failure of no record: {failures:?}");
     let allow: Vec<_> = ["devices/+/command", "devices/#"].iter().filter_map(|filter| filter.parse().ok()).collect();
     let topics = ResponseTopics { allow, qos: Qos::AtLeastOnce };
-    let answers = Answers::of(&response, &deliveries, &failures, &topics, true);
+    let answers = Answers::of(&response, &deliveries, &failures, &topics, Some(&["devices/a/reply".to_owned()]));
     for outgoing in answers.all.iter().filter(|answer| answer.refusal.is_none()).map(|answer| &answer.outgoing) {
         assert!(topics.allow.iter().any(|filter| filter.matches(&outgoing.topic)), "{:?}", outgoing.topic);
         for protocol in [Protocol::V5, Protocol::V311] {

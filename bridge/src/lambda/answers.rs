@@ -44,6 +44,9 @@ pub enum Refusal {
     /// No filter of the mapping allows the topic.
     #[error("topic `{}`: not allowed by this mapping; add a filter for it to `response.allow`", .0.escape_debug())]
     NotAllowed(String),
+    /// It is none of the reply topics that the record has.
+    #[error("topic `{}`: no reply topic of this record; add a template for it to `reply_topics`", .0.escape_debug())]
+    NoReplyTopic(String),
     /// MQTT has no such topic name.
     #[error(transparent)]
     Invalid(#[from] TopicError),
@@ -111,15 +114,15 @@ impl Records<'_> {
 
 impl Answers {
     /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index, are
-    /// left out: they come with the attempt that succeeds. `reply` says whether the mapping gives replies at all. The
-    /// work is linear in the response and the event.
+    /// left out: they come with the attempt that succeeds. Without `reply_topics` the mapping gives no replies. The work is
+    /// linear in the response and the event.
     #[must_use]
     pub fn of(
         response: &Response,
         deliveries: &[Delivery],
         failures: &HashMap<usize, Failure>,
         topics: &ResponseTopics,
-        reply: bool,
+        reply_topics: Option<&[String]>,
     ) -> Self {
         let mut answers = Self::default();
         let mut records = Records { deliveries, by_id: OnceCell::new(), expanded: HashMap::new() };
@@ -129,10 +132,11 @@ impl Answers {
                 answers.all.push(answer(publish, record, &mut records, topics));
             }
         }
-        for reply in response.reply.iter().filter(|_| reply) {
+        let Some(reply_topics) = reply_topics else { return answers };
+        for reply in &response.reply {
             match records.index_of(&reply.item_identifier) {
                 Ok(index) if failures.contains_key(&index) => {}
-                Ok(index) => answers.reply(reply, index, &deliveries[index], topics),
+                Ok(index) => answers.reply(reply, index, &deliveries[index], topics, reply_topics),
                 Err(refusal) => answers.all.push(Answer::refused(String::new(), reply.bytes(), None, refusal)),
             }
         }
@@ -140,10 +144,10 @@ impl Answers {
     }
 
     /// MQTT 5, 4.10: to the Response Topic, with the Correlation Data. Nothing when no answer is asked for.
-    fn reply(&mut self, reply: &Reply, index: usize, to: &Delivery, topics: &ResponseTopics) {
+    fn reply(&mut self, reply: &Reply, index: usize, to: &Delivery, topics: &ResponseTopics, reply_topics: &[String]) {
         let Some(asked) = to.message.properties.as_deref() else { return };
         let Some(topic) = &asked.response_topic else { return };
-        if let Err(refusal) = check(topic, topics) {
+        if let Err(refusal) = check_reply(topic, to, reply_topics) {
             self.refused.push(refusal);
             return;
         }
@@ -196,16 +200,29 @@ fn answer(
     }
 }
 
+/// A device chooses its Response Topic itself, so it must be one of its own: a template of the mapping, filled from the
+/// record's topic.
+fn check_reply(topic: &str, to: &Delivery, reply_topics: &[String]) -> Result<(), Refusal> {
+    check_name(topic)?;
+    let own = |template: &String| template::expand(template, std::slice::from_ref(to)).is_ok_and(|own| own == topic);
+    if reply_topics.iter().any(own) { Ok(()) } else { Err(Refusal::NoReplyTopic(topic.into())) }
+}
+
 fn check(topic: &str, topics: &ResponseTopics) -> Result<(), Refusal> {
+    check_name(topic)?;
+    if !topics.allow.iter().any(|filter| filter.matches(topic)) {
+        return Err(Refusal::NotAllowed(topic.into()));
+    }
+    Ok(())
+}
+
+fn check_name(topic: &str) -> Result<(), Refusal> {
     validate_topic_name(topic)?;
     if topic.starts_with('$') {
         return Err(Refusal::Dollar(topic.into()));
     }
     if topic.chars().any(|character| character.is_control() || is_noncharacter(character)) {
         return Err(Refusal::Character(topic.into()));
-    }
-    if !topics.allow.iter().any(|filter| filter.matches(topic)) {
-        return Err(Refusal::NotAllowed(topic.into()));
     }
     Ok(())
 }

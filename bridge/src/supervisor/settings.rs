@@ -7,7 +7,7 @@ use crate::mqtt::{Identifies, Link, Settings};
 /// Whether a mapping publishes: answers, or dead letters to a topic.
 pub(super) fn needs_publisher(mapping: &config::Mapping) -> bool {
     let to_topic = mapping.on_failure.iter().any(|on_failure| matches!(on_failure, OnFailure::Topic(_)));
-    to_topic || !mapping.response.allow.is_empty()
+    to_topic || mapping.reply || !mapping.response.allow.is_empty()
 }
 
 /// How the publisher connects.

@@ -89,7 +89,8 @@ async fn provoke(stage: &Stage, process: &mut BridgeProcess) -> Played {
 async fn log(format: &str) -> Vec<String> {
     let adjust = |b: sandbox::world::WorldBuilder| {
         let b = b.function(answering(talkative)).set("log", format).set("mapping.retry.max_attempts", "2");
-        b.set("mapping.response.allow", "devices/+").set("mapping.reply", "true")
+        let b = b.set("mapping.response.allow", "devices/+").set("mapping.reply", "true");
+        b.set("mapping.reply_topics", "devices/{topic[0]}")
     };
     let stage = Stage::new(Protocol::V5, adjust).await;
     let mut process = stage.world.spawn_bridge().unwrap();

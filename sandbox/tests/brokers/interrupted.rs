@@ -98,10 +98,12 @@ pub async fn broker_ended(bench: Bench<'_>, how: How) -> Seen {
     let awaited = if kept { vec![&sensors, &later] } else { vec![&later] };
     let mut seen = stage.outcome(&awaited).await;
     if kept {
-        // One that crashes may have forgotten that it had sent a message before, and does not mark it.
-        let marks = bench.habits.marks_sent_again && matches!(how, How::Restarted);
-        seen.nothing_lost(if marks { 0 } else { 2 * Stage::window() });
-        seen.must(!alarmed(&bridge), "a false alarm: `session lost`");
+        // One that crashes may have forgotten that it had sent a message before, and does not mark it. One that denies the
+        // session and numbers its packets anew gives no proof that it is the same session.
+        let (marks, says) = (bench.habits.marks_sent_again, bench.habits.says_session_present);
+        let known = marks && says && matches!(how, How::Restarted);
+        seen.nothing_lost(if known { 0 } else { 2 * Stage::window() });
+        seen.must(!says || !alarmed(&bridge), "a false alarm: `session lost`");
     } else {
         seen.must(seen.lost == 0, format!("{} of those published afterwards lost", seen.lost));
         eventually("`session lost` is said", || alarmed(&bridge)).await;

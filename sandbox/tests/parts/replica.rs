@@ -70,7 +70,7 @@ impl Replica {
     }
 
     pub async fn ready(&self) {
-        self.until("it is ready", "/readyz", |answer| answer == "ready\n").await;
+        self.until("it is ready", "/readyz", |answer| answer.starts_with("ready\n")).await;
     }
 
     /// Asks again and again until the answer is as wanted.

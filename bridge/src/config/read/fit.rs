@@ -7,6 +7,7 @@ use super::super::draft::{Place, Section};
 use super::super::mqtt::{PUBLISHER, session_name};
 use super::super::{ConfigError, Invocation, Mapping, MessageId, OnFailure, OrderingKey, Protocol};
 use super::reader::Reader;
+use crate::topic::TopicFilter;
 
 /// Checks the settings of one mapping against each other.
 pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protocol) -> Result<(), ConfigError> {
@@ -62,15 +63,32 @@ fn not_former(mapping: &Mapping) -> Option<Fault> {
     })
 }
 
+/// A reply that the mapping itself receives would be invoked for, and might be answered again, for ever.
+fn reply_circle(mapping: &Mapping) -> Option<Fault> {
+    let comes_back = |topic: &&String| {
+        // Whole levels: what stands beside a hole in its level says little about what can come to stand there.
+        let levels: Vec<_> =
+            topic.split('/').map(|level| if level.contains("{topic[") { "+" } else { level }).collect();
+        let filter: Option<TopicFilter> = levels.join("/").parse().ok();
+        filter.is_some_and(|filter| filter.overlaps(&mapping.topic_filter))
+    };
+    mapping.reply_topics.iter().find(comes_back).map(|topic| {
+        let reason = format!(
+            "the mapping's own topic filter matches `{topic}`, so replies would come back; choose another topic"
+        );
+        ("mapping.reply_topics", reason)
+    })
+}
+
 fn answers(mapping: &Mapping) -> Option<Fault> {
     let reason = "needs the function's answer, which `invocation = \"event\"` does not wait for";
     match (mapping.invocation, mapping.reply, mapping.response.allow.is_empty()) {
         (Invocation::Event, true, _) => Some(("mapping.reply", reason.to_owned())),
         (Invocation::Event, _, false) => Some(("mapping.response.allow", reason.to_owned())),
-        (_, true, true) => {
-            Some(("mapping.reply", "needs topics that it may answer to; set `response.allow`".to_owned()))
+        (_, true, _) if mapping.reply_topics.is_empty() => {
+            Some(("mapping.reply", "needs topics that it may answer to; set `reply_topics`".to_owned()))
         }
-        _ => None,
+        _ => reply_circle(mapping),
     }
 }
 
@@ -168,8 +186,13 @@ mod tests {
         assert!(reply.starts_with("b.toml:6: mapping.reply: needs the function's answer"), "{reply}");
         let allow = refusal(&format!("{event}response.allow = [\"a\"]"), "");
         assert!(allow.starts_with("b.toml:6: mapping.response.allow: needs the function's answer"), "{allow}");
+        let back = refusal(&format!("{TOPIC}reply = true\nreply_topics = [\"sensor/{{topic[1]}}\"]"), "");
+        assert!(
+            back.contains("mapping.reply_topics: the mapping's own topic filter matches `sensor/{topic[1]}`"),
+            "{back}"
+        );
         let nowhere = refusal(&format!("{TOPIC}reply = true"), "");
-        assert_eq!(nowhere, "b.toml:5: mapping.reply: needs topics that it may answer to; set `response.allow`");
+        assert_eq!(nowhere, "b.toml:5: mapping.reply: needs topics that it may answer to; set `reply_topics`");
     }
 
     #[test]
@@ -179,7 +202,7 @@ mod tests {
         assert_eq!(ordering, format!("b.toml:5: mapping.ordering_key: {no_properties}"));
         let id = refusal(&format!("{TOPIC}message_id = \"property:a\""), V311);
         assert_eq!(id, format!("b.toml:5: mapping.message_id: {no_properties}"));
-        let reply = refusal(&format!("{TOPIC}response.allow = [\"a\"]\nreply = true"), V311);
+        let reply = refusal(&format!("{TOPIC}reply_topics = [\"a\"]\nreply = true"), V311);
         assert!(reply.starts_with("b.toml:6: mapping.reply: MQTT 3.1.1 has no Response Topic"), "{reply}");
     }
 

@@ -50,6 +50,7 @@ pub(super) fn mapping(section: &Reader<'_>) -> Result<Mapping, ConfigError> {
         },
         on_refused_answer: section.parse("mapping.on_refused_answer")?,
         reply: section.switch("mapping.reply")?,
+        reply_topics: section.list("mapping.reply_topics", reply_topic)?,
     })
 }
 
@@ -110,6 +111,25 @@ fn topic(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+/// A topic in which `{topic[1]}` stands for a level.
+fn reply_topic(text: &str) -> Result<String, InvalidValue> {
+    topic(&with_holes_as(text, "x")?)?;
+    Ok(text.to_owned())
+}
+
+/// The text with each of its holes filled with this.
+pub(super) fn with_holes_as(text: &str, filling: &str) -> Result<String, InvalidValue> {
+    let mut parts = text.split("{topic[");
+    let mut filled = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let level = part.split_once("]}").filter(|(level, _)| level.parse::<u16>().is_ok());
+        let (_, rest) = level.ok_or_else(|| InvalidValue::new("`{topic[…]}` needs a level, counted from 0"))?;
+        filled.push_str(filling);
+        filled.push_str(rest);
+    }
+    Ok(filled)
+}
+
 /// A filter of topics to publish to.
 fn allowed(text: &str) -> Result<TopicFilter, InvalidValue> {
     let filter: TopicFilter = text.parse().map_err(|error: TopicError| InvalidValue::new(error.to_string()))?;
@@ -122,6 +142,14 @@ fn allowed(text: &str) -> Result<TopicFilter, InvalidValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn reply_topics_have_no_wildcards_and_whole_holes() {
+        assert_eq!(reply_topic("devices/{topic[1]}/reply").unwrap(), "devices/{topic[1]}/reply");
+        for wrong in ["devices/+/reply", "#", "", "$SYS/x", "a/{topic[x]}", "a/{topic[1]", "a/{topic[-1]}"] {
+            assert!(reply_topic(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn patterns_are_one_or_a_list() {

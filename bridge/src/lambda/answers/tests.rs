@@ -36,9 +36,16 @@ fn topics(allow: &[&str]) -> ResponseTopics {
     ResponseTopics { allow: allow.iter().map(|filter| filter.parse().unwrap()).collect(), qos: Qos::AtLeastOnce }
 }
 
+/// Templates for the same topics, as far as these tests reply to them.
+fn reply_topics(allow: &[&str]) -> Vec<String> {
+    let names = ["1", "2", "3", "C-Client-01/reply", "C-Client-01/command"];
+    let fill = |filter: &&str| names.map(|name| filter.replace("+/command", name).replace(['+', '#'], name));
+    allow.iter().flat_map(fill).collect()
+}
+
 fn answers(response: &str, deliveries: &[Delivery], allow: &[&str]) -> Result<Answers, Refusal> {
     let response = serde_json::from_str(response).unwrap();
-    let mut answers = Answers::of(&response, deliveries, &HashMap::new(), &topics(allow), true);
+    let mut answers = Answers::of(&response, deliveries, &HashMap::new(), &topics(allow), Some(&reply_topics(allow)));
     // The first that is refused, as most tests have one answer alone.
     match answers.all.iter_mut().find_map(|answer| answer.refusal.take()) {
         Some(refusal) => Err(refusal),
@@ -135,15 +142,21 @@ fn a_payload_must_be_what_its_encoding_says() {
 fn a_reply_needs_a_record_that_asks_and_has_not_failed() {
     let deliveries = [asking(1, "r/1"), asking(2, "r/2"), delivery(3, "t", None)];
     let id = |sequence| RecordId::Numbered { run: RUN, sequence }.to_string();
-    let count = |reply: &str, failed: &[usize], enabled| {
+    let count = |reply: &str, failed: &[usize], enabled: bool| {
         let failure = |index: &usize| (*index, Failure { kind: "k".into(), message: "m".into(), retry: true });
         let failures = failed.iter().map(failure).collect();
         let response = serde_json::from_str(reply).unwrap();
-        Answers::of(&response, &deliveries, &failures, &topics(&["r/+"]), enabled)
-            .all
-            .iter()
-            .filter(|a| a.refusal.is_none())
-            .count()
+        Answers::of(
+            &response,
+            &deliveries,
+            &failures,
+            &topics(&["r/+"]),
+            enabled.then_some(&reply_topics(&["r/+"])[..]),
+        )
+        .all
+        .iter()
+        .filter(|a| a.refusal.is_none())
+        .count()
     };
     assert_eq!(count(&reply_to(&id(2)), &[0], true), 1);
     assert_eq!(count(&reply_to(&id(2)), &[1], true), 0, "a failed record is answered by the attempt that succeeds");
@@ -161,7 +174,30 @@ fn a_response_topic_that_is_not_allowed_is_refused_and_the_rest_is_published() {
         deliveries.iter().map(|d| serde_json::json!({ "itemIdentifier": d.id.to_string(), "payload": 1 })).collect();
     let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
     assert_eq!(answers.all.len(), 1);
-    assert_eq!(answers.refused, [Refusal::Dollar("$SYS/broker".into()), Refusal::NotAllowed("others/secret".into())]);
+    assert_eq!(answers.refused, [Refusal::Dollar("$SYS/broker".into()), Refusal::NoReplyTopic("others/secret".into())]);
+}
+
+/// A device chooses the Response Topic of its message, and must not have its answer sent to another device.
+#[test]
+fn a_reply_goes_to_the_records_own_topics_alone() {
+    let with = |topic: &str, response_topic: &str| {
+        let mut delivery = asking(1, response_topic);
+        delivery.message.topic = topic.into();
+        delivery
+    };
+    let refused = |topic: &str, response_topic: &str| {
+        let deliveries = [with(topic, response_topic)];
+        let response = serde_json::from_str(&reply_to(&deliveries[0].id.to_string())).unwrap();
+        let templates = ["devices/{topic[1]}/reply".to_owned(), "replies/{topic[1]}".to_owned()];
+        let answers =
+            Answers::of(&response, &deliveries, &HashMap::new(), &topics(&["devices/+/reply"]), Some(&templates));
+        (answers.all.len(), answers.refused)
+    };
+    assert_eq!(refused("devices/a/data", "devices/a/reply"), (1, vec![]));
+    assert_eq!(refused("devices/a/data", "replies/a"), (1, vec![]));
+    let other = |topic: &str| (0, vec![Refusal::NoReplyTopic(topic.into())]);
+    assert_eq!(refused("devices/a/data", "devices/b/reply"), other("devices/b/reply"), "allowed for `publish` alone");
+    assert_eq!(refused("devices", "devices//reply"), other("devices//reply"), "the record's topic has no such level");
 }
 
 /// F37.
@@ -178,7 +214,7 @@ fn f37_one_bad_answer_touches_one_record() {
     let response = serde_json::from_value(serde_json::json!({ "publish": publish })).unwrap();
     let failed = Failure { kind: String::new(), message: String::new(), retry: true };
     let failures = HashMap::from([(9, failed)]);
-    let answers = Answers::of(&response, &deliveries, &failures, &topics(&["devices/+/command"]), false);
+    let answers = Answers::of(&response, &deliveries, &failures, &topics(&["devices/+/command"]), None);
     let refused: Vec<_> = answers.all.iter().filter(|a| a.refusal.is_some()).map(|a| a.record).collect();
     assert_eq!((answers.all.len(), refused), (99, vec![Some(6)]), "the tenth has failed, so nothing is said of it");
     assert_eq!(answers.all[0].outgoing.topic, "devices/1/command");

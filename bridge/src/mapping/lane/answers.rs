@@ -32,7 +32,8 @@ impl Lane {
         if response.publish.is_empty() && response.reply.is_empty() {
             return true;
         }
-        let answers = Answers::of(response, &pending.deliveries, failures, &settings.response, settings.reply);
+        let reply_topics = settings.reply.then_some(&settings.reply_topics[..]);
+        let answers = Answers::of(response, &pending.deliveries, failures, &settings.response, reply_topics);
         for refusal in &answers.refused {
             metrics.answers_refused.inc();
             warn!(mapping = settings.name, %refusal, "reply left out");
