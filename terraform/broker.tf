@@ -6,7 +6,7 @@
 locals {
   broker_count = var.broker_url == null ? 1 : 0
   broker_name  = "broker.${var.name}.internal"
-  broker_url   = coalesce(var.broker_url, "mqtts://${local.broker_name}:8883")
+  broker_url   = coalesce(var.broker_url, "mqtts://${local.broker_name}:8884")
   broker_port  = tonumber(try(regex(":([0-9]+)$", local.broker_url)[0], 8883))
 
   broker_instance_type = "${var.architecture == "arm64" ? "t4g" : "t3"}.${var.broker_size.instance}"
@@ -43,7 +43,8 @@ resource "aws_instance" "broker" {
   user_data_replace_on_change = true
   user_data = templatefile("${path.module}/templates/broker.sh.tftpl", {
     mosquitto_conf = file("${path.module}/templates/mosquitto.conf")
-    acl            = file("${path.module}/templates/mosquitto.acl")
+    devices_acl    = file("${path.module}/templates/devices.acl")
+    bridge_acl     = file("${path.module}/templates/bridge.acl")
     volume_id      = aws_ebs_volume.broker[0].id
     secret_arn     = aws_secretsmanager_secret.broker_tls[0].arn
     region         = data.aws_region.here.id
@@ -122,11 +123,11 @@ resource "aws_security_group" "broker" {
 resource "aws_vpc_security_group_ingress_rule" "bridge_to_broker" {
   count                        = local.broker_count
   security_group_id            = aws_security_group.broker[0].id
-  description                  = "the bridge"
+  description                  = "the bridge, on a listener that devices do not reach"
   referenced_security_group_id = aws_security_group.bridge[0].id
   ip_protocol                  = "tcp"
-  from_port                    = 8883
-  to_port                      = 8883
+  from_port                    = 8884
+  to_port                      = 8884
 }
 
 resource "aws_vpc_security_group_ingress_rule" "devices_to_broker" {

@@ -177,7 +177,7 @@ variable "bridge_version" {
 }
 
 variable "bridge_replicas" {
-  description = "How many bridges share the subscriptions. More than one needs shared subscriptions in the mappings. Retire a replica before lowering it: docs/deploy.md."
+  description = "How many bridges share the subscriptions. More than one needs shared subscriptions in the mappings, and these a broker that refuses `$share/#` to devices, which the Mosquitto made here cannot: a device that joins the group destroys the messages it is given. Retire a replica before lowering it: docs/deploy.md."
   type        = number
   default     = 1
   nullable    = false

@@ -5,8 +5,11 @@
 
 mod common;
 #[path = "parts/hardened.rs"]
-#[allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+#[allow(dead_code, clippy::unwrap_used, clippy::expect_used, reason = "a step that fails, fails the test")]
 mod hardened;
+#[path = "parts/shipped.rs"]
+#[allow(dead_code, clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+mod shipped;
 
 use std::collections::BTreeSet;
 
@@ -227,9 +230,7 @@ async fn what_was_confirmed_outlives_a_crash_of_the_broker_and_waits_for_the_bri
 
     for number in 0..2 * EACH {
         if number == EACH {
-            // The broker saves at the end of the turn in which it confirms: once it has confirmed something else, that
-            // turn is over.
-            assert!(broker.publish(&device, "devices/device-a/data", b"the last turn", &[]).await.status.success());
+            broker.saved().await;
             broker.crash_and_restart().await;
         }
         let payload = number.to_string();

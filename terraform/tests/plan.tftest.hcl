@@ -7,6 +7,7 @@ mock_provider "aws" {
 variables {
   bridge_version  = "0.1.0"
   bridge_replicas = 2
+  mappings_file   = "tests/shared.toml.tftpl"
 }
 
 run "the_bridge_may_invoke_the_alias_and_send_to_the_queue_and_nothing_else" {
@@ -225,7 +226,7 @@ run "nothing_comes_in_but_mqtt_over_tls" {
     error_message = "devices are let in from elsewhere, or to another port"
   }
   assert {
-    condition     = aws_vpc_security_group_ingress_rule.bridge_to_broker[0].from_port == 8883 && aws_vpc_security_group_ingress_rule.bridge_to_broker[0].to_port == 8883
+    condition     = aws_vpc_security_group_ingress_rule.bridge_to_broker[0].from_port == 8884 && aws_vpc_security_group_ingress_rule.bridge_to_broker[0].to_port == 8884
     error_message = "the bridge is let in to another port"
   }
 }

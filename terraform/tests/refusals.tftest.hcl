@@ -9,7 +9,6 @@ run "several_replicas_need_shared_subscriptions" {
   variables {
     bridge_version  = "0.1.0"
     bridge_replicas = 2
-    mappings_file   = "tests/unshared.toml.tftpl"
   }
   expect_failures = [aws_ecs_task_definition.bridge]
 }
@@ -18,7 +17,6 @@ run "one_replica_does_not" {
   command = plan
   variables {
     bridge_version = "0.1.0"
-    mappings_file  = "tests/unshared.toml.tftpl"
   }
 }
 

@@ -1,4 +1,5 @@
-//! Mosquitto with the configuration of `docker/mosquitto`, as it is shipped: only paths, addresses and the account differ.
+//! Mosquitto with a configuration that the repository ships, as it is shipped: only paths, addresses and the account
+//! differ.
 
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -16,6 +17,7 @@ use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
 use crate::common::PATIENCE;
+use crate::shipped::Shipped;
 
 /// Both versions of the protocol, as the clients of Mosquitto call them.
 pub const VERSIONS: [&str; 2] = ["mqttv5", "mqttv311"];
@@ -23,12 +25,16 @@ pub const VERSIONS: [&str; 2] = ["mqttv5", "mqttv311"];
 /// The key of the device `tiny-01`, which has no certificate.
 pub const PSK: &str = "5f2c9a1be07d4438a6c3d1905b7e62f48c0d9e3ba17465f2d8b0c4917e3a6d25";
 
+/// The ports that shipped files give to devices, to the bridge, and to devices with a key.
+const PORTS: [&str; 3] = ["8883", "8884", "8885"];
+
 /// The broker, its authority, and the tools to talk to it.
 pub struct Hardened {
     pub pki: Pki,
     pub files: PkiFiles,
     directory: TempDir,
     listeners: [Listener; 3],
+    open: Vec<usize>,
     broker: Child,
     publish: PathBuf,
     subscribe: PathBuf,
@@ -46,8 +52,17 @@ impl Hardened {
         Self::start_with(|_, text| text).await
     }
 
+    /// Starts another of the shipped configurations.
+    pub async fn start_as(shipped: Shipped) -> Option<Self> {
+        Self::start_from(shipped, |_, text| text).await
+    }
+
     /// Starts it with files that a test has changed: the name in `docker/mosquitto`, and its text.
     pub async fn start_with(adapt: impl Fn(&str, String) -> String) -> Option<Self> {
+        Self::start_from(Shipped::Docker, adapt).await
+    }
+
+    async fn start_from(shipped: Shipped, adapt: impl Fn(&str, String) -> String) -> Option<Self> {
         tools::require("mosquitto")?;
         let (publish, subscribe) = (tools::require("mosquitto_pub")?, tools::require("mosquitto_sub")?);
         let directory = tempfile::tempdir().unwrap();
@@ -56,14 +71,15 @@ impl Hardened {
         fs::write(directory.path().join("tls/psk"), format!("tiny-01:{PSK}\n")).unwrap();
         fs::create_dir(directory.path().join("data")).unwrap();
         let listeners = [(); 3].map(|()| Listener::reserve());
-        write_configuration(directory.path(), &listeners, adapt);
-        let broker = run(directory.path(), &listeners).await;
-        Some(Self { pki, files, directory, listeners, broker, publish, subscribe })
+        let open = write_configuration(directory.path(), shipped, &listeners, adapt);
+        let broker = run(directory.path(), &listeners, &open).await;
+        Some(Self { pki, files, directory, listeners, open, broker, publish, subscribe })
     }
 
     /// What a bridge finds.
     pub fn for_the_bridge(&self) -> BrokerKind {
-        let url = BrokerUrl { host: "localhost".to_owned(), port: self.listeners[1].port };
+        let url =
+            BrokerUrl { host: "localhost".to_owned(), port: self.listeners[usize::from(self.open.contains(&1))].port };
         let files = self.files.clone();
         BrokerKind::External { url, ca: files.ca, bridge: files.bridge, device: files.device }
     }
@@ -135,10 +151,29 @@ impl Hardened {
         self.reload().await;
     }
 
+    /// Waits until all that is confirmed is on disk: the first save may have begun before.
+    pub async fn saved(&self) {
+        let database = self.directory.path().join("data/mosquitto.db");
+        let when = || fs::metadata(&database).and_then(|file| file.modified()).ok();
+        for _ in 0..2 {
+            let before = when();
+            crate::common::eventually("the broker saves", || when() != before).await;
+        }
+    }
+
     /// SIGKILL, and another start on the same ports.
     pub async fn crash_and_restart(&mut self) {
         self.broker.kill().await.unwrap();
-        self.broker = run(self.directory.path(), &self.listeners).await;
+        self.broker = run(self.directory.path(), &self.listeners, &self.open).await;
+    }
+
+    /// Subscribes in the name of somebody else's client id, and goes: with that, the session of that id is gone.
+    pub async fn take_session(&self, who: &IdentityFiles, id: &str, version: &str) {
+        let arguments = ["-i", id, "-V", version, "-q", "1", "-t", "sensor/data", "-E"];
+        let mut command = self.client(&self.subscribe, 0, &arguments);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(who));
+        // Refused or let in: either way it has tried.
+        ended(command, b"").await;
     }
 
     fn subscriber(&self, who: &IdentityFiles, filter: &str, more: &[&str]) -> Command {
@@ -177,39 +212,38 @@ async fn ended(mut command: Command, input: &[u8]) -> Output {
     timeout(PATIENCE, child.wait_with_output()).await.expect("an end in time").unwrap()
 }
 
-fn write_configuration(directory: &Path, listeners: &[Listener; 3], adapt: impl Fn(&str, String) -> String) {
-    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docker/mosquitto");
-    let at = |listener: &Listener| format!("\nlistener {} 127.0.0.1\n", listener.port);
-    let places = [
-        ("/mosquitto/", format!("{}/", directory.display())),
-        ("\nlistener 8883\n", at(&listeners[0])),
-        ("\nlistener 8884 broker-private\n", at(&listeners[1])),
-        ("\nlistener 8885\n", at(&listeners[2])),
-    ];
-    let mut met = [false; 4];
+/// Writes what is shipped, with the paths and addresses of this test; says on which listener the bridge comes.
+fn write_configuration(
+    directory: &Path,
+    shipped: Shipped,
+    listeners: &[Listener; 3],
+    adapt: impl Fn(&str, String) -> String,
+) -> Vec<usize> {
+    let mut open = Vec::new();
     fs::create_dir_all(directory.join("config/conf.d")).unwrap();
-    for (from, to) in [
-        ("mosquitto.conf", "mosquitto.conf"),
-        ("devices.acl", "devices.acl"),
-        ("bridge.acl", "bridge.acl"),
-        ("psk/psk.conf", "conf.d/psk.conf"),
-        ("psk/psk.acl", "conf.d/psk.acl"),
-    ] {
-        let mut text = adapt(from, fs::read_to_string(shipped.join(from)).unwrap());
-        for ((place, here), met) in places.iter().zip(&mut met) {
-            *met |= text.contains(place);
-            text = text.replace(place, here);
+    for (name, to, text) in shipped.files() {
+        let mut text = adapt(&name, text);
+        for (place, here) in shipped.places() {
+            text = text.replace(place, &format!("{}/{here}", directory.display()));
         }
+        let line = |line: &str| {
+            let Some(address) = line.strip_prefix("listener ") else { return line.to_owned() };
+            let port = address.split(' ').next().unwrap();
+            let which = PORTS.iter().position(|known| *known == port).expect("a listener that this test knows");
+            open.push(which);
+            format!("listener {} 127.0.0.1", listeners[which].port)
+        };
+        text = text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n";
         // Started by root, Mosquitto gives its rights away and could no longer read what is root's alone.
-        if from == "mosquitto.conf" && directory.metadata().unwrap().uid() == 0 {
+        if to == "mosquitto.conf" && directory.metadata().unwrap().uid() == 0 {
             text.insert_str(0, "user root\n");
         }
         fs::write(directory.join("config").join(to), text).unwrap();
     }
-    assert_eq!(met, [true; 4], "the shipped configuration has other paths or listeners than this test knows");
+    open
 }
 
-async fn run(directory: &Path, listeners: &[Listener; 3]) -> Child {
+async fn run(directory: &Path, listeners: &[Listener; 3], open: &[usize]) -> Child {
     let log = File::options().create(true).append(true).open(directory.join("log")).unwrap();
     let mut broker = Command::new(tools::find_tool("mosquitto").unwrap())
         .arg("-c")
@@ -221,7 +255,7 @@ async fn run(directory: &Path, listeners: &[Listener; 3]) -> Child {
         .spawn()
         .unwrap();
     let said = || fs::read_to_string(directory.join("log")).unwrap_or_default();
-    for listener in listeners {
+    for listener in open.iter().map(|which| &listeners[*which]) {
         let begun = std::time::Instant::now();
         while TcpStream::connect(("127.0.0.1", listener.port)).await.is_err() {
             assert!(broker.try_wait().unwrap().is_none(), "the broker ended:\n{}", said());
