@@ -14,7 +14,7 @@ const LONGEST: usize = 300;
 /// Why a call brought no response of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The SDK could not make the request: what it was told of endpoint, region or function is wrong.
+    /// The SDK could not make the request: the endpoint, the region or the function is configured wrongly.
     Request,
     /// No credentials, for this reason.
     Credentials(String),

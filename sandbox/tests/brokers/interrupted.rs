@@ -99,7 +99,7 @@ pub async fn broker_ended(bench: Bench<'_>, how: How) -> Seen {
     let mut seen = stage.outcome(&awaited).await;
     if kept {
         // One that crashes may have forgotten that it had sent a message before, and does not mark it. One that denies the
-        // session and numbers its packets anew gives no proof that it is the same session.
+        // session and gives its packets other numbers gives no proof that it is the same session.
         let (marks, says) = (bench.habits.marks_sent_again, bench.habits.says_session_present);
         let known = marks && says && matches!(how, How::Restarted);
         seen.nothing_lost(if known { 0 } else { 2 * Stage::window() });
