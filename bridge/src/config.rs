@@ -4,6 +4,7 @@
 mod broker_url;
 mod bucket_url;
 mod changes;
+mod circles;
 mod draft;
 mod error;
 mod field;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 pub use broker_url::BrokerUrl;
 pub use bucket_url::BucketUrl;
+pub use circles::circles;
 pub use error::ConfigError;
 pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};

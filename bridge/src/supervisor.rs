@@ -29,7 +29,7 @@ use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
 use crate::mqtt::{Connector, Credentials, LiveTls, TlsError};
 use crate::shutdown::{self, Announcer, Phase};
-use prepare::{bind_admin, prepare, warn_about};
+use prepare::{bind_admin, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
 use reload::Wanted;
 use running::{Happening, Running};
@@ -99,6 +99,7 @@ impl Bridge {
         let admin = bind_admin(config.admin.listen).await?;
         let protocol = config.mqtt.protocol;
         config.mappings.iter().for_each(|mapping| warn_about(mapping, protocol));
+        warn_of_circles(&config.mappings);
         let ((announcer, listener), (retire, retirement)) = (shutdown::channel(), watch::channel(false));
         let mut bridge = Self {
             config,

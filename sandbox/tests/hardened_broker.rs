@@ -25,8 +25,15 @@ use serde_json::value::RawValue;
 async fn world(broker: &Hardened, function: Function) -> World {
     let builder = World::builder().broker(broker.for_the_bridge()).function(function);
     // One invocation at a time: in the order in which the broker has sent.
-    let builder = builder.set("mapping.concurrency", "1").set("mapping.topic_filter", "#");
-    builder.set("mapping.response.allow", "devices/+/command").start().await.unwrap()
+    builder.set("mapping.concurrency", "1").set("mapping.topic_filter", "#").start().await.unwrap()
+}
+
+/// A world whose bridge reads this and whose function may publish that.
+async fn answering_world(broker: &Hardened, function: Function, reads: &str, allow: &str) -> World {
+    let builder = World::builder().broker(broker.for_the_bridge()).function(function);
+    let builder = builder.set("mapping.topic_filter", reads).set("mapping.response.allow", allow);
+    // A refused answer is tried again, so others need a lane of their own.
+    builder.set("mapping.concurrency", "2").start().await.unwrap()
 }
 
 /// What the function got, in the order of arrival: topics and payloads.
@@ -90,7 +97,7 @@ async fn a_device_reads_its_own_commands_and_nothing_else() {
         };
         Answer::json(&Response { publish: vec![command("device-b"), command("device-a")], ..Response::default() })
     });
-    let world = world(&broker, commands).await;
+    let world = answering_world(&broker, commands, "devices/+/data", "devices/+/command").await;
     broker.subscribe(&one, "#").await;
     broker.subscribe(&other, "devices/+/command").await;
     // Not by one of the two: a client that starts anew ends its earlier session.
@@ -178,7 +185,18 @@ async fn a_device_with_a_key_gets_to_its_own_topics_only() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_bridge_reads_what_it_maps_and_publishes_commands_and_nothing_else() {
+async fn the_bridge_reads_what_the_access_list_grants_it_and_nothing_else() {
+    let Some(broker) = Hardened::start().await else { return };
+    let device = broker.certificate("device-a");
+    let world = world(&broker, willing()).await;
+    assert!(broker.publish_by_key("tiny-01", PSK, "psk/tiny-01/data", b"not granted").await.status.success());
+    assert!(broker.publish(&device, "devices/device-a/data", b"last", &[]).await.status.success());
+    until_arrived(&world, "last").await;
+    assert_eq!(arrived(&world), [("devices/device-a/data".to_owned(), "last".to_owned())]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_bridge_publishes_commands_and_nothing_else() {
     let Some(broker) = Hardened::start().await else { return };
     let device = broker.certificate("device-a");
     let as_a_device = answering(|call| {
@@ -189,17 +207,14 @@ async fn the_bridge_reads_what_it_maps_and_publishes_commands_and_nothing_else()
             Publish { item_identifier: None, topic, payload, encoding: Encoding::Text, qos: None, retain: false };
         Answer::json(&Response { publish: if first { vec![publish] } else { vec![] }, ..Response::default() })
     });
-    let mut world = world(&broker, as_a_device).await;
-    // The bridge itself would let the function do it; it tries again and again, so others need a lane of their own.
-    world.set("mapping.response.allow", "devices/+/data");
-    world.set("mapping.concurrency", "2");
-    world.start_bridge().await.unwrap();
-    assert!(broker.publish_by_key("tiny-01", PSK, "psk/tiny-01/data", b"not mapped").await.status.success());
-    assert!(broker.publish(&device, "devices/device-a/data", b"1", &[]).await.status.success());
+    // The bridge itself would let the function do it.
+    let own = "devices/device-a/data";
+    let world = answering_world(&broker, as_a_device, own, "devices/device-b/data").await;
+    assert!(broker.publish(&device, own, b"1", &[]).await.status.success());
     eventually("the broker refuses it", || world.counters().publish_failures.get() > 0).await;
-    assert!(broker.publish(&device, "devices/device-a/data", b"2", &[]).await.status.success());
+    assert!(broker.publish(&device, own, b"2", &[]).await.status.success());
     until_arrived(&world, "2").await;
-    let own = |payload: &str| ("devices/device-a/data".to_owned(), payload.to_owned());
+    let own = |payload: &str| (own.to_owned(), payload.to_owned());
     assert_eq!(BTreeSet::from_iter(arrived(&world)), BTreeSet::from([own("1"), own("2")]));
 }
 

@@ -285,3 +285,20 @@ async fn the_publisher_connects_when_the_first_mapping_needs_it() {
     let dead = "bridge_settled_total{mapping=\"m\",outcome=\"dead_lettered\"} 3\n";
     bridge.until("dead letters are published", "/metrics", |metrics| metrics.contains(dead)).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f49_a_circle_through_two_mappings_is_warned_of() {
+    let (world, mqtt) = scene(World::builder()).await;
+    let there = mapping("there", "a", "response.allow = [\"b\"]");
+    let back = mapping("back", "b", "response.allow = [\"a\"]");
+    let mut bridge = Replica::start(&world, "bridge", &(mqtt("") + &there)).await;
+    assert_eq!(bridge.logged("mapping.circle"), Vec::<serde_json::Value>::new());
+    bridge.reload(&(mqtt("") + &there + &back)).await;
+    let said = bridge.logged("mapping.circle");
+    assert_eq!(said.iter().map(|line| &line["mappings"]).collect::<Vec<_>>(), ["there, back"]);
+
+    let refused = mapping("back", "b", "response.allow = [\"a\", \"+\"]");
+    let said = bridge.reload(&(mqtt("") + &there + &refused)).await;
+    let reason = said["reason"].as_str().unwrap();
+    assert!(reason.contains("own topic filter `b` matches topics of `+`, so answers would come back"), "{reason}");
+}

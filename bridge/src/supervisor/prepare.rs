@@ -43,6 +43,20 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
     }
 }
 
+/// What is allowed and yet seldom meant, about all mappings together.
+pub(super) fn warn_of_circles(mappings: &[config::Mapping]) {
+    for group in config::circles(mappings) {
+        let mappings = group.join(", ");
+        warn!(
+            event = "mapping.circle",
+            mappings,
+            "answers or dead letters of these mappings can come back to them through one another: one message may be \
+             invoked for without end; narrow `response.allow`, `reply_topics` or a topic filter"
+        );
+    }
+}
+
+/// What is allowed and yet seldom meant, about one mapping.
 pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
     let name = &mapping.name;
     if mapping.topic_filter.is_shared() && protocol == Protocol::V311 {

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::Bridge;
-use super::prepare::{prepare, warn_about};
+use super::prepare::{prepare, warn_about, warn_of_circles};
 use super::running::{Given, Heritage, Running};
 use crate::admin::Standing;
 use crate::config::{self, Config, ConfigError};
@@ -73,6 +73,9 @@ impl Bridge {
         let wanted = wanted?;
         let changes = self.compare(&config, &wanted);
         wanted.iter().for_each(|wanted| warn_about(&wanted.settings, config.mqtt.protocol));
+        if !wanted.is_empty() {
+            warn_of_circles(&config.mappings);
+        }
         (self.config, self.wanted) = (config, wanted);
         self.part();
         self.reconcile();

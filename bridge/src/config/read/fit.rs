@@ -3,20 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use super::super::circles::outputs;
 use super::super::draft::{Place, Section};
 use super::super::mqtt::{PUBLISHER, session_name};
-use super::super::{ConfigError, Invocation, Mapping, MessageId, OnFailure, OrderingKey, Protocol};
+use super::super::{ConfigError, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 use super::reader::Reader;
-use crate::topic::TopicFilter;
 
 /// Checks the settings of one mapping against each other.
 pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protocol) -> Result<(), ConfigError> {
     let faults = [
         shared(mapping),
         scattered(mapping),
-        circle(mapping),
         not_former(mapping),
         answers(mapping),
+        circle(mapping),
         properties(mapping, protocol),
     ];
     match faults.into_iter().flatten().next() {
@@ -44,14 +44,21 @@ fn scattered(mapping: &Mapping) -> Option<Fault> {
     })
 }
 
-/// Dead letters that the mapping itself would receive would never come to an end.
+/// What the mapping publishes and itself receives would never come to an end.
 fn circle(mapping: &Mapping) -> Option<Fault> {
-    let own =
-        |on_failure: &OnFailure| matches!(on_failure, OnFailure::Topic(topic) if mapping.topic_filter.matches(topic));
-    mapping.on_failure.iter().any(own).then(|| {
-        let reason = "the mapping's own topic filter matches it, so dead letters would come back; choose another topic";
-        ("mapping.on_failure.topic", reason.to_owned())
-    })
+    let output = outputs(mapping).find(|output| output.reaches(mapping))?;
+    let (what, text) = (output.key, output.text);
+    let messages = match what {
+        "mapping.on_failure.topic" => "dead letters",
+        "mapping.reply_topics" => "replies",
+        _ => "answers",
+    };
+    let reason = format!(
+        "the mapping's own topic filter `{}` matches topics of `{text}`, so {messages} would come back; choose topics that \
+         it does not match",
+        mapping.topic_filter
+    );
+    Some((what, reason))
 }
 
 /// The session would be unsubscribed from what it has just subscribed to.
@@ -63,23 +70,6 @@ fn not_former(mapping: &Mapping) -> Option<Fault> {
     })
 }
 
-/// A reply that the mapping itself receives would be invoked for, and might be answered again, for ever.
-fn reply_circle(mapping: &Mapping) -> Option<Fault> {
-    let comes_back = |topic: &&String| {
-        // Whole levels: what stands beside a hole in its level says little about what can come to stand there.
-        let levels: Vec<_> =
-            topic.split('/').map(|level| if level.contains("{topic[") { "+" } else { level }).collect();
-        let filter: Option<TopicFilter> = levels.join("/").parse().ok();
-        filter.is_some_and(|filter| filter.overlaps(&mapping.topic_filter))
-    };
-    mapping.reply_topics.iter().find(comes_back).map(|topic| {
-        let reason = format!(
-            "the mapping's own topic filter matches `{topic}`, so replies would come back; choose another topic"
-        );
-        ("mapping.reply_topics", reason)
-    })
-}
-
 fn answers(mapping: &Mapping) -> Option<Fault> {
     let reason = "needs the function's answer, which `invocation = \"event\"` does not wait for";
     match (mapping.invocation, mapping.reply, mapping.response.allow.is_empty()) {
@@ -88,7 +78,7 @@ fn answers(mapping: &Mapping) -> Option<Fault> {
         (_, true, _) if mapping.reply_topics.is_empty() => {
             Some(("mapping.reply", "needs topics that it may answer to; set `reply_topics`".to_owned()))
         }
-        _ => reply_circle(mapping),
+        _ => None,
     }
 }
 
@@ -169,14 +159,21 @@ mod tests {
     }
 
     #[test]
-    fn dead_letters_do_not_come_back() {
+    fn f49_nothing_that_is_published_comes_back() {
         let own = refusal(&format!("{TOPIC}on_failure = [{{ file = \"a\" }}, {{ topic = \"sensor/dead\" }}]"), "");
-        assert!(
-            own.starts_with("b.toml:5: mapping.on_failure.topic: the mapping's own topic filter matches it"),
-            "{own}"
+        assert_eq!(
+            own,
+            "b.toml:5: mapping.on_failure.topic: the mapping's own topic filter `sensor/+` matches topics of \
+             `sensor/dead`, so dead letters would come back; choose topics that it does not match"
         );
-        let shared = "topic_filter = \"$share/g/#\"\non_failure.topic = \"dead\"";
-        assert!(refusal(shared, "").contains("own topic filter matches it"));
+        let shared = refusal("topic_filter = \"$share/g/#\"\non_failure.topic = \"dead\"", "");
+        assert!(shared.contains("own topic filter `$share/g/#` matches topics of `dead`, so dead letters"), "{shared}");
+        let reply = refusal(&format!("{TOPIC}reply = true\nreply_topics = [\"a\", \"sensor/{{topic[1]}}\"]"), "");
+        assert!(reply.contains("reply_topics: the mapping's own topic filter `sensor/+` matches"), "{reply}");
+        assert!(reply.contains("topics of `sensor/{topic[1]}`, so replies"), "{reply}");
+        let answer = refusal(&format!("{TOPIC}response.allow = [\"a\", \"+/x\"]"), "");
+        assert!(answer.contains("response.allow: the mapping's own topic filter `sensor/+` matches"), "{answer}");
+        assert!(answer.contains("topics of `+/x`, so answers"), "{answer}");
     }
 
     #[test]
@@ -186,11 +183,6 @@ mod tests {
         assert!(reply.starts_with("b.toml:6: mapping.reply: needs the function's answer"), "{reply}");
         let allow = refusal(&format!("{event}response.allow = [\"a\"]"), "");
         assert!(allow.starts_with("b.toml:6: mapping.response.allow: needs the function's answer"), "{allow}");
-        let back = refusal(&format!("{TOPIC}reply = true\nreply_topics = [\"sensor/{{topic[1]}}\"]"), "");
-        assert!(
-            back.contains("mapping.reply_topics: the mapping's own topic filter matches `sensor/{topic[1]}`"),
-            "{back}"
-        );
         let nowhere = refusal(&format!("{TOPIC}reply = true"), "");
         assert_eq!(nowhere, "b.toml:5: mapping.reply: needs topics that it may answer to; set `reply_topics`");
     }
