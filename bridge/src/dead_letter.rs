@@ -174,10 +174,11 @@ mod tests {
         tokio::spawn(async move {
             let mut unanswered = Vec::new();
             while let Some(request) = requests.recv().await {
-                match &*request.outgoing().topic {
-                    "silent" => unanswered.push(request),
-                    "refusing" => request.finish(Err(PublishError::Ended)),
-                    _ => request.finish(Ok(())),
+                let (outgoing, waiting) = request.into_parts();
+                match &*outgoing.topic {
+                    "silent" => unanswered.push(waiting),
+                    "refusing" => waiting.tell(Err(PublishError::Ended)),
+                    _ => waiting.tell(Ok(())),
                 }
             }
         });

@@ -97,6 +97,10 @@ pub struct Request {
     verdict: oneshot::Sender<Result<(), PublishError>>,
 }
 
+/// One who waits for the verdict on a message.
+#[derive(Debug)]
+pub struct Waiting(oneshot::Sender<Result<(), PublishError>>);
+
 /// A way to a publisher on which `room` messages may queue.
 #[must_use]
 pub fn channel(room: usize) -> (PublishHandle, mpsc::Receiver<Request>) {
@@ -142,27 +146,29 @@ impl PublishHandle {
 }
 
 impl Request {
-    /// The message.
+    /// The message, and the one who waits for it.
     #[must_use]
-    pub fn outgoing(&self) -> &Outgoing {
-        &self.outgoing
+    pub fn into_parts(self) -> (Outgoing, Waiting) {
+        (self.outgoing, Waiting(self.verdict))
     }
+}
 
-    /// Whether somebody still waits for it.
+impl Waiting {
+    /// Whether somebody still waits.
     #[must_use]
-    pub fn is_awaited(&self) -> bool {
-        !self.verdict.is_closed()
+    pub fn is_there(&self) -> bool {
+        !self.0.is_closed()
     }
 
-    /// Returns when nobody waits for it any more. Cancel safe.
-    pub async fn forsaken(&mut self) {
-        self.verdict.closed().await;
+    /// Returns when nobody waits any more. Cancel safe.
+    pub async fn left(&mut self) {
+        self.0.closed().await;
     }
 
-    /// Tells how it went to the one who waits.
-    pub fn finish(self, result: Result<(), PublishError>) {
+    /// Tells how it went.
+    pub fn tell(self, verdict: Result<(), PublishError>) {
         // Who has left needs no verdict.
-        let _ = self.verdict.send(result);
+        let _ = self.0.send(verdict);
     }
 }
 
@@ -182,9 +188,9 @@ mod tests {
         let broken = |topic: &ByteString| PublishError::Broken { topic: topic.clone(), times: 3 };
         let mut seen = Vec::new();
         while let Some(request) = requests.recv().await {
-            let topic = request.outgoing().topic.clone();
+            let (Outgoing { topic, .. }, waiting) = request.into_parts();
             assert!(!answered.is_finished(), "all three are waited for");
-            request.finish(if topic == "b" { Err(broken(&topic)) } else { Ok(()) });
+            waiting.tell(if topic == "b" { Err(broken(&topic)) } else { Ok(()) });
             seen.push(topic);
         }
         assert_eq!(seen, ["a", "b", "c"]);
@@ -205,11 +211,11 @@ mod tests {
     async fn a_caller_that_leaves_is_noticed() {
         let (handle, mut requests) = channel(1);
         let publishing = tokio::spawn(async move { handle.publish(to("a")).await });
-        let mut request = requests.recv().await.unwrap();
-        assert!(request.is_awaited());
+        let (_, mut waiting) = requests.recv().await.unwrap().into_parts();
+        assert!(waiting.is_there());
         publishing.abort();
-        request.forsaken().await;
-        assert!(!request.is_awaited());
+        waiting.left().await;
+        assert!(!waiting.is_there());
     }
 
     #[test]

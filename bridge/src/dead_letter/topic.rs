@@ -134,9 +134,8 @@ mod tests {
         let topic = TopicDestination::new("dead/letters", publisher, protocol);
         let letter = letter();
         let (result, outgoing) = tokio::join!(topic.put(&letter), async {
-            let request = requests.recv().await.unwrap();
-            let outgoing = request.outgoing().clone();
-            request.finish(answer);
+            let (outgoing, waiting) = requests.recv().await.unwrap().into_parts();
+            waiting.tell(answer);
             outgoing
         });
         (outgoing, result)

@@ -8,6 +8,7 @@
 mod machine;
 mod window;
 
+use std::collections::HashMap;
 use std::time::Instant as StdInstant;
 
 use bytes::BytesMut;
@@ -15,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use self::machine::Machine;
+use self::window::Number;
 use super::connection::{Agreed, Connector};
 use super::driver::{self, Client};
 use super::end::End;
@@ -22,7 +24,7 @@ use super::link::Link;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
 use super::session::Status;
-use crate::outgoing::{PublishHandle, Request, channel};
+use crate::outgoing::{PublishHandle, Request, Waiting, channel};
 use crate::shutdown::{Listener, Phase};
 
 /// How many messages may wait for their PUBACK, if the broker takes as many; as many again may queue.
@@ -34,6 +36,9 @@ pub struct Publisher {
     connector: Connector,
     machine: Machine,
     requests: mpsc::Receiver<Request>,
+    /// Who waits for the messages in the window.
+    waiting: HashMap<Number, Waiting>,
+    last_number: Number,
     /// Nobody can send any more; then nobody waits for those in the window either.
     deserted: bool,
     status: watch::Sender<Status>,
@@ -47,7 +52,10 @@ impl Publisher {
         let (handle, requests) = channel(WINDOW);
         let (status, heard) = watch::channel(Status::Connecting);
         let machine = Machine::new(&link, WINDOW);
-        (Self { link, connector, machine, requests, deserted: false, status, shutdown }, handle, heard)
+        let (waiting, deserted) = (HashMap::new(), false);
+        let publisher =
+            Self { link, connector, machine, requests, waiting, last_number: 0, deserted, status, shutdown };
+        (publisher, handle, heard)
     }
 
     /// Connects, publishes and connects again until the last handle is dropped or the bridge stops. A drain alone does
@@ -57,11 +65,29 @@ impl Publisher {
         driver::run(&mut self, &connector, &link).await;
     }
 
+    /// Tells what has been decided.
+    fn tell(&mut self) {
+        for (number, verdict) in self.machine.window.take_verdicts() {
+            if let Some(waiting) = self.waiting.remove(&number) {
+                waiting.tell(verdict);
+            }
+        }
+    }
+
+    /// Those who have left leave nothing behind.
+    fn forget(&mut self) {
+        self.waiting.retain(|_, waiting| waiting.is_there());
+        self.machine.window.forget(|number| self.waiting.contains_key(&number));
+    }
+
     fn take_in(&mut self, first: Option<Request>) {
         self.deserted |= first.is_none();
         let mut next = first;
         while let Some(request) = next {
-            self.machine.window.push(request);
+            let (outgoing, waiting) = request.into_parts();
+            self.last_number += 1;
+            self.waiting.insert(self.last_number, waiting);
+            self.machine.window.push(self.last_number, outgoing);
             next = if self.machine.window.is_full() { None } else { self.requests.try_recv().ok() };
         }
     }
@@ -86,11 +112,16 @@ impl Client for Publisher {
         if self.is_done() {
             return Err(End::Drained);
         }
-        self.machine.turn(input, output, now)
+        let waiting = &self.waiting;
+        let is_awaited = |number| waiting.get(&number).is_some_and(Waiting::is_there);
+        let turn = self.machine.turn(input, output, now, is_awaited);
+        self.tell();
+        turn
     }
 
     fn written(&mut self, now: StdInstant) -> bool {
         self.machine.written(now);
+        self.tell();
         true
     }
 
@@ -108,7 +139,9 @@ impl Client for Publisher {
     }
 
     fn disconnected(&mut self, end: End) -> End {
-        self.machine.disconnected(end)
+        let end = self.machine.disconnected(end);
+        self.tell();
+        end
     }
 
     fn failed(&mut self, failure: Failure) {
@@ -131,13 +164,21 @@ impl Client for Publisher {
     }
 
     async fn hear(&mut self) {
-        let window = &mut self.machine.window;
-        let full = window.is_full();
+        let full = self.machine.window.is_full();
+        let next = self.machine.window.next_unsent().and_then(|number| self.waiting.get_mut(&number));
         tokio::select! {
             biased;
             () = self.shutdown.changed() => {}
             request = self.requests.recv(), if !full => self.take_in(request),
-            () = window.oldest_forsaken(), if full => window.forget_forsaken(),
+            () = left(next), if full => self.forget(),
         }
+    }
+}
+
+/// Returns when nobody waits any more; never, when there is nobody. Cancel safe.
+async fn left(waiting: Option<&mut Waiting>) {
+    match waiting {
+        Some(waiting) => waiting.left().await,
+        None => std::future::pending().await,
     }
 }

@@ -13,8 +13,8 @@ use crate::shutdown::{self, Announcer, Phase};
 /// A publisher, at work or not yet.
 pub(super) struct Publishing {
     announcer: Announcer,
-    /// Until the first mapping needs it.
-    idle: Option<Publisher>,
+    /// Until the first mapping needs it. In a box, since every `Bridge` has one.
+    idle: Option<Box<Publisher>>,
     handle: PublishHandle,
     status: watch::Receiver<Status>,
     task: JoinSet<()>,
@@ -24,7 +24,7 @@ impl Publishing {
     pub(super) fn new(mqtt: &config::Mqtt, connector: &Connector) -> Self {
         let (announcer, shutdown) = shutdown::channel();
         let (publisher, handle, status) = Publisher::new(publisher_link(mqtt), connector.clone(), shutdown);
-        Self { announcer, idle: Some(publisher), handle, status, task: JoinSet::new() }
+        Self { announcer, idle: Some(Box::new(publisher)), handle, status, task: JoinSet::new() }
     }
 
     /// The way to it. What is sent there before it is at work waits.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use super::window::Window;
+use super::window::{Number, Window};
 use crate::config::Qos;
 use crate::mqtt::decoder::Decoder;
 use crate::mqtt::end::End;
@@ -112,21 +112,24 @@ impl Machine {
         self.line.iter_mut().for_each(|line| line.leave_by = Some(now + LEAVE_WITHIN));
     }
 
-    /// Everything that can be done without waiting for the broker.
-    pub(super) fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: Instant) -> Result<(), End> {
+    /// Everything that can be done without waiting for the broker; messages that nobody waits for are not sent.
+    pub(super) fn turn(
+        &mut self,
+        input: &mut BytesMut,
+        output: &mut BytesMut,
+        now: Instant,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> Result<(), End> {
         let Some(mut line) = self.line.take() else { return Ok(()) };
-        let result = self.turn_with(&mut line, input, output, now);
+        let mut result = self.hear(&mut line, input, now);
+        if result.is_ok() {
+            result = self.say(&mut line, output, now, is_awaited);
+        }
         self.line = Some(line);
         result
     }
 
-    fn turn_with(
-        &mut self,
-        line: &mut Line,
-        input: &mut BytesMut,
-        output: &mut BytesMut,
-        now: Instant,
-    ) -> Result<(), End> {
+    fn hear(&mut self, line: &mut Line, input: &mut BytesMut, now: Instant) -> Result<(), End> {
         while let Some(packet) = line.decoder.next(input)? {
             line.keep_alive.alive(now);
             if matches!(packet, Incoming::PubAck { .. }) {
@@ -134,6 +137,16 @@ impl Machine {
             }
             self.take(packet)?;
         }
+        Ok(())
+    }
+
+    fn say(
+        &mut self,
+        line: &mut Line,
+        output: &mut BytesMut,
+        now: Instant,
+        is_awaited: impl Fn(Number) -> bool,
+    ) -> Result<(), End> {
         if self.window.is_at_rest() || line.leave_by.is_some_and(|by| by <= now) {
             return Err(End::Renewed);
         }
@@ -145,7 +158,7 @@ impl Machine {
                 Due::Dead => return Err(End::lost("the broker is silent: no answer to PINGREQ")),
             }
         }
-        self.write(output);
+        self.write(output, is_awaited);
         if !self.window.is_waiting() {
             line.puback_due = None;
         } else if *line.puback_due.get_or_insert(now + PUBACK_WITHIN) <= now {
@@ -155,13 +168,13 @@ impl Machine {
     }
 
     /// Fills `out` with what may be sent now, up to [`WRITE_AHEAD`].
-    fn write(&mut self, out: &mut BytesMut) {
+    fn write(&mut self, out: &mut BytesMut, is_awaited: impl Fn(Number) -> bool) {
         while out.len() < WRITE_AHEAD
-            && let Some(entry) = self.window.next()
+            && let Some(entry) = self.window.next(&is_awaited)
         {
-            match self.encode(entry.packet_id, entry.outgoing(), out) {
+            match self.encode(entry.packet_id, &entry.outgoing, out) {
                 Ok(()) => self.window.sent(entry),
-                Err(error) => entry.finish(Err(error)),
+                Err(error) => self.window.finish(entry, Err(error)),
             }
         }
     }
@@ -213,11 +226,12 @@ impl Machine {
         let Some(entry) = self.window.confirmed(packet_id) else {
             return Err(End::protocol_error("a PUBACK for no PUBLISH of ours"));
         };
-        let topic = entry.outgoing().topic.clone();
-        entry.finish(match refused {
+        let topic = entry.outgoing.topic.clone();
+        let verdict = match refused {
             None => Ok(()),
             Some(Reason { code, text: reason }) => Err(PublishError::Refused { topic, code, reason }),
-        });
+        };
+        self.window.finish(entry, verdict);
         Ok(())
     }
 }

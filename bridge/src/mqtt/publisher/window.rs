@@ -1,4 +1,5 @@
-//! Which messages wait to be sent, and which wait for their PUBACK. Knows neither packets nor connections.
+//! Which messages wait to be sent, and which wait for their PUBACK. Pure: it knows neither packets nor connections, and
+//! those who wait for a message by a number alone.
 //!
 //! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way when
 //! a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on its way
@@ -7,7 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::config::Qos;
-use crate::outgoing::{Outgoing, PublishError, Request};
+use crate::outgoing::{Outgoing, PublishError};
 
 /// Breaks of the connection after which the message that was alone on its way counts as their cause.
 pub const BREAKS: u8 = 2;
@@ -24,37 +25,33 @@ pub struct Window {
     last_id: u16,
     /// Nothing more is sent on this connection.
     held: bool,
+    /// Verdicts that nobody has taken yet.
+    verdicts: Vec<(Number, Result<(), PublishError>)>,
 }
+
+/// Which of its messages, as the caller counts them.
+pub type Number = u64;
 
 /// A message in the window.
 #[derive(Debug)]
 pub struct Entry {
     /// Its packet identifier on this connection; 0 at QoS 0.
     pub packet_id: u16,
-    request: Request,
+    /// Whose it is.
+    number: Number,
+    /// The message.
+    pub outgoing: Outgoing,
     /// It was on its way when a connection broke.
     suspect: bool,
     /// How often it was that alone.
     breaks: u8,
 }
 
-impl Entry {
-    /// The message.
-    pub fn outgoing(&self) -> &Outgoing {
-        self.request.outgoing()
-    }
-
-    /// Tells how it went to the one who waits.
-    pub fn finish(self, result: Result<(), PublishError>) {
-        self.request.finish(result);
-    }
-}
-
 impl Window {
     /// An empty window for up to `capacity` messages.
     pub fn new(capacity: usize) -> Self {
         let (unsent, sent) = (VecDeque::new(), VecDeque::new());
-        Self { capacity, limit: capacity, unsent, sent, last_id: 0, held: false }
+        Self { capacity, limit: capacity, unsent, sent, last_id: 0, held: false, verdicts: Vec::new() }
     }
 
     /// Whether it holds as many as it can.
@@ -63,21 +60,28 @@ impl Window {
     }
 
     /// One more message. Must not be called when full.
-    pub fn push(&mut self, request: Request) {
-        self.unsent.push_back(Entry { packet_id: 0, request, suspect: false, breaks: 0 });
+    pub fn push(&mut self, number: Number, outgoing: Outgoing) {
+        self.unsent.push_back(Entry { packet_id: 0, number, outgoing, suspect: false, breaks: 0 });
     }
 
-    /// Returns when nobody waits any more for the message that is to be sent next; never, when there is none. Cancel safe.
-    pub async fn oldest_forsaken(&mut self) {
-        match self.unsent.front_mut() {
-            Some(oldest) => oldest.request.forsaken().await,
-            None => std::future::pending().await,
-        }
+    /// The message that is to be sent next.
+    pub fn next_unsent(&self) -> Option<Number> {
+        self.unsent.front().map(|entry| entry.number)
     }
 
     /// Forgets the messages not sent that nobody waits for.
-    pub fn forget_forsaken(&mut self) {
-        self.unsent.retain(|entry| entry.request.is_awaited());
+    pub fn forget(&mut self, is_awaited: impl Fn(Number) -> bool) {
+        self.unsent.retain(|entry| is_awaited(entry.number));
+    }
+
+    /// How it went; the message has left the window.
+    pub fn finish(&mut self, entry: Entry, verdict: Result<(), PublishError>) {
+        self.verdicts.push((entry.number, verdict));
+    }
+
+    /// What has been decided since the last time.
+    pub fn take_verdicts(&mut self) -> Vec<(Number, Result<(), PublishError>)> {
+        std::mem::take(&mut self.verdicts)
     }
 
     /// A connection begins, to a broker that takes this many unconfirmed messages.
@@ -111,8 +115,8 @@ impl Window {
         }
         while let Some(mut entry) = self.sent.pop_back() {
             if entry.breaks >= BREAKS {
-                let topic = entry.outgoing().topic.clone();
-                entry.finish(Err(PublishError::Broken { topic, times: BREAKS }));
+                let topic = entry.outgoing.topic.clone();
+                self.finish(entry, Err(PublishError::Broken { topic, times: BREAKS }));
             } else {
                 entry.suspect = true;
                 self.unsent.push_front(entry);
@@ -121,9 +125,9 @@ impl Window {
         unconfirmed
     }
 
-    /// The next message to send, if one may be sent now. Skips those that nobody waits for. The caller gives it back to
+    /// The next message to send, if one may be sent now. Forgets those that nobody waits for. The caller gives it back to
     /// [`Window::sent`], or finishes it.
-    pub fn next(&mut self) -> Option<Entry> {
+    pub fn next(&mut self, is_awaited: impl Fn(Number) -> bool) -> Option<Entry> {
         let limit = match self.unsent.front()? {
             _ if self.held || self.sent.iter().any(|entry| entry.suspect) => 0,
             next if next.suspect => 1,
@@ -131,13 +135,15 @@ impl Window {
         };
         while self.sent.len() < limit {
             let mut entry = self.unsent.pop_front()?;
-            if entry.request.is_awaited() {
-                entry.packet_id = match entry.outgoing().qos {
+            if is_awaited(entry.number) {
+                entry.packet_id = match entry.outgoing.qos {
                     Qos::AtMostOnce => 0,
                     _ => self.free_id(),
                 };
                 return Some(entry);
             }
+            // Nobody hears it; it says that the number is done with.
+            self.finish(entry, Err(PublishError::Ended));
         }
         None
     }
@@ -151,7 +157,7 @@ impl Window {
     pub fn written(&mut self) {
         for entry in std::mem::take(&mut self.sent) {
             if entry.packet_id == 0 {
-                entry.finish(Ok(()));
+                self.finish(entry, Ok(()));
             } else {
                 self.sent.push_back(entry);
             }

@@ -1,41 +1,49 @@
 //! The window by itself: order, limits, and who is given up.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 
 use super::*;
-use crate::outgoing::{PublishHandle, channel};
 
-/// A window with callers that wait for their messages, which are told apart by their topics.
+/// A window whose messages are told apart by their topics.
 struct Fixture {
     window: Window,
-    requests: mpsc::Receiver<Request>,
-    handle: PublishHandle,
-    callers: JoinSet<(String, Result<(), PublishError>)>,
+    topics: BTreeMap<Number, String>,
+    /// The topics whose callers have left.
+    left: BTreeSet<String>,
 }
 
 impl Fixture {
     fn new(capacity: usize) -> Self {
-        let (handle, requests) = channel(64);
-        Self { window: Window::new(capacity), requests, handle, callers: JoinSet::new() }
+        Self { window: Window::new(capacity), topics: BTreeMap::new(), left: BTreeSet::new() }
     }
 
-    async fn publish(&mut self, topic: &str, qos: Qos) {
-        let (handle, name) = (self.handle.clone(), topic.to_owned());
+    fn publish(&mut self, topic: &str, qos: Qos) {
+        let number = self.topics.len() as Number;
+        self.topics.insert(number, topic.to_owned());
         let outgoing = Outgoing { topic: topic.into(), payload: Bytes::new(), qos, retain: false, properties: None };
-        self.callers.spawn(async move { (name, handle.publish(outgoing).await) });
-        self.window.push(self.requests.recv().await.unwrap());
+        self.window.push(number, outgoing);
+    }
+
+    fn publish_all<'a>(&mut self, topics: impl IntoIterator<Item = &'a str>) {
+        topics.into_iter().for_each(|topic| self.publish(topic, Qos::AtLeastOnce));
     }
 
     /// Sends all that may be sent; what that is, with packet identifiers.
     fn send(&mut self) -> Vec<(u16, String)> {
         let mut sent = Vec::new();
-        while let Some(entry) = self.window.next() {
-            sent.push((entry.packet_id, entry.outgoing().topic.to_string()));
+        let (topics, left) = (&self.topics, &self.left);
+        while let Some(entry) = self.window.next(|number| !left.contains(&topics[&number])) {
+            sent.push((entry.packet_id, entry.outgoing.topic.to_string()));
             self.window.sent(entry);
         }
         sent
+    }
+
+    fn confirm(&mut self, packet_id: u16) {
+        let entry = self.window.confirmed(packet_id).unwrap();
+        self.window.finish(entry, Ok(()));
     }
 
     fn break_and_connect(&mut self) {
@@ -43,8 +51,10 @@ impl Fixture {
         self.window.connect(u16::MAX);
     }
 
-    async fn heard(&mut self) -> (String, Result<(), PublishError>) {
-        self.callers.join_next().await.unwrap().unwrap()
+    /// The topics of what was decided since, and whether it went well.
+    fn heard(&mut self) -> Vec<(String, bool)> {
+        let verdicts = self.window.take_verdicts().into_iter();
+        verdicts.map(|(number, verdict)| (self.topics[&number].clone(), verdict.is_ok())).collect()
     }
 }
 
@@ -52,106 +62,90 @@ fn sent(expected: &[(u16, &str)]) -> Vec<(u16, String)> {
     expected.iter().map(|(id, topic)| (*id, (*topic).to_owned())).collect()
 }
 
-#[tokio::test]
-async fn the_brokers_receive_maximum_bounds_what_is_unconfirmed() {
+#[test]
+fn the_brokers_receive_maximum_bounds_what_is_unconfirmed() {
     let mut fixture = Fixture::new(10);
     fixture.window.connect(2);
-    for topic in ["a", "b", "c"] {
-        fixture.publish(topic, Qos::AtLeastOnce).await;
-    }
+    fixture.publish_all(["a", "b", "c"]);
     assert_eq!(fixture.send(), sent(&[(1, "a"), (2, "b")]));
-    fixture.window.confirmed(1).unwrap().finish(Ok(()));
-    assert_eq!(fixture.heard().await, ("a".into(), Ok(())));
+    fixture.confirm(1);
+    assert_eq!(fixture.heard(), [("a".into(), true)]);
     assert_eq!(fixture.send(), sent(&[(3, "c")]));
     assert!(fixture.window.confirmed(1).is_none(), "confirmed before");
 }
 
-#[tokio::test]
-async fn what_was_on_its_way_when_a_connection_broke_goes_first_and_one_by_one() {
+#[test]
+fn what_was_on_its_way_when_a_connection_broke_goes_first_and_one_by_one() {
     let mut fixture = Fixture::new(10);
-    for topic in ["a", "b", "c"] {
-        fixture.publish(topic, Qos::AtLeastOnce).await;
-    }
+    fixture.publish_all(["a", "b", "c"]);
     assert_eq!(fixture.send().len(), 3);
-    for topic in ["d", "e"] {
-        fixture.publish(topic, Qos::AtLeastOnce).await;
-    }
-    fixture.window.confirmed(2).unwrap().finish(Ok(()));
+    fixture.publish_all(["d", "e"]);
+    fixture.confirm(2);
     fixture.break_and_connect();
     for (id, topic) in [(1, "a"), (2, "c")] {
         assert_eq!(fixture.send(), sent(&[(id, topic)]), "alone until the broker confirms it");
-        fixture.window.confirmed(id).unwrap().finish(Ok(()));
+        fixture.confirm(id);
     }
     assert_eq!(fixture.send(), sent(&[(3, "d"), (4, "e")]), "these were not on their way");
 }
 
-#[tokio::test]
-async fn f36_a_message_that_breaks_every_connection_is_given_up_after_two_breaks_alone_and_no_other() {
+#[test]
+fn f36_a_message_that_breaks_every_connection_is_given_up_after_two_breaks_alone_and_no_other() {
     let mut fixture = Fixture::new(20);
     let names: Vec<_> = (0..10).map(|n| format!("m{n}")).collect();
-    for name in &names {
-        fixture.publish(name, Qos::AtLeastOnce).await;
-    }
-    let (mut breaks, mut given_up, mut confirmed) = (0, Vec::new(), Vec::new());
-    while given_up.len() + confirmed.len() < names.len() {
+    fixture.publish_all(names.iter().map(String::as_str));
+    let (mut breaks, mut heard) = (0, Vec::new());
+    while heard.len() < names.len() {
         let batch = fixture.send();
         if batch.iter().any(|(_, topic)| topic == "m5") {
             breaks += 1;
             fixture.break_and_connect();
         } else {
-            for (id, _) in &batch {
-                fixture.window.confirmed(*id).unwrap().finish(Ok(()));
-            }
+            batch.iter().for_each(|(id, _)| fixture.confirm(*id));
         }
-        while let Some(heard) = fixture.callers.try_join_next() {
-            let (topic, result) = heard.unwrap();
-            if result.is_ok() { &mut confirmed } else { &mut given_up }.push(topic);
-        }
-        tokio::task::yield_now().await;
+        heard.extend(fixture.heard());
     }
-    assert_eq!((given_up, breaks), (vec!["m5".to_owned()], 1 + BREAKS), "the first break was over all of them");
+    let given_up: Vec<_> = heard.iter().filter(|(_, fine)| !fine).map(|(topic, _)| topic.as_str()).collect();
+    assert_eq!((given_up, breaks), (vec!["m5"], 1 + BREAKS), "the first break was over all of them");
 }
 
-#[tokio::test]
-async fn qos_0_is_done_when_it_is_written() {
+#[test]
+fn qos_0_is_done_when_it_is_written() {
     let mut fixture = Fixture::new(10);
-    fixture.publish("a", Qos::AtMostOnce).await;
-    fixture.publish("b", Qos::AtLeastOnce).await;
+    fixture.publish("a", Qos::AtMostOnce);
+    fixture.publish("b", Qos::AtLeastOnce);
     assert_eq!(fixture.send(), sent(&[(0, "a"), (1, "b")]));
     fixture.window.written();
-    assert_eq!(fixture.heard().await, ("a".into(), Ok(())));
+    assert_eq!(fixture.heard(), [("a".into(), true)]);
     assert!(fixture.window.confirmed(1).is_some());
 }
 
-#[tokio::test]
-async fn an_identifier_in_use_is_not_given_again() {
+#[test]
+fn an_identifier_in_use_is_not_given_again() {
     let mut fixture = Fixture::new(10);
-    fixture.publish("first", Qos::AtLeastOnce).await;
+    fixture.publish_all(["first"]);
     assert_eq!(fixture.send(), sent(&[(1, "first")]));
     fixture.window.last_id = u16::MAX;
-    fixture.publish("second", Qos::AtLeastOnce).await;
+    fixture.publish_all(["second"]);
     assert_eq!(fixture.send(), sent(&[(2, "second")]));
 }
 
-#[tokio::test]
-async fn what_nobody_waits_for_is_not_sent() {
+#[test]
+fn what_nobody_waits_for_is_not_sent_and_its_number_is_given_back() {
     let mut fixture = Fixture::new(10);
-    fixture.publish("a", Qos::AtLeastOnce).await;
-    fixture.callers.shutdown().await;
-    fixture.publish("b", Qos::AtLeastOnce).await;
+    fixture.publish_all(["a", "b"]);
+    fixture.left.insert("a".into());
     assert_eq!(fixture.send(), sent(&[(1, "b")]));
+    assert_eq!(fixture.heard(), [("a".into(), false)]);
 }
 
-#[tokio::test]
-async fn a_full_window_notices_that_its_callers_have_left() {
+#[test]
+fn a_full_window_forgets_those_whose_callers_have_left() {
     let mut fixture = Fixture::new(2);
-    for topic in ["a", "b"] {
-        fixture.publish(topic, Qos::AtLeastOnce).await;
-    }
+    fixture.publish_all(["a", "b"]);
     assert!(fixture.window.is_full());
-    fixture.callers.shutdown().await;
-    fixture.window.oldest_forsaken().await;
-    fixture.window.forget_forsaken();
+    assert_eq!(fixture.window.next_unsent(), Some(0));
+    fixture.window.forget(|number| number != 0);
     assert!(!fixture.window.is_full());
-    assert_eq!(fixture.send(), []);
+    assert_eq!(fixture.send(), sent(&[(1, "b")]));
 }
