@@ -13,7 +13,7 @@ use sandbox::lab::{self, Foreign, Habits, Product};
 use serde_json::json;
 
 use crate::bench::{Bench, Seen};
-use crate::{answers, interrupted, leaving, sessions, shared, steady};
+use crate::{answers, interrupted, leaving, retained, sessions, shared, steady};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
@@ -31,11 +31,12 @@ enum Scenario {
     Answers,
     SessionExpiry,
     SentAgain,
+    Retained,
     Mqtt5Refused,
 }
 
 impl Scenario {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Once,
         Self::BridgeKilled,
         Self::Cut,
@@ -44,6 +45,7 @@ impl Scenario {
         Self::Shared,
         Self::SessionExpiry,
         Self::SentAgain,
+        Self::Retained,
         Self::Mqtt5Refused,
         Self::BrokerRestarted,
         Self::BrokerKilled,
@@ -61,6 +63,7 @@ impl Scenario {
             Self::Answers => "answers",
             Self::SessionExpiry => "session expiry",
             Self::SentAgain => "sent again",
+            Self::Retained => "retained",
             Self::Mqtt5Refused => "MQTT 5 refused",
         }
     }
@@ -70,7 +73,7 @@ impl Scenario {
         let only = std::env::var("BROKER_LAB_ONLY").unwrap_or_default();
         let wanted = only.is_empty() || only.split(',').any(|name| name.trim() == self.name());
         let concerned = match self {
-            Self::SessionExpiry => protocol == Protocol::V5,
+            Self::SessionExpiry | Self::Retained => protocol == Protocol::V5,
             Self::SentAgain => habits.sends_again_by.is_some(),
             Self::Mqtt5Refused => habits.speaks.iter().all(|(version, _)| *version == Protocol::V311),
             _ => true,
@@ -93,6 +96,7 @@ impl Scenario {
             Self::Answers => answers::a_device_hears(bench).await,
             Self::SessionExpiry => sessions::expiry_is_said(bench).await,
             Self::SentAgain => steady::sent_again_on_the_same_connection(bench).await,
+            Self::Retained => retained::handled_once(bench).await,
             Self::Mqtt5Refused => sessions::mqtt_5_is_refused_helpfully(bench).await,
         }
     }

@@ -78,6 +78,27 @@ struct Peer {
     login: Option<(String, String)>,
 }
 
+/// Publishes one message that the broker is to retain, and returns when it has confirmed it. Under MQTT 5.
+pub async fn announce(stage: &Stage, protocol: Protocol, topic: &str, payload: &'static [u8]) {
+    use rumqttc::{
+        AsyncClient, Broker, Event as Mqtt, MqttOptions, Packet, PublishOptions, TlsConfiguration, Transport,
+    };
+    assert_eq!(protocol, Protocol::V5);
+    let (world, url) = (&stage.world, stage.world.url());
+    let tls = Arc::new(world.files.client_config(&world.files.device).unwrap());
+    let mut options =
+        MqttOptions::new(format!("announcer-{:08x}", fastrand_id()), Broker::tcp(url.host.clone(), url.port));
+    options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+    if let Some((user, password)) = stage.login.clone() {
+        options.set_credentials(user, password);
+    }
+    let (client, mut connection) = AsyncClient::builder(options).build();
+    client.try_publish(topic, payload, PublishOptions::at_least_once().retained()).unwrap();
+    let confirmed =
+        async { while !matches!(connection.poll().await.expect("a connection"), Mqtt::Incoming(Packet::PubAck(_))) {} };
+    timeout(PATIENCE, confirmed).await.expect("PUBACK in time");
+}
+
 async fn v5(peer: Peer, events: mpsc::UnboundedSender<Event>) {
     use rumqttc::{AsyncClient, Broker, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
     let mut options = MqttOptions::new(peer.id, Broker::tcp(peer.host, peer.port));

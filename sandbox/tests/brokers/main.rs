@@ -19,6 +19,7 @@ mod leaving;
 #[path = "../parts/replica.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod replica;
+mod retained;
 mod sessions;
 mod shared;
 mod steady;
