@@ -10,6 +10,7 @@ use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 pub(crate) use credentials::Ready;
@@ -84,14 +85,14 @@ impl Aws {
     /// A local endpoint, with made-up credentials that it does not check.
     #[must_use]
     pub fn local(endpoint: LocalEndpoint) -> Self {
-        let credentials = Credentials::new("local", "local", None, None, "local endpoint");
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("us-east-1"))
-            .endpoint_url(endpoint.url)
-            .credentials_provider(SharedCredentialsProvider::new(credentials))
-            .build();
-        Self::of(config, None)
+        Self::of(local(endpoint).build(), None)
+    }
+
+    /// The same, in this process: every request goes to this client, over no network.
+    #[must_use]
+    pub fn in_memory(http: impl HttpClient + 'static) -> Self {
+        let endpoint = LocalEndpoint { url: "http://memory".to_owned() };
+        Self::of(local(endpoint).http_client(http).build(), None)
     }
 
     /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
@@ -134,6 +135,15 @@ impl Aws {
     pub(crate) fn settings(&self) -> &SdkConfig {
         &self.settings
     }
+}
+
+fn local(endpoint: LocalEndpoint) -> aws_types::sdk_config::Builder {
+    let credentials = Credentials::new("local", "local", None, None, "local endpoint");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("us-east-1"))
+        .endpoint_url(endpoint.url)
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
 }
 
 /// What the chain says of single services, without values that are empty: `AWS_ENDPOINT_URL_LAMBDA=` is no endpoint.

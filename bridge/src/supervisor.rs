@@ -27,7 +27,7 @@ use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Credentials, LiveTls, TlsError};
+use crate::mqtt::{Connector, Credentials, InMemory, LiveTls, TlsError};
 use crate::shutdown::{self, Announcer, Phase};
 use prepare::{bind_admin, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
@@ -58,10 +58,12 @@ pub struct Bridge {
     admin_address: Option<SocketAddr>,
     /// What the endpoint shows.
     watched: watch::Sender<Vec<Watched>>,
-    /// Whether an operator has asked the endpoint for a retirement.
+    /// Whether an operator has asked for a retirement.
     retirement: watch::Receiver<bool>,
+    retire: watch::Sender<bool>,
     metrics: Metrics,
-    tls: LiveTls,
+    /// None with a broker in this process.
+    tls: Option<LiveTls>,
     /// Looks at the TLS files; held so that it ends with the bridge.
     tls_watch: JoinSet<()>,
 }
@@ -87,6 +89,24 @@ impl Bridge {
         let metrics = Metrics::new();
         let tls = LiveTls::load(config.mqtt.tls.clone(), metrics.tls())?;
         let connector = Connector::new(config.mqtt.url.clone(), tls.clone()).map_err(StartError::Broker)?;
+        Self::start_with(config, aws, metrics, connector, Some(tls)).await
+    }
+
+    /// The same with a broker in this process: the configuration's URL and TLS files are not used.
+    ///
+    /// # Errors
+    /// When something of the configuration cannot be used.
+    pub async fn start_in_memory(config: Config, aws: &Aws, broker: InMemory) -> Result<Self, StartError> {
+        Self::start_with(config, aws, Metrics::new(), Connector::in_memory(broker), None).await
+    }
+
+    async fn start_with(
+        config: Config,
+        aws: &Aws,
+        metrics: Metrics,
+        connector: Connector,
+        tls: Option<LiveTls>,
+    ) -> Result<Self, StartError> {
         let connector = connector.with(Credentials::of(&config.mqtt));
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
@@ -100,7 +120,7 @@ impl Bridge {
         let protocol = config.mqtt.protocol;
         config.mappings.iter().for_each(|mapping| warn_about(mapping, protocol));
         warn_of_circles(&config.mappings);
-        let ((announcer, listener), (retire, retirement)) = (shutdown::channel(), watch::channel(false));
+        let ((announcer, listener), retire) = (shutdown::channel(), watch::Sender::new(false));
         let mut bridge = Self {
             config,
             aws: aws.clone(),
@@ -114,12 +134,15 @@ impl Bridge {
             admin: JoinSet::new(),
             admin_address: admin.as_ref().map(Admin::address),
             watched: watch::Sender::default(),
-            retirement,
+            retirement: retire.subscribe(),
+            retire: retire.clone(),
             metrics,
             tls: tls.clone(),
             tls_watch: JoinSet::new(),
         };
-        bridge.tls_watch.spawn(tls.watch());
+        if let Some(tls) = tls {
+            bridge.tls_watch.spawn(tls.watch());
+        }
         bridge.reconcile();
         if let Some(admin) = admin {
             let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
@@ -139,7 +162,23 @@ impl Bridge {
     /// # Errors
     /// When the files cannot be used; then those from before stay in use.
     pub async fn renew_tls(&self) -> Result<bool, TlsError> {
-        self.tls.renew().await
+        match &self.tls {
+            Some(tls) => tls.renew().await,
+            None => Ok(false),
+        }
+    }
+
+    /// Holds a mapping, or lets it go. False when there is none of the name.
+    #[must_use]
+    pub fn pause(&self, mapping: &str, paused: bool) -> bool {
+        let all = self.watched.borrow();
+        let found = all.iter().find(|watched| watched.mapping == mapping).and_then(|watched| watched.paused.as_ref());
+        found.map(|held| held.send_replace(paused)).is_some()
+    }
+
+    /// Has the whole bridge leave for good: [`Bridge::tend`] sees to it, and returns when it is done.
+    pub fn ask_to_retire(&self) {
+        self.retire.send_replace(true);
     }
 
     /// All numbers.

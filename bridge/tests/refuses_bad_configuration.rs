@@ -294,7 +294,7 @@ fn settings_that_do_not_fit_together() {
     refuses("sessions = 2", "mapping.sessions: needs a shared subscription, or each session gets every message; ");
     refuses(
         "on_failure.topic = \"sensor/data\"",
-        "mapping.on_failure.topic: the mapping's own topic filter matches it",
+        "mapping.on_failure.topic: the mapping's own topic filter `sensor/data` matches topics of",
     );
     refuses("reply = true", "mapping.reply: needs topics that it may answer to; set `reply_topics`");
     let scattered =

@@ -8,11 +8,14 @@ use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
 use super::connect::{hang_up, open_within};
-use super::connection::{Agreed, Connection, Connector};
+use super::connection::Connection;
+use super::connector::Connector;
 use super::end::End;
 use super::link::Link;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::{Failure, Next, Reconnect};
+use super::tls::Freshness;
+use super::transport::Agreed;
 use super::wire::Wire;
 
 /// One side of the conversation with a broker, over as many connections as it takes.
@@ -61,7 +64,7 @@ pub(super) trait Client {
 pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &Link) {
     let mut reconnect = Reconnect::new(link);
     while !client.is_done() {
-        let mut freshness = connector.freshness(connector.generation());
+        let mut freshness = connector.freshness();
         let mut login = connector.login();
         let (end, lived) = {
             let opened = open_within(connector, Wire(link.protocol), client.hello(), &mut login, link.connect_timeout);
@@ -88,7 +91,7 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
         tokio::select! {
             biased;
             _ = until_done(client, sleep(wait)) => {}
-            () = freshness.renewed() => {}
+            () = renewed(&mut freshness) => {}
             () = login.renewed(), if lasting => {}
         }
     }
@@ -134,7 +137,7 @@ async fn converse(client: &mut impl Client, connection: &mut Connection, patienc
                 Err(error) => return error.into(),
             },
             () = client.hear() => {}
-            () = freshness.outdated(), if !gives_way => {
+            () = outdated(&mut freshness), if !gives_way => {
                 gives_way = true;
                 if client.give_way(now()) {
                     return End::Renewed;
@@ -156,6 +159,22 @@ async fn turn(client: &mut impl Client, connection: &mut Connection, patience: D
         if !client.written(now()) {
             return Ok(());
         }
+    }
+}
+
+/// Waits for newer TLS files; for ever, where there are none. Cancel safe.
+async fn renewed(freshness: &mut Option<Freshness>) {
+    match freshness {
+        Some(freshness) => freshness.renewed().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for them, and for our turn. Cancel safe.
+async fn outdated(freshness: &mut Option<Freshness>) {
+    match freshness {
+        Some(freshness) => freshness.outdated().await,
+        None => std::future::pending().await,
     }
 }
 

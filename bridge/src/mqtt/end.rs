@@ -2,7 +2,7 @@
 
 use tracing::error;
 
-use super::connection::ConnectError;
+use super::connector::ConnectError;
 use super::packet::{Close, Reason, WireError};
 
 /// The end of one connection.

@@ -17,13 +17,14 @@ use tracing::{error, info, warn};
 
 use self::machine::Machine;
 use self::window::Number;
-use super::connection::{Agreed, Connector};
+use super::connector::Connector;
 use super::driver::{self, Client};
 use super::end::End;
 use super::link::Link;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
 use super::session::Status;
+use super::transport::Agreed;
 use crate::outgoing::{PublishHandle, Request, Waiting, channel};
 use crate::shutdown::{Listener, Phase};
 

@@ -14,11 +14,12 @@ use tokio::sync::{mpsc, watch};
 
 use self::event::Event;
 use self::machine::Machine;
-use super::connection::{Agreed, Connector};
+use super::connector::Connector;
 use super::driver::{self, Client};
 use super::end::End;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
+use super::transport::Agreed;
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};

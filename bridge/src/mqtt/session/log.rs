@@ -4,8 +4,8 @@ use tracing::{error, info, warn};
 
 use super::Settings;
 use super::event::Event;
-use crate::mqtt::connection::Agreed;
 use crate::mqtt::reconnect::Failure;
+use crate::mqtt::transport::Agreed;
 
 /// The longest part of a topic that a log line shows.
 const TOPIC_LIMIT: usize = 200;

@@ -1,0 +1,90 @@
+//! What carries the bytes of a connection: TLS over TCP, or a pair of ends in the memory of one process. Each kind of
+//! network below is TLS; the pair in memory has no network.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio_rustls::client::TlsStream;
+
+use super::first_bytes::FirstBytes;
+use crate::crypto;
+
+/// See the module's page.
+pub(super) enum Transport {
+    Tls(Box<TlsStream<FirstBytes>>),
+    Memory(DuplexStream),
+}
+
+impl Transport {
+    /// What the handshake agreed on.
+    pub(super) fn agreed(&self) -> Agreed {
+        let unknown = || "unknown".to_owned();
+        match self {
+            Self::Tls(stream) => {
+                let (_, tls) = stream.get_ref();
+                let group = tls.negotiated_key_exchange_group();
+                let version = tls.protocol_version().and_then(|version| version.as_str());
+                Agreed {
+                    version: version.map_or_else(unknown, str::to_owned),
+                    suite: tls
+                        .negotiated_cipher_suite()
+                        .map_or_else(unknown, |suite| crypto::suite_name(suite.suite())),
+                    group: group.map_or_else(unknown, |group| crypto::group_name(group.name())),
+                }
+            }
+            Self::Memory(_) => Agreed { version: "none".into(), suite: "in".into(), group: "memory".into() },
+        }
+    }
+}
+
+/// What a handshake agreed on, by IANA's names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Agreed {
+    /// `TLSv1_3`.
+    pub version: String,
+    /// `TLS_AES_256_GCM_SHA384`.
+    pub suite: String,
+    /// `X25519MLKEM768`.
+    pub group: String,
+}
+
+impl fmt::Display for Agreed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.version, self.suite, self.group)
+    }
+}
+
+impl AsyncRead for Transport {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Memory(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Transport {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Memory(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+            Self::Memory(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Memory(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
