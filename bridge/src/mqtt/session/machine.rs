@@ -231,6 +231,7 @@ impl Machine {
     /// Behind all acknowledgements that were released.
     fn ping(&mut self, line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
         line.pings += 1;
+        line.undisturbed = true;
         self.ledger.pinged();
         self.wire.pingreq(output)
     }

@@ -27,6 +27,8 @@ pub(super) struct Line {
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
     pub(super) pings: usize,
+    /// No message has come since the last of them.
+    pub(super) undisturbed: bool,
     /// Looks for a moment to unsubscribe.
     pub(super) search: Option<EmptyQueue>,
     /// Watches for the last message, once there is no subscription any more.
@@ -50,6 +52,7 @@ impl Line {
             unsuback_due: None,
             unsubscribes_all: false,
             pings: 0,
+            undisturbed: false,
             search: None,
             quiet: None,
             alarm: None,
@@ -80,6 +83,7 @@ impl Line {
 
     /// A message has come: what was seen before it proves nothing about what is queued behind it.
     pub(super) fn disturbed(&mut self) {
+        self.undisturbed = false;
         self.quiet.iter_mut().for_each(Quiet::disturbed);
         self.search.iter_mut().for_each(EmptyQueue::disturbed);
     }

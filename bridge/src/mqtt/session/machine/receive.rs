@@ -45,6 +45,10 @@ impl Machine {
             Incoming::PingResp => {
                 self.ledger.ponged();
                 line.answered();
+                if line.undisturbed && self.ledger.broker_has_room() && !self.ledger.is_doubtful() {
+                    // It has nothing more to send, so it sends nothing again either.
+                    self.ledger.forget_settled();
+                }
             }
             Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),
             Incoming::ConnAck(_) => return Err(End::protocol_error("a second CONNACK")),

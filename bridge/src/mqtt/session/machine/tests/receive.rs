@@ -194,3 +194,21 @@ fn f6_f32_a_byte_now_and_then_of_one_huge_packet_is_no_life() {
     }
     assert!(bench.why().contains("silent"), "{}", bench.why());
 }
+
+#[test]
+fn what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "a");
+        bench.publish(2, "b");
+        bench.reconnect(&present());
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.done("a");
+        bench.done("b");
+        assert_eq!(bench.machine.outstanding().0, 2, "they may come again");
+        bench.pass(KEEP_ALIVE, true);
+        assert_eq!(bench.machine.outstanding(), (0, 0));
+    });
+}
