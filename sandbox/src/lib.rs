@@ -22,6 +22,7 @@ pub mod report;
 pub mod scene;
 pub mod scripted;
 pub mod sensors;
+pub mod sim;
 pub mod soak;
 pub mod tools;
 pub mod wiretap;

@@ -14,6 +14,7 @@ use sandbox::demo::{self, Demo};
 use sandbox::lambda::{Action, Fault, Function, When};
 use sandbox::parts;
 use sandbox::scene::Scene;
+use sandbox::sim;
 use sandbox::soak::{self, Kind, Soak};
 use sandbox::world::{BrokerKind, FUNCTION};
 use tokio::sync::mpsc;
@@ -97,6 +98,7 @@ enum Part {
     },
     /// Faults of all kinds, at random, for an hour; every message is accounted for in the end.
     Soak(SoakFlags),
+    Sim(sim::command::Flags),
 }
 
 #[derive(Debug, Args)]
@@ -197,6 +199,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     match cli.part {
         Some(Part::Lambda { listen }) => return runtime.block_on(parts::lambda(listen)).map(|()| true),
         Some(Part::Soak(flags)) => return runtime.block_on(soak(flags)),
+        Some(Part::Sim(flags)) => return Ok(sim::command::execute(&flags)?),
         None => {}
     }
     let remarks = log_into_remarks();

@@ -13,9 +13,9 @@
 //! peer.reset();
 //! ```
 
-mod heard;
+pub(crate) mod heard;
 mod peer;
-mod said;
+pub(crate) mod said;
 
 pub use heard::{Ack, Connect, Heard, Packet, Subscribe};
 pub use peer::{Peer, ScriptError};

@@ -25,6 +25,11 @@ pub enum Packet {
         /// The message.
         payload: Bytes,
     },
+    /// UNSUBSCRIBE.
+    Unsubscribe {
+        /// What UNSUBACK must name.
+        packet_id: u16,
+    },
     /// PINGREQ.
     PingReq,
     /// DISCONNECT, with its reason code; 0 under MQTT 3.1.1.
@@ -90,7 +95,7 @@ pub struct Heard {
 }
 
 /// The next whole packet; `None` when there is none yet.
-pub(super) fn decode(protocol: Protocol, bytes: &mut BytesMut) -> Option<Packet> {
+pub(crate) fn decode(protocol: Protocol, bytes: &mut BytesMut) -> Option<Packet> {
     match protocol {
         Protocol::V5 => v5(bytes),
         Protocol::V311 => v311(bytes),
@@ -136,6 +141,7 @@ fn v5(bytes: &mut BytesMut) -> Option<Packet> {
         P::PubRec(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: true, reason: ack.reason as u8 }),
         P::PubComp(done) => Packet::Complete(done.pkid),
         P::Publish(p) => Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload },
+        P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
         P::PingReq => Packet::PingReq,
         P::Disconnect(bye) => Packet::Disconnect(bye.reason_code as u8),
         other => Packet::Other(format!("{:?}", other.packet_type())),
@@ -175,6 +181,7 @@ fn v311(bytes: &mut BytesMut) -> Option<Packet> {
         P::PubRec(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: true, reason: 0 }),
         P::PubComp(done) => Packet::Complete(done.pkid),
         P::Publish(p) => Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload },
+        P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
         P::PingReq => Packet::PingReq,
         P::Disconnect => Packet::Disconnect(0),
         other => Packet::Other(format!("{:?}", other.packet_type())),

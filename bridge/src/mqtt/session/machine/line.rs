@@ -9,6 +9,7 @@ use crate::mqtt::retire::{EmptyQueue, Quiet};
 use crate::mqtt::wire::Wire;
 
 /// See the module's page.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own, and none excludes another")]
 pub(super) struct Line {
     pub(super) decoder: Decoder,
     pub(super) keep_alive: KeepAlive,

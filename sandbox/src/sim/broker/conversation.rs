@@ -1,0 +1,279 @@
+//! The broker's side of one connection: reads packets, answers them, and sends what its session has.
+
+use std::time::Duration;
+
+use bridge::config::Protocol;
+use bytes::BytesMut;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until};
+
+use super::session::Session;
+use super::{Broker, State, Word};
+use crate::scripted::heard::{Connect, Packet, Subscribe, decode};
+use crate::scripted::said::{ConnAck, Message, frame};
+
+/// Holds the conversation until one side ends it.
+pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
+    let (sender, words) = mpsc::unbounded_channel();
+    let (number, protocol) = {
+        let mut state = broker.state();
+        state.last_connection += 1;
+        let number = state.last_connection;
+        state.connections.insert(number, sender);
+        (number, state.protocol)
+    };
+    let talk = Talk { broker: broker.clone(), stream, number, protocol, client_id: None, will_end: false };
+    talk.go_on(words).await;
+    let mut state = broker.state();
+    state.connections.remove(&number);
+    state.leave(number);
+}
+
+struct Talk {
+    broker: Broker,
+    stream: DuplexStream,
+    number: u64,
+    protocol: Protocol,
+    /// Who it is, once CONNECT has come.
+    client_id: Option<String>,
+    /// What is written is the last.
+    will_end: bool,
+}
+
+impl Talk {
+    async fn go_on(mut self, mut words: mpsc::UnboundedReceiver<Word>) {
+        let mut input = BytesMut::new();
+        let mut output = Vec::new();
+        loop {
+            while let Some(packet) = decode(self.protocol, &mut input) {
+                self.answer(packet, &mut output);
+            }
+            self.send_again(&mut output);
+            self.send(&mut output);
+            if self.stream.write_all(&output).await.is_err() || self.will_end {
+                return;
+            }
+            output.clear();
+            let wake = self.wakes();
+            tokio::select! {
+                biased;
+                word = words.recv() => match word {
+                    Some(Word::Send) => {}
+                    Some(Word::End(reason)) => {
+                        if self.protocol == Protocol::V5 {
+                            let _ = self.stream.write_all(&frame(0xe0, &[reason, 0])).await;
+                        }
+                        return;
+                    }
+                    None => return,
+                },
+                read = self.stream.read_buf(&mut input) => if !matches!(read, Ok(1..)) { return },
+                () = sleep_until(wake) => {}
+            }
+        }
+    }
+
+    fn answer(&mut self, packet: Packet, output: &mut Vec<u8>) {
+        let broker = self.broker.clone();
+        let mut state = broker.state();
+        match packet {
+            Packet::Connect(connect) => self.connect(&mut state, &connect, output),
+            Packet::Subscribe(subscribe) => self.subscribe(&mut state, &subscribe, output),
+            Packet::Unsubscribe { packet_id } => self.unsubscribe(&mut state, packet_id, output),
+            Packet::Ack(ack) if ack.received => {
+                let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
+                if let Some(number) = received {
+                    state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
+                    state.record.acknowledged(number);
+                }
+                output.extend(frame(0x62, &ack.packet_id.to_be_bytes()));
+            }
+            Packet::Ack(ack) => {
+                let acknowledged = state.session(self.number).and_then(|session| session.acknowledged(ack.packet_id));
+                match acknowledged {
+                    Some(stored) => {
+                        state.record.say("broker", format!("PUBACK {} for {}", ack.packet_id, stored.number));
+                        state.record.acknowledged(stored.number);
+                    }
+                    None => state.record.say("broker", format!("PUBACK {} for nothing", ack.packet_id)),
+                }
+            }
+            Packet::Complete(packet_id) => {
+                let _ = state.session(self.number).and_then(|session| session.acknowledged(packet_id));
+            }
+            Packet::Publish { packet_id, topic, payload } => {
+                let topic = String::from_utf8_lossy(&topic).into_owned();
+                state.published.push((topic, payload.to_vec()));
+                output.extend(frame(0x40, &packet_id.to_be_bytes()));
+            }
+            Packet::PingReq => output.extend([0xd0, 0]),
+            Packet::Disconnect(_) => self.will_end = true,
+            Packet::Other(what) => {
+                state.record.violated("protocol", format!("the broker hears {what}"));
+                self.will_end = true;
+            }
+        }
+    }
+
+    fn connect(&mut self, state: &mut State, connect: &Connect, output: &mut Vec<u8>) {
+        state.expire();
+        let now = Instant::now();
+        if state.refusing_until.is_some_and(|until| until > now) {
+            // Server unavailable.
+            let code = if self.protocol == Protocol::V5 { 0x88 } else { 3 };
+            output.extend(ConnAck::refused(code).bytes(self.protocol));
+            self.will_end = true;
+            return;
+        }
+        let (habits, record) = (state.habits, state.record.clone());
+        let client_id = connect.client_id.clone();
+        if connect.clean_start
+            && let Some(session) = state.sessions.remove(&client_id)
+        {
+            session.drop_all(&record, "clean start");
+        }
+        let present = state.sessions.contains_key(&client_id);
+        let expiry = match self.protocol {
+            Protocol::V5 => Duration::from_secs(connect.session_expiry.unwrap_or(0).into()),
+            Protocol::V311 if connect.clean_start => Duration::ZERO,
+            Protocol::V311 => Duration::from_hours(24 * 365),
+        };
+        let granted = habits.grants.map_or(expiry, |longest| longest.min(expiry));
+        let session =
+            state.sessions.entry(client_id.clone()).or_insert_with(|| Session::new(client_id.clone(), habits.first_id));
+        session.expires_after = granted;
+        session.expires_at = None;
+        let receive_maximum = connect.receive_maximum.map_or(usize::MAX, usize::from);
+        session.window = habits.window.min(receive_maximum.saturating_mul(habits.exceeds));
+        session.rewind(habits.renumbers, habits.first_id);
+        if let Some(earlier) = session.connection.replace(self.number)
+            && let Some(sender) = state.connections.get(&earlier)
+        {
+            let _ = sender.send(Word::End(0x8e));
+        }
+        record.say("broker", format!("CONNECT {client_id}, session present: {present}"));
+        let mut connack = if present && habits.says_present { ConnAck::resumed() } else { ConnAck::fresh() };
+        if granted < expiry {
+            connack = connack.session_expiry(u32::try_from(granted.as_secs()).unwrap_or(u32::MAX));
+        }
+        if let Some(seconds) = habits.server_keep_alive {
+            connack = connack.server_keep_alive(seconds);
+        }
+        output.extend(connack.bytes(self.protocol));
+        // MQTT 5, 4.4: PUBREL is sent again, too.
+        for flying in state.session(self.number).into_iter().flat_map(|session| &session.in_flight) {
+            output.extend(frame(0x62, &flying.packet_id.to_be_bytes()));
+        }
+        self.client_id = Some(client_id);
+    }
+
+    fn subscribe(&mut self, state: &mut State, subscribe: &Subscribe, output: &mut Vec<u8>) {
+        let record = state.record.clone();
+        let Some(session) = state.session(self.number) else { return };
+        session.filter = subscribe.filter.parse().ok();
+        session.qos = subscribe.qos;
+        record.say("broker", format!("SUBSCRIBE {} by {}", subscribe.filter, session.client_id));
+        let [high, low] = subscribe.packet_id.to_be_bytes();
+        output.extend(match self.protocol {
+            Protocol::V5 => frame(0x90, &[high, low, 0, subscribe.qos]),
+            Protocol::V311 => frame(0x90, &[high, low, subscribe.qos]),
+        });
+    }
+
+    fn unsubscribe(&mut self, state: &mut State, packet_id: u16, output: &mut Vec<u8>) {
+        let (record, drops) = (state.record.clone(), state.habits.drops_at_unsubscribe);
+        let Some(session) = state.session(self.number) else { return };
+        session.filter = None;
+        record.say("broker", format!("UNSUBSCRIBE by {}", session.client_id));
+        if drops {
+            // Allowed (MQTT 5, 3.10.4), and yet owed: whoever leaves has to fetch it before.
+            session.queue.clear();
+        }
+        let [high, low] = packet_id.to_be_bytes();
+        output.extend(match self.protocol {
+            Protocol::V5 => frame(0xb0, &[high, low, 0, 0]),
+            Protocol::V311 => frame(0xb0, &[high, low]),
+        });
+    }
+
+    /// What was not acknowledged in the broker's own time.
+    fn send_again(&self, output: &mut Vec<u8>) {
+        let broker = self.broker.clone();
+        let mut state = broker.state();
+        let (Some(after), now) = (state.habits.resends_after, Instant::now()) else { return };
+        let (record, protocol) = (state.record.clone(), self.protocol);
+        let Some(session) = state.session(self.number) else { return };
+        let qos = session.qos;
+        let late = session.in_flight.iter_mut().filter(|flying| !flying.received && flying.sent_at + after <= now);
+        for flying in late {
+            flying.sent_at = now;
+            record.say("broker", format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
+            let message = Message::new(flying.packet_id, flying.stored.payload.clone());
+            write(message.topic(flying.stored.topic.clone()).qos(qos).again(), protocol, output);
+        }
+    }
+
+    /// What there is room for.
+    fn send(&self, output: &mut Vec<u8>) {
+        let broker = self.broker.clone();
+        let mut state = broker.state();
+        let (habits, record, protocol) = (state.habits, state.record.clone(), self.protocol);
+        let Some(session) = state.session(self.number) else { return };
+        let (qos, now) = (session.qos, Instant::now());
+        while let Some(flying) = session.next(habits.reuses_at_once, now) {
+            let dup = flying.stored.sent && habits.marks_again;
+            let (packet_id, stored) = (flying.packet_id, &flying.stored);
+            let again = if dup { ", DUP" } else { "" };
+            record.say("broker", format!("PUBLISH {packet_id} {}{again}", stored.number));
+            let message = Message::new(packet_id, stored.payload.clone()).topic(stored.topic.clone()).qos(qos);
+            write(if dup { message.again() } else { message }, protocol, output);
+            if let Some(flying) = session.in_flight.last_mut() {
+                flying.stored.sent = true;
+            }
+        }
+    }
+
+    fn wakes(&self) -> Instant {
+        let broker = self.broker.clone();
+        let mut state = broker.state();
+        let far = Instant::now() + Duration::from_hours(1);
+        let Some(after) = state.habits.resends_after else { return far };
+        let Some(session) = state.session(self.number) else { return far };
+        session
+            .in_flight
+            .iter()
+            .filter(|flying| !flying.received)
+            .map(|flying| flying.sent_at + after)
+            .fold(far, Instant::min)
+    }
+}
+
+fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
+    // Its own codec writes what the model has made.
+    if let Ok(bytes) = message.bytes(protocol) {
+        output.extend(&bytes);
+    }
+}
+
+impl State {
+    /// The session that this connection has.
+    fn session(&mut self, connection: u64) -> Option<&mut Session> {
+        self.sessions.values_mut().find(|session| session.connection == Some(connection))
+    }
+
+    /// The connection has ended.
+    fn leave(&mut self, connection: u64) {
+        let now = Instant::now();
+        let Some(session) = self.session(connection) else { return };
+        session.connection = None;
+        if session.expires_after.is_zero() {
+            let client_id = session.client_id.clone();
+            if let Some(session) = self.sessions.remove(&client_id) {
+                session.drop_all(&self.record, "the session ends with its connection");
+            }
+        } else {
+            session.expires_at = Some(now + session.expires_after);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! One session of the model broker: what it is subscribed to, what waits, and what is in flight. Pure.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use std::time::Duration;
+
+use bridge::topic::TopicFilter;
+use tokio::time::Instant;
+
+use super::super::record::Record;
+
+/// A message that is kept for a session.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) number: u64,
+    pub(super) topic: String,
+    pub(super) payload: Vec<u8>,
+    /// It was sent before, on whatever connection.
+    pub(super) sent: bool,
+    /// The packet identifier that it has to keep.
+    pub(super) keeps: Option<u16>,
+}
+
+/// A message that was sent on a connection and is not acknowledged.
+#[derive(Debug, Clone)]
+pub(super) struct InFlight {
+    pub(super) packet_id: u16,
+    pub(super) stored: Stored,
+    pub(super) sent_at: Instant,
+    /// QoS 2: PUBREC has come.
+    pub(super) received: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) client_id: String,
+    pub(super) filter: Option<TopicFilter>,
+    pub(super) qos: u8,
+    pub(super) queue: VecDeque<Stored>,
+    pub(super) in_flight: Vec<InFlight>,
+    pub(super) last_id: u16,
+    /// The connection that has it.
+    pub(super) connection: Option<u64>,
+    /// How many may be in flight.
+    pub(super) window: usize,
+    /// How long it outlives its connection.
+    pub(super) expires_after: Duration,
+    pub(super) expires_at: Option<Instant>,
+}
+
+impl Session {
+    pub(super) fn new(client_id: String, first_id: u16) -> Self {
+        Self {
+            client_id,
+            filter: None,
+            qos: 0,
+            queue: VecDeque::new(),
+            in_flight: Vec::new(),
+            last_id: first_id,
+            connection: None,
+            window: 1,
+            expires_after: Duration::ZERO,
+            expires_at: None,
+        }
+    }
+
+    pub(super) fn group(&self) -> Option<&str> {
+        self.filter.as_ref()?.share_group()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty() && self.in_flight.iter().all(|flying| flying.received)
+    }
+
+    /// Its messages are the broker's own loss.
+    pub(super) fn drop_all(self, record: &Record, why: &'static str) {
+        let flying = self.in_flight.into_iter().filter(|flying| !flying.received).map(|flying| flying.stored.number);
+        flying.chain(self.queue.iter().map(|stored| stored.number)).for_each(|number| record.excuse(number, why));
+    }
+
+    /// What is in flight goes back to the front of the queue, but for QoS 2 that was received.
+    pub(super) fn rewind(&mut self, renumbers: bool, first_id: u16) {
+        let (received, again): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(|flying| flying.received);
+        self.in_flight = received;
+        for InFlight { packet_id, mut stored, .. } in again.into_iter().rev() {
+            stored.keeps = (!renumbers).then_some(packet_id);
+            self.queue.push_front(stored);
+        }
+        if renumbers {
+            self.last_id = first_id;
+        }
+    }
+
+    /// The next message that may be sent now, as one in flight.
+    pub(super) fn next(&mut self, reuses_at_once: bool, now: Instant) -> Option<&InFlight> {
+        if self.in_flight.len() >= self.window {
+            return None;
+        }
+        let mut stored = self.queue.pop_front()?;
+        let packet_id = stored.keeps.take().unwrap_or_else(|| self.free_id(reuses_at_once));
+        self.in_flight.push(InFlight { packet_id, stored, sent_at: now, received: false });
+        self.in_flight.last()
+    }
+
+    fn free_id(&mut self, reuses_at_once: bool) -> u16 {
+        let taken: BTreeSet<_> = self
+            .in_flight
+            .iter()
+            .map(|flying| flying.packet_id)
+            .chain(self.queue.iter().filter_map(|stored| stored.keeps))
+            .collect();
+        let mut id = if reuses_at_once { 0 } else { self.last_id };
+        loop {
+            id = id.checked_add(1).unwrap_or(1);
+            if !taken.contains(&id) {
+                self.last_id = id;
+                return id;
+            }
+        }
+    }
+
+    /// PUBACK: what it was for.
+    pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Stored> {
+        let index = self.in_flight.iter().position(|flying| flying.packet_id == packet_id)?;
+        Some(self.in_flight.remove(index).stored)
+    }
+
+    /// PUBREC: what it is for, the first time.
+    pub(super) fn received(&mut self, packet_id: u16) -> Option<u64> {
+        let flying = self.in_flight.iter_mut().find(|flying| flying.packet_id == packet_id)?;
+        (!std::mem::replace(&mut flying.received, true)).then_some(flying.stored.number)
+    }
+}

@@ -1,0 +1,144 @@
+//! A process of the bridge in a simulated world: the real supervisor, which an operator starts, stops, kills and asks.
+
+use bridge::aws::Aws;
+use bridge::config::Config;
+use bridge::mqtt::InMemory;
+use bridge::{Bridge, Exit};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+
+use super::record::Record;
+
+/// What an operator asks of it.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// SIGTERM.
+    Stop,
+    /// `POST /retire`.
+    Retire,
+    /// `POST /mappings/m/pause`, or `resume`.
+    Pause(bool),
+    /// SIGHUP.
+    Reload(Box<Config>),
+    /// `/metrics`.
+    Look(oneshot::Sender<Numbers>),
+}
+
+/// Its own numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Numbers {
+    pub(super) outstanding: i64,
+    pub(super) outstanding_bytes: i64,
+    pub(super) in_flight: i64,
+}
+
+/// How it has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    Stopped,
+    Retired {
+        unproven: bool,
+    },
+    /// A fault of its own.
+    Broken,
+}
+
+/// Killed when it is dropped.
+#[derive(Debug)]
+pub(super) struct Process {
+    orders: mpsc::UnboundedSender<Order>,
+    task: JoinHandle<End>,
+}
+
+impl Process {
+    pub(super) fn start(config: Config, aws: Aws, broker: InMemory, record: Record) -> Self {
+        let (orders, heard) = mpsc::unbounded_channel();
+        Self { orders, task: tokio::spawn(live(config, aws, broker, heard, record)) }
+    }
+
+    pub(super) fn ask(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+
+    /// Its numbers, while it runs.
+    pub(super) async fn look(&self) -> Option<Numbers> {
+        let (sender, numbers) = oneshot::channel();
+        self.ask(Order::Look(sender));
+        numbers.await.ok()
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.task.is_finished()
+    }
+
+    /// Waits for its end; a panic is a fault of its own.
+    pub(super) async fn ended(&mut self) -> End {
+        (&mut self.task).await.unwrap_or(End::Broken)
+    }
+
+    /// SIGKILL: between two instructions.
+    pub(super) async fn kill(mut self) {
+        self.task.abort();
+        let _ = (&mut self.task).await;
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn live(
+    config: Config,
+    aws: Aws,
+    broker: InMemory,
+    mut orders: mpsc::UnboundedReceiver<Order>,
+    record: Record,
+) -> End {
+    let mut bridge = match Bridge::start_in_memory(config, &aws, broker).await {
+        Ok(bridge) => bridge,
+        Err(error) => {
+            record.violated("start", error.to_string());
+            return End::Broken;
+        }
+    };
+    loop {
+        tokio::select! {
+            biased;
+            order = orders.recv() => match order {
+                Some(Order::Stop) => {
+                    let patience = bridge.drain_timeout();
+                    bridge.drain(patience).await;
+                    return End::Stopped;
+                }
+                Some(Order::Retire) => bridge.ask_to_retire(),
+                Some(Order::Pause(paused)) => {
+                    if !bridge.pause("m", paused) {
+                        record.say("operator", "no mapping to pause");
+                    }
+                }
+                Some(Order::Reload(config)) => {
+                    if !bridge.reload(Ok(*config)) {
+                        record.say("operator", "not reloaded");
+                    }
+                }
+                Some(Order::Look(sender)) => drop(sender.send(numbers(&bridge))),
+                None => return End::Stopped,
+            },
+            exit = bridge.tend() => match exit {
+                Exit::Retired { unproven } => return End::Retired { unproven },
+                Exit::Broken => return End::Broken,
+            },
+        }
+    }
+}
+
+fn numbers(bridge: &Bridge) -> Numbers {
+    let metrics = bridge.metrics().mapping("m");
+    Numbers {
+        outstanding: metrics.outstanding.get(),
+        outstanding_bytes: metrics.outstanding_bytes.get(),
+        in_flight: metrics.in_flight.get(),
+    }
+}

@@ -1,0 +1,48 @@
+//! The bridge's configuration in a simulated world, read as the variables of an environment are.
+
+use std::ffi::OsString;
+
+use bridge::config::{Config, Overrides};
+
+use super::plan::Plan;
+
+/// The configuration of one replica; `window` is how long a batch waits, in milliseconds.
+///
+/// # Panics
+/// When the bridge refuses it, which is a fault of the plan.
+pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
+    let shared = plan.sessions * plan.replicas > 1;
+    let mut variables = vec![
+        ("ADMIN_LISTEN", "off".to_owned()),
+        ("DRAIN_TIMEOUT", "20s".to_owned()),
+        ("MQTT_URL", "mqtts://broker".to_owned()),
+        ("MQTT_CLIENT_ID", format!("bridge-{replica}")),
+        ("MQTT_PROTOCOL", plan.protocol.to_string()),
+        ("MQTT_SESSION_EXPIRY", "1h".to_owned()),
+        ("MQTT_KEEP_ALIVE", "10s".to_owned()),
+        ("MAPPING_NAME", "m".to_owned()),
+        ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),
+        ("MAPPING_FUNCTION", "f".to_owned()),
+        ("MAPPING_QOS", plan.qos.to_string()),
+        ("MAPPING_SESSIONS", plan.sessions.to_string()),
+        ("MAPPING_CONCURRENCY", plan.concurrency.to_string()),
+        ("MAPPING_RECEIVE_MAXIMUM", plan.receive_maximum.to_string()),
+        ("MAPPING_TIMEOUT", "30s".to_owned()),
+        ("MAPPING_BATCH_MAX_RECORDS", plan.batch.to_string()),
+        ("MAPPING_BATCH_MAX_WINDOW", format!("{window}ms")),
+        ("MAPPING_BATCH_BISECT_ON_ERROR", plan.bisect.to_string()),
+    ];
+    if plan.ordered {
+        variables.push(("MAPPING_ORDERING_KEY", "topic[1]".to_owned()));
+    }
+    if plan.identified {
+        variables.push(("MAPPING_MESSAGE_ID", "payload:/id".to_owned()));
+    }
+    if plan.destinations {
+        let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/letters";
+        variables.push(("MAPPING_ON_FAILURE_SQS", queue.to_owned()));
+    }
+    let environment =
+        variables.into_iter().map(|(name, value)| (OsString::from(format!("BRIDGE_{name}")), OsString::from(value)));
+    Config::load(None, environment, Overrides::default()).unwrap_or_else(|error| panic!("{error}"))
+}
