@@ -7,9 +7,15 @@ use crate::mqtt::end::End;
 use crate::mqtt::session::event::Event;
 use crate::shutdown::Phase;
 
+/// Plays a broker that has nothing more, until the proof of it is there.
+fn prove(bench: &mut Bench) {
+    bench.pong();
+    bench.pong();
+}
+
 /// Plays a broker that answers UNSUBSCRIBE and pings and has nothing more, until the connection ends.
 fn leave(bench: &mut Bench) {
-    bench.pong();
+    prove(bench);
     assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
     bench.unsuback(1);
     bench.pong();
@@ -54,7 +60,7 @@ fn f40_the_queue_is_fetched_before_unsubscribe() {
 }
 
 #[test]
-fn f40_with_room_in_the_brokers_window_a_gap_of_one_ping_is_enough() {
+fn f40_with_room_in_the_brokers_window_a_gap_of_two_pings_is_enough() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         for id in 1..=3 {
@@ -65,7 +71,10 @@ fn f40_with_room_in_the_brokers_window_a_gap_of_one_ping_is_enough() {
         bench.done("1");
         assert_eq!(bench.pings(), 1, "it had three in flight, and has two");
         bench.pong();
-        assert_eq!(bench.take_sent(), [Sent::PubAck(1), Sent::Unsubscribe]);
+        assert_eq!(bench.pings(), 2, "it may have answered before it sent what PUBACK had made room for");
+        assert_eq!(bench.take_sent(), [Sent::PubAck(1)]);
+        bench.pong();
+        assert_eq!(bench.take_sent(), [Sent::Unsubscribe]);
         assert!(!bench.machine.is_unproven());
     });
 }
@@ -116,7 +125,7 @@ fn a_retirement_outlives_its_connection() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         bench.enter(Phase::Retiring);
-        bench.pong();
+        prove(&mut bench);
         bench.unsuback(1);
         bench.reconnect(&present());
         assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe), "again, and without another proof");
