@@ -22,6 +22,7 @@ pub mod message;
 pub mod metrics;
 pub mod mqtt;
 pub mod outgoing;
+pub mod payload;
 pub mod redrive;
 mod secret;
 pub mod shutdown;

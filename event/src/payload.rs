@@ -12,9 +12,10 @@ use serde_json::value::RawValue;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Encoding {
-    /// The payload was valid JSON and is embedded as it came.
+    /// The payload was JSON that every function can read, and is embedded as it came.
     Json,
-    /// The payload was UTF-8 but not JSON: a JSON string.
+    /// The payload was other UTF-8: a JSON string. Also JSON that some functions could not read, with all the records beside
+    /// it: deeper than 60 levels, with a number of more than 1,000 digits or beyond a double, or with half a surrogate pair.
     Text,
     /// Anything else: a JSON string of base64 with padding (RFC 4648, section 4).
     Base64,
@@ -25,7 +26,7 @@ pub enum Encoding {
 pub enum Payload<'a> {
     /// JSON, in the publisher's own spelling.
     Json(&'a RawValue),
-    /// Text that is not JSON.
+    /// Other text.
     Text(Cow<'a, str>),
     /// Bytes that are not UTF-8.
     Bytes(Vec<u8>),

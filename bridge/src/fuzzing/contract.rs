@@ -4,6 +4,7 @@ use std::time::SystemTime;
 
 use bytes::BytesMut;
 use event::{Encoding, Event};
+use serde_json::Value;
 
 use super::source::{Source, delivery};
 use crate::config::{Protocol, Qos, ResponseTopics};
@@ -16,7 +17,8 @@ use crate::outgoing::Outgoing;
 /// Encodes a message as an event and reads it back as a function does.
 ///
 /// # Panics
-/// When the function would not see the message that was published, or the event is longer than it was measured.
+/// When some function could not read the event, or would not see the message that was published, or when the event is longer
+/// than it was measured.
 pub fn event(bytes: &[u8]) {
     let message = Source(bytes).message();
     let mut deliveries = [delivery(1, message.clone()), delivery(2, message.clone())];
@@ -25,6 +27,8 @@ pub fn event(bytes: &[u8]) {
     assert!(written.len() <= encode("m", [].iter()).len() + measured, "longer than it was measured");
     let Ok(event) = serde_json::from_slice::<Event>(&written) else { panic!("no event: {}", written.escape_ascii()) };
     assert_eq!(event.records.len(), 2);
+    assert!(serde_json::from_slice::<Value>(&written).is_ok(), "a function that keeps it as a tree cannot read it");
+    assert!(depth(&written) <= 63, "deeper than .NET reads");
     for record in &event.records {
         assert_eq!((record.topic.as_ref(), record.retain, record.dup), (&*message.topic, message.retain, message.dup));
         let Ok(payload) = record.payload() else { panic!("no payload: {}", record.payload.get().escape_debug()) };
@@ -33,6 +37,22 @@ pub fn event(bytes: &[u8]) {
         let published = if exact { &*message.payload } else { message.payload.trim_ascii() };
         assert_eq!(&*payload.into_bytes(), published);
     }
+}
+
+/// How many lists and objects are within one another.
+fn depth(json: &[u8]) -> usize {
+    let (mut open, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for byte in json {
+        match byte {
+            b'"' if !escaped => in_string = !in_string,
+            b'[' | b'{' if !in_string => open += 1,
+            b']' | b'}' if !in_string => open -= 1,
+            _ => {}
+        }
+        escaped = in_string && *byte == b'\\' && !escaped;
+        deepest = deepest.max(open);
+    }
+    deepest
 }
 
 /// Interprets the answer of a function to an event of as many records as the first byte says.

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::config::{self, Qos};
 use crate::mapping::filter::Filters;
 use crate::message::{Message, Properties};
+use crate::payload::Look;
 
 /// Reads a configuration file.
 ///
@@ -34,7 +35,7 @@ pub fn configuration(bytes: &[u8]) {
 /// payload.
 ///
 /// # Panics
-/// When an error is not one line, or the answer is not always the same.
+/// When an error is not one line, the answer is not always the same, or what a pointer finds is not what a tree holds there.
 pub fn filter(bytes: &[u8]) {
     let mut parts = bytes.splitn(3, |byte| *byte == b'\n');
     let mut part = || parts.next().unwrap_or_default();
@@ -49,6 +50,15 @@ pub fn filter(bytes: &[u8]) {
         dup: false,
         properties: Some(Arc::new(Properties { user, ..Properties::default() })),
     };
+    if let Some(json) = Look::at(&message.payload).json() {
+        let Ok(tree) = serde_json::from_slice::<Value>(&message.payload) else {
+            panic!("readable, and no tree can hold it")
+        };
+        for pointer in ["", "/a", "/a/b", "/payload/0", "/0/a"] {
+            let found = json.at(pointer).and_then(|json| serde_json::from_str::<Value>(json.as_written()).ok());
+            assert_eq!(found.as_ref(), tree.pointer(pointer), "{pointer}");
+        }
+    }
     match Filters::parse(std::slice::from_ref(&pattern)) {
         Ok(filters) => {
             let matches = filters.matches(&message);

@@ -1,18 +1,18 @@
 //! Writes events: the only place that turns deliveries into the JSON of the [`event`] crate. Pure.
 //!
-//! A payload that is JSON goes in as it came, without a tree being built or a byte being changed; one copy, into the
-//! event, is all that happens to it.
+//! A payload that is JSON which every function can read goes in as it came, without a tree being built or a byte being
+//! changed; one copy, into the event, is all that happens to it.
 
 use std::io::Write;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use event::{EVENT_SOURCE, Encoding};
-use serde_json::value::RawValue;
 
 use crate::config::Invocation;
 use crate::delivery::{Delivery, RecordId};
 use crate::message::Properties;
+use crate::payload::Look;
 
 /// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1 MB
 /// asynchronous).
@@ -45,7 +45,7 @@ pub fn encode<'a>(mapping: &str, deliveries: impl Iterator<Item = &'a Delivery>)
 /// Finds out how the payload will stand in the event, and how long its record will be at most, the comma included.
 pub fn measure(delivery: &mut Delivery) -> usize {
     const FIXED: usize = 256;
-    let encoding = encoding_of(&delivery.message.payload);
+    let encoding = encoding_of(delivery);
     delivery.encoding = Some(encoding);
     let message = &delivery.message;
     let payload = match encoding {
@@ -67,16 +67,9 @@ fn escaped(text: &[u8]) -> usize {
     text.iter().map(|byte| if *byte < 0x20 { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) }).sum()
 }
 
-/// How a payload will stand in the event.
-#[must_use]
-pub(crate) fn encoding_of(payload: &[u8]) -> Encoding {
-    if serde_json::from_slice::<&RawValue>(payload).is_ok() {
-        Encoding::Json
-    } else if std::str::from_utf8(payload).is_ok() {
-        Encoding::Text
-    } else {
-        Encoding::Base64
-    }
+/// How the payload stands in the event.
+fn encoding_of(delivery: &Delivery) -> Encoding {
+    delivery.encoding.unwrap_or_else(|| Look::at(&delivery.message.payload).encoding())
 }
 
 fn record(out: &mut Vec<u8>, delivery: &Delivery) {
@@ -99,7 +92,7 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
         write_properties(out, properties);
     }
     out.extend_from_slice(b",\"payload\":");
-    let encoding = delivery.encoding.unwrap_or_else(|| encoding_of(&message.payload));
+    let encoding = encoding_of(delivery);
     let name = payload(out, &message.payload, encoding);
     let _ = write!(out, ",\"encoding\":\"{name}\"}}");
 }

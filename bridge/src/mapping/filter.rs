@@ -23,11 +23,12 @@ mod wildcard;
 pub use error::{FilterError, FilterFault};
 pub use vocabulary::PATTERN_LIMIT;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::message::Message;
+use crate::payload::Look;
 use tree::{Node, Tree};
-use view::Wanted;
+use view::{Seen, View, Wanted};
 use vocabulary::PAYLOAD;
 
 /// One pattern.
@@ -50,7 +51,7 @@ impl Filter {
         Ok(Self { alternatives: parse::alternatives(pattern)? })
     }
 
-    fn matches(&self, view: &Map<String, Value>) -> bool {
+    fn matches(&self, view: &View<'_>) -> bool {
         self.alternatives.iter().any(|tree| reads_payload(tree, view.get(PAYLOAD)) && tree.matches(view))
     }
 }
@@ -74,14 +75,19 @@ impl Filters {
         patterns.iter().enumerate().map(filter).collect()
     }
 
-    /// Whether the message goes to the function. Reads the payload, once for all patterns, only when one of them names
-    /// it.
+    /// Whether the message goes to the function.
     #[must_use]
     pub fn matches(&self, message: &Message) -> bool {
+        self.matches_as(message, || Look::at(&message.payload))
+    }
+
+    /// The same; asks for the payload, once for all patterns, only when one of them names it.
+    #[must_use]
+    pub fn matches_as<'a>(&'a self, message: &'a Message, payload: impl FnOnce() -> Look<'a>) -> bool {
         if self.filters.is_empty() {
             return true;
         }
-        let view = self.wanted.view(message);
+        let view = self.wanted.view(message, payload);
         self.filters.iter().any(|filter| filter.matches(&view))
     }
 }
@@ -90,17 +96,17 @@ impl FromIterator<Filter> for Filters {
     fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
         let filters: Vec<_> = filters.into_iter().collect();
         let mut wanted = Wanted::default();
-        filters.iter().flat_map(|filter| &filter.alternatives).for_each(|tree| wanted.add(tree));
+        filters.iter().flat_map(|filter| &filter.alternatives).for_each(|tree| tree.want(&mut wanted));
         Self { filters, wanted }
     }
 }
 
 /// Whether the payload is of the kind that the pattern was written for. Lambda drops what is not JSON when the pattern is
 /// about its fields, and `exists: false` must not let such a message through.
-fn reads_payload(tree: &Tree, payload: Option<&Value>) -> bool {
+fn reads_payload(tree: &Tree, payload: Option<&Seen<'_>>) -> bool {
     match (tree.node(PAYLOAD), payload) {
         (None, _) | (Some(Node::Leaf(_)), Some(_)) => true,
-        (Some(Node::Branch(_)), Some(payload)) => payload.is_object() || payload.is_array(),
+        (Some(Node::Branch(_)), Some(payload)) => matches!(payload, Seen::Object(_) | Seen::Elements(..)),
         (Some(_), None) => false,
     }
 }

@@ -1,14 +1,15 @@
 //! What happens to a delivery before it waits for a lane: the filters, the publisher's own id, the ordering key. Pure.
 
+use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytestring::ByteString;
-use serde_json::Value;
 
 use super::filter::Filters;
 use crate::config::{MessageId, OrderingKey};
 use crate::delivery::{Delivery, Outcome, RecordId};
 use crate::message::Message;
+use crate::payload::{Json, Look, Value};
 
 /// The longest id that is taken from a publisher, in bytes; a longer one is not an id.
 const MAX_ID: usize = 256;
@@ -25,59 +26,78 @@ pub(super) struct Intake {
 }
 
 impl Intake {
-    /// Settles what no filter lets through; names the rest. A message that was not decoded has nothing to be judged by.
+    /// Settles what no filter lets through; names the rest, and finds out what its payload is. A message that was not decoded
+    /// has nothing to be judged by.
     pub(super) fn admit(&self, mut delivery: Delivery) -> Option<Delivery> {
-        if delivery.message.skipped().is_some() {
+        let message = &delivery.message;
+        if message.skipped().is_some() {
             return Some(delivery);
         }
-        if !self.filters.matches(&delivery.message) {
+        let payload = OnceCell::new();
+        let look = || *payload.get_or_init(|| Look::at(&message.payload));
+        if !self.filters.matches_as(message, look) {
             delivery.settle(Outcome::Filtered);
             return None;
         }
-        if let Some(message_id) = &self.message_id {
-            identify(&mut delivery, message_id);
+        let id = self.message_id.as_ref().and_then(|message_id| id_of(message, look, message_id));
+        delivery.encoding = Some(look().encoding());
+        if let Some(id) = id {
+            delivery.id = RecordId::Given(ByteString::from(id));
         }
         Some(delivery)
     }
 
     /// The delivery's ordering key.
     pub(super) fn key_of(&self, delivery: &Delivery) -> Option<u64> {
-        key_of(&delivery.message, self.ordering_key.as_ref()?)
+        let payload = &delivery.message.payload;
+        let look = || delivery.encoding.map_or_else(|| Look::at(payload), |encoding| Look::known(payload, encoding));
+        key_of(&delivery.message, look, self.ordering_key.as_ref()?)
     }
 }
 
 /// A delivery's ordering key, as a number: equal keys give equal numbers. Two keys that share one are ordered together,
 /// which is slower and not wrong. `None` when the message has no such key: it is not ordered.
-fn key_of(message: &Message, ordering: &OrderingKey) -> Option<u64> {
+fn key_of<'a>(message: &'a Message, payload: impl Fn() -> Look<'a>, ordering: &OrderingKey) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
     match ordering {
         OrderingKey::TopicLevel(level) => message.topic.split('/').nth(*level)?.hash(&mut hasher),
         OrderingKey::Property(name) => property(message, name)?.hash(&mut hasher),
-        OrderingKey::Payload(pointer) => at(message, pointer)?.to_string().hash(&mut hasher),
+        OrderingKey::Payload(pointer) => hash_value(payload().json()?.at(pointer)?, &mut hasher),
     }
     Some(hasher.finish())
+}
+
+/// A string by what it says, everything else by how it is written, white space aside.
+fn hash_value(json: Json<'_>, hasher: &mut DefaultHasher) {
+    if let Value::Text(text) = json.value() {
+        text.hash(hasher);
+        return;
+    }
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in json.as_written().bytes() {
+        match byte {
+            b'"' if !escaped => in_string = !in_string,
+            b' ' | b'\n' | b'\r' | b'\t' if !in_string => continue,
+            _ => {}
+        }
+        escaped = byte == b'\\' && !escaped;
+        hasher.write_u8(byte);
+    }
 }
 
 /// Whether the message carries an id of its publisher's.
 #[must_use]
 pub fn has_id(message: &Message, message_id: &MessageId) -> bool {
-    id_of(message, message_id).is_some()
+    id_of(message, || Look::at(&message.payload), message_id).is_some()
 }
 
-/// Gives the delivery its publisher's id, when it has one.
-fn identify(delivery: &mut Delivery, message_id: &MessageId) {
-    if let Some(id) = id_of(&delivery.message, message_id) {
-        delivery.id = RecordId::Given(ByteString::from(id));
-    }
-}
-
-/// A string, or a number.
-fn id_of(message: &Message, message_id: &MessageId) -> Option<String> {
+/// A string, or a number as it is written.
+fn id_of<'a>(message: &'a Message, payload: impl Fn() -> Look<'a>, message_id: &MessageId) -> Option<String> {
     let id = match message_id {
         MessageId::Property(name) => property(message, name).map(str::to_owned),
-        MessageId::Payload(pointer) => match at(message, pointer) {
-            Some(Value::String(text)) => Some(text),
-            Some(Value::Number(number)) => Some(number.to_string()),
+        MessageId::Payload(pointer) => match payload().json()?.at(pointer)?.value() {
+            Value::Text(text) => Some(text.into_owned()),
+            Value::Number(text) => Some(text.to_owned()),
             _ => None,
         },
     };
@@ -89,16 +109,12 @@ fn property<'a>(message: &'a Message, name: &str) -> Option<&'a str> {
     properties.user.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-fn at(message: &Message, pointer: &str) -> Option<Value> {
-    let mut payload: Value = serde_json::from_slice(&message.payload).ok()?;
-    payload.pointer_mut(pointer).map(Value::take)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use event::Encoding;
     use tokio::sync::mpsc;
 
     use super::*;
@@ -116,6 +132,10 @@ mod tests {
             dup: false,
             properties: Some(Arc::new(Properties { user, ..Properties::default() })),
         }
+    }
+
+    fn key_of(message: &Message, ordering: &OrderingKey) -> Option<u64> {
+        super::key_of(message, || Look::at(&message.payload), ordering)
     }
 
     #[test]
@@ -140,24 +160,46 @@ mod tests {
     }
 
     #[test]
+    fn a_key_is_the_same_however_it_is_written() {
+        let key = |payload: &str| key_of(&message("t", payload), &OrderingKey::Payload("/k".into())).unwrap();
+        assert_eq!(key(r#"{"k":"d\u002d1"}"#), key(r#"{"x":1, "k" : "d-1" }"#));
+        assert_eq!(key(r#"{"k":{"a":[1,"b c\""]}}"#), key(r#"{"k": { "a" : [ 1, "b c\"" ] } }"#));
+        assert_ne!(key(r#"{"k":["b c"]}"#), key(r#"{"k":["bc"]}"#));
+        assert_ne!(key(r#"{"k":"1"}"#), key(r#"{"k":1}"#));
+    }
+
+    fn admitted(payload: &str, intake: &Intake) -> Delivery {
+        let (settler, _) = mpsc::channel(1);
+        let numbered = RecordId::Numbered { run: 1, sequence: 1 };
+        let delivery = Delivery::new(message("t", payload), numbered, Ticket { epoch: 1, slot: 1 }, settler);
+        intake.admit(delivery).unwrap()
+    }
+
+    #[test]
     fn ids_come_from_the_publisher_when_they_are_ids() {
         let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(300));
         let cases = [
             (r#"{"id":"m-7"}"#, Some("m-7")),
+            (r#"{"id":"m\u002d7"}"#, Some("m-7")),
             (r#"{"id":7}"#, Some("7")),
+            (r#"{"id":12345678901234567890123}"#, Some("12345678901234567890123")),
             (r#"{"id":""}"#, None),
             (r#"{"id":null}"#, None),
+            (r#"{"id":7,"other":1e999}"#, None),
             ("no json", None),
             (&long, None),
         ];
+        let intake = Intake { message_id: Some(MessageId::Payload("/id".into())), ..Intake::default() };
         for (payload, expected) in cases {
-            let (settler, _) = mpsc::channel(1);
-            let numbered = RecordId::Numbered { run: 1, sequence: 1 };
-            let ticket = Ticket { epoch: 1, slot: 1 };
-            let mut delivery = Delivery::new(message("t", payload), numbered.clone(), ticket, settler);
-            identify(&mut delivery, &MessageId::Payload("/id".into()));
-            let expected = expected.map_or(numbered, |id| RecordId::Given(id.into()));
-            assert_eq!(delivery.id, expected, "{payload}");
+            let expected = expected.map_or(RecordId::Numbered { run: 1, sequence: 1 }, |id| RecordId::Given(id.into()));
+            assert_eq!(admitted(payload, &intake).id, expected, "{payload}");
+        }
+    }
+
+    #[test]
+    fn the_first_look_is_kept() {
+        for (payload, encoding) in [("{}", Encoding::Json), ("{\"x\":1e999}", Encoding::Text), ("x", Encoding::Text)] {
+            assert_eq!(admitted(payload, &Intake::default()).encoding, Some(encoding), "{payload}");
         }
     }
 }

@@ -133,10 +133,15 @@ impl Lane {
         if pending.deliveries.is_empty() {
             return None;
         }
-        let event = encode(&self.mapping.settings.name, pending.deliveries.iter());
         pending.last_attempt_at = SystemTime::now();
         pending.attempts += 1;
         let limit = event_limit(self.mapping.settings.invocation);
+        let payloads: usize = pending.deliveries.iter().map(|delivery| delivery.message.payload.len()).sum();
+        if payloads > limit {
+            // No encoding makes a payload shorter, so none of them is copied for this.
+            return Some(too_large(payloads, limit));
+        }
+        let event = encode(&self.mapping.settings.name, pending.deliveries.iter());
         if event.len() > limit {
             return Some(too_large(event.len(), limit));
         }
@@ -289,7 +294,7 @@ impl Lane {
 }
 
 fn too_large(bytes: usize, limit: usize) -> Attempted {
-    let message = format!("the event has {bytes} bytes; Lambda takes {limit} at most");
+    let message = format!("the event has {bytes} bytes or more; Lambda takes {limit} at most");
     let failure = Failure { kind: "TooLarge".into(), message, retry: false };
     Attempted {
         disposition: Disposition::GiveUp,

@@ -9,6 +9,7 @@ mod logs;
 mod metadata;
 mod packet;
 mod payload;
+mod poison;
 mod topic;
 
 #[path = "../common/mod.rs"]

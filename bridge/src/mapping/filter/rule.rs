@@ -4,9 +4,10 @@ mod read;
 
 pub(super) use read::read;
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use serde_json::{Number, Value};
+use serde_json::Number;
 
 use super::cidr::Cidr;
 use super::numeric::{self, NumericRange};
@@ -31,6 +32,15 @@ pub(super) enum Rule {
     Absent,
 }
 
+/// A value of a message that is neither a list nor an object.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Scalar<'a> {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(Cow<'a, str>),
+}
+
 /// A string to compare with.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Text {
@@ -49,19 +59,18 @@ pub(super) enum Part {
 }
 
 impl Rule {
-    /// Whether a value matches that is neither an array nor an object.
-    pub(super) fn matches(&self, value: &Value) -> bool {
+    pub(super) fn matches(&self, value: &Scalar<'_>) -> bool {
         match (self, value) {
-            (Self::Present, _) | (Self::Null, Value::Null) => true,
+            (Self::Present, _) | (Self::Null, Scalar::Null) => true,
             (Self::AnythingBut(excluded), value) => !excluded.iter().any(|rule| rule.matches(value)),
-            (Self::Bool(expected), Value::Bool(value)) => expected == value,
-            (Self::Number(expected), Value::Number(value)) => {
+            (Self::Bool(expected), Scalar::Bool(value)) => expected == value,
+            (Self::Number(expected), Scalar::Number(value)) => {
                 numeric::compare(expected, value) == Some(Ordering::Equal)
             }
-            (Self::Numeric(range), Value::Number(value)) => range.contains(value),
-            (Self::Text(expected), Value::String(value)) => expected.matches(value),
-            (Self::Wildcard(wildcard), Value::String(value)) => wildcard.matches(value),
-            (Self::Cidr(block), Value::String(value)) => block.contains(value),
+            (Self::Numeric(range), Scalar::Number(value)) => range.contains(value),
+            (Self::Text(expected), Scalar::Text(value)) => expected.matches(value),
+            (Self::Wildcard(wildcard), Scalar::Text(value)) => wildcard.matches(value),
+            (Self::Cidr(block), Scalar::Text(value)) => block.contains(value),
             _ => false,
         }
     }

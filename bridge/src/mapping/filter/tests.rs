@@ -5,6 +5,7 @@ use proptest::sample::select;
 use serde::Deserialize;
 use serde_json::{from_str, json};
 
+use super::rule::Scalar;
 use super::*;
 use crate::config::Qos;
 use crate::message::Properties;
@@ -78,7 +79,11 @@ fn filters(pattern: Value) -> Filters {
 
 /// Whether a pattern about the payload's fields matches this payload.
 fn payload_matches(pattern: Value, payload: &Value) -> bool {
-    filters(json!({ "payload": pattern })).matches(&with_payload(payload.to_string()))
+    payload_text_matches(pattern, &payload.to_string())
+}
+
+fn payload_text_matches(pattern: Value, payload: &str) -> bool {
+    filters(json!({ "payload": pattern })).matches(&with_payload(payload))
 }
 
 fn error(pattern: Value) -> String {
@@ -134,6 +139,19 @@ fn an_alternative_without_payload_takes_what_is_not_json() {
     assert!(filters.matches(&with_payload("no JSON")));
 }
 
+/// What is seen, as JSON.
+fn shown(seen: &Seen<'_>) -> Value {
+    match seen {
+        Seen::Object(view) => view.iter().map(|(name, seen)| ((*name).to_owned(), shown(seen))).collect(),
+        Seen::Elements(elements, wanted) => elements.clone().map(|element| shown(&wanted.see(element))).collect(),
+        Seen::Texts(texts) => texts.iter().copied().collect(),
+        Seen::Scalar(Scalar::Null) => Value::Null,
+        Seen::Scalar(Scalar::Bool(value)) => (*value).into(),
+        Seen::Scalar(Scalar::Number(number)) => number.clone().into(),
+        Seen::Scalar(Scalar::Text(text)) => text.as_ref().into(),
+    }
+}
+
 #[test]
 fn only_what_patterns_name_is_read() {
     let text = r#"{"a":{"b":1,"c":2},"d":[{"e":3,"f":4}],"g":5}"#.to_owned();
@@ -141,7 +159,10 @@ fn only_what_patterns_name_is_read() {
     let message: Message =
         ExampleMessage { text: Some(text), user_properties: user_properties.into(), ..ExampleMessage::default() }
             .into();
-    let view = |pattern| Value::Object(filters(pattern).wanted.view(&message));
+    let view = |pattern| {
+        let filters = filters(pattern);
+        shown(&Seen::Object(filters.wanted.view(&message, || Look::at(&message.payload))))
+    };
     assert_eq!(view(json!({ "topicLevels": ["data"] })), json!({ "topicLevels": ["sensor", "data"] }));
     assert_eq!(view(json!({ "userProperties": { "x": ["1"] } })), json!({ "userProperties": { "x": ["1", "3"] } }));
     assert_eq!(
@@ -150,24 +171,34 @@ fn only_what_patterns_name_is_read() {
     );
 }
 
+/// As the function gets it: text, so patterns about fields do not match, whatever the fields are, and those about text do.
 #[test]
-fn nesting_beyond_measure_is_skipped_or_does_not_match() {
+fn json_that_not_every_function_can_read_is_seen_as_text() {
     let deep = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     let field = filters(json!({ "payload": { "a": [1] } }));
-    let leaf = filters(json!({ "payload": [{ "exists": true }, { "exists": false }] }));
-    assert!(field.matches(&with_payload(format!(r#"{{"deep":{},"a":1}}"#, deep(200_000)))));
-    for payload in [deep(200_000), format!(r#"{{"a":{}}}"#, deep(200_000)), "{\"a\":".repeat(200_000)] {
-        assert!(!field.matches(&with_payload(payload)));
+    let any_field = filters(json!({ "payload": { "a": [{ "exists": true }, { "exists": false }] } }));
+    let text = filters(json!({ "payload": [{ "prefix": "{" }, { "prefix": "[" }] }));
+    for payload in [
+        format!(r#"{{"a":1,"deep":{}}}"#, deep(60)),
+        r#"{"a":1,"b":1e999}"#.to_owned(),
+        format!(r#"{{"a":1,"b":0.{}}}"#, "1".repeat(1000)),
+        r#"{"a":1,"b":"\ud800"}"#.to_owned(),
+        deep(200_000),
+        "{\"a\":".repeat(200_000),
+    ] {
+        let message = with_payload(payload.as_str());
+        let found = [&field, &any_field, &text].map(|filters| filters.matches(&message));
+        assert_eq!(found, [false, false, true], "{}", &payload[..payload.len().min(60)]);
     }
-    assert!(!leaf.matches(&with_payload(deep(200_000))), "it is JSON, and no text");
-    assert!(leaf.matches(&with_payload("[".repeat(200_000))), "it is text");
+    assert!(field.matches(&with_payload(format!(r#"{{"a":1,"deep":{},"b":1e99,"c":"\ud83d\ude00"}}"#, deep(59)))));
 }
 
+/// `[0,0,…]` of a million elements, in a field that a pattern names: it is walked through where it stands.
 #[test]
-fn numbers_out_of_range_matter_only_where_they_are_named() {
-    let message = with_payload(r#"{"a":1,"b":1e999}"#);
-    assert!(filters(json!({ "payload": { "a": [1] } })).matches(&message));
-    assert!(!filters(json!({ "payload": { "a": [1], "b": [{ "exists": true }] } })).matches(&message));
+fn a_long_list_is_compared_where_it_stands() {
+    let list = format!(r#"{{"a":[{}{{"b":7}}]}}"#, "0,".repeat(1_000_000));
+    assert!(payload_text_matches(json!({ "a": { "b": [7] } }), &list));
+    assert!(!payload_text_matches(json!({ "a": [1] }), &list));
 }
 
 #[test]
@@ -458,6 +489,13 @@ mod definition {
     }
 }
 
+/// Every field that a [`document`] can have.
+fn want_all(wanted: &mut Wanted, depth: usize) {
+    for name in ["a", "b", "c"].into_iter().filter(|_| depth > 0) {
+        want_all(wanted.field_mut(name), depth - 1);
+    }
+}
+
 proptest! {
     #[test]
     fn parsing_and_matching_never_panic(pattern in invalid_pattern(), text in "[\\[\\]{}\",:a1.e-]{0,12}|\\PC{0,12}") {
@@ -526,7 +564,10 @@ proptest! {
     #[test]
     fn reading_only_what_is_named_changes_nothing(pattern in valid_fields(valid_leaf()), document in document(scalar())) {
         let filter = Filter::parse(&json!({ "payload": pattern.clone() })).unwrap();
-        let whole = Map::from_iter([("payload".to_owned(), document.clone())]);
+        let mut everything = Wanted::default();
+        want_all(everything.field_mut("payload"), 6);
+        let message = with_payload(document.to_string());
+        let whole = everything.view(&message, || Look::at(&message.payload));
         prop_assert_eq!(payload_matches(pattern, &document), filter.matches(&whole));
     }
 

@@ -4,12 +4,12 @@
 //! the same element, as Event Ruler has it. Absence is the exception: a field is absent from an array when none of its
 //! elements has it, unless another field has picked the element.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::error::{FilterError, FilterFault};
-use super::rule::Rule;
+use super::rule::{Rule, Scalar};
+use super::view::{Seen, View, Wanted};
 
 /// Fields that must all match.
 #[derive(Debug, Clone, Default)]
@@ -43,11 +43,17 @@ impl Tree {
         self.0.get(name)
     }
 
-    pub(super) fn nodes(&self) -> impl Iterator<Item = (&String, &Node)> {
-        self.0.iter()
+    /// Wants the fields that it names.
+    pub(super) fn want(&self, wanted: &mut Wanted) {
+        for (name, node) in &self.0 {
+            let wanted = wanted.field_mut(name);
+            if let Node::Branch(tree) = node {
+                tree.want(wanted);
+            }
+        }
     }
 
-    pub(super) fn matches(&self, object: &Map<String, Value>) -> bool {
+    pub(super) fn matches(&self, object: &View<'_>) -> bool {
         self.verdict(Some(object)) != Verdict::Mismatch
     }
 
@@ -70,29 +76,45 @@ impl Tree {
         Ok(())
     }
 
-    fn verdict(&self, object: Option<&Map<String, Value>>) -> Verdict {
-        all(self.0.iter().map(|(name, node)| node.verdict(object.and_then(|object| object.get(name)))))
+    fn verdict(&self, object: Option<&View<'_>>) -> Verdict {
+        all(self.0.iter().map(|(name, node)| node.verdict(object.and_then(|object| object.get(name.as_str())))))
     }
 }
 
 impl Node {
-    fn verdict(&self, value: Option<&Value>) -> Verdict {
-        match (self, value) {
-            (_, Some(Value::Array(elements))) if !elements.is_empty() => {
-                any(elements.iter().map(|element| self.verdict(Some(element))))
+    fn verdict(&self, value: Option<&Seen<'_>>) -> Verdict {
+        match value {
+            Some(Seen::Elements(elements, wanted)) => {
+                let each = elements.clone().map(|element| self.verdict(Some(&wanted.see(element))));
+                any(each).unwrap_or_else(|| self.of_nothing())
             }
-            (Self::Branch(tree), value) => tree.verdict(value.and_then(Value::as_object)),
-            (Self::Leaf(rules), Some(value)) if !value.is_object() && !value.is_array() => {
-                if rules.iter().any(|rule| rule.matches(value)) { Verdict::Match } else { Verdict::Mismatch }
+            Some(Seen::Texts(texts)) => {
+                let each = texts.iter().map(|text| self.of_scalar(&Scalar::Text(Cow::Borrowed(text))));
+                any(each).unwrap_or_else(|| self.of_nothing())
             }
-            // Rules are about leaves: an object or an empty array is as good as nothing.
-            (Self::Leaf(rules), _) => {
-                if rules.contains(&Rule::Absent) {
-                    Verdict::Absence
-                } else {
-                    Verdict::Mismatch
-                }
-            }
+            Some(Seen::Scalar(scalar)) => self.of_scalar(scalar),
+            Some(Seen::Object(object)) => match self {
+                Self::Branch(tree) => tree.verdict(Some(object)),
+                Self::Leaf(_) => self.of_nothing(),
+            },
+            None => self.of_nothing(),
+        }
+    }
+
+    fn of_scalar(&self, scalar: &Scalar<'_>) -> Verdict {
+        match self {
+            Self::Branch(tree) => tree.verdict(None),
+            Self::Leaf(rules) if rules.iter().any(|rule| rule.matches(scalar)) => Verdict::Match,
+            Self::Leaf(_) => Verdict::Mismatch,
+        }
+    }
+
+    /// Rules are about leaves: an object or an empty array is as good as nothing.
+    fn of_nothing(&self) -> Verdict {
+        match self {
+            Self::Branch(tree) => tree.verdict(None),
+            Self::Leaf(rules) if rules.contains(&Rule::Absent) => Verdict::Absence,
+            Self::Leaf(_) => Verdict::Mismatch,
         }
     }
 }
@@ -109,13 +131,13 @@ fn all(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
     found
 }
 
-/// Of elements, one must match, or all must lack what should be absent.
-fn any(verdicts: impl Iterator<Item = Verdict>) -> Verdict {
-    let mut found = Verdict::Absence;
+/// Of elements, one must match, or all must lack what should be absent. `None` when there are none.
+fn any(verdicts: impl Iterator<Item = Verdict>) -> Option<Verdict> {
+    let mut found = None;
     for verdict in verdicts {
         match verdict {
-            Verdict::Match => return Verdict::Match,
-            verdict => found = found.min(verdict),
+            Verdict::Match => return Some(Verdict::Match),
+            verdict => found = Some(found.map_or(verdict, |found: Verdict| found.min(verdict))),
         }
     }
     found

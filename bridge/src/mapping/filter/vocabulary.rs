@@ -1,14 +1,16 @@
 //! The words and limits of patterns: the fields of a message, the operators of a rule, and how large a pattern may be.
 //! Reads and compares nothing.
 
+use crate::payload::MAX_DEPTH;
+
 /// The longest pattern, in characters of its JSON without spaces (Lambda API, `Filter.Pattern`: at most 4,096).
 pub const PATTERN_LIMIT: usize = 4096;
 
 /// The most combinations that the `$or`s of one pattern may make; each costs time for each message.
 pub(super) const ALTERNATIVES_LIMIT: usize = 1000;
 
-/// The most objects within one another: as deep as a payload can be for its fields to be compared.
-pub(super) const DEPTH_LIMIT: usize = 128;
+/// The most objects within one another: a message, and a payload as deep as one can be that has fields.
+pub(super) const DEPTH_LIMIT: usize = 1 + MAX_DEPTH as usize;
 
 pub(super) const PAYLOAD: &str = "payload";
 pub(super) const TOPIC: &str = "topic";
