@@ -170,6 +170,7 @@ mod tests {
             (Kind::Duration(..) | Kind::Seconds(..), _) => "11s",
             (Kind::Range, _) => "1s..2s",
             (Kind::Size, _) => "7",
+            (Kind::Switch, _) if matches!(key.default, keys::Fallback::Is("true")) => "false",
             (Kind::Switch, _) => "true",
             (Kind::Json, _) => "{}",
             (_, "log") => "json",
@@ -236,7 +237,7 @@ ordering_key = "payload:/device_id"
 rate_limit = "500/s"
 sessions = 1
 message_id = "property:message-id"
-batch.bisect_on_error = true
+batch.bisect_on_error = false
 filter = [{ payload = { temperature = [{ numeric = [">", 30] }] } }, { userProperties.aB = ["c"] }]
 on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
 "#;
@@ -249,7 +250,7 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         assert_eq!(mapping.ordering_key, Some(OrderingKey::Payload("/device_id".to_owned())));
         assert_eq!(mapping.message_id, Some(MessageId::Property("message-id".to_owned())));
         assert_eq!(mapping.rate_limit.unwrap().interval(), Duration::from_millis(2));
-        assert!(mapping.batch.bisect_on_error);
+        assert!(!mapping.batch.bisect_on_error);
         let hot = serde_json::json!({ "payload": { "temperature": [{ "numeric": [">", 30] }] } });
         assert_eq!(mapping.filter, [hot, serde_json::json!({ "userProperties": { "aB": ["c"] } })]);
         let queue = OnFailure::Sqs("https://localhost/1/q".to_owned());

@@ -117,7 +117,6 @@ async fn a_function_that_throws_is_asked_again_by_halves() {
         let world = builder
             .set("mapping.batch.max_records", "32")
             .set("mapping.batch.max_window", "500ms")
-            .set("mapping.batch.bisect_on_error", "true")
             .set("mapping.retry.max_attempts", "1")
             .function(answering(throws))
             .start()
@@ -130,6 +129,33 @@ async fn a_function_that_throws_is_asked_again_by_halves() {
         let errors = common::ended(&world, |outcome| matches!(outcome, Outcome::FunctionError(_)));
         assert!(errors <= 6, "{errors} failures to find one in 32");
         assert_eq!(oracle::message_id(&world.dead_letters().unwrap()[0]), Some(sensors.registry().id(21)));
+    })
+    .await;
+}
+
+/// Records that fail alone wait for their next attempts side by side: one after the other they would hold the lane for as many
+/// waits as there are records.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_alone_waits_while_the_others_are_tried() {
+    everywhere(|builder| async move {
+        let world = builder
+            .set("mapping.batch.max_records", "8")
+            .set("mapping.batch.max_window", "10s")
+            .set("mapping.concurrency", "1")
+            .set("mapping.retry.max_attempts", "2")
+            .function(answering(|_| Answer::error("Broken", "every time")))
+            .start()
+            .await
+            .unwrap();
+        publish(&world, 8, |_| {}).await;
+        acknowledged(&world, 8).await;
+        let invocations = world.lambda.log().invocations();
+        let alone: Vec<_> =
+            invocations.iter().filter(|i| i.record_ids.len() == 1).map(|i| i.record_ids[0].clone()).collect();
+        assert_eq!((invocations.len(), alone.len()), (2 * 8 - 1 + 8, 2 * 8), "each twice alone");
+        let first: std::collections::BTreeSet<_> = alone[..8].iter().collect();
+        assert_eq!(first.len(), 8, "none alone a second time before all were once: {alone:?}");
+        assert!(world.dead_letters().unwrap().iter().all(|letter| letter.attempts == 2));
     })
     .await;
 }

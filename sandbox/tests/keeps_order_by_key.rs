@@ -219,7 +219,6 @@ async fn f48_a_drain_between_the_halves_of_a_batch_lets_no_half_overtake() {
         let builder = ordered(builder, &taken)
             .set("mapping.batch.max_records", "4")
             .set("mapping.batch.max_window", "5s")
-            .set("mapping.batch.bisect_on_error", "true")
             .set("mapping.retry.backoff", "30s..60s");
         let mut world = builder.function(function).start().await.unwrap();
         publish(&world, 4, |_| {}).await;

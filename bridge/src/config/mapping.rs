@@ -69,7 +69,7 @@ pub struct Batch {
     pub max_records: usize,
     /// How long the first record may wait for others: up to 300 s; default 0, which waits for none.
     pub max_window: Duration,
-    /// Whether a batch that failed is tried again as two halves; default `false`.
+    /// Whether a batch that the function failed is tried again as two halves; default `true`.
     pub bisect_on_error: bool,
 }
 

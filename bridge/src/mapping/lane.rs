@@ -6,6 +6,7 @@ mod answers;
 mod aside;
 mod give_up;
 mod pending;
+mod work;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
+use work::Work;
 
 pub(super) struct Lane {
     mapping: Arc<Mapping>,
@@ -71,7 +73,7 @@ impl Lane {
     async fn take(&mut self, batch: Vec<Delivery>) {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
         self.give_up_skipped(&mut pending).await;
-        self.finish(vec![pending], None).await;
+        self.finish(Work::new(pending), None).await;
     }
 
     /// Until there are credentials nothing is taken, and the mapping is not ready, also before its first message.
@@ -88,43 +90,36 @@ impl Lane {
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
     }
 
-    /// Brings every delivery to an outcome, or says how to divide them. What is dropped on the way is abandoned.
+    /// One attempt for every delivery of the event, and how it goes on with those that have no outcome yet.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
-        loop {
-            pending.abandon_behind();
-            pending.settle_expired(Instant::now());
-            let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
-            if attempted.aside {
-                return self.put_aside(pending, attempted.again);
+        pending.abandon_behind();
+        pending.settle_expired(Instant::now());
+        let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
+        if attempted.aside {
+            return self.put_aside(pending, attempted.again);
+        }
+        if attempted.divisible && pending.deliveries.len() > 1 {
+            return pending.halves();
+        }
+        self.give_up_old(&mut pending, &attempted).await;
+        let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else {
+            return Onward::Nothing;
+        };
+        let next = after_failure(
+            &self.mapping.settings.retry,
+            attempted.disposition,
+            pending.attempts,
+            Instant::now().saturating_duration_since(oldest),
+            attempted.retry_after,
+            self.mapping.destination.is_some(),
+            &mut pending.backoff,
+        );
+        match next {
+            Next::GiveUp => {
+                self.give_up_all(pending, &attempted.failure).await;
+                Onward::Nothing
             }
-            if attempted.divisible && pending.deliveries.len() > 1 {
-                return pending.halves();
-            }
-            self.give_up_old(&mut pending, &attempted).await;
-            let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else {
-                return Onward::Nothing;
-            };
-            let next = after_failure(
-                &self.mapping.settings.retry,
-                attempted.disposition,
-                pending.attempts,
-                Instant::now().saturating_duration_since(oldest),
-                attempted.retry_after,
-                self.mapping.destination.is_some(),
-                &mut pending.backoff,
-            );
-            match next {
-                Next::GiveUp => {
-                    self.give_up_all(pending, &attempted.failure).await;
-                    return Onward::Nothing;
-                }
-                Next::Again(wait) => {
-                    if !self.wait(wait).await {
-                        return Onward::Nothing;
-                    }
-                    self.mapping.metrics.retries.inc();
-                }
-            }
+            Next::Again(wait) => Onward::Again(pending, wait),
         }
     }
 

@@ -1,13 +1,14 @@
 //! Events that are refused for no reason that Lambda has: they are set aside until another one has passed, which shows whether
 //! it is the way that is refused or the event. Keeps the order of ordering keys.
 
-use std::collections::HashSet;
 use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use tokio::time::sleep;
 
 use super::pending::{Onward, Pending};
+use super::work::{Next, Work};
 use super::{Batches, Lane};
 use crate::backoff::Backoff;
 use crate::delivery::Delivery;
@@ -16,29 +17,42 @@ use crate::shutdown::Phase;
 /// Batches that a lane may have set aside at once.
 const ASIDE: usize = 8;
 
-/// The events of a batch that was refused without a known reason, the next one last.
+/// The events of a batch that was refused without a known reason.
 pub(super) struct Aside {
-    work: Vec<Pending>,
+    work: Work,
     refused_at: Option<u64>,
 }
 
 impl Lane {
-    /// Brings events to their outcomes, or sets them aside.
-    pub(super) async fn finish(&mut self, mut work: Vec<Pending>, refused_at: Option<u64>) {
+    /// Brings events to their outcomes, or sets them aside. What is dropped on the way is abandoned.
+    pub(super) async fn finish(&mut self, mut work: Work, refused_at: Option<u64>) {
         self.refused_at = refused_at;
-        // The first half is finished before the second begins, so that a key keeps its order.
-        while let Some(pending) = work.pop() {
-            if let Onward::Halves(first, second) = self.deliver(pending).await {
-                work.extend([second, first]);
+        while let Some(next) = work.next() {
+            let pending = match next {
+                Next::Now(pending) => pending,
+                Next::At(at, pending) => {
+                    if !self.wait(at.saturating_duration_since(Instant::now())).await {
+                        drop(pending);
+                        work.give_back_waiting();
+                        continue;
+                    }
+                    self.mapping.metrics.retries.inc();
+                    pending
+                }
+            };
+            match self.deliver(pending).await {
+                Onward::Nothing => {}
+                Onward::Halves(first, second) => work.divided(first, second),
+                Onward::Again(pending, wait) => work.again(pending, wait, Instant::now()),
             }
             let Some(pending) = self.putting_aside.take() else { continue };
             let refused_at = self.refused_at;
-            if have_keys_in_common(&pending, &work) {
-                work.push(pending);
+            if work.has_keys_of(&pending) {
+                work.put_back(pending);
                 self.aside.push_back(Aside { work, refused_at });
                 return;
             }
-            self.aside.push_back(Aside { work: vec![pending], refused_at });
+            self.aside.push_back(Aside { work: Work::new(pending), refused_at });
         }
     }
 
@@ -113,13 +127,4 @@ fn divided(mut pending: Pending) -> Result<Onward, Pending> {
     }
     let others = Pending { deliveries: others, backoff: pending.backoff.clone(), ..pending };
     Ok(Onward::Halves(pending, others))
-}
-
-fn have_keys_in_common(pending: &Pending, work: &[Pending]) -> bool {
-    let keys = |pending: &Pending| {
-        let holds = pending.deliveries.iter().filter_map(|delivery| delivery.hold.as_ref());
-        holds.map(|hold| hold.key()).collect::<HashSet<_>>()
-    };
-    let own = keys(pending);
-    !own.is_empty() && work.iter().any(|other| !keys(other).is_disjoint(&own))
 }

@@ -23,6 +23,8 @@ pub(super) enum Onward {
     Nothing,
     /// In two events.
     Halves(Pending, Pending),
+    /// In the same event, after this wait.
+    Again(Pending, Duration),
 }
 
 impl Pending {
@@ -77,7 +79,7 @@ pub(super) fn hold_back_behind(deliveries: &[Delivery], failures: &mut HashMap<u
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
@@ -88,7 +90,8 @@ mod tests {
     use crate::delivery::{Freed, Hold, Keys, RecordId, Ticket};
     use crate::message::Message;
 
-    const BACKOFF: Range = Range { min: Duration::from_millis(1), max: Duration::from_millis(2) };
+    pub(in crate::mapping::lane) const BACKOFF: Range =
+        Range { min: Duration::from_millis(1), max: Duration::from_millis(2) };
 
     #[derive(Debug)]
     struct Nobody;
@@ -97,7 +100,7 @@ mod tests {
         fn free(&self, _: Freed) {}
     }
 
-    fn deliveries(keys: &[Option<u64>]) -> Vec<Delivery> {
+    pub(in crate::mapping::lane) fn deliveries(keys: &[Option<u64>]) -> Vec<Delivery> {
         let delivery = |(sequence, key): (u64, &Option<u64>)| {
             let message = Message {
                 topic: "t".into(),
