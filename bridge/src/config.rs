@@ -40,7 +40,7 @@ pub use on_failure::OnFailure;
 pub use overlay::Overrides;
 pub use rate::Rate;
 pub use reference::commented_default;
-pub use values::{InvalidValue, Invocation, LogFormat, Protocol, Qos, Range, TlsVersion};
+pub use values::{Format, InvalidValue, Invocation, LogFormat, Protocol, Qos, Range, TlsVersion};
 
 /// The whole configuration, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +181,7 @@ mod tests {
             (_, "mqtt.tls.cipher_suites") => "TLS_AES_128_GCM_SHA256",
             (_, "mqtt.tls.key_exchange_groups") => "secp384r1",
             (_, "mapping.invocation") => "event",
+            (_, "mapping.format") => "raw",
             (_, "mapping.on_refused_answer") => "drop",
             (_, "mapping.ordering_key") => "topic[2]",
             (_, "mapping.rate_limit") => "7/m",

@@ -8,6 +8,8 @@ mod encode;
 mod error;
 mod error_table;
 mod interpret;
+mod raw;
+mod request;
 mod retry;
 
 pub use answers::{Answer as PublishedAnswer, Answers, Refusal};
@@ -19,4 +21,5 @@ pub use error_table::{ERRORS, Meaning, Row, by_status};
 pub use interpret::Failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use interpret::interpret;
+pub use request::Request;
 pub use retry::{Next, after_failure};

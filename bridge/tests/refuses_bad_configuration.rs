@@ -314,6 +314,22 @@ fn settings_that_do_not_fit_together() {
 }
 
 #[test]
+fn what_a_payload_alone_has_no_room_for() {
+    let raw = |setting: &str, key: &str, why: &str| {
+        let setting = format!("format = \"raw\"\n{setting}");
+        let said =
+            format!("does not go with `format = \"raw\"`, which {why}; leave it out, or write `format = \"records\"`");
+        let file = GOOD.replacen("receive_maximum = 256", &setting, 1);
+        refuses_file(&file, &format!("bridge.toml:15: mapping.{key}: {said}"));
+    };
+    raw("batch.max_records = 100", "batch.max_records", "carries one message an invocation");
+    raw("batch.max_window = \"1s\"", "batch.max_window", "carries one message an invocation");
+    raw("reply = true\nreply_topics = [\"a\"]", "reply", "reads no `reply` in the function's answer");
+    raw("response.allow = [\"a\"]", "response.allow", "reads no `publish` in the function's answer");
+    refuses("receive_maximum = 256", "format = \"json\"", "mapping.format: unknown format; write `records` or `raw`");
+}
+
+#[test]
 fn names_that_cannot_serve() {
     refuses("\"bridge-1\"", "\"\"", "mqtt.client_id: must not be empty");
     refuses("\"bridge-1\"", "\"bridge\\r\\n1\"", "mqtt.client_id: must not hold control characters");

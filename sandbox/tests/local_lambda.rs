@@ -292,6 +292,33 @@ async fn a_function_runs_on_when_its_caller_hangs_up() {
     lambda.log().wait_for(DEADLINE, |history| history.totals().succeeded == 1).await.unwrap();
 }
 
+/// API reference, operation Invoke, `ClientContext`: base64 of JSON, up to 3,583 bytes of it, for synchronous invocations only.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_context_reaches_the_function_in_synchronous_invocations() {
+    let echo = Function::inline("f", |call| async move { Answer::json(&call.client_context) });
+    let lambda = Lambda::start([echo]).await.unwrap();
+    let invoke = async |kind: &str, context: &str| {
+        let headers = format!("X-Amz-Invocation-Type: {kind}\r\nX-Amz-Client-Context: {context}\r\n");
+        request(&lambda, "POST /2015-03-31/functions/f/invocations", &headers, b"{}").await.unwrap()
+    };
+    let context = "eyJjdXN0b20iOnsiaWQiOiIxIn19";
+    assert_eq!(invoke("RequestResponse", context).await.json(), json!(r#"{"custom":{"id":"1"}}"#));
+    assert_eq!(invoke("Event", context).await.status, 202);
+    let log = lambda.log();
+    log.wait_for(DEADLINE, |log| log.totals().succeeded == 2).await.unwrap();
+    let Some(Outcome::Answered(answer)) = log.invocations().remove(1).outcome else { panic!("no answer") };
+    assert_eq!(&answer[..], b"null");
+    // Of 3,580 and 3,584 bytes.
+    let (fits, too_long) =
+        (["IiAg", &"ICAg".repeat(893), "ICAi"].concat(), ["IiAg", &"ICAg".repeat(894), "ICAi"].concat());
+    assert_eq!((fits.len(), too_long.len()), (3580, 3584));
+    assert_eq!(invoke("RequestResponse", &fits).await.status, 200);
+    for wrong in ["%", "eyJj", &too_long] {
+        let reply = invoke("RequestResponse", wrong).await;
+        assert_eq!((reply.status, reply.header("x-amzn-errortype")), (400, Some("InvalidRequestContentException")));
+    }
+}
+
 #[tokio::test]
 async fn a_process_is_kept_warm_and_replaced_when_it_leaves() {
     let lambda = Lambda::start([bash(BOOTSTRAP)]).await.unwrap();

@@ -128,6 +128,8 @@ pub(crate) const KEYS: &[Key] = &[
         "The Lambda function: a name, `name:alias`, or an ARN"),
     key("mapping.invocation", Text, Is("request-response"), None,
         "`request-response` waits for the function's answer; `event` only for Lambda to queue the event"),
+    key("mapping.format", Text, Is("records"), None,
+        "`records`: an event of records with all that is known of each message; `raw`: the payload of one message alone"),
     key("mapping.concurrency", Number(1, 10_000), Is("64"), Some("concurrency"),
         "How many invocations may run at once"),
     key("mapping.receive_maximum", Number(1, 65_535), Is("256"), Some("receive-maximum"),

@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Function, InvalidValue, Invocation, MessageId, OnFailure, OrderingKey, Qos, Range, Rate};
+use super::{Format, Function, InvalidValue, Invocation, MessageId, OnFailure, OrderingKey, Qos, Range, Rate};
 use crate::topic::TopicFilter;
 
 /// `[[mapping]]`: a topic filter and the function that gets its messages.
@@ -24,6 +24,8 @@ pub struct Mapping {
     pub function: Function,
     /// Whether the function's answer is waited for; default [`Invocation::RequestResponse`].
     pub invocation: Invocation,
+    /// What one invocation carries; default [`Format::Records`].
+    pub format: Format,
     /// How many invocations may run at once: 1 to 10,000; default 64.
     pub concurrency: usize,
     /// How many messages the broker may send ahead of our acknowledgements (MQTT 5, 3.1.2.11.3): at least 1; default

@@ -94,6 +94,27 @@ impl FromStr for Invocation {
     }
 }
 
+/// What one invocation carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The records of a batch, with all that is known of each.
+    Records,
+    /// The payload of one message, as it is; what else is known of it is in the client context.
+    Raw,
+}
+
+impl FromStr for Format {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "records" => Ok(Self::Records),
+            "raw" => Ok(Self::Raw),
+            _ => Err(InvalidValue::new("unknown format; write `records` or `raw`")),
+        }
+    }
+}
+
 /// The version of MQTT that a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {

@@ -2,15 +2,17 @@
 
 use std::time::SystemTime;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::BytesMut;
 use event::{Encoding, Event};
 use serde_json::Value;
 
 use super::source::{Source, delivery};
-use crate::config::{Protocol, Qos, ResponseTopics};
+use crate::config::{Format, Protocol, Qos, ResponseTopics};
 use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::Delivery;
-use crate::lambda::{Answers, encode, interpret, measure};
+use crate::lambda::{Answers, Request, encode, interpret, measure};
 use crate::mqtt::Wire;
 use crate::outgoing::Outgoing;
 
@@ -23,6 +25,7 @@ pub fn event(bytes: &[u8]) {
     let message = Source(bytes).message();
     let mut deliveries = [delivery(1, message.clone()), delivery(2, message.clone())];
     let measured: usize = deliveries.iter_mut().map(measure).sum();
+    assert_raw(&deliveries[0]);
     let written = encode("m", deliveries.iter());
     assert!(written.len() <= encode("m", [].iter()).len() + measured, "longer than it was measured");
     let Ok(event) = serde_json::from_slice::<Event>(&written) else { panic!("no event: {}", written.escape_ascii()) };
@@ -37,6 +40,26 @@ pub fn event(bytes: &[u8]) {
         let published = if exact { &*message.payload } else { message.payload.trim_ascii() };
         assert_eq!(&*payload.into_bytes(), published);
     }
+}
+
+/// Encodes a message as it is sent alone, and reads it back as a function does that knows nothing of the bridge.
+fn assert_raw(delivery: &Delivery) {
+    let request = Request::new(Format::Raw, "m", std::slice::from_ref(delivery));
+    let Ok(event) = serde_json::from_slice::<Value>(&request.event) else {
+        panic!("no JSON: {}", request.event.escape_ascii())
+    };
+    let payload = &*delivery.message.payload;
+    match (delivery.encoding, &event) {
+        (Some(Encoding::Text), Value::String(text)) => assert_eq!(text.as_bytes(), payload),
+        (Some(Encoding::Base64), Value::String(text)) => {
+            assert_eq!(BASE64_STANDARD.decode(text).ok().as_deref(), Some(payload));
+        }
+        (encoding, _) => assert!(encoding == Some(Encoding::Json) && request.event == payload, "{event}"),
+    }
+    let context =
+        request.context.filter(|context| context.len() <= 3583).and_then(|text| BASE64_STANDARD.decode(text).ok());
+    let context = context.and_then(|json| serde_json::from_slice::<Value>(&json).ok()).unwrap_or_default();
+    assert_eq!(context["custom"]["id"], delivery.id.to_string());
 }
 
 /// How many lists and objects are within one another.

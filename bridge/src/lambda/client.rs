@@ -15,11 +15,13 @@ use aws_sdk_lambda::types::InvocationType;
 use event::Response;
 
 use super::InvokeError;
+use super::Request;
 use super::classify::{self, classify, unexpected};
 use super::error::Refused;
 use super::interpret::{Failure, function_error, interpret};
+use super::raw;
 use crate::aws::{Aws, Fault, Panicked, Ready, caught};
-use crate::config::Function;
+use crate::config::{Format, Function};
 use crate::delivery::RecordId;
 
 /// How long a TCP connection and TLS handshake to Lambda may take.
@@ -35,14 +37,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The failures among the records that were sent, by their index, and what else the function says.
+    /// The failures among the records that were sent in this format, by their index, and what else the function says.
     ///
     /// # Errors
     /// When the function failed as a whole, or its answer fails the whole event.
-    pub fn read(&self, ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
-        match &self.function_error {
-            Some(header) => Err(function_error(header, &self.payload)),
-            None => interpret(&self.payload, ids),
+    pub fn read(&self, format: Format, ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
+        match (&self.function_error, format) {
+            (Some(header), _) => Err(function_error(header, &self.payload)),
+            (None, Format::Records) => interpret(&self.payload, ids),
+            (None, Format::Raw) => Ok(raw::interpret(&self.payload)),
         }
     }
 }
@@ -100,16 +103,18 @@ impl Client {
     ///
     /// # Errors
     /// When there is no answer of the function. That the function failed is an answer.
-    pub async fn invoke(&self, event: Vec<u8>) -> Result<Answer, InvokeError> {
-        let call = self.sdk.invoke().function_name(&self.function).payload(Blob::new(event));
-        self.send(call, 200).await.map(answer)
+    pub async fn invoke(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
+        let request = request.into();
+        let call = self.sdk.invoke().function_name(&self.function).set_client_context(request.context);
+        self.send(call.payload(Blob::new(request.event)), 200).await.map(answer)
     }
 
     /// One asynchronous invocation, `Event`. Once Lambda has taken it (202), retries and destinations are Lambda's own.
     ///
     /// # Errors
     /// When Lambda has not taken it.
-    pub async fn enqueue(&self, event: Vec<u8>) -> Result<Answer, InvokeError> {
+    pub async fn enqueue(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
+        let event = request.into().event;
         let call = self.sdk.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
         let taken = self.send(call.payload(Blob::new(event)), 202).await;
         taken.map(|_| Answer { function_error: None, payload: Vec::new() })

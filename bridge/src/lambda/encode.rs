@@ -68,7 +68,7 @@ fn escaped(text: &[u8]) -> usize {
 }
 
 /// How the payload stands in the event.
-fn encoding_of(delivery: &Delivery) -> Encoding {
+pub(super) fn encoding_of(delivery: &Delivery) -> Encoding {
     delivery.encoding.unwrap_or_else(|| Look::at(&delivery.message.payload).encoding())
 }
 
@@ -93,8 +93,8 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     }
     out.extend_from_slice(b",\"payload\":");
     let encoding = encoding_of(delivery);
-    let name = payload(out, &message.payload, encoding);
-    let _ = write!(out, ",\"encoding\":\"{name}\"}}");
+    payload(out, &message.payload, encoding);
+    let _ = write!(out, ",\"encoding\":\"{}\"}}", name(encoding));
 }
 
 fn write_properties(out: &mut Vec<u8>, properties: &Properties) {
@@ -114,20 +114,21 @@ fn write_properties(out: &mut Vec<u8>, properties: &Properties) {
     }
 }
 
-fn payload(out: &mut Vec<u8>, payload: &[u8], encoding: Encoding) -> &'static str {
+/// The payload as JSON.
+pub(super) fn payload(out: &mut Vec<u8>, payload: &[u8], encoding: Encoding) {
     match encoding {
-        Encoding::Json => {
-            out.extend_from_slice(payload);
-            "json"
-        }
-        Encoding::Text => {
-            string(out, &String::from_utf8_lossy(payload));
-            "text"
-        }
-        Encoding::Base64 => {
-            string(out, &BASE64_STANDARD.encode(payload));
-            "base64"
-        }
+        Encoding::Json => out.extend_from_slice(payload),
+        Encoding::Text => string(out, &String::from_utf8_lossy(payload)),
+        Encoding::Base64 => string(out, &BASE64_STANDARD.encode(payload)),
+    }
+}
+
+/// What the event crate calls it.
+pub(super) fn name(encoding: Encoding) -> &'static str {
+    match encoding {
+        Encoding::Json => "json",
+        Encoding::Text => "text",
+        Encoding::Base64 => "base64",
     }
 }
 

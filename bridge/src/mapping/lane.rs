@@ -21,7 +21,7 @@ use super::batch::Batches;
 use crate::backoff::Backoff;
 use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
-use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, after_failure, encode, event_limit};
+use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, Request, after_failure, event_limit};
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
@@ -131,16 +131,17 @@ impl Lane {
         pending.last_attempt_at = SystemTime::now();
         pending.attempts += 1;
         let limit = event_limit(self.mapping.settings.invocation);
-        let payloads: usize = pending.deliveries.iter().map(|delivery| delivery.message.payload.len()).sum();
-        if payloads > limit {
-            // No encoding makes a payload shorter, so none of them is copied for this.
-            return Some(too_large(payloads, limit));
+        let least = Request::least_bytes(&pending.deliveries);
+        if least > limit {
+            // Nothing is copied for it.
+            return Some(too_large(least, limit));
         }
-        let event = encode(&self.mapping.settings.name, pending.deliveries.iter());
-        if event.len() > limit {
-            return Some(too_large(event.len(), limit));
+        let settings = &self.mapping.settings;
+        let request = Request::new(settings.format, &settings.name, &pending.deliveries);
+        if request.event.len() > limit {
+            return Some(too_large(request.event.len(), limit));
         }
-        let result = self.invoke(event, pending.deliveries.len()).await;
+        let result = self.invoke(request, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,
             Err(error) => Some(self.refused(error, pending)),
@@ -148,7 +149,7 @@ impl Lane {
     }
 
     /// Waits for its turn by rate and by what Lambda bears, then calls.
-    async fn invoke(&self, event: Vec<u8>, records: usize) -> Result<Answer, InvokeError> {
+    async fn invoke(&self, request: Request, records: usize) -> Result<Answer, InvokeError> {
         let mapping = &self.mapping;
         if let Some(pace) = &mapping.pace {
             pace.wait(records).await;
@@ -157,8 +158,8 @@ impl Lane {
         mapping.metrics.in_flight.inc();
         let begun = Instant::now();
         let result = match mapping.settings.invocation {
-            Invocation::RequestResponse => mapping.client.invoke(event).await,
-            Invocation::Event => mapping.client.enqueue(event).await,
+            Invocation::RequestResponse => mapping.client.invoke(request).await,
+            Invocation::Event => mapping.client.enqueue(request).await,
         };
         let ended = Instant::now();
         mapping.metrics.in_flight.dec();
@@ -178,7 +179,7 @@ impl Lane {
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
-        let (mut failures, response) = match answer.read(&ids) {
+        let (mut failures, response) = match answer.read(self.mapping.settings.format, &ids) {
             Ok(read) => read,
             Err(failure) => {
                 metrics.function_errors.inc();

@@ -17,7 +17,7 @@ use crate::backoff::Backoff;
 use crate::config::{self, Invocation, Qos};
 use crate::dead_letter::DeadLetter;
 use crate::delivery::{Delivery, RecordId, Ticket};
-use crate::lambda::{Client, Disposition, Failure, Next, after_failure, encode, event_limit};
+use crate::lambda::{Client, Disposition, Failure, Next, Request, after_failure, event_limit};
 use crate::message::{Message, Properties};
 
 /// A mapping's way to its function.
@@ -49,21 +49,22 @@ impl Route {
     /// Invokes until there is a verdict. What the function itself says is one: it had its retries before. Only what
     /// kept it from speaking is tried again, by the mapping's policy.
     pub(super) async fn send(&self, delivery: Delivery) -> Sent {
-        let event = encode(&self.settings.name, std::iter::once(&delivery));
+        let format = self.settings.format;
+        let request = Request::new(format, &self.settings.name, std::slice::from_ref(&delivery));
         // Only an answer tells that a letter may go, so it is waited for also where the mapping does not.
         let limit = event_limit(Invocation::RequestResponse);
-        if event.len() > limit {
-            let message = format!("the event has {} bytes; Lambda takes {limit} at most", event.len());
+        if request.event.len() > limit {
+            let message = format!("the event has {} bytes; Lambda takes {limit} at most", request.event.len());
             return Sent::Failed(Failure { kind: "TooLarge".into(), message, retry: false }, 0);
         }
         let (begun, mut backoff, mut attempts) = (Instant::now(), Backoff::new(self.settings.retry.backoff), 0);
         let mut refused_at = None;
         loop {
             attempts += 1;
-            let error = match self.client.invoke(event.clone()).await {
+            let error = match self.client.invoke(request.clone()).await {
                 Ok(answer) => {
                     self.passed.fetch_add(1, Ordering::Relaxed);
-                    return match answer.read(std::slice::from_ref(&delivery.id)) {
+                    return match answer.read(format, std::slice::from_ref(&delivery.id)) {
                         Ok((mut failures, response)) => match failures.remove(&0) {
                             None => Sent::Taken { unpublished: wants_publishing(&response) },
                             Some(failure) => Sent::Failed(failure, attempts),

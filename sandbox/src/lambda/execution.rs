@@ -47,6 +47,7 @@ pub(super) struct InvokeRequest {
     pub(super) name: String,
     pub(super) arn: String,
     pub(super) kind: Kind,
+    pub(super) client_context: Option<String>,
     pub(super) payload: Bytes,
     /// The function, or why there is none to run.
     pub(super) target: Result<Arc<Hosted>, Refusal>,
@@ -220,6 +221,7 @@ fn call(request: InvokeRequest) -> Call {
         request_id: request.request_id,
         function_arn: request.arn,
         trace_id: request.trace_id,
+        client_context: request.client_context.filter(|_| request.kind == Kind::RequestResponse),
         payload: request.payload,
         // Set anew when the function gets the event: starting a process does not count.
         deadline: std::time::SystemTime::now(),

@@ -107,6 +107,8 @@ pub struct Call {
     pub function_arn: String,
     /// The value of `X-Amzn-Trace-Id`.
     pub trace_id: String,
+    /// The client context that the caller gave, as JSON; none in asynchronous invocations.
+    pub client_context: Option<String>,
     /// The event.
     pub payload: Bytes,
     /// When Lambda gives up.

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::{Method, Request, Response};
@@ -19,6 +21,8 @@ use super::{ACCOUNT, REGION, SYNC_LIMIT};
 
 /// Read this far to learn how large a payload that is too large is; beyond it the exact size is not told.
 const READ_LIMIT: usize = 4 * SYNC_LIMIT;
+/// The longest client context, in base64.
+const CONTEXT_LIMIT: usize = 3583;
 
 /// Answers one request.
 pub(super) async fn route(host: Arc<Host>, request: Request<Incoming>) -> Result<Response<Reply>, Reset> {
@@ -45,22 +49,36 @@ async fn invoke(host: Arc<Host>, target: Target, request: Request<Incoming>) -> 
         _ => Kind::RequestResponse,
     };
     let trace_id = http::header(&request, "x-amzn-trace-id").map_or_else(new_trace_id, str::to_owned);
+    let given = http::header(&request, "x-amz-client-context").map(client_context).transpose();
     let (payload, content) = match http::read(request.into_body(), READ_LIMIT).await {
         Ok(payload) => judge(payload, kind),
         Err(Unread::TooLong) => (Bytes::new(), Err(Refusal::TooLarge { bytes: READ_LIMIT, kind })),
         Err(Unread::Gone) => return Err(Reset),
     };
     let found = target.find(&host).cloned();
+    let (client_context, content) = match given {
+        Ok(given) => (given, content),
+        Err(refusal) => (None, Err(refusal)),
+    };
     let request = execution::InvokeRequest {
         request_id: new_request_id(),
         trace_id,
         arn: target.arn(),
         name: target.name,
         kind,
+        client_context,
         payload,
         target: found.and_then(|hosted| content.map(|()| hosted)),
     };
     host.invoke(request).await
+}
+
+/// The JSON of a client context, which comes in base64 and has a limit of its own.
+fn client_context(header: &str) -> Result<String, Refusal> {
+    let json = BASE64_STANDARD.decode(header).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let json = json.filter(|json| header.len() <= CONTEXT_LIMIT && json.is_ascii());
+    json.filter(|json| serde_json::from_str::<IgnoredAny>(json).is_ok())
+        .ok_or_else(|| Refusal::InvalidContent("Client context must be a valid Base64-encoded JSON object.".into()))
 }
 
 /// The payload as the function gets it, and whether it may have it.

@@ -131,12 +131,13 @@ async fn next(shared: &Shared) -> Response<Reply> {
         current.handed_over = true;
     }
     let deadline = call.deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let headers = [
+    let mut headers = vec![
         ("lambda-runtime-aws-request-id", call.request_id),
         ("lambda-runtime-deadline-ms", deadline.to_string()),
         ("lambda-runtime-invoked-function-arn", call.function_arn),
         ("lambda-runtime-trace-id", call.trace_id),
     ];
+    headers.extend(call.client_context.map(|context| ("lambda-runtime-client-context", context)));
     http::json(200, &headers, call.payload)
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::super::circles::outputs;
 use super::super::draft::{Place, Section};
 use super::super::mqtt::{PUBLISHER, session_name};
-use super::super::{ConfigError, Invocation, Mapping, MessageId, OrderingKey, Protocol};
+use super::super::{ConfigError, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 use super::reader::Reader;
 
 /// Checks the settings of one mapping against each other.
@@ -16,6 +16,7 @@ pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protoco
         scattered(mapping),
         not_former(mapping),
         answers(mapping),
+        raw(mapping),
         circle(mapping),
         properties(mapping, protocol),
     ];
@@ -80,6 +81,24 @@ fn answers(mapping: &Mapping) -> Option<Fault> {
         }
         _ => None,
     }
+}
+
+/// A payload alone has no room for other messages, and a function that knows nothing of records answers none.
+fn raw(mapping: &Mapping) -> Option<Fault> {
+    let (path, reason) = match mapping {
+        Mapping { format: Format::Records, .. } => return None,
+        _ if mapping.batch.max_records != 1 => ("mapping.batch.max_records", "carries one message an invocation"),
+        _ if !mapping.batch.max_window.is_zero() => ("mapping.batch.max_window", "carries one message an invocation"),
+        _ if mapping.reply => ("mapping.reply", "reads no `reply` in the function's answer"),
+        _ if !mapping.response.allow.is_empty() => {
+            ("mapping.response.allow", "reads no `publish` in the function's answer")
+        }
+        _ => return None,
+    };
+    Some((
+        path,
+        format!("does not go with `format = \"raw\"`, which {reason}; leave it out, or write `format = \"records\"`"),
+    ))
 }
 
 /// What only MQTT 5 carries.

@@ -26,6 +26,7 @@ pub(super) fn mapping(section: &Reader<'_>) -> Result<Mapping, ConfigError> {
         filter: section.maybe("mapping.filter", patterns)?.unwrap_or_default(),
         function: section.parse("mapping.function")?,
         invocation: section.parse("mapping.invocation")?,
+        format: section.parse("mapping.format")?,
         concurrency: section.number("mapping.concurrency")?,
         receive_maximum: section.number("mapping.receive_maximum")?,
         ordering_key: section.maybe("mapping.ordering_key", str::parse)?,
