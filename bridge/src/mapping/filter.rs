@@ -10,6 +10,7 @@
 //! [EventBridge]: https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-create-pattern-operators.html
 //! [Event Ruler]: https://github.com/aws/event-ruler
 
+mod caseless;
 mod cidr;
 mod error;
 mod numeric;

@@ -9,6 +9,7 @@ use std::cmp::Ordering;
 
 use serde_json::Number;
 
+use super::caseless::Caseless;
 use super::cidr::Cidr;
 use super::numeric::{self, NumericRange};
 use super::wildcard::Wildcard;
@@ -45,9 +46,13 @@ pub(super) enum Scalar<'a> {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Text {
     part: Part,
-    /// In lower case when case is ignored.
-    expected: String,
-    ignore_case: bool,
+    expected: Expected,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+enum Expected {
+    Exactly(String),
+    InAnyCase(Caseless),
 }
 
 /// The part of the value that is compared.
@@ -78,25 +83,19 @@ impl Rule {
 
 impl Text {
     pub(super) fn new(part: Part, text: &str, ignore_case: bool) -> Self {
-        let expected = if ignore_case { lower(text) } else { text.to_owned() };
-        Self { part, expected, ignore_case }
+        let expected =
+            if ignore_case { Expected::InAnyCase(Caseless::new(text)) } else { Expected::Exactly(text.to_owned()) };
+        Self { part, expected }
     }
 
     fn matches(&self, value: &str) -> bool {
-        if self.ignore_case { self.compare(&lower(value)) } else { self.compare(value) }
-    }
-
-    fn compare(&self, value: &str) -> bool {
-        match self.part {
-            Part::Whole => value == self.expected,
-            Part::Start => value.starts_with(&self.expected),
-            Part::End => value.ends_with(&self.expected),
+        match (self.part, &self.expected) {
+            (Part::Whole, Expected::Exactly(text)) => value == text,
+            (Part::Start, Expected::Exactly(text)) => value.starts_with(text),
+            (Part::End, Expected::Exactly(text)) => value.ends_with(text),
+            (Part::Whole, Expected::InAnyCase(text)) => text.is(value),
+            (Part::Start, Expected::InAnyCase(text)) => text.begins(value),
+            (Part::End, Expected::InAnyCase(text)) => text.ends(value),
         }
     }
-}
-
-/// Lower case by character. `str::to_lowercase` treats a sigma at the end of a word by itself, so that a prefix of a text
-/// would not be a prefix of the text in lower case.
-fn lower(text: &str) -> String {
-    text.chars().flat_map(char::to_lowercase).collect()
 }

@@ -101,6 +101,34 @@ fn documented_examples_hold() {
     }
 }
 
+/// A rule of AWS's documentation: a pattern, events that it matches, and others.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Documented {
+    page: String,
+    rule: String,
+    pattern: Value,
+    matches: Vec<Value>,
+    others: Vec<Value>,
+}
+
+/// The events as payloads, as the patterns are about them; Event Ruler gives the same answer to each.
+#[test]
+fn the_rules_that_aws_documents_hold() {
+    let rules: Vec<Documented> = from_str(include_str!("aws.json")).unwrap();
+    let mut pairs = 0;
+    for Documented { page, rule, pattern, matches, others } in rules {
+        let filters = filters(json!({ "payload": pattern }));
+        let all = matches.iter().map(|event| (event, true)).chain(others.iter().map(|event| (event, false)));
+        for (event, expected) in all {
+            pairs += 1;
+            let found = filters.matches(&with_payload(event.to_string()));
+            assert_eq!(found, expected, "{rule}: {event} ({page})");
+        }
+    }
+    assert!(pairs >= 200, "{pairs} pairs");
+}
+
 #[test]
 fn patterns_of_the_documentation_compile() {
     let page = include_str!("../../../../docs/filters.md");
