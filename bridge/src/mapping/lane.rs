@@ -53,6 +53,13 @@ struct Attempted {
     again: bool,
 }
 
+impl Attempted {
+    /// The function has failed records, or the event.
+    fn by_function(failure: Failure, divisible: bool) -> Self {
+        Self { disposition: Disposition::Retry, retry_after: None, failure, divisible, aside: false, again: false }
+    }
+}
+
 impl Lane {
     pub(super) fn new(mapping: Arc<Mapping>, shutdown: Listener) -> Self {
         let (stuck, aside) = (Vec::new(), VecDeque::new());
@@ -185,14 +192,7 @@ impl Lane {
                 metrics.function_errors.inc();
                 self.log_failure(&failure, pending);
                 let divisible = self.mapping.settings.batch.bisect_on_error;
-                return Some(Attempted {
-                    disposition: Disposition::Retry,
-                    retry_after: None,
-                    failure,
-                    divisible,
-                    aside: false,
-                    again: false,
-                });
+                return Some(Attempted::by_function(failure, divisible));
             }
         };
         if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
@@ -224,14 +224,7 @@ impl Lane {
         }
         let failure = last?;
         self.log_failure(&failure, pending);
-        Some(Attempted {
-            disposition: Disposition::Retry,
-            retry_after: None,
-            failure,
-            divisible: false,
-            aside: false,
-            again: false,
-        })
+        Some(Attempted::by_function(failure, false))
     }
 
     /// Books an invocation that brought no answer.
@@ -292,12 +285,5 @@ impl Lane {
 fn too_large(bytes: usize, limit: usize) -> Attempted {
     let message = format!("the event has {bytes} bytes or more; Lambda takes {limit} at most");
     let failure = Failure { kind: "TooLarge".into(), message, retry: false };
-    Attempted {
-        disposition: Disposition::GiveUp,
-        retry_after: None,
-        failure,
-        divisible: true,
-        aside: false,
-        again: false,
-    }
+    Attempted { disposition: Disposition::GiveUp, ..Attempted::by_function(failure, true) }
 }
