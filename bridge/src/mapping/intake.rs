@@ -74,14 +74,13 @@ fn hash_value(json: Json<'_>, hasher: &mut DefaultHasher) {
         return;
     }
     let (mut in_string, mut escaped) = (false, false);
-    for byte in json.as_written().bytes() {
-        match byte {
-            b'"' if !escaped => in_string = !in_string,
-            b' ' | b'\n' | b'\r' | b'\t' if !in_string => continue,
-            _ => {}
-        }
-        escaped = byte == b'\\' && !escaped;
-        hasher.write_u8(byte);
+    let mut is_space_between = |byte: &u8| {
+        in_string ^= *byte == b'"' && !escaped;
+        escaped = *byte == b'\\' && !escaped;
+        !in_string && matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+    };
+    for run in json.as_written().as_bytes().split(|byte| is_space_between(byte)) {
+        hasher.write(run);
     }
 }
 
