@@ -28,6 +28,7 @@ pub fn event(bytes: &[u8]) {
     assert_raw(&deliveries[0]);
     let written = encode("m", deliveries.iter());
     assert!(written.len() <= encode("m", [].iter()).len() + measured, "longer than it was measured");
+    assert!(Request::least_bytes(&deliveries) <= written.len(), "shorter than it can be");
     let Ok(event) = serde_json::from_slice::<Event>(&written) else { panic!("no event: {}", written.escape_ascii()) };
     assert_eq!(event.records.len(), 2);
     assert!(serde_json::from_slice::<Value>(&written).is_ok(), "a function that keeps it as a tree cannot read it");
@@ -49,6 +50,7 @@ fn assert_raw(delivery: &Delivery) {
         panic!("no JSON: {}", request.event.escape_ascii())
     };
     let payload = &*delivery.message.payload;
+    assert!(payload.len() <= request.event.len(), "shorter than it can be");
     match (delivery.encoding, &event) {
         (Some(Encoding::Text), Value::String(text)) => assert_eq!(text.as_bytes(), payload),
         (Some(Encoding::Base64), Value::String(text)) => {
