@@ -20,6 +20,7 @@ use tokio::sync::{Semaphore, watch};
 
 use tracing::info;
 
+use crate::foreign::{Foreign, one_line};
 use crate::metrics::Metrics;
 use crate::mqtt::Status;
 use crate::shutdown::{Listener, Phase};
@@ -70,7 +71,7 @@ impl Watched {
     fn note(&self) -> Option<String> {
         match &*self.session.borrow() {
             Status::Ready(Some(note)) if self.standing == Standing::Stays => {
-                Some(format!("note: mapping `{}`: {}\n", self.mapping, note.escape_debug()))
+                Some(format!("note: mapping `{}`: {}\n", self.mapping, one_line(note)))
             }
             _ => None,
         }
@@ -211,7 +212,7 @@ fn obey(order: &str, state: &State) -> Response<Full<Bytes>> {
     let mappings = state.mappings.borrow();
     let Some(paused) = mappings.iter().find(|watched| watched.mapping == name).and_then(|held| held.paused.as_ref())
     else {
-        let name = name.escape_debug();
+        let name = Foreign::of(name);
         return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
     };
     if paused.send_replace(pause) != pause {
@@ -232,7 +233,7 @@ fn list(state: &State) -> String {
             let stands = if watched.standing == Standing::Retires { "retiring" } else { "ready" };
             if paused { "paused" } else { stands }.to_owned()
         });
-        format!("{}: {}\n", watched.mapping, stands.escape_debug())
+        format!("{}: {}\n", watched.mapping, one_line(&stands))
     };
     state.mappings.borrow().iter().map(line).collect()
 }
@@ -252,7 +253,7 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     };
     let mappings = state.mappings.borrow();
     let troubles = mappings.iter().filter_map(|mapping| {
-        mapping.trouble().map(|trouble| format!("mapping `{}`: {}\n", mapping.mapping, trouble.escape_debug()))
+        mapping.trouble().map(|trouble| format!("mapping `{}`: {}\n", mapping.mapping, one_line(&trouble)))
     });
     let troubles: String = ending.into_iter().chain(troubles).collect();
     if troubles.is_empty() {
@@ -289,5 +290,15 @@ mod tests {
         assert_eq!(note(ready(), Standing::Retires), None);
         assert_eq!(note(Status::Ready(None), Standing::Stays), None);
         assert_eq!(watched(ready(), Standing::Stays).trouble(), None, "it is ready all the same");
+    }
+
+    /// Whatever comes from outside has been escaped once, where it came in.
+    #[test]
+    fn nothing_is_escaped_twice() {
+        let reason = Foreign::behind("not authorized", "the issuer's \"list\"\nis old");
+        let mapping = watched(Status::Failing(reason.to_string()), Standing::Stays);
+        let (mappings, shutdown) = (watch::channel(vec![mapping]).1, crate::shutdown::channel().1);
+        let state = State { mappings, metrics: Metrics::new(), shutdown, retire: watch::channel(false).0 };
+        assert_eq!(list(&state), "m: not authorized: the issuer's \"list\"\\nis old\n");
     }
 }

@@ -13,6 +13,7 @@ pub mod config;
 mod crypto;
 pub mod dead_letter;
 pub mod delivery;
+pub mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -6,6 +6,7 @@ use bytestring::ByteString;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::config::Qos;
+use crate::foreign::Foreign;
 use crate::message::Properties;
 
 /// A message to publish.
@@ -28,17 +29,17 @@ pub struct Outgoing {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
     /// The broker will not have it: its PUBACK has a reason code of 0x80 or above (MQTT 5, 3.4.2.1).
-    #[error("publish to `{}`: refused by the broker: {reason}", .topic.escape_debug())]
+    #[error("publish to `{}`: refused by the broker: {reason}", Foreign::of(.topic))]
     Refused {
         /// Where to.
         topic: ByteString,
         /// The reason code.
         code: u8,
         /// Its name, and the broker's own words where it gave some.
-        reason: String,
+        reason: Foreign,
     },
     /// Larger than the broker's Maximum Packet Size (MQTT 5, 3.2.2.3.6).
-    #[error("publish to `{}`: the packet has {bytes} bytes; the broker takes {limit} at most", .topic.escape_debug())]
+    #[error("publish to `{}`: the packet has {bytes} bytes; the broker takes {limit} at most", Foreign::of(.topic))]
     TooLarge {
         /// Where to.
         topic: ByteString,
@@ -48,18 +49,18 @@ pub enum PublishError {
         limit: u32,
     },
     /// The protocol, or this broker, has no way to carry it.
-    #[error("publish to `{}`: {cause}", .topic.escape_debug())]
+    #[error("publish to `{}`: {cause}", Foreign::of(.topic))]
     Impossible {
         /// Where to.
         topic: ByteString,
         /// Why, and the way out.
-        cause: String,
+        cause: Foreign,
     },
     /// The connection broke each time that this message alone was on its way. MQTT 3.1.1 has no other way to refuse one
     /// (3.3.5).
     #[error(
         "publish to `{}`: the connection broke {times} times over it; check whether this client may publish there",
-        .topic.escape_debug()
+        Foreign::of(.topic)
     )]
     Broken {
         /// Where to.
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn what_a_broker_would_refuse_again_is_lasting() {
-        let refused = |code| PublishError::Refused { topic: "a".into(), code, reason: String::new() };
+        let refused = |code| PublishError::Refused { topic: "a".into(), code, reason: "".into() };
         for code in 0x80..=0xff {
             assert_eq!(refused(code).is_lasting(), [0x87, 0x90, 0x95, 0x99].contains(&code), "{code:#x}");
         }

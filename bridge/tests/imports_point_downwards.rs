@@ -13,7 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["supervisor", "check", "admin", "redrive", "fuzzing"],
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
-    &["message", "payload", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret"],
+    &["message", "payload", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret", "foreign"],
 ];
 
 /// Neighbours in a layer that must not know each other, in either direction.

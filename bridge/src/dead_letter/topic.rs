@@ -10,6 +10,7 @@ use bytestring::ByteString;
 
 use super::{DeadLetter, DestinationError};
 use crate::config::{Protocol, Qos};
+use crate::foreign::Foreign;
 use crate::message::Properties;
 use crate::outgoing::{Outgoing, PublishHandle};
 
@@ -44,7 +45,7 @@ impl TopicDestination {
 
 impl fmt::Display for TopicDestination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "topic `{}`", self.topic.escape_debug())
+        write!(f, "topic `{}`", Foreign::of(&self.topic))
     }
 }
 

@@ -13,6 +13,7 @@ use event::{PayloadError, Publish, Reply, Response};
 use super::Failure;
 use crate::config::{Qos, ResponseTopics};
 use crate::delivery::Delivery;
+use crate::foreign::Foreign;
 use crate::message::Properties;
 use crate::outgoing::Outgoing;
 use crate::topic::{TopicError, validate_topic_name};
@@ -42,47 +43,47 @@ pub struct Answer {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// No filter of the mapping allows the topic.
-    #[error("topic `{}`: not allowed by this mapping; add a filter for it to `response.allow`", .0.escape_debug())]
-    NotAllowed(String),
+    #[error("topic `{}`: not allowed by this mapping; add a filter for it to `response.allow`", .0)]
+    NotAllowed(Foreign),
     /// It is none of the reply topics that the record has.
-    #[error("topic `{}`: no reply topic of this record; add a template for it to `reply_topics`", .0.escape_debug())]
-    NoReplyTopic(String),
+    #[error("topic `{}`: no reply topic of this record; add a template for it to `reply_topics`", .0)]
+    NoReplyTopic(Foreign),
     /// MQTT has no such topic name.
     #[error(transparent)]
     Invalid(#[from] TopicError),
     /// Topics that begin with `$` are the broker's own (MQTT 5, 4.7.2).
-    #[error("topic `{}`: begins with `$`, which is for the broker's own topics", .0.escape_debug())]
-    Dollar(String),
+    #[error("topic `{}`: begins with `$`, which is for the broker's own topics", .0)]
+    Dollar(Foreign),
     /// A character for which a broker may close the connection (MQTT 5, 1.5.4).
-    #[error("topic `{}`: holds a control character or a Unicode non-character", .0.escape_debug())]
-    Character(String),
+    #[error("topic `{}`: holds a control character or a Unicode non-character", .0)]
+    Character(Foreign),
     /// A topic template that stands for nothing.
-    #[error("topic `{}`: {cause}", .topic.escape_debug())]
+    #[error("topic `{}`: {cause}", .topic)]
     Template {
         /// As the function wrote it.
-        topic: String,
+        topic: Foreign,
         /// What is wrong with it.
         cause: &'static str,
     },
     /// Any quality of service but 0 and 1.
-    #[error("publish to `{}`: qos {qos} is not spoken here; use 0 or 1", .topic.escape_debug())]
+    #[error("publish to `{}`: qos {qos} is not spoken here; use 0 or 1", .topic)]
     Qos {
         /// Where to.
-        topic: String,
+        topic: Foreign,
         /// What was asked for.
         qos: u8,
     },
     /// A payload that its encoding does not fit.
-    #[error("publish to `{}`: {cause}", .topic.escape_debug())]
+    #[error("publish to `{}`: {cause}", .topic)]
     Payload {
         /// Where to.
-        topic: String,
+        topic: Foreign,
         /// What is wrong with it.
         cause: PayloadError,
     },
     /// About a record that is not in the event.
-    #[error("`{}` is no record of this event", .0.escape_debug())]
-    UnknownRecord(String),
+    #[error("`{}` is no record of this event", .0)]
+    UnknownRecord(Foreign),
 }
 
 /// The records of an event by their ids, found once and only for a response that needs them.
@@ -97,7 +98,7 @@ impl Records<'_> {
     fn index_of(&self, id: &str) -> Result<usize, Refusal> {
         let index = |deliveries: &[Delivery]| (0..).zip(deliveries).map(|(n, d)| (d.id.to_string(), n)).collect();
         let by_id: &HashMap<_, _> = self.by_id.get_or_init(|| index(self.deliveries));
-        by_id.get(id).copied().ok_or_else(|| Refusal::UnknownRecord(id.to_owned()))
+        by_id.get(id).copied().ok_or_else(|| Refusal::UnknownRecord(id.into()))
     }
 
     fn topic(&mut self, template: &str, record: Option<usize>) -> Result<String, Refusal> {

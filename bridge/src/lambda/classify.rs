@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::error::{InvokeError, Refused};
 use super::error_table::{Meaning, by_status, known};
-use crate::aws::line;
+use crate::foreign::Foreign;
 
 /// Lambda's own error bodies have a few hundred bytes.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -56,7 +56,7 @@ pub(super) fn classify(response: Response<'_>, place: &str) -> InvokeError {
 pub(super) fn unexpected(status: u16, expected: u16, place: &str) -> InvokeError {
     let head =
         format!("HTTP {status} from {place} where Lambda answers {expected}; something else may be listening there");
-    InvokeError::Misconfigured { refusal: Refused { head, detail: String::new() }, unexplained: true }
+    InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: true }
 }
 
 fn refused(response: Response<'_>, code: Option<&str>, body: Option<&Body>, place: &str) -> Refused {
@@ -65,13 +65,13 @@ fn refused(response: Response<'_>, code: Option<&str>, body: Option<&Body>, plac
         let what = what_it_is(response.body);
         let head =
             format!("HTTP {status} without an error code from {place}: {what}; a proxy or a gateway may have sent it");
-        return Refused { head, detail: String::new() };
+        return Refused { head, detail: None };
     };
     // Of a throttle the reason says more than the code.
-    let reason = body.and_then(|body| body.reason.as_deref()).map(|reason| format!(" ({})", line(reason)));
-    let detail = body.and_then(|body| body.message.as_deref()).map(line).unwrap_or_default();
+    let reason = body.and_then(|body| body.reason.as_deref()).map(|reason| format!(" ({})", Foreign::of(reason)));
+    let detail = body.and_then(|body| body.message.as_deref()).filter(|text| !text.is_empty()).map(Foreign::of);
     let reason = reason.unwrap_or_default();
-    Refused { head: format!("HTTP {status} {}{reason} from {place}", line(code)), detail }
+    Refused { head: format!("HTTP {status} {}{reason} from {place}", Foreign::of(code)), detail }
 }
 
 fn throttled(mut refusal: Refused, retry_after: Option<&str>) -> InvokeError {
@@ -105,6 +105,7 @@ fn what_it_is(body: &[u8]) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign::LIMIT;
     use crate::lambda::{Disposition, error_table::ERRORS};
 
     const PLACE: &str = "lambda.eu-west-1.amazonaws.com (eu-west-1)";
@@ -179,6 +180,6 @@ mod tests {
     #[test]
     fn a_long_message_is_cut() {
         let error = of(403, Some("AccessDeniedException"), &format!(r#"{{"Message":"{}"}}"#, "x".repeat(60_000)));
-        assert!(error.in_full().len() < 500);
+        assert!(error.in_full().len() < 2 * LIMIT);
     }
 }

@@ -163,7 +163,7 @@ impl Client {
     /// Nothing was sent, and nothing will be until the set-up is another.
     fn set_up(&self, cause: &str) -> InvokeError {
         let head = format!("{cause}; endpoint {}", self.place);
-        InvokeError::Misconfigured { refusal: Refused { head, detail: String::new() }, unexplained: false }
+        InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
     }
 }
 

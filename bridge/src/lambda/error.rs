@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use crate::foreign::Foreign;
+
 /// An invocation that brought no answer from the function.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InvokeError {
@@ -51,14 +53,14 @@ pub enum InvokeError {
 pub struct Refused {
     /// Status, code, endpoint and region, in our words.
     pub head: String,
-    /// The service's own words, in one short line; empty when there are none that are worth repeating.
-    pub detail: String,
+    /// The service's own words; absent when there are none that are worth repeating.
+    pub detail: Option<Foreign>,
 }
 
 impl std::fmt::Display for Refused {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.head)?;
-        if self.detail.is_empty() { Ok(()) } else { write!(f, ": {}", self.detail) }
+        self.detail.as_ref().map_or(Ok(()), |detail| write!(f, ": {detail}"))
     }
 }
 

@@ -13,14 +13,15 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::delivery::RecordId;
+use crate::foreign::Foreign;
 
 /// Why a record, or a whole event, failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failure {
     /// The kind: `Function.ItemFailure`, the function's own error type, or an invocation error's.
-    pub kind: String,
-    /// The reason, in the function's or Lambda's words.
-    pub message: String,
+    pub kind: Foreign,
+    /// The reason, in the function's or Lambda's words. As long as a dead letter keeps it; all records of an event share it.
+    pub message: Foreign,
     /// Whether another attempt may help.
     pub retry: bool,
 }
@@ -55,7 +56,7 @@ pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Fail
         let id = item.item_identifier.as_deref().unwrap_or_default();
         let indices = known.get(id).filter(|_| !id.is_empty());
         let Some(indices) = indices else {
-            return Err(malformed(format!("`{}` is no record of this event", id.escape_debug())));
+            return Err(malformed(&format!("`{}` is no record of this event", Foreign::of(id))));
         };
         let failure = item_failure(item);
         failures.extend(indices.iter().map(|index| (*index, failure.clone())));
@@ -102,14 +103,14 @@ fn holds_failures(value: &Value, depth: u8) -> bool {
 fn hidden() -> Failure {
     let way_out =
         "it must be a key of the JSON object that the function returns, not of a string, a list or another object";
-    malformed(format!("not where it is read; {way_out}"))
+    malformed(&format!("not where it is read; {way_out}"))
 }
 
 /// Without the text itself, which can hold anything.
 fn unreadable(what: &str, error: &serde_json::Error) -> Failure {
     let (line, column) = (error.line(), error.column());
     let message = format!("response: {what} from line {line}, column {column} on; return a JSON object, or nothing");
-    Failure { kind: "Function.MalformedResponse".into(), message, retry: true }
+    Failure { kind: "Function.MalformedResponse".into(), message: message.into(), retry: true }
 }
 
 /// The failure that a function error carries (Lambda developer guide, "Function errors").
@@ -123,21 +124,23 @@ pub(crate) fn function_error(header: &str, body: &[u8]) -> Failure {
     }
     let Body { error_type, error_message } = serde_json::from_slice(body).unwrap_or_default();
     let kind = if error_type.is_empty() { format!("Function.{header}") } else { error_type };
-    Failure { kind, message: error_message, retry: true }
+    Failure { kind: kind.into(), message: Foreign::for_letter(&error_message), retry: true }
 }
 
 fn item_failure(item: ItemFailure) -> Failure {
-    let message = item.reason.unwrap_or_else(|| "reported in batchItemFailures".into());
+    let message = Foreign::for_letter(item.reason.as_deref().unwrap_or("reported in batchItemFailures"));
     Failure { kind: "Function.ItemFailure".into(), message, retry: item.retry }
 }
 
-fn malformed(message: String) -> Failure {
-    Failure { kind: "Function.MalformedResponse".into(), message: format!("batchItemFailures: {message}"), retry: true }
+fn malformed(message: &str) -> Failure {
+    let message = format!("batchItemFailures: {message}").into();
+    Failure { kind: "Function.MalformedResponse".into(), message, retry: true }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::foreign;
 
     const FIXTURE: &[u8] = include_bytes!("../../../event/fixtures/response.json");
 
@@ -150,7 +153,7 @@ mod tests {
         let (failures, response) = interpret(FIXTURE, &ids()).unwrap();
         assert_eq!(response.publish.len(), 2);
         assert_eq!(failures.len(), 2);
-        assert_eq!((failures[&1].retry, failures[&1].message.as_str()), (false, "payload: not JSON"));
+        assert_eq!((failures[&1].retry, &*failures[&1].message), (false, "payload: not JSON"));
         assert!(failures[&2].retry);
     }
 
@@ -184,7 +187,7 @@ mod tests {
             format!(r#"{{"result":{list}}}"#).into_bytes(),
         ] {
             let failure = interpret(&answer, &ids()).unwrap_err();
-            assert_eq!((failure.kind.as_str(), failure.retry), ("Function.MalformedResponse", true));
+            assert_eq!((&*failure.kind, failure.retry), ("Function.MalformedResponse", true));
         }
         let with_bom = [BOM, list.as_bytes()].concat();
         assert_eq!(interpret(&with_bom, &ids()).unwrap().0.into_keys().collect::<Vec<_>>(), [0]);
@@ -224,7 +227,24 @@ mod tests {
     #[test]
     fn a_function_error_keeps_the_functions_words() {
         let failure = function_error("Unhandled", br#"{"errorType":"ValueError","errorMessage":"no"}"#);
-        assert_eq!((failure.kind.as_str(), failure.message.as_str()), ("ValueError", "no"));
+        assert_eq!((&*failure.kind, &*failure.message), ("ValueError", "no"));
         assert_eq!(function_error("Unhandled", b"?").kind, "Function.Unhandled");
+    }
+
+    #[test]
+    fn a_huge_function_error_is_limited_and_shared() {
+        let long = "x".repeat(5_000_000);
+        let body = serde_json::json!({"errorMessage": long, "errorType": long}).to_string();
+        let failure = function_error("Unhandled", body.as_bytes());
+        assert!(failure.message.len() <= foreign::LETTER_LIMIT && failure.message.ends_with("… (5000000 bytes)"));
+        assert!(failure.kind.len() <= foreign::LIMIT);
+        assert_eq!(failure.clone().message.as_ptr(), failure.message.as_ptr(), "50 records have it once");
+        let items: Vec<_> = ids().iter().map(|id| ItemFailure::give_up(id.to_string(), long.clone())).collect();
+        let answer = serde_json::json!({"batchItemFailures": items}).to_string();
+        let (failures, _) = interpret(answer.as_bytes(), &ids()).unwrap();
+        assert!(
+            failures.values().all(|failure| failure.message.len() <= foreign::LETTER_LIMIT),
+            "those of records, too"
+        );
     }
 }

@@ -21,6 +21,7 @@ use super::batch::Batches;
 use crate::backoff::Backoff;
 use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
+use crate::foreign::Foreign;
 use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, Request, after_failure, event_limit};
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
@@ -244,7 +245,8 @@ impl Lane {
         let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
         self.log_refusal(&error, disposition, pending.attempts);
         let retry_after = error.retry_after();
-        let failure = Failure { kind: error.kind().into(), message: error.in_full(), retry: true };
+        let failure =
+            Failure { kind: error.kind().into(), message: Foreign::for_letter(&error.in_full()), retry: true };
         let (divisible, aside) = (disposition == Disposition::GiveUp, unexplained && !alone);
         Attempted { disposition, retry_after, failure, divisible, aside, again }
     }
@@ -268,9 +270,9 @@ impl Lane {
     fn log_failure(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
-        warn!(mapping = name, attempts, records, kind = failure.kind, "function failed");
+        warn!(mapping = name, attempts, records, kind = %failure.kind, "function failed");
         // The function's words can hold anything that it was sent.
-        debug!(mapping = name, reason = failure.message, "function failed because");
+        debug!(mapping = name, reason = %failure.message.brief(), "function failed because");
     }
 
     /// False when the bridge drains: then nothing is waited for any more.
@@ -284,6 +286,6 @@ impl Lane {
 
 fn too_large(bytes: usize, limit: usize) -> Attempted {
     let message = format!("the event has {bytes} bytes or more; Lambda takes {limit} at most");
-    let failure = Failure { kind: "TooLarge".into(), message, retry: false };
+    let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
     Attempted { disposition: Disposition::GiveUp, ..Attempted::by_function(failure, true) }
 }

@@ -103,8 +103,7 @@ fn hung_up(wire: Wire) -> String {
 
 /// MQTT 5, 3.2.2.2. Whom the broker does not know, or does not believe, is told what to look at.
 fn refused(reason: &Reason, hello: &Hello, login: &Login) -> End {
-    let words = login.discreet(&reason.text);
-    let mut why = format!("CONNECT as `{}` refused: {words}", hello.client_id);
+    let mut why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
     if reason.is_authentication() {
         why = format!("authentication failed: {why}; {}", login.way_out());
     }

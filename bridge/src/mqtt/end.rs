@@ -94,7 +94,7 @@ impl From<ConnectError> for End {
 impl From<WireError> for End {
     fn from(error: WireError) -> Self {
         Self::Lost {
-            why: error.text,
+            why: error.text.to_string(),
             lasting: error.lasting,
             closed: false,
             taken_over: false,

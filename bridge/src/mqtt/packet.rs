@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::config::Qos;
+use crate::foreign::Foreign;
 use crate::message::Message;
 use crate::secret::Secret;
 
@@ -122,7 +123,7 @@ pub struct Reason {
     /// The reason code (MQTT 5, 2.4; under MQTT 3.1.1 the equal MQTT 5 code).
     pub code: u8,
     /// Its name, and the broker's own words where it gave some.
-    pub text: String,
+    pub text: Foreign,
 }
 
 impl Reason {
@@ -207,14 +208,14 @@ pub struct WireError {
     /// 0x81 malformed, 0x82 protocol error, 0x94 topic alias invalid, 0x95 packet too large.
     pub code: u8,
     /// What is wrong.
-    pub text: String,
+    pub text: Foreign,
     /// Whether the broker will do it again until somebody changes something there.
     pub lasting: bool,
 }
 
 impl WireError {
     /// With this reason code; another try may bring something better.
-    pub fn new(code: u8, text: impl Into<String>) -> Self {
+    pub fn new(code: u8, text: impl Into<Foreign>) -> Self {
         Self { code, text: text.into(), lasting: false }
     }
 

@@ -134,7 +134,7 @@ fn incoming_connack(ack: &V4ConnAck) -> ConnAck {
         ConnectReturnCode::NotAuthorized => Some((0x87, "not authorized")),
     };
     ConnAck {
-        refused: refused.map(|(code, text)| Reason { code, text: text.to_owned() }),
+        refused: refused.map(|(code, text)| Reason { code, text: text.into() }),
         session_present: ack.session_present,
         ..ConnAck::default()
     }

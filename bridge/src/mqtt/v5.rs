@@ -17,6 +17,7 @@ use super::buffer::own;
 use super::packet::SPEAK_V311;
 use super::packet::{Auth, Close, ConnAck, Hello, Incoming, Limits, Reason, Subscription, WireError};
 use crate::config::Qos;
+use crate::foreign::Foreign;
 use crate::message::{Message, Properties};
 use crate::outgoing::Outgoing;
 use crate::secret::Secret;
@@ -176,7 +177,7 @@ fn refused_as_v311(input: &mut BytesMut) -> Option<ConnAck> {
         _ => (0x87, "not authorized"),
     };
     let text = format!("{name}, in the form of MQTT 3.1.1; {SPEAK_V311}");
-    Some(ConnAck { refused: Some(Reason { code, text }), ..ConnAck::default() })
+    Some(ConnAck { refused: Some(Reason { code, text: text.into() }), ..ConnAck::default() })
 }
 
 fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
@@ -307,7 +308,7 @@ fn subscribe_code(code: SubscribeReasonCode) -> u8 {
 }
 
 /// The name of a reason, as in `not authorized: no such user`.
-fn words(name: &dyn std::fmt::Debug, said: Option<String>) -> String {
+fn words(name: &dyn std::fmt::Debug, said: Option<String>) -> Foreign {
     let mut text = String::new();
     for (index, letter) in format!("{name:?}").chars().enumerate() {
         if letter.is_uppercase() && index > 0 {
@@ -315,11 +316,7 @@ fn words(name: &dyn std::fmt::Debug, said: Option<String>) -> String {
         }
         text.extend(letter.to_lowercase());
     }
-    if let Some(said) = said.filter(|said| !said.is_empty()) {
-        text.push_str(": ");
-        text.extend(said.escape_default());
-    }
-    text
+    Foreign::behind(&text, said.as_deref().unwrap_or_default())
 }
 
 fn wire_error(error: &Error) -> WireError {

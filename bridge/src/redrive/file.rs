@@ -126,7 +126,7 @@ fn read(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Batch>> {
 fn failed_again(mut letter: DeadLetter, failure: Failure, attempts: u32) -> DeadLetter {
     letter.attempts = letter.attempts.saturating_add(attempts);
     letter.last_attempt_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    (letter.error_type, letter.error_message) = (failure.kind, failure.message);
+    (letter.error_type, letter.error_message) = (failure.kind.to_string(), failure.message.to_string());
     letter
 }
 

@@ -17,6 +17,7 @@ use crate::backoff::Backoff;
 use crate::config::{self, Invocation, Qos};
 use crate::dead_letter::DeadLetter;
 use crate::delivery::{Delivery, RecordId, Ticket};
+use crate::foreign::Foreign;
 use crate::lambda::{Client, Disposition, Failure, Next, Request, after_failure, event_limit};
 use crate::message::{Message, Properties};
 
@@ -55,7 +56,7 @@ impl Route {
         let limit = event_limit(Invocation::RequestResponse);
         if request.event.len() > limit {
             let message = format!("the event has {} bytes; Lambda takes {limit} at most", request.event.len());
-            return Sent::Failed(Failure { kind: "TooLarge".into(), message, retry: false }, 0);
+            return Sent::Failed(Failure { kind: "TooLarge".into(), message: message.into(), retry: false }, 0);
         }
         let (begun, mut backoff, mut attempts) = (Instant::now(), Backoff::new(self.settings.retry.backoff), 0);
         let mut refused_at = None;
@@ -92,7 +93,11 @@ impl Route {
             match after_failure(policy, disposition, attempts, age, error.retry_after(), true, &mut backoff) {
                 Next::Again(wait) => sleep(wait).await,
                 Next::GiveUp => {
-                    let failure = Failure { kind: error.kind().into(), message: error.in_full(), retry: false };
+                    let failure = Failure {
+                        kind: error.kind().into(),
+                        message: Foreign::for_letter(&error.in_full()),
+                        retry: false,
+                    };
                     return Sent::Failed(failure, attempts);
                 }
             }

@@ -12,7 +12,7 @@ const CLOSE: &str = "]}";
 /// The topic with its holes filled. All deliveries of the event must have the same level there: with several there is
 /// no telling which of them the function means. Other braces stand for themselves.
 pub(super) fn expand<'a>(template: &'a str, deliveries: &[Delivery]) -> Result<Cow<'a, str>, Refusal> {
-    let refused = |cause| Refusal::Template { topic: template.to_owned(), cause };
+    let refused = |cause| Refusal::Template { topic: template.into(), cause };
     let Some((before, mut rest)) = template.split_once(OPEN) else { return Ok(template.into()) };
     let mut topic = before.to_owned();
     loop {

@@ -164,7 +164,7 @@ fn a_reply_needs_a_record_that_asks_and_has_not_failed() {
     assert_eq!(count(&reply_to(&id(2)), &[], false), 0, "the mapping gives no replies");
     assert_eq!(count(&reply_to(&id(9)), &[], true), 0);
     let unknown = answers(&reply_to(&id(9)), &deliveries, &["r/+"]);
-    assert_eq!(unknown.unwrap_err(), Refusal::UnknownRecord(id(9)));
+    assert_eq!(unknown.unwrap_err(), Refusal::UnknownRecord(id(9).into()));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn f37_one_bad_answer_touches_one_record() {
         })
         .collect();
     let response = serde_json::from_value(serde_json::json!({ "publish": publish })).unwrap();
-    let failed = Failure { kind: String::new(), message: String::new(), retry: true };
+    let failed = Failure { kind: "".into(), message: "".into(), retry: true };
     let failures = HashMap::from([(9, failed)]);
     let answers = Answers::of(&response, &deliveries, &failures, &topics(&["devices/+/command"]), None);
     let refused: Vec<_> = answers.all.iter().filter(|a| a.refusal.is_some()).map(|a| a.record).collect();

@@ -11,11 +11,12 @@ use super::Lane;
 use super::pending::Pending;
 use crate::backoff::Backoff;
 use crate::config::OnRefusedAnswer;
+use crate::foreign::Foreign;
 use crate::lambda::{Answers, Failure, PublishedAnswer};
 use crate::outgoing::{PublishError, PublishHandle, publish_each};
 
 /// An answer that could not be published, and why.
-type Refused = (PublishedAnswer, String);
+type Refused = (PublishedAnswer, Foreign);
 
 impl Lane {
     /// Publishes what the function answers, before anything is settled. A refusal that passes is tried again
@@ -38,21 +39,20 @@ impl Lane {
             metrics.answers_refused.inc();
             warn!(mapping = settings.name, %refusal, "reply left out");
         }
-        let (mut refused, mut waiting) = (Vec::new(), Vec::new());
+        let (mut refused, mut waiting) = (Vec::<Refused>::new(), Vec::new());
         for answer in answers.all {
-            match &answer.refusal {
-                Some(refusal) => refused.push((refusal.to_string(), answer)),
+            match answer.refusal.as_ref().map(|refusal| refusal.to_string().into()) {
+                Some(reason) => refused.push((answer, reason)),
                 None => waiting.push(answer),
             }
         }
-        let mut refused: Vec<Refused> = refused.into_iter().map(|(reason, answer)| (answer, reason)).collect();
         if let Some(publisher) = &mapping.publisher
             && !self.publish(publisher, waiting, &mut refused).await
         {
             return false;
         }
         for (number, (answer, reason)) in refused.into_iter().enumerate() {
-            if !self.give_up_answer(answer, &reason, number, failures, pending).await {
+            if !self.give_up_answer(answer, reason, number, failures, pending).await {
                 return false;
             }
         }
@@ -94,7 +94,7 @@ impl Lane {
                         metrics.publish_failures.inc();
                         warn!(mapping = settings.name, attempts, %cause, "answer not published");
                         if cause.is_lasting() || attempts >= settings.retry.max_attempts {
-                            refused.push((answer, cause.to_string()));
+                            refused.push((answer, cause.to_string().into()));
                         } else {
                             again.push(answer);
                         }
@@ -114,7 +114,7 @@ impl Lane {
     async fn give_up_answer(
         &mut self,
         answer: PublishedAnswer,
-        reason: &str,
+        reason: Foreign,
         number: usize,
         failures: &mut HashMap<usize, Failure>,
         pending: &Pending,
@@ -124,11 +124,11 @@ impl Lane {
         let keeps = mapping.settings.on_refused_answer == OnRefusedAnswer::DeadLetter && mapping.destination.is_some();
         if !keeps {
             metrics.answers_dropped.inc();
-            warn!(mapping = mapping.settings.name, reason, "answer dropped");
+            warn!(mapping = mapping.settings.name, %reason, "answer dropped");
             return true;
         }
         metrics.answers_dead_lettered.inc();
-        let failure = Failure { kind: ANSWER_REFUSED.into(), message: reason.to_owned(), retry: false };
+        let failure = Failure { kind: ANSWER_REFUSED.into(), message: reason, retry: false };
         match answer.record {
             Some(index) => {
                 failures.entry(index).or_insert(failure);

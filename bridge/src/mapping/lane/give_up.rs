@@ -36,7 +36,7 @@ impl Lane {
         for delivery in skipped {
             let message = delivery.message.skipped().map_or_else(String::new, |skipped| skipped.why.clone());
             if self.mapping.destination.is_some() {
-                let failure = Failure { kind: "TooLarge".into(), message, retry: false };
+                let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
                 self.give_up(delivery, pending, &failure).await;
             } else {
                 let (mapping, record) = (&self.mapping.settings.name, &delivery.id);

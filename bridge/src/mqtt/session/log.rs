@@ -4,11 +4,9 @@ use tracing::{error, info, warn};
 
 use super::Settings;
 use super::event::Event;
+use crate::foreign::Foreign;
 use crate::mqtt::reconnect::Failure;
 use crate::mqtt::transport::Agreed;
-
-/// The longest part of a topic that a log line shows.
-const TOPIC_LIMIT: usize = 200;
 
 pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed) {
     let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
@@ -64,7 +62,7 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
             "the broker keeps the session for less time than asked; raise its limit, or lower mqtt.session_expiry"
         ),
         Event::ClientIdAssigned { assigned } => {
-            let assigned = shortened(assigned);
+            let assigned = &*Foreign::of(assigned);
             error!(
                 event = "session.client_id_assigned",
                 mapping, client_id, assigned, "the broker uses another client id"
@@ -83,7 +81,7 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
         Event::Unmatched { topic } => warn!(
             event = "subscription.unmatched",
             mapping,
-            topic = shortened(topic),
+            topic = %Foreign::of(topic),
             topic_filter,
             "a message that the topic filter does not match: the broker's session holds an older subscription; name its \
              filter in former_topic_filters to give it up; logged once"
@@ -130,9 +128,4 @@ pub(super) fn log_ended(settings: &Settings, unacknowledged: usize, retired: boo
              expires"
         );
     }
-}
-
-/// Foreign text, cut to a length that a line can carry; the formatter escapes it.
-fn shortened(text: &str) -> &str {
-    &text[..text.floor_char_boundary(TOPIC_LIMIT)]
 }

@@ -7,6 +7,8 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
 
+use crate::foreign::Foreign;
+
 /// When something is valid, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dates {
@@ -52,9 +54,8 @@ pub(super) fn subject_and_serial(der: &[u8]) -> Option<(String, String)> {
     Some((shown(&certificate.subject().to_string()), shown(&certificate.raw_serial_as_string())))
 }
 
-/// On one line, and no longer than a name is.
 fn shown(text: &str) -> String {
-    text.chars().take(256).flat_map(char::escape_debug).collect()
+    Foreign::of(text).to_string()
 }
 
 /// The dates of a revocation list; `None` when it is none.
