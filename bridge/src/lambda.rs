@@ -11,6 +11,7 @@ mod interpret;
 mod raw;
 mod request;
 mod retry;
+mod work;
 
 pub use answers::{Answer as PublishedAnswer, Answers, Refusal};
 pub use client::{Answer, Client};
@@ -18,8 +19,8 @@ pub use concurrency::{Limiter, Load};
 pub use encode::{encode, event_limit, measure};
 pub use error::{Disposition, InvokeError, Refused};
 pub use error_table::{ERRORS, Meaning, Row, by_status};
-pub use interpret::Failure;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use interpret::interpret;
+pub use interpret::{Failure, Reading};
 pub use request::Request;
 pub use retry::{Next, after_failure};

@@ -11,10 +11,11 @@ mod ordered;
 mod pace;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use crate::config;
 use crate::dead_letter::Destination;
@@ -64,7 +65,23 @@ struct Mapping {
     limiter: Limiter,
     /// Events that the function has answered, in whichever way.
     passed: AtomicU64,
+    /// The function has said something in `publish` or `reply` that is for others, and that was logged.
+    ignores_answers: AtomicBool,
     pace: Option<Pace>,
+}
+
+impl Mapping {
+    /// Once: the function says it with every event.
+    fn log_ignored(&self) {
+        if !self.ignores_answers.swap(true, Ordering::Relaxed) {
+            let mapping = &self.settings.name;
+            warn!(
+                mapping,
+                "`publish` or `reply` in the function's response is not what the bridge understands by it, and this mapping asks \
+                 for neither: ignored; logged once"
+            );
+        }
+    }
 }
 
 /// Starts the lanes of a mapping. They end when the queue is closed and empty.
@@ -94,6 +111,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         fault,
         limiter,
         passed: AtomicU64::new(0),
+        ignores_answers: AtomicBool::new(false),
         pace,
     });
     for _ in 0..concurrency {

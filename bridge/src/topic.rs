@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::foreign::Foreign;
 
 /// The longest UTF-8 string a packet can carry, in bytes (MQTT 5, 1.5.4).
-const MAX_BYTES: usize = 65_535;
+pub const MAX_BYTES: usize = 65_535;
 
 /// What a shared subscription begins with (MQTT 5, 4.8.2).
 const SHARE_PREFIX: &str = "$share/";

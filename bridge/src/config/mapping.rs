@@ -110,6 +110,14 @@ impl FromStr for OnRefusedAnswer {
     }
 }
 
+impl Mapping {
+    /// Whether anything that the function answers is published.
+    #[must_use]
+    pub fn wants_answers(&self) -> bool {
+        self.reply || !self.response.allow.is_empty()
+    }
+}
+
 /// `mapping.response`: what a function's response may have published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResponseTopics {

@@ -12,7 +12,7 @@ use super::source::{Source, delivery};
 use crate::config::{Format, Protocol, Qos, ResponseTopics};
 use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::Delivery;
-use crate::lambda::{Answers, Request, encode, interpret, measure};
+use crate::lambda::{Answers, Reading, Request, encode, interpret, measure};
 use crate::mqtt::Wire;
 use crate::outgoing::Outgoing;
 
@@ -89,10 +89,11 @@ pub fn response(bytes: &[u8]) {
     let mut source = Source(bytes);
     // A message with a Response Topic, Correlation Data and nothing else.
     let asking = *b"\x31\x0fdevices/a/reply\x01c";
-    let records = u64::from(source.byte() % 8);
+    let shape = source.byte();
+    let (records, wants_answers) = (u64::from(shape % 8), shape & 8 == 0);
     let deliveries: Vec<_> = (1..=records).map(|sequence| delivery(sequence, Source(&asking).message())).collect();
     let ids: Vec<_> = deliveries.iter().map(|delivery| delivery.id.clone()).collect();
-    let Ok((failures, response)) = interpret(source.0, &ids) else { return };
+    let Ok(Reading { failures, response, .. }) = interpret(source.0, &ids, wants_answers) else { return };
     assert!(failures.keys().all(|index| *index < ids.len()), "a failure of no record: {failures:?}");
     let allow: Vec<_> = ["devices/+/command", "devices/#"].iter().filter_map(|filter| filter.parse().ok()).collect();
     let topics = ResponseTopics { allow, qos: Qos::AtLeastOnce };

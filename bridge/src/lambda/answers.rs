@@ -10,13 +10,14 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use event::{PayloadError, Publish, Reply, Response};
 
-use super::Failure;
+use super::{Failure, work};
 use crate::config::{Qos, ResponseTopics};
 use crate::delivery::Delivery;
 use crate::foreign::Foreign;
 use crate::message::Properties;
 use crate::outgoing::Outgoing;
 use crate::topic::{TopicError, validate_topic_name};
+use template::Levels;
 
 /// What a response has published.
 #[derive(Debug, Default)]
@@ -90,26 +91,35 @@ pub enum Refusal {
 struct Records<'d> {
     deliveries: &'d [Delivery],
     by_id: OnceCell<HashMap<String, usize>>,
-    /// The topics of templates that are about all records.
-    expanded: HashMap<String, Result<String, Refusal>>,
+    /// Of the topic of one record, or of those of all.
+    levels: HashMap<Option<usize>, Levels<'d>>,
 }
 
-impl Records<'_> {
+impl<'d> Records<'d> {
+    fn of(deliveries: &'d [Delivery]) -> Self {
+        Self { deliveries, by_id: OnceCell::new(), levels: HashMap::new() }
+    }
+
     fn index_of(&self, id: &str) -> Result<usize, Refusal> {
-        let index = |deliveries: &[Delivery]| (0..).zip(deliveries).map(|(n, d)| (d.id.to_string(), n)).collect();
+        let index = |deliveries: &[Delivery]| {
+            work::read(deliveries.len());
+            (0..).zip(deliveries).map(|(n, d)| (d.id.to_string(), n)).collect()
+        };
         let by_id: &HashMap<_, _> = self.by_id.get_or_init(|| index(self.deliveries));
         by_id.get(id).copied().ok_or_else(|| Refusal::UnknownRecord(id.into()))
     }
 
     fn topic(&mut self, template: &str, record: Option<usize>) -> Result<String, Refusal> {
-        let expand = |deliveries| template::expand(template, deliveries).map(Cow::into_owned);
-        match record {
-            Some(index) => expand(std::slice::from_ref(&self.deliveries[index])),
-            None => match self.expanded.get(template) {
-                Some(topic) => topic.clone(),
-                None => self.expanded.entry(template.to_owned()).or_insert(expand(self.deliveries)).clone(),
-            },
+        if !template::has_holes(template) {
+            return Ok(template.to_owned());
         }
+        template::expand(template, self.levels(record)).map(Cow::into_owned)
+    }
+
+    fn levels(&mut self, record: Option<usize>) -> &Levels<'d> {
+        let all = self.deliveries;
+        let about = || record.map_or(all, |index| std::slice::from_ref(&all[index]));
+        self.levels.entry(record).or_insert_with(|| Levels::of(about()))
     }
 }
 
@@ -126,7 +136,7 @@ impl Answers {
         reply_topics: Option<&[String]>,
     ) -> Self {
         let mut answers = Self::default();
-        let mut records = Records { deliveries, by_id: OnceCell::new(), expanded: HashMap::new() };
+        let mut records = Records::of(deliveries);
         for publish in &response.publish {
             let record = publish.item_identifier.as_deref().map(|id| records.index_of(id)).transpose();
             if !matches!(record, Ok(Some(index)) if failures.contains_key(&index)) {
@@ -137,7 +147,7 @@ impl Answers {
         for reply in &response.reply {
             match records.index_of(&reply.item_identifier) {
                 Ok(index) if failures.contains_key(&index) => {}
-                Ok(index) => answers.reply(reply, index, &deliveries[index], topics, reply_topics),
+                Ok(index) => answers.reply(reply, index, &mut records, topics.qos, reply_topics),
                 Err(refusal) => answers.all.push(Answer::refused(String::new(), reply.bytes(), None, refusal)),
             }
         }
@@ -145,10 +155,10 @@ impl Answers {
     }
 
     /// MQTT 5, 4.10: to the Response Topic, with the Correlation Data. Nothing when no answer is asked for.
-    fn reply(&mut self, reply: &Reply, index: usize, to: &Delivery, topics: &ResponseTopics, reply_topics: &[String]) {
-        let Some(asked) = to.message.properties.as_deref() else { return };
+    fn reply(&mut self, reply: &Reply, index: usize, records: &mut Records<'_>, at: Qos, reply_topics: &[String]) {
+        let Some(asked) = records.deliveries[index].message.properties.as_deref() else { return };
         let Some(topic) = &asked.response_topic else { return };
-        if let Err(refusal) = check_reply(topic, to, reply_topics) {
+        if let Err(refusal) = check_reply(topic, records.levels(Some(index)), reply_topics) {
             self.refused.push(refusal);
             return;
         }
@@ -156,7 +166,7 @@ impl Answers {
             .correlation_data
             .clone()
             .map(|data| Box::new(Properties { correlation_data: Some(data), ..Properties::default() }));
-        let read = qos(topic, topics.qos as u8).and_then(|qos| Ok((qos, bytes(topic, reply.bytes())?)));
+        let read = qos(topic, at as u8).and_then(|qos| Ok((qos, bytes(topic, reply.bytes())?)));
         self.all.push(match read {
             Ok((qos, payload)) => {
                 let outgoing = Outgoing { topic: topic.as_str().into(), payload, qos, retain: false, properties };
@@ -203,9 +213,9 @@ fn answer(
 
 /// A device chooses its Response Topic itself, so it must be one of its own: a template of the mapping, filled from the
 /// record's topic.
-fn check_reply(topic: &str, to: &Delivery, reply_topics: &[String]) -> Result<(), Refusal> {
+fn check_reply(topic: &str, levels: &Levels<'_>, reply_topics: &[String]) -> Result<(), Refusal> {
     check_name(topic)?;
-    let own = |template: &String| template::expand(template, std::slice::from_ref(to)).is_ok_and(|own| own == topic);
+    let own = |template: &String| template::expand(template, levels).is_ok_and(|own| own == topic);
     if reply_topics.iter().any(own) { Ok(()) } else { Err(Refusal::NoReplyTopic(topic.into())) }
 }
 

@@ -1,24 +1,24 @@
 //! The Invoke API: the only file that names the SDK for Lambda. One call is one attempt; retries are the lane's.
 
-use std::collections::HashMap;
+use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::interceptors::BeforeDeserializationInterceptorContextMut;
 use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
+use aws_sdk_lambda::error::{BoxError, SdkError};
 use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
-use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::primitives::{Blob, SdkBody};
 use aws_sdk_lambda::types::InvocationType;
-
-use event::Response;
+use http_body_util::{LengthLimitError, Limited};
 
 use super::InvokeError;
 use super::Request;
 use super::classify::{self, classify, unexpected};
 use super::error::Refused;
-use super::interpret::{Failure, function_error, interpret};
+use super::interpret::{Failure, Reading, function_error, interpret};
 use super::raw;
 use crate::aws::{Aws, Fault, Panicked, Ready, caught};
 use crate::config::{Format, Function};
@@ -26,6 +26,9 @@ use crate::delivery::RecordId;
 
 /// How long a TCP connection and TLS handshake to Lambda may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The limit that Lambda's own error message names (`Function.ResponseSizeTooLarge`), in bytes.
+const LARGEST_ANSWER: usize = 6_291_556;
 
 /// What the function answered.
 #[derive(Debug)]
@@ -37,14 +40,15 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// The failures among the records that were sent in this format, by their index, and what else the function says.
+    /// What it says of the records that were sent in this format, and what else; `wants_answers` when the mapping publishes
+    /// answers.
     ///
     /// # Errors
     /// When the function failed as a whole, or its answer fails the whole event.
-    pub fn read(&self, format: Format, ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
+    pub fn read(&self, format: Format, ids: &[RecordId], wants_answers: bool) -> Result<Reading, Failure> {
         match (&self.function_error, format) {
             (Some(header), _) => Err(function_error(header, &self.payload)),
-            (None, Format::Records) => interpret(&self.payload, ids),
+            (None, Format::Records) => interpret(&self.payload, ids, wants_answers),
             (None, Format::Raw) => Ok(raw::interpret(&self.payload)),
         }
     }
@@ -72,6 +76,7 @@ impl Aws {
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .interceptor(CutAnswer)
             .build();
         let sdk = aws_sdk_lambda::Client::from_conf(config);
         Client {
@@ -142,7 +147,7 @@ impl Client {
             None => match error.raw_response() {
                 // Broken off, or no answer of the Invoke API though it says 200.
                 Some(response) if response.status().is_success() => {
-                    let cause = "the response broke off, or is none of the Invoke API's".into();
+                    let cause = broken_off(error).into();
                     InvokeError::Connection { cause, place: place() }
                 }
                 Some(response) => {
@@ -164,6 +169,37 @@ impl Client {
     fn set_up(&self, cause: &str) -> InvokeError {
         let head = format!("{cause}; endpoint {}", self.place);
         InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
+    }
+}
+
+fn broken_off(error: &SdkError<SdkInvokeError>) -> &'static str {
+    let causes = std::iter::successors(error.source(), |&cause| cause.source());
+    if causes.into_iter().any(<dyn Error>::is::<LengthLimitError>) {
+        "the response is larger than the 6 MB that Lambda answers at most; something else may be listening there"
+    } else {
+        "the response broke off, or is none of the Invoke API's"
+    }
+}
+
+/// Reads no more of an answer than Lambda can send. Whoever sends more has the connection closed.
+#[derive(Debug)]
+struct CutAnswer;
+
+impl Intercept for CutAnswer {
+    fn name(&self) -> &'static str {
+        "CutAnswer"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let body = context.response_mut().body_mut();
+        let whole = std::mem::replace(body, SdkBody::taken());
+        *body = SdkBody::from_body_1_x(Limited::new(whole, LARGEST_ANSWER));
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::work;
 use crate::delivery::RecordId;
 use crate::foreign::Foreign;
 
@@ -26,42 +27,87 @@ pub struct Failure {
     pub retry: bool,
 }
 
-/// The failures among the records, by their index, and what else the function says; or the failure of the whole event.
+/// What an answer says that does not fail the whole event.
+#[derive(Debug, Default)]
+pub struct Reading {
+    /// The failures among the records, by their index.
+    pub failures: HashMap<usize, Failure>,
+    /// What else the function says.
+    pub response: Response,
+    /// `publish` or `reply` was something else than the bridge's lists, on a mapping that asks for neither: the function
+    /// means something of its own by it.
+    pub ignored: bool,
+}
+
+/// Reads an answer. The work is linear in the answer and the event. `wants_answers` says whether the mapping publishes what
+/// functions say: only then `publish` and `reply` have to be what they are for the bridge.
 ///
 /// # Errors
 /// When the answer fails the whole event.
-pub fn interpret(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
+pub fn interpret(answer: &[u8], ids: &[RecordId], wants_answers: bool) -> Result<Reading, Failure> {
     let body = answer.strip_prefix(BOM).unwrap_or(answer).trim_ascii();
     if body.is_empty() {
-        return Ok((HashMap::new(), Response::default()));
+        return Ok(Reading::default());
     }
     if !body.starts_with(b"{") {
         serde_json::from_slice::<&RawValue>(body).map_err(|error| unreadable("not JSON", &error))?;
-        return if hides_failures(body) { Err(hidden()) } else { Ok((HashMap::new(), Response::default())) };
+        return if hides_failures(body, &[]) { Err(hidden()) } else { Ok(Reading::default()) };
     }
-    let mut response: Response = serde_json::from_slice(body).map_err(|error| unreadable("cannot be read", &error))?;
-    if response.batch_item_failures.is_empty() && hides_failures(body) {
+    let (mut response, ignored) = read(body, wants_answers)?;
+    // What the function publishes may hold the word; what is ignored is no such thing.
+    let others: &[&str] = if ignored { &[FAILURES] } else { &[FAILURES, "publish", "reply"] };
+    if response.batch_item_failures.is_empty() && hides_failures(body, others) {
         return Err(hidden());
     }
-    if response.batch_item_failures.is_empty() {
-        return Ok((HashMap::new(), response));
+    let items = std::mem::take(&mut response.batch_item_failures);
+    let failures = if items.is_empty() { HashMap::new() } else { attributed(items, ids)? };
+    Ok(Reading { failures, response, ignored })
+}
+
+/// The response, and whether only its list of failures could be read.
+fn read(body: &[u8], wants_answers: bool) -> Result<(Response, bool), Failure> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Failures {
+        #[serde(default)]
+        batch_item_failures: Option<Vec<ItemFailure>>,
     }
+    let error = match serde_json::from_slice(body) {
+        Ok(response) => return Ok((response, false)),
+        Err(error) => error,
+    };
+    match serde_json::from_slice(body) {
+        Ok(Failures { batch_item_failures: failures }) if !wants_answers => {
+            Ok((Response { batch_item_failures: failures.unwrap_or_default(), ..Response::default() }, true))
+        }
+        _ => Err(unreadable("cannot be read", &error)),
+    }
+}
+
+/// The failures by the index of their records.
+fn attributed(items: Vec<ItemFailure>, ids: &[RecordId]) -> Result<HashMap<usize, Failure>, Failure> {
+    work::read(ids.len());
     // Publishers may give one id to several messages: then it means all of them.
     let mut known: HashMap<String, Vec<usize>> = HashMap::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
         known.entry(id.to_string()).or_default().push(index);
     }
-    let mut failures = HashMap::with_capacity(response.batch_item_failures.len());
-    for item in std::mem::take(&mut response.batch_item_failures) {
+    let mut failures = HashMap::with_capacity(items.len());
+    for item in items {
         let id = item.item_identifier.as_deref().unwrap_or_default();
         let indices = known.get(id).filter(|_| !id.is_empty());
         let Some(indices) = indices else {
             return Err(malformed(&format!("`{}` is no record of this event", Foreign::of(id))));
         };
+        // Named again, it says nothing new.
+        if indices.first().is_some_and(|index| failures.contains_key(index)) {
+            continue;
+        }
         let failure = item_failure(item);
+        work::read(indices.len());
         failures.extend(indices.iter().map(|index| (*index, failure.clone())));
     }
-    Ok((failures, response))
+    Ok(failures)
 }
 
 /// What some editors and languages put before UTF-8.
@@ -70,15 +116,15 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 const FAILURES: &str = "batchItemFailures";
 
 /// Whether the list of failures stands where neither AWS nor the bridge reads it: in a list, in another object, or in a
-/// string that is JSON once more. Looks closely only where the word occurs.
-fn hides_failures(body: &[u8]) -> bool {
+/// string that is JSON once more. Looks closely only where the word occurs, and not below the keys in `others`.
+fn hides_failures(body: &[u8], others: &[&str]) -> bool {
     if !body.windows(FAILURES.len()).any(|window| window == FAILURES.as_bytes()) {
         return false;
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(object)) => {
-            let others = object.iter().filter(|(key, _)| !["publish", "reply", FAILURES].contains(&key.as_str()));
-            others.map(|(_, value)| value).any(|value| holds_failures(value, 0))
+            let object = object.iter().filter(|(key, _)| !others.contains(&key.as_str()));
+            object.map(|(_, value)| value).any(|value| holds_failures(value, 0))
         }
         Ok(value) => holds_failures(&value, 0),
         Err(_) => false,
@@ -142,6 +188,13 @@ mod tests {
     use super::*;
     use crate::foreign;
 
+    /// On a mapping that publishes answers.
+    fn read(answer: &[u8], ids: &[RecordId]) -> Result<(HashMap<usize, Failure>, Response), Failure> {
+        let reading = interpret(answer, ids, true)?;
+        assert!(!reading.ignored);
+        Ok((reading.failures, reading.response))
+    }
+
     const FIXTURE: &[u8] = include_bytes!("../../../event/fixtures/response.json");
 
     fn ids() -> Vec<RecordId> {
@@ -150,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_fixture_fails_two_records_of_three() {
-        let (failures, response) = interpret(FIXTURE, &ids()).unwrap();
+        let (failures, response) = read(FIXTURE, &ids()).unwrap();
         assert_eq!(response.publish.len(), 2);
         assert_eq!(failures.len(), 2);
         assert_eq!((failures[&1].retry, &*failures[&1].message), (false, "payload: not JSON"));
@@ -160,7 +213,7 @@ mod tests {
     #[test]
     fn success_has_many_spellings() {
         for answer in ["", "null", "{}", r#""done""#, "[]", r#"{"statusCode":200}"#, r#"{"batchItemFailures":null}"#] {
-            let (failures, _) = interpret(answer.as_bytes(), &ids()).unwrap();
+            let (failures, _) = read(answer.as_bytes(), &ids()).unwrap();
             assert_eq!(failures, HashMap::new(), "{answer}");
         }
     }
@@ -186,15 +239,15 @@ mod tests {
             format!(r#"{{"statusCode":200,"body":{string}}}"#).into_bytes(),
             format!(r#"{{"result":{list}}}"#).into_bytes(),
         ] {
-            let failure = interpret(&answer, &ids()).unwrap_err();
+            let failure = read(&answer, &ids()).unwrap_err();
             assert_eq!((&*failure.kind, failure.retry), ("Function.MalformedResponse", true));
         }
         let with_bom = [BOM, list.as_bytes()].concat();
-        assert_eq!(interpret(&with_bom, &ids()).unwrap().0.into_keys().collect::<Vec<_>>(), [0]);
+        assert_eq!(read(&with_bom, &ids()).unwrap().0.into_keys().collect::<Vec<_>>(), [0]);
         for fine in
             [r#""no batchItemFailures""#, r#"{"note":"batchItemFailures: none"}"#, r#"["batchItemFailures"]"#, "7"]
         {
-            assert!(interpret(fine.as_bytes(), &ids()).unwrap().0.is_empty(), "{fine}");
+            assert!(read(fine.as_bytes(), &ids()).unwrap().0.is_empty(), "{fine}");
         }
     }
 
@@ -209,7 +262,7 @@ mod tests {
             r#"{"batchItemFailures":"all"}"#,
             r#"{"batchItemFailures":[{"itemIdentifier":"#,
         ] {
-            let failure = interpret(answer.as_bytes(), &ids()).unwrap_err();
+            let failure = read(answer.as_bytes(), &ids()).unwrap_err();
             assert!(failure.retry, "{answer}");
             assert_eq!(failure.kind, "Function.MalformedResponse");
         }
@@ -218,7 +271,7 @@ mod tests {
     #[test]
     fn an_id_that_two_records_share_means_both() {
         let ids = ["same", "other", "same"].map(|id| RecordId::Given(id.into()));
-        let (failures, _) = interpret(br#"{"batchItemFailures":[{"itemIdentifier":"same"}]}"#, &ids).unwrap();
+        let (failures, _) = read(br#"{"batchItemFailures":[{"itemIdentifier":"same"}]}"#, &ids).unwrap();
         let mut indices: Vec<_> = failures.keys().copied().collect();
         indices.sort_unstable();
         assert_eq!(indices, [0, 2]);
@@ -232,6 +285,41 @@ mod tests {
     }
 
     #[test]
+    fn publish_and_reply_of_another_kind_are_ignored_where_nobody_asks_for_them() {
+        let item = r#"{"itemIdentifier":"5b1f0c7e9a3d2468-2"}"#;
+        for strange in ["true", "7", r#""words""#, "{}", "[1]", r#"[{"topic":1}]"#, "null"] {
+            for key in ["publish", "reply"] {
+                let answer = format!(r#"{{"{key}":{strange},"batchItemFailures":[{item}]}}"#);
+                let reading = interpret(answer.as_bytes(), &ids(), false).unwrap();
+                assert_eq!(reading.failures.into_keys().collect::<Vec<_>>(), [1], "{answer}");
+                assert_eq!(reading.ignored, strange != "null", "{answer}");
+                let asked = interpret(answer.as_bytes(), &ids(), true).map(|reading| reading.ignored);
+                assert_eq!(asked.is_ok(), strange == "null", "{answer}: where they are asked for, the function errs");
+            }
+        }
+        let hidden = format!(r#"{{"reply":{{"batchItemFailures":[{item}]}}}}"#);
+        assert!(interpret(hidden.as_bytes(), &ids(), false).is_err(), "failures are never ignored");
+        for malformed in [r#"{"reply":1,"batchItemFailures":7}"#, r#"{"reply":1,"#] {
+            assert!(interpret(malformed.as_bytes(), &ids(), false).is_err(), "{malformed}");
+        }
+    }
+
+    /// F46.
+    #[test]
+    fn f46_the_work_of_many_failures_is_linear() {
+        const RECORDS: usize = 10_000;
+        let one = RecordId::Given("same".into());
+        let numbered = |sequence| RecordId::Numbered { run: 7, sequence };
+        for ids in [vec![one; RECORDS], (0..RECORDS as u64).map(numbered).collect()] {
+            let items: Vec<_> = ids.iter().map(|id| ItemFailure::retry(id.to_string(), "no")).collect();
+            let answer = serde_json::json!({"batchItemFailures": items}).to_string();
+            let ((failures, _), work) = work::of(|| read(answer.as_bytes(), &ids).unwrap());
+            assert_eq!(failures.len(), RECORDS);
+            assert!(work <= 2 * RECORDS, "{work} records looked at");
+        }
+    }
+
+    #[test]
     fn a_huge_function_error_is_limited_and_shared() {
         let long = "x".repeat(5_000_000);
         let body = serde_json::json!({"errorMessage": long, "errorType": long}).to_string();
@@ -241,7 +329,7 @@ mod tests {
         assert_eq!(failure.clone().message.as_ptr(), failure.message.as_ptr(), "50 records have it once");
         let items: Vec<_> = ids().iter().map(|id| ItemFailure::give_up(id.to_string(), long.clone())).collect();
         let answer = serde_json::json!({"batchItemFailures": items}).to_string();
-        let (failures, _) = interpret(answer.as_bytes(), &ids()).unwrap();
+        let (failures, _) = read(answer.as_bytes(), &ids()).unwrap();
         assert!(
             failures.values().all(|failure| failure.message.len() <= foreign::LETTER_LIMIT),
             "those of records, too"

@@ -1,7 +1,7 @@
 //! `format = "raw"`: the payload alone is the event, as with a rule of AWS `IoT` Core, and the rest of what is known of the
 //! message goes with the invocation as its client context. Pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base64::Engine;
@@ -10,8 +10,9 @@ use event::{EVENT_SOURCE, ItemFailure, Response};
 use serde::Deserialize;
 
 use super::encode;
-use super::interpret::Failure;
+use super::interpret::{Failure, Reading};
 use crate::delivery::Delivery;
+use crate::foreign::Foreign;
 
 /// The most bytes of a client context, in base64 (Lambda API reference, operation Invoke, `ClientContext`).
 const CONTEXT_LIMIT: usize = 3583;
@@ -65,7 +66,7 @@ fn in_base64(custom: &BTreeMap<&str, String>) -> String {
 
 /// What the answer means: success, whatever it is. Only a list of failed records, which a function for AWS's own event sources may
 /// return, is believed, and is about the one message.
-pub(super) fn interpret(answer: &[u8]) -> (HashMap<usize, Failure>, Response) {
+pub(super) fn interpret(answer: &[u8]) -> Reading {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     struct Said {
@@ -75,10 +76,11 @@ pub(super) fn interpret(answer: &[u8]) -> (HashMap<usize, Failure>, Response) {
     let failures = said.batch_item_failures.unwrap_or_default();
     let retry = failures.iter().all(|failure| failure.retry);
     let failure = failures.into_iter().next().map(|failure| {
-        let message = failure.reason.unwrap_or_else(|| "reported in batchItemFailures".into());
+        let message = failure.reason.as_deref().unwrap_or("reported in batchItemFailures");
+        let message = Foreign::for_letter(message);
         (0, Failure { kind: "Function.ItemFailure".into(), message, retry })
     });
-    (failure.into_iter().collect(), Response::default())
+    Reading { failures: failure.into_iter().collect(), response: Response::default(), ignored: false }
 }
 
 #[cfg(test)]
@@ -155,9 +157,9 @@ mod tests {
             "{\"batchItemFailures\":null}",
             "[1]",
         ] {
-            assert!(interpret(answer.as_bytes()).0.is_empty(), "{answer}");
+            assert!(interpret(answer.as_bytes()).failures.is_empty(), "{answer}");
         }
-        let failure = |answer: &str| interpret(answer.as_bytes()).0.remove(&0).unwrap();
+        let failure = |answer: &str| interpret(answer.as_bytes()).failures.remove(&0).unwrap();
         assert!(failure(r#"{"batchItemFailures":[{"itemIdentifier":"whatever"}]}"#).retry);
         let given_up = failure(r#"{"batchItemFailures":[{"retry":false,"reason":"no reading"},{}]}"#);
         assert_eq!((given_up.retry, given_up.message.as_str()), (false, "no reading"));

@@ -22,7 +22,9 @@ use crate::backoff::Backoff;
 use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
 use crate::foreign::Foreign;
-use crate::lambda::{Answer, Disposition, Failure, InvokeError, Load, Next, Request, after_failure, event_limit};
+use crate::lambda::{
+    Answer, Disposition, Failure, InvokeError, Load, Next, Reading, Request, after_failure, event_limit,
+};
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
@@ -187,7 +189,8 @@ impl Lane {
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
-        let (mut failures, response) = match answer.read(self.mapping.settings.format, &ids) {
+        let (format, wants_answers) = (self.mapping.settings.format, self.mapping.settings.wants_answers());
+        let Reading { mut failures, response, ignored } = match answer.read(format, &ids, wants_answers) {
             Ok(read) => read,
             Err(failure) => {
                 metrics.function_errors.inc();
@@ -196,6 +199,9 @@ impl Lane {
                 return Some(Attempted::by_function(failure, divisible));
             }
         };
+        if ignored {
+            self.mapping.log_ignored();
+        }
         if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
         if self.mapping.destination.is_none() {
             // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.

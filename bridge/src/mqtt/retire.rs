@@ -190,7 +190,11 @@ mod tests {
         assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
         assert_eq!(queue.due(true, false, 0, start), Search::Ping, "a message came before the answer");
         queue.answered();
-        assert_eq!(queue.due(true, false, 0, start), Search::Ping, "what an acknowledgement made room for may come yet");
+        assert_eq!(
+            queue.due(true, false, 0, start),
+            Search::Ping,
+            "what an acknowledgement made room for may come yet"
+        );
         queue.answered();
         assert_eq!(queue.due(true, false, 0, start), Search::Proven);
     }

@@ -18,7 +18,7 @@ use crate::config::{self, Invocation, Qos};
 use crate::dead_letter::DeadLetter;
 use crate::delivery::{Delivery, RecordId, Ticket};
 use crate::foreign::Foreign;
-use crate::lambda::{Client, Disposition, Failure, Next, Request, after_failure, event_limit};
+use crate::lambda::{Client, Disposition, Failure, Next, Reading, Request, after_failure, event_limit};
 use crate::message::{Message, Properties};
 
 /// A mapping's way to its function.
@@ -65,8 +65,9 @@ impl Route {
             let error = match self.client.invoke(request.clone()).await {
                 Ok(answer) => {
                     self.passed.fetch_add(1, Ordering::Relaxed);
-                    return match answer.read(format, std::slice::from_ref(&delivery.id)) {
-                        Ok((mut failures, response)) => match failures.remove(&0) {
+                    let wants_answers = self.settings.wants_answers();
+                    return match answer.read(format, std::slice::from_ref(&delivery.id), wants_answers) {
+                        Ok(Reading { mut failures, response, .. }) => match failures.remove(&0) {
                             None => Sent::Taken { unpublished: wants_publishing(&response) },
                             Some(failure) => Sent::Failed(failure, attempts),
                         },

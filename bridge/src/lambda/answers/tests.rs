@@ -222,14 +222,36 @@ fn f37_one_bad_answer_touches_one_record() {
 
 /// F46.
 #[test]
-fn f46_many_answers_are_found_by_their_ids() {
-    let deliveries: Vec<_> = (0..10_000).map(|n| asking(n, "r/1")).collect();
+fn f46_the_work_of_many_answers_is_linear() {
+    const RECORDS: usize = 10_000;
+    let sequences = || 0..RECORDS as u64;
+    let deliveries: Vec<_> = sequences().map(|n| asking(n, "r/1")).collect();
     let id = |sequence| RecordId::Numbered { run: RUN, sequence }.to_string();
+    let publish: Vec<_> = sequences()
+        // Each its own topic, about all records: their topics have to agree in that level.
+        .map(|n| serde_json::json!({ "topic": format!("r/{{topic[1]}}/{n}"), "payload": n }))
+        // Each about the same record.
+        .chain(
+            sequences()
+                .map(|n| serde_json::json!({ "itemIdentifier": id(7), "topic": "r/{topic[0]}/x", "payload": n })),
+        )
+        .collect();
     let replies: Vec<_> =
-        (0..10_000).rev().map(|n| serde_json::json!({ "itemIdentifier": id(n), "payload": n })).collect();
-    let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
+        sequences().rev().map(|n| serde_json::json!({ "itemIdentifier": id(n), "payload": n })).collect();
+    let response = serde_json::json!({ "publish": publish, "reply": replies }).to_string();
+    let (answers, work) = crate::lambda::work::of(|| answers(&response, &deliveries, &["r/#"]).unwrap());
     let records: Vec<_> = answers.all.iter().map(|answer| answer.record).collect();
-    assert_eq!(records, (0..10_000).rev().map(Some).collect::<Vec<_>>());
+    assert_eq!(records[2 * RECORDS..], sequences().rev().map(|n| usize::try_from(n).ok()).collect::<Vec<_>>());
+    assert_eq!(answers.all[0].outgoing.topic, "r/data/0");
+    // Once to find them by their ids, once for what their topics have in common, once for each reply.
+    assert!(work <= 3 * RECORDS + 1, "{work} records looked at");
+}
+
+#[test]
+fn a_template_grows_no_longer_than_a_topic() {
+    let level = "x".repeat(60_000);
+    let refusal = published(&"{topic[0]}".repeat(10_000), &[&level], "#").unwrap_err();
+    assert!(refusal.to_string().ends_with("longer than 65,535 bytes once it is filled"), "{refusal}");
 }
 
 proptest! {

@@ -35,9 +35,10 @@ impl Lane {
         }
         let reply_topics = settings.reply.then_some(&settings.reply_topics[..]);
         let answers = Answers::of(response, &pending.deliveries, failures, &settings.response, reply_topics);
-        for refusal in &answers.refused {
-            metrics.answers_refused.inc();
-            warn!(mapping = settings.name, %refusal, "reply left out");
+        if let Some(refusal) = answers.refused.first() {
+            let replies = answers.refused.len();
+            metrics.answers_refused.inc_by(replies as u64);
+            warn!(mapping = settings.name, replies, %refusal, "replies left out; the first for this reason");
         }
         let (mut refused, mut waiting) = (Vec::<Refused>::new(), Vec::new());
         for answer in answers.all {
@@ -51,12 +52,7 @@ impl Lane {
         {
             return false;
         }
-        for (number, (answer, reason)) in refused.into_iter().enumerate() {
-            if !self.give_up_answer(answer, reason, number, failures, pending).await {
-                return false;
-            }
-        }
-        true
+        self.give_up_answers(refused, failures, pending).await
     }
 
     /// Returns when each is confirmed, or in `refused`; false when the bridge drains before.
@@ -85,21 +81,26 @@ impl Lane {
                     return false;
                 }
             };
-            let mut again = Vec::new();
+            let (mut again, mut failed, mut first) = (Vec::new(), 0, None);
             for (answer, verdict) in std::mem::take(&mut waiting).into_iter().zip(verdicts) {
                 match verdict {
                     Ok(()) => drop(metrics.published.inc()),
                     Err(PublishError::Ended) => return false,
                     Err(cause) => {
                         metrics.publish_failures.inc();
-                        warn!(mapping = settings.name, attempts, %cause, "answer not published");
+                        failed += 1;
+                        let reason = Foreign::from(cause.to_string());
+                        first.get_or_insert_with(|| reason.clone());
                         if cause.is_lasting() || attempts >= settings.retry.max_attempts {
-                            refused.push((answer, cause.to_string().into()));
+                            refused.push((answer, reason));
                         } else {
                             again.push(answer);
                         }
                     }
                 }
+            }
+            if let Some(cause) = first {
+                warn!(mapping = settings.name, attempts, answers = failed, %cause, "answers not published; the first for this reason");
             }
             waiting = again;
             if !waiting.is_empty() && !self.wait(backoff.next(fastrand::f64())).await {
@@ -111,31 +112,31 @@ impl Lane {
 
     /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the failure
     /// destination itself, and without a destination it is dropped. False when the bridge drains before.
-    async fn give_up_answer(
+    async fn give_up_answers(
         &mut self,
-        answer: PublishedAnswer,
-        reason: Foreign,
-        number: usize,
+        refused: Vec<Refused>,
         failures: &mut HashMap<usize, Failure>,
         pending: &Pending,
     ) -> bool {
         let mapping = self.mapping.clone();
         let metrics = &mapping.metrics;
         let keeps = mapping.settings.on_refused_answer == OnRefusedAnswer::DeadLetter && mapping.destination.is_some();
-        if !keeps {
-            metrics.answers_dropped.inc();
-            warn!(mapping = mapping.settings.name, %reason, "answer dropped");
+        if !keeps && let Some((_, reason)) = refused.first() {
+            let answers = refused.len();
+            metrics.answers_dropped.inc_by(answers as u64);
+            warn!(mapping = mapping.settings.name, answers, %reason, "answers dropped; the first for this reason");
             return true;
         }
-        metrics.answers_dead_lettered.inc();
-        let failure = Failure { kind: ANSWER_REFUSED.into(), message: reason, retry: false };
-        match answer.record {
-            Some(index) => {
-                failures.entry(index).or_insert(failure);
-                true
+        for (number, (answer, reason)) in refused.into_iter().enumerate() {
+            metrics.answers_dead_lettered.inc();
+            let failure = Failure { kind: ANSWER_REFUSED.into(), message: reason, retry: false };
+            match answer.record {
+                Some(index) => drop(failures.entry(index).or_insert(failure)),
+                None if self.give_up_message(&answer.outgoing, number, pending, &failure).await => {}
+                None => return false,
             }
-            None => self.give_up_message(&answer.outgoing, number, pending, &failure).await,
         }
+        true
     }
 }
 

@@ -1,0 +1,26 @@
+//! Counts how often something of an event is looked at while a response is read, so that a test can say that the work is
+//! linear. Counts nothing outside tests.
+
+#[cfg(test)]
+use std::cell::Cell;
+
+#[cfg(test)]
+thread_local! {
+    static READ: Cell<usize> = const { Cell::new(0) };
+}
+
+/// So many records were looked at.
+pub(super) fn read(records: usize) {
+    #[cfg(test)]
+    READ.set(READ.get() + records);
+    #[cfg(not(test))]
+    let _ = records;
+}
+
+/// How many records were looked at meanwhile.
+#[cfg(test)]
+pub(super) fn of<T>(work: impl FnOnce() -> T) -> (T, usize) {
+    let before = READ.get();
+    let result = work();
+    (result, READ.get() - before)
+}
