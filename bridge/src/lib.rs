@@ -23,6 +23,7 @@ pub mod message;
 pub mod metrics;
 pub mod mqtt;
 pub mod outgoing;
+pub mod panics;
 pub mod payload;
 pub mod redrive;
 mod secret;

@@ -6,9 +6,11 @@ use anyhow::Context;
 use bridge::aws::Aws;
 use bridge::cli::{self, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
 use bridge::config::{self, Config, Overrides};
+use bridge::panics;
 use bridge::redrive::RedriveError;
 
 fn main() -> process::ExitCode {
+    panics::install();
     let code = match Cli::read(std::env::args_os()) {
         Ok(Cli { command: Command::Run(flags) }) => run(flags),
         Ok(Cli { command: Command::Redrive(flags) }) => redrive(&flags),

@@ -13,7 +13,10 @@ const LAYERS: &[&[&str]] = &[
     &["supervisor", "check", "admin", "redrive", "fuzzing"],
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
-    &["message", "payload", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret", "foreign"],
+    &[
+        "message", "payload", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret",
+        "foreign", "panics",
+    ],
 ];
 
 /// Neighbours in a layer that must not know each other, in either direction.

@@ -162,6 +162,6 @@ mod tests {
         let failure = |answer: &str| interpret(answer.as_bytes()).failures.remove(&0).unwrap();
         assert!(failure(r#"{"batchItemFailures":[{"itemIdentifier":"whatever"}]}"#).retry);
         let given_up = failure(r#"{"batchItemFailures":[{"retry":false,"reason":"no reading"},{}]}"#);
-        assert_eq!((given_up.retry, given_up.message.as_str()), (false, "no reading"));
+        assert_eq!((given_up.retry, &*given_up.message), (false, "no reading"));
     }
 }

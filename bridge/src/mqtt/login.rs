@@ -105,7 +105,8 @@ async fn read(path: &Path) -> Result<Secret, String> {
     let path = path.to_owned();
     match tokio::task::spawn_blocking(move || secret::read_password(&path)).await {
         Ok(read) => read,
-        Err(error) => Err(format!("was not read: {error}")),
+        // Its words may hold what was read.
+        Err(_) => Err("was not read, as the thread for it has ended".into()),
     }
 }
 
