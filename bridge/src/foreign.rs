@@ -30,7 +30,8 @@ impl Foreign {
         Self(passed(text, LIMIT))
     }
 
-    /// For a dead letter, which somebody may have to understand months later: [`LETTER_LIMIT`] bytes at most.
+    /// For a dead letter, which somebody may have to understand months later, and for an error of ours with such texts in it,
+    /// which are not to be cut twice: [`LETTER_LIMIT`] bytes at most.
     #[must_use]
     pub fn for_letter(text: &str) -> Self {
         Self(passed(text, LETTER_LIMIT))

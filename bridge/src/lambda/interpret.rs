@@ -179,7 +179,7 @@ fn item_failure(item: ItemFailure) -> Failure {
 }
 
 fn malformed(message: &str) -> Failure {
-    let message = format!("batchItemFailures: {message}").into();
+    let message = Foreign::for_letter(&format!("batchItemFailures: {message}"));
     Failure { kind: "Function.MalformedResponse".into(), message, retry: true }
 }
 

@@ -183,6 +183,17 @@ impl Peer {
         self.bytes(&frame(0x40, &[high, low, reason])).await
     }
 
+    /// The same, with a Reason String (MQTT 5, 3.4.2.2.2).
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn puback_because(&mut self, packet_id: u16, reason: u8, words: &str) -> Result<(), ScriptError> {
+        let mut body = packet_id.to_be_bytes().to_vec();
+        body.push(reason);
+        body.extend(reason_string(words));
+        self.bytes(&frame(0x40, &body)).await
+    }
+
     /// Sends PUBREL and expects PUBCOMP.
     ///
     /// # Errors
@@ -221,11 +232,8 @@ impl Peer {
     /// # Errors
     /// When the connection is broken.
     pub async fn disconnect_because(&mut self, reason: u8, words: &str) -> Result<(), ScriptError> {
-        let mut property = vec![31];
-        property.extend(string(words.as_bytes()));
         let mut body = vec![reason];
-        body.extend(length(property.len()));
-        body.extend(property);
+        body.extend(reason_string(words));
         self.bytes(&frame(0xe0, &body)).await
     }
 
@@ -340,6 +348,12 @@ impl Reader {
         self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
         let _ = self.packets.send(packet);
     }
+}
+
+/// Properties that are a Reason String alone, with their length.
+fn reason_string(words: &str) -> Vec<u8> {
+    let property = [&[31], &string(words.as_bytes())[..]].concat();
+    [length(property.len()), property].concat()
 }
 
 async fn write(writer: &Writer, bytes: &[u8]) -> io::Result<()> {

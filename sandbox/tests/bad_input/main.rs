@@ -10,6 +10,7 @@ mod metadata;
 mod packet;
 mod payload;
 mod poison;
+mod reasons;
 mod topic;
 
 #[path = "../common/mod.rs"]

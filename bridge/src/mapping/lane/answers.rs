@@ -42,7 +42,7 @@ impl Lane {
         }
         let (mut refused, mut waiting) = (Vec::<Refused>::new(), Vec::new());
         for answer in answers.all {
-            match answer.refusal.as_ref().map(|refusal| refusal.to_string().into()) {
+            match answer.refusal.as_ref().map(|refusal| Foreign::for_letter(&refusal.to_string())) {
                 Some(reason) => refused.push((answer, reason)),
                 None => waiting.push(answer),
             }
@@ -89,7 +89,7 @@ impl Lane {
                     Err(cause) => {
                         metrics.publish_failures.inc();
                         failed += 1;
-                        let reason = Foreign::from(cause.to_string());
+                        let reason = Foreign::for_letter(&cause.to_string());
                         first.get_or_insert_with(|| reason.clone());
                         if cause.is_lasting() || attempts >= settings.retry.max_attempts {
                             refused.push((answer, reason));
