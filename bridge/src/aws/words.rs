@@ -104,14 +104,14 @@ fn credentials(error: &(dyn Error + 'static)) -> Option<Fault> {
     found.map(|cause| Fault::Credentials(causes(cause)))
 }
 
-/// An I/O error wraps what it was made of, and does not show it as its source.
 fn tls(error: &(dyn Error + 'static)) -> Option<Fault> {
-    let wrapped = |cause: &'_ (dyn Error + 'static)| {
-        let inner = cause.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let found = inner.and_then(|inner| chain(inner).find_map(|cause| cause.downcast_ref::<rustls::Error>()));
-        found.or_else(|| cause.downcast_ref::<rustls::Error>()).map(ToString::to_string)
-    };
-    chain(error).find_map(wrapped).map(|text| Fault::Tls(line(&text)))
+    chain(error).find_map(of_rustls).map(|error| Fault::Tls(line(&error.to_string())))
+}
+
+/// An I/O error wraps what it was made of, and does not show it as its source; and it may be one in another.
+fn of_rustls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let inner = || cause.downcast_ref::<io::Error>()?.get_ref();
+    cause.downcast_ref().or_else(|| chain(inner()? as &(dyn Error + 'static)).find_map(of_rustls))
 }
 
 /// The innermost causes say most: `Connection refused`, `failed to lookup address information`.
@@ -154,6 +154,8 @@ mod tests {
         assert_eq!(broken, Fault::Connection("connection refused".into()));
         let untrusted = io::Error::other(rustls::Error::General("not trusted".into()));
         assert!(matches!(of(ConnectorError::io(Box::new(untrusted))), Fault::Tls(_)));
+        let nested = io::Error::other(io::Error::other(rustls::Error::General("not TLS".into())));
+        assert!(matches!(of(ConnectorError::io(Box::new(nested))), Fault::Tls(_)), "as the SDK's connector wraps it");
         let none = CredentialsError::provider_error(refused());
         let credentials = of(ConnectorError::other(Box::new(none), None));
         let Fault::Credentials(cause) = credentials else { panic!("{credentials:?}") };

@@ -169,8 +169,19 @@ pub(crate) fn function_error(header: &str, body: &[u8]) -> Failure {
         error_message: String,
     }
     let Body { error_type, error_message } = serde_json::from_slice(body).unwrap_or_default();
-    let kind = if error_type.is_empty() { format!("Function.{header}") } else { error_type };
-    Failure { kind: kind.into(), message: Foreign::for_letter(&error_message), retry: true }
+    let kind = match (is_name(&error_type), is_name(header)) {
+        (true, _) => Foreign::of(&error_type),
+        (false, true) => Foreign::of(&format!("Function.{header}")),
+        (false, false) => "Function.Unhandled".into(),
+    };
+    Failure { kind, message: Foreign::for_letter(&error_message), retry: true }
+}
+
+/// Whether it can be the name of a type in some language, such as `java.lang.Error` or `&alloc::string::String`. Only a name
+/// is logged: a sentence might quote the event.
+fn is_name(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:$-&<>#/".contains(&byte);
+    (1..=128).contains(&text.len()) && text.bytes().all(fits)
 }
 
 fn item_failure(item: ItemFailure) -> Failure {
@@ -282,6 +293,16 @@ mod tests {
         let failure = function_error("Unhandled", br#"{"errorType":"ValueError","errorMessage":"no"}"#);
         assert_eq!((&*failure.kind, &*failure.message), ("ValueError", "no"));
         assert_eq!(function_error("Unhandled", b"?").kind, "Function.Unhandled");
+        for (kind, shown) in [
+            ("Runtime.ExitError", "Runtime.ExitError"),
+            ("&alloc::string::String", "&alloc::string::String"),
+            ("cannot read {\"temperature\":21}", "Function.Handled"),
+            ("", "Function.Handled"),
+        ] {
+            let body = serde_json::json!({"errorType": kind, "errorMessage": "no"}).to_string();
+            assert_eq!(function_error("Handled", body.as_bytes()).kind, shown);
+        }
+        assert_eq!(function_error("a sentence", b"?").kind, "Function.Unhandled");
     }
 
     #[test]
@@ -325,7 +346,7 @@ mod tests {
         let body = serde_json::json!({"errorMessage": long, "errorType": long}).to_string();
         let failure = function_error("Unhandled", body.as_bytes());
         assert!(failure.message.len() <= foreign::LETTER_LIMIT && failure.message.ends_with("… (5000000 bytes)"));
-        assert!(failure.kind.len() <= foreign::LIMIT);
+        assert_eq!(failure.kind, "Function.Unhandled");
         assert_eq!(failure.clone().message.as_ptr(), failure.message.as_ptr(), "50 records have it once");
         let items: Vec<_> = ids().iter().map(|id| ItemFailure::give_up(id.to_string(), long.clone())).collect();
         let answer = serde_json::json!({"batchItemFailures": items}).to_string();

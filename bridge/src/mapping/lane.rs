@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::sleep;
-use tracing::{debug, error, warn};
+use tracing::{error, warn};
 
 use super::Mapping;
 use super::batch::Batches;
@@ -276,9 +276,8 @@ impl Lane {
     fn log_failure(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
+        // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own log.
         warn!(mapping = name, attempts, records, kind = %failure.kind, "function failed");
-        // The function's words can hold anything that it was sent.
-        debug!(mapping = name, reason = %failure.message.brief(), "function failed because");
     }
 
     /// False when the bridge drains: then nothing is waited for any more.

@@ -93,7 +93,7 @@ async fn log(format: &str) -> Vec<String> {
         b.set("mapping.reply_topics", "devices/{topic[0]}")
     };
     let stage = Stage::new(Protocol::V5, adjust).await;
-    let mut process = stage.world.spawn_bridge().unwrap();
+    let mut process = stage.world.spawn_bridge_under(&["/usr/bin/env", "RUST_LOG=info,bridge=trace"]).unwrap();
     provoke(&stage, &mut process).await.unwrap();
     let lines = || process.log();
     eventually("its last line", || lines().iter().any(|line| line.contains("drained"))).await;
