@@ -39,6 +39,10 @@ pub struct BrokerOptions {
     /// A file of `mosquitto_passwd`: then there is a second listener, which wants user name and password beside the
     /// certificate. Mosquitto only.
     pub passwords: Option<PathBuf>,
+    /// The patterns of topics that clients may read and write; all when empty. Mosquitto only.
+    pub allowed: Vec<&'static str>,
+    /// The largest packet that it takes, in bytes. Mosquitto only.
+    pub max_packet_size: Option<u32>,
 }
 
 /// When Mosquitto writes to disk what [`BrokerOptions::persistence`] keeps.
@@ -59,6 +63,8 @@ impl Default for BrokerOptions {
             autosave: Autosave::OnChange,
             check_revocation: false,
             passwords: None,
+            allowed: Vec::new(),
+            max_packet_size: None,
         }
     }
 }

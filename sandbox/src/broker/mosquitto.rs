@@ -39,6 +39,8 @@ impl Mosquitto {
         let port = ReservedPort::new().map_err(BrokerError::Port)?;
         let second = ReservedPort::new().map_err(BrokerError::Port)?;
         let ports = [&port, &second].map(|port| port.address().port());
+        let rules: Vec<_> = options.allowed.iter().map(|pattern| format!("pattern readwrite {pattern}")).collect();
+        fs::write(rules_file(directory.path()), rules.join("\n") + "\n").map_err(BrokerError::Directory)?;
         let text = config(files, &options, ports, directory.path());
         fs::write(directory.path().join("mosquitto.conf"), text).map_err(BrokerError::Directory)?;
         let version = version(&program).await;
@@ -219,6 +221,10 @@ fn config(files: &PkiFiles, options: &BrokerOptions, [port, second]: [u16; 2], d
     if options.check_revocation {
         lines.push(format!("crlfile {}", files.crl.display()));
     }
+    if !options.allowed.is_empty() {
+        lines.push(format!("acl_file {}", rules_file(directory).display()));
+    }
+    lines.extend(options.max_packet_size.map(|bytes| format!("max_packet_size {bytes}")));
     // Started by root, Mosquitto gives its rights away and could no longer read a key that is root's alone.
     if directory.metadata().is_ok_and(|meta| meta.uid() == 0) {
         lines.push("user root".to_owned());
@@ -241,6 +247,10 @@ fn listener(files: &PkiFiles, port: u16) -> [String; 6] {
         "tls_version tlsv1.2".to_owned(),
         "require_certificate true".to_owned(),
     ]
+}
+
+fn rules_file(directory: &Path) -> PathBuf {
+    directory.join("rules")
 }
 
 fn log_file(directory: &Path) -> PathBuf {

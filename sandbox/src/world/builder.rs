@@ -36,7 +36,8 @@ pub enum BrokerKind {
 #[derive(Debug, Clone, Default)]
 pub struct WorldBuilder {
     broker: BrokerKind,
-    broker_options: BrokerOptions,
+    /// In a box, as builders stand in the futures of tests.
+    broker_options: Box<BrokerOptions>,
     pki: PkiOptions,
     function: Option<Function>,
     environment: BTreeMap<String, String>,
@@ -55,7 +56,7 @@ impl WorldBuilder {
     /// What that broker allows.
     #[must_use]
     pub fn broker_options(mut self, options: BrokerOptions) -> Self {
-        self.broker_options = options;
+        *self.broker_options = options;
         self
     }
 
@@ -115,7 +116,7 @@ impl WorldBuilder {
         let dir = tempfile::Builder::new().prefix("mqtt-sandbox-").tempdir()?;
         let pki = Pki::with(&self.pki)?;
         let mut files = pki.write_to(&dir.path().join("certs"))?;
-        let (broker, url) = start_broker(self.broker, self.broker_options, &mut files).await?;
+        let (broker, url) = start_broker(self.broker, *self.broker_options, &mut files).await?;
         let function = match self.function {
             Some(function) => function,
             None => real_handler(self.environment).await?,
