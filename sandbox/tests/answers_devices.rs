@@ -126,6 +126,7 @@ async fn f37_one_bad_topic_among_the_answers_of_a_batch_touches_one_record() {
         assert_eq!((letters[0].error_type.as_str(), letters[0].attempts), ("Function.RefusedResponse", 1));
         assert!(letters[0].error_message.contains("response.allow"), "{}", letters[0].error_message);
         assert!(letters[0].topic == "devices/a/data" && !letters[0].is_answer(), "the record itself");
+        assert_eq!(letters[0].id, world.lambda.log().invocations()[0].record_ids[7], "and no other");
         assert_eq!((world.counters().published.get(), world.lambda.log().invocations().len()), (19, 1));
     })
     .await;
