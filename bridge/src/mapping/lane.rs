@@ -206,6 +206,8 @@ impl Lane {
         if self.mapping.destination.is_none() {
             // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
             failures.values_mut().for_each(|failure| failure.retry = true);
+        } else {
+            pending.note_last(&mut failures, &self.mapping.settings.retry, Instant::now());
         }
         hold_back_behind(&pending.deliveries, &mut failures);
         if !self.answer(&response, &mut failures, pending).await {
@@ -226,11 +228,13 @@ impl Lane {
                 }
             }
         }
+        if let Some(failure) = last.as_ref().or(hopeless.first().map(|(_, failure)| failure)) {
+            self.log_failure(failure, pending);
+        }
         for (delivery, failure) in hopeless {
             self.give_up(delivery, pending, &failure).await;
         }
         let failure = last?;
-        self.log_failure(&failure, pending);
         Some(Attempted::by_function(failure, false))
     }
 

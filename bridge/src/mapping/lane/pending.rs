@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backoff::Backoff;
-use crate::config::Range;
+use crate::config::{Range, Retry};
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::Failure;
 
@@ -44,6 +44,17 @@ impl Pending {
     pub(super) fn abandon_behind(&mut self) {
         let behind = |delivery: &mut Delivery| delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned());
         self.deliveries.extract_if(.., behind).for_each(drop);
+    }
+
+    /// Those of these failures that no further attempt follows are final. So a record that is given up holds nothing back: what
+    /// the function has taken behind it is delivered, and not given up with it.
+    pub(super) fn note_last(&self, failures: &mut HashMap<usize, Failure>, policy: &Retry, now: Instant) {
+        for (index, failure) in failures {
+            let old = |delivery: &Delivery| now.saturating_duration_since(delivery.received) >= policy.max_age;
+            if self.attempts >= policy.max_attempts || self.deliveries.get(*index).is_some_and(old) {
+                failure.retry = false;
+            }
+        }
     }
 
     /// Takes out what has reached that age. Each record has an age of its own, whatever event it is in.
@@ -163,6 +174,26 @@ pub(super) mod tests {
     #[test]
     fn a_record_that_is_given_up_lets_its_key_go_on() {
         assert_eq!(failing(&[Some(1), Some(1)], &[(0, false)]), [0]);
+    }
+
+    #[test]
+    fn a_record_that_fails_for_the_last_time_takes_none_behind_it_along() {
+        let policy = Retry {
+            max_attempts: 3,
+            max_age: Duration::from_mins(1),
+            backoff: Range { min: Duration::ZERO, max: Duration::ZERO },
+        };
+        let behind = |attempts, age| {
+            let mut pending = Pending::new(deliveries(&[Some(1), Some(1)]), BACKOFF);
+            pending.attempts = attempts;
+            let mut failures = HashMap::from([(0, Failure { kind: "k".into(), message: "m".into(), retry: true })]);
+            pending.note_last(&mut failures, &policy, pending.deliveries[0].received + age);
+            hold_back_behind(&pending.deliveries, &mut failures);
+            (failures.len() == 2, failures[&0].retry)
+        };
+        assert_eq!(behind(2, Duration::ZERO), (true, true));
+        assert_eq!(behind(3, Duration::ZERO), (false, false), "the attempts are spent");
+        assert_eq!(behind(1, Duration::from_mins(1)), (false, false), "it is too old");
     }
 
     #[test]
