@@ -127,11 +127,6 @@ impl Broker {
         self.state().sessions.values().all(Session::is_empty)
     }
 
-    /// How many sessions there are.
-    pub(super) fn sessions(&self) -> usize {
-        self.state().sessions.len()
-    }
-
     /// Whether a session holds a subscription.
     pub(super) fn is_subscribed(&self) -> bool {
         self.state().sessions.values().any(|session| session.filter.is_some())
@@ -190,7 +185,11 @@ impl State {
             .collect();
         for client_id in over {
             if let Some(session) = self.sessions.remove(&client_id) {
-                session.drop_all(&self.record, "the session has expired");
+                if session.expires_after < super::settings::SESSION_EXPIRY && self.habits.grants.is_none() {
+                    session.drop_as_asked(&self.record, "the session has expired, sooner than configured");
+                } else {
+                    session.drop_all(&self.record, "the session has expired");
+                }
             }
         }
     }

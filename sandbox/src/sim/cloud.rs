@@ -65,14 +65,22 @@ struct Answer {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: String,
-    /// The messages that it says have succeeded.
+    /// The messages that it says have succeeded, and those that it says have not.
     succeeded: Vec<u64>,
+    failed: Vec<u64>,
     dead_lettered: Option<u64>,
 }
 
 impl Answer {
     fn of(status: u16, body: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), succeeded: Vec::new(), dead_lettered: None }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+            succeeded: Vec::new(),
+            failed: Vec::new(),
+            dead_lettered: None,
+        }
     }
 
     fn error(status: u16, code: &str) -> Self {
@@ -214,21 +222,21 @@ impl State {
         self.record.invoked(numbers);
         self.record.say("function", format!("runs for {numbers:?}"));
         if self.chance.percent(answer_lost) {
-            self.record.allow(2 * lots);
+            self.record.allow(lots);
             return Fate::Broken;
         }
         if self.chance.percent(lies) {
-            self.record.allow(2 * lots);
+            self.record.allow(lots);
             let body = self.chance.one_of(LIES);
-            return Fate::Answered(Answer::of(200, body));
+            return Fate::Answered(Answer { failed: numbers.to_vec(), ..Answer::of(200, body) });
         }
         let whole =
             self.chance.percent(throws) || (numbers.iter().any(|number| poison(*number)) && self.chance.percent(50));
         if whole {
-            // Divided, a batch of n is invoked up to 2n times until each record is alone.
-            self.record.allow(3 * lots);
+            self.record.allow(lots);
             let body = json!({ "errorType": "Boom", "errorMessage": "simulated" }).to_string();
-            return Fate::Answered(Answer::of(200, body).with("x-amz-function-error", "Unhandled"));
+            let answer = Answer { failed: numbers.to_vec(), ..Answer::of(200, body) };
+            return Fate::Answered(answer.with("x-amz-function-error", "Unhandled"));
         }
         let fails: Vec<_> = numbers.iter().map(|number| poison(*number) || self.chance.percent(partial)).collect();
         self.record.allow(fails.iter().filter(|fails| **fails).count() as u64);
@@ -241,6 +249,7 @@ impl State {
         let mut answer = Answer::of(200, json!({ "batchItemFailures": failures }).to_string());
         answer.succeeded =
             numbers.iter().zip(&fails).filter(|(_, fails)| !**fails).map(|(number, _)| *number).collect();
+        answer.failed = numbers.iter().zip(&fails).filter(|(_, fails)| **fails).map(|(number, _)| *number).collect();
         Fate::Answered(answer)
     }
 
@@ -254,7 +263,7 @@ impl State {
     fn spoilt(&self, numbers: &[u64], why: &str, fate: Fate) -> Fate {
         self.record.say("lambda", format!("{why} for {numbers:?}"));
         self.record.invoked(numbers);
-        self.record.allow(2 * numbers.len() as u64);
+        self.record.allow(numbers.len() as u64);
         fate
     }
 }
@@ -291,6 +300,7 @@ impl HttpConnector for Cloud {
 /// The caller has the answer: from here on an acknowledgement is due.
 fn heard(record: &Record, answer: Answer) -> Result<Response, ConnectorError> {
     answer.succeeded.iter().for_each(|number| record.succeeded(*number));
+    answer.failed.iter().for_each(|number| record.failed(*number));
     if let Some(number) = answer.dead_lettered {
         record.say("queue", format!("has {number}"));
         record.dead_lettered(number);

@@ -19,6 +19,8 @@ pub(super) enum State {
     Whole,
     /// Nothing gets through, and nobody is told; what is sent meanwhile comes when it is over.
     BlackHole,
+    /// The same, for ever.
+    Gone,
     /// It carries those to the bridge alone; the broker sees an end.
     HalfClosed,
     /// Both ends see an end.
@@ -44,7 +46,12 @@ impl Links {
         let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         links.retain(|link| link.receiver_count() > 0);
         for link in links.iter() {
-            link.send_replace(state);
+            link.send_if_modified(|now| {
+                *now != State::Gone && {
+                    *now = state;
+                    true
+                }
+            });
         }
         links.len()
     }
@@ -127,12 +134,12 @@ impl Direction {
 
     /// Whether it still carries bytes. Those in a black hole wait, as TCP sends them again when it is over.
     async fn is_open(&mut self) -> bool {
-        let holds = |state: &State| *state != State::BlackHole;
+        let holds = |state: &State| !matches!(state, State::BlackHole | State::Gone);
         let Ok(state) = self.state.wait_for(holds).await.map(|state| *state) else { return false };
         match state {
             State::Cut => false,
             State::HalfClosed => !self.upwards,
-            State::Whole | State::BlackHole => true,
+            State::Whole | State::BlackHole | State::Gone => true,
         }
     }
 }

@@ -37,8 +37,10 @@ pub enum Fault {
     Cut,
     /// All connections break in one direction.
     HalfClose,
-    /// Nothing gets through, on the connections that are there.
+    /// Nothing gets through for a while, on the connections that are there.
     BlackHole(Duration),
+    /// Nothing gets through any more on the connections that are there, and nobody is told.
+    Vanished,
     /// The broker is away.
     BrokerRestarts(Duration),
     /// The broker refuses CONNECT for a while.
@@ -120,8 +122,8 @@ pub struct Plan {
     pub replicas: usize,
     /// Whether there are failure destinations: a queue, and a topic behind it.
     pub destinations: bool,
-    /// Whether the bridge leaves for good at the end.
-    pub retires: bool,
+    /// Whether the bridge leaves for good at the end, and with how many messages that have just come.
+    pub retires: Option<u64>,
     /// The network's pieces and delays.
     pub delay: u64,
     /// The largest piece that a link carries at once.
@@ -164,7 +166,7 @@ impl Plan {
             sessions: if shared { chance.one_of(&[1, 2]) } else { 1 },
             replicas: if shared { chance.one_of(&[1, 2]) } else { 1 },
             destinations: moods.poison_every > 0 || chance.percent(50),
-            retires: chance.percent(25),
+            retires: chance.one_of(&[None, None, Some(0), Some(40)]),
             delay,
             piece,
             moods,
@@ -199,6 +201,7 @@ fn fault(chance: &mut Chance) -> Fault {
     match chance.number(0..17) {
         0..3 => Fault::Cut,
         3 => Fault::HalfClose,
+        4 if chance.percent(50) => Fault::Vanished,
         4 => Fault::BlackHole(hole * 3),
         5 => Fault::BrokerRestarts(short),
         6 => Fault::BrokerRefuses(short),

@@ -8,6 +8,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+/// The bridge's own defaults: `mapping.retry.max_attempts` and `max_age`.
+const MAX_ATTEMPTS: u32 = 5;
+const MAX_AGE: Duration = Duration::from_mins(10);
+
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
@@ -49,11 +53,14 @@ pub(super) struct Fate {
     pub(super) owed: bool,
     /// The broker has dropped it by itself, and why.
     pub(super) excused: Option<&'static str>,
+    /// When it was published.
+    pub(super) published: Duration,
     /// How often a function was given it.
     pub(super) invoked: u32,
+    /// Whether the function has taken it, as far as the bridge has heard last.
+    pub(super) taken: bool,
     /// How often the bridge heard of a success, or of a dead letter that is safe.
     pub(super) outcomes: u32,
-    pub(super) dead_lettered: u32,
     /// How often it was acknowledged to the broker.
     pub(super) acknowledged: u32,
 }
@@ -118,9 +125,17 @@ impl Record {
     }
 
     pub(super) fn published(&self, number: u64, key: u64, owed: bool) {
-        self.inner().fates.insert(number, Fate { key, owed, ..Fate::default() });
+        let mut inner = self.inner();
+        let published = inner.begun.elapsed();
+        inner.fates.insert(number, Fate { key, owed, published, ..Fate::default() });
     }
 
+    /// The broker has dropped it, and that is nobody's right.
+    pub(super) fn dropped(&self, number: u64, why: &'static str) {
+        self.say("broker", format!("drops {number}: {why}"));
+    }
+
+    /// The broker has dropped it by itself.
     pub(super) fn excuse(&self, number: u64, why: &'static str) {
         self.say("broker", format!("drops {number}: {why}"));
         if let Some(fate) = self.inner().fates.get_mut(&number) {
@@ -143,20 +158,34 @@ impl Record {
         }
     }
 
+    /// The bridge hears that the function has failed with it.
+    pub(super) fn failed(&self, number: u64) {
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            fate.taken = false;
+        }
+    }
+
     /// The bridge hears that a message has succeeded.
     pub(super) fn succeeded(&self, number: u64) {
-        self.has_outcome(number, false);
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            fate.outcomes += 1;
+            fate.taken = true;
+        }
     }
 
     /// The bridge hears that a dead letter is safe.
     pub(super) fn dead_lettered(&self, number: u64) {
-        self.has_outcome(number, true);
-    }
-
-    fn has_outcome(&self, number: u64, dead: bool) {
-        if let Some(fate) = self.inner().fates.get_mut(&number) {
+        let early = {
+            let mut inner = self.inner();
+            let now = inner.begun.elapsed();
+            let Some(fate) = inner.fates.get_mut(&number) else { return };
             fate.outcomes += 1;
-            fate.dead_lettered += u32::from(dead);
+            let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
+            let early = fate.taken || attempts < MAX_ATTEMPTS && age < MAX_AGE;
+            early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
+        };
+        if let Some(early) = early {
+            self.violated("given up early", early);
         }
     }
 

@@ -1,10 +1,14 @@
 //! The bridge's configuration in a simulated world, read as the variables of an environment are.
 
 use std::ffi::OsString;
+use std::time::Duration;
 
 use bridge::config::{Config, Overrides};
 
 use super::plan::Plan;
+
+/// Longer than all that breaks.
+pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);
 
 /// The configuration of one replica; `window` is how long a batch waits, in milliseconds.
 ///
@@ -18,7 +22,7 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MQTT_URL", "mqtts://broker".to_owned()),
         ("MQTT_CLIENT_ID", format!("bridge-{replica}")),
         ("MQTT_PROTOCOL", plan.protocol.to_string()),
-        ("MQTT_SESSION_EXPIRY", "1h".to_owned()),
+        ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
         ("MAPPING_NAME", "m".to_owned()),
         ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),

@@ -131,7 +131,7 @@ impl Talk {
         if connect.clean_start
             && let Some(session) = state.sessions.remove(&client_id)
         {
-            session.drop_all(&record, "clean start");
+            session.drop_as_asked(&record, "clean start");
         }
         let present = state.sessions.contains_key(&client_id);
         let expiry = match self.protocol {
@@ -188,7 +188,8 @@ impl Talk {
         record.say("broker", format!("UNSUBSCRIBE by {}", session.client_id));
         if drops {
             // Allowed (MQTT 5, 3.10.4), and yet owed: whoever leaves has to fetch it before.
-            session.queue.clear();
+            let queue = std::mem::take(&mut session.queue);
+            queue.iter().for_each(|stored| record.dropped(stored.number, "UNSUBSCRIBE"));
         }
         let [high, low] = packet_id.to_be_bytes();
         output.extend(match self.protocol {
@@ -270,7 +271,7 @@ impl State {
         if session.expires_after.is_zero() {
             let client_id = session.client_id.clone();
             if let Some(session) = self.sessions.remove(&client_id) {
-                session.drop_all(&self.record, "the session ends with its connection");
+                session.drop_as_asked(&self.record, "the session ends with its connection");
             }
         } else {
             session.expires_at = Some(now + session.expires_after);

@@ -72,10 +72,20 @@ impl Session {
         self.queue.is_empty() && self.in_flight.iter().all(|flying| flying.received)
     }
 
+    /// What it holds, and nobody has acknowledged.
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        let flying = self.in_flight.iter().filter(|flying| !flying.received).map(|flying| flying.stored.number);
+        flying.chain(self.queue.iter().map(|stored| stored.number))
+    }
+
     /// Its messages are the broker's own loss.
-    pub(super) fn drop_all(self, record: &Record, why: &'static str) {
-        let flying = self.in_flight.into_iter().filter(|flying| !flying.received).map(|flying| flying.stored.number);
-        flying.chain(self.queue.iter().map(|stored| stored.number)).for_each(|number| record.excuse(number, why));
+    pub(super) fn drop_all(&self, record: &Record, why: &'static str) {
+        self.numbers().for_each(|number| record.excuse(number, why));
+    }
+
+    /// Its messages go because the bridge has asked for that.
+    pub(super) fn drop_as_asked(&self, record: &Record, why: &'static str) {
+        self.numbers().for_each(|number| record.dropped(number, why));
     }
 
     /// What is in flight goes back to the front of the queue, but for QoS 2 that was received.
