@@ -37,6 +37,8 @@ struct State {
     habits: Habits,
     protocol: Protocol,
     record: Record,
+    /// The session expiry that the bridge is configured with.
+    configured_expiry: Duration,
     sessions: BTreeMap<String, Session>,
     connections: BTreeMap<u64, mpsc::UnboundedSender<Word>>,
     last_connection: u64,
@@ -50,11 +52,12 @@ struct State {
 }
 
 impl Broker {
-    pub(super) fn new(habits: Habits, protocol: Protocol, record: Record) -> Self {
+    pub(super) fn new(habits: Habits, protocol: Protocol, configured_expiry: Duration, record: Record) -> Self {
         Self(Arc::new(Mutex::new(State {
             habits,
             protocol,
             record,
+            configured_expiry,
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
             last_connection: 0,
@@ -185,7 +188,7 @@ impl State {
             .collect();
         for client_id in over {
             if let Some(session) = self.sessions.remove(&client_id) {
-                if session.expires_after < super::settings::SESSION_EXPIRY && self.habits.grants.is_none() {
+                if session.expires_after < self.configured_expiry && self.habits.grants.is_none() {
                     session.drop_as_asked(&self.record, "the session has expired, sooner than configured");
                 } else {
                     session.drop_all(&self.record, "the session has expired");

@@ -22,9 +22,8 @@ pub(super) fn no_needless_invocations(record: &Record) {
 }
 
 /// A bridge at rest holds nothing.
-pub(super) fn at_rest(record: &Record, numbers: Numbers) {
-    let nothing = Numbers { outstanding: 0, outstanding_bytes: 0, in_flight: 0 };
-    if numbers != nothing {
+pub(super) fn at_rest(record: &Record, busy: Option<Numbers>) {
+    if let Some(numbers) = busy {
         record.violated("metrics", format!("{numbers:?} with nothing to do"));
     }
 }

@@ -32,6 +32,13 @@ pub(super) struct Numbers {
     pub(super) in_flight: i64,
 }
 
+impl Numbers {
+    /// Whether it holds nothing.
+    pub(super) fn are_at_rest(self) -> bool {
+        self == Self { outstanding: 0, outstanding_bytes: 0, in_flight: 0 }
+    }
+}
+
 /// How it has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {

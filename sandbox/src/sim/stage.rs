@@ -14,8 +14,9 @@ use super::cloud::{self, Cloud, Weather};
 use super::link::{Links, Pace, State};
 use super::oracle;
 use super::plan::{Fault, Plan};
-use super::process::{End, Order, Process};
+use super::process::{End, Numbers, Order, Process};
 use super::record::{Line, Record, Violation};
+use super::settings;
 use super::watcher::{MARKER, Watcher};
 
 /// When nothing breaks any more, all must be settled within this: the longest back-off, the longest hold, and as many
@@ -77,7 +78,7 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let broker = Broker::new(plan.habits, plan.protocol, record.clone());
+        let broker = Broker::new(plan.habits, plan.protocol, settings::SESSION_EXPIRY, record.clone());
         let cloud = Cloud::new(record.clone(), Chance::of(plan.seed, 2), plan.moods);
         Self {
             plan,
@@ -283,7 +284,7 @@ impl<'a> Stage<'a> {
 
     fn config(&self, replica: usize) -> Config {
         // Each reload has other batches.
-        super::settings::of(self.plan, replica, 10 * (1 + self.reloads))
+        settings::of(self.plan, replica, 10 * (1 + self.reloads))
     }
 
     /// Everything works from now on.
@@ -326,13 +327,29 @@ impl<'a> Stage<'a> {
             self.record.violated("rest", what);
             return;
         }
-        // An acknowledgement may still be on its way, and a lane in its last step.
-        self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
-        for process in self.processes.iter().flatten() {
-            if let Some(numbers) = process.look().await {
-                oracle::at_rest(&self.record, numbers);
+        // What the broker has dropped may still run, and an acknowledgement be on its way.
+        let begun = Instant::now();
+        loop {
+            self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
+            let busy = self.busy().await;
+            if busy.is_none() {
+                return;
+            }
+            if begun.elapsed() >= REST_WITHIN {
+                return oracle::at_rest(&self.record, busy);
             }
         }
+    }
+
+    /// The numbers of a process that holds something.
+    async fn busy(&self) -> Option<Numbers> {
+        for process in self.processes.iter().flatten() {
+            let numbers = process.look().await;
+            if numbers.is_some_and(|numbers| !numbers.are_at_rest()) {
+                return numbers;
+            }
+        }
+        None
     }
 
     /// The bridge leaves for good, and nothing stays behind.
