@@ -1,6 +1,10 @@
-//! The endpoint for operators: `/livez`, `/readyz`, `/metrics` and `/mappings` over plain HTTP on an address of the
-//! operator's choice. Shows no payload, and changes nothing but whether a mapping is paused, and whether the bridge is to
+//! The endpoint for operators: `/livez`, `/startedz`, `/readyz`, `/metrics` and `/mappings` over plain HTTP on an address of
+//! the operator's choice. Shows no payload, and changes nothing but whether a mapping is paused, and whether the bridge is to
 //! retire.
+
+mod watched;
+
+pub use watched::{Standing, Watched, troubles};
 
 use std::convert::Infallible;
 use std::io;
@@ -22,72 +26,12 @@ use tracing::info;
 
 use crate::foreign::{Foreign, one_line};
 use crate::metrics::Metrics;
-use crate::mqtt::Status;
 use crate::shutdown::{Listener, Phase};
 
 /// More connections than this wait: an operator's endpoint must not become a way to exhaust descriptors.
 const MAX_CONNECTIONS: usize = 32;
 /// How long a client may take to send its request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Whether a mapping is to stay as it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It is.
-    Stays,
-    /// It finishes what it has, to start again with other settings.
-    Changes,
-    /// It leaves for good, once the broker has nothing more for it. Nobody's readiness depends on it.
-    Retires,
-}
-
-/// How one session of a mapping stands.
-#[derive(Debug, Clone)]
-pub struct Watched {
-    /// The name of the mapping.
-    pub mapping: String,
-    /// The session.
-    pub session: watch::Receiver<Status>,
-    /// Why Lambda refuses its invocations, while it does.
-    pub fault: watch::Receiver<Option<String>>,
-    /// Holds it; the bridge's own publisher cannot be held.
-    pub paused: Option<watch::Sender<bool>>,
-    /// Whether it is to stay.
-    pub standing: Standing,
-}
-
-impl Watched {
-    /// Why it is not ready; `None` when it is, or need not be.
-    #[must_use]
-    pub fn trouble(&self) -> Option<String> {
-        match self.standing {
-            Standing::Stays => self.hindrance(),
-            Standing::Changes => Some("draining for its new settings".into()),
-            Standing::Retires => None,
-        }
-    }
-
-    /// What must be known of it although it is ready.
-    fn note(&self) -> Option<String> {
-        match &*self.session.borrow() {
-            Status::Ready(Some(note)) if self.standing == Standing::Stays => {
-                Some(format!("note: mapping `{}`: {}\n", self.mapping, one_line(note)))
-            }
-            _ => None,
-        }
-    }
-
-    fn hindrance(&self) -> Option<String> {
-        if let Some(fault) = &*self.fault.borrow() {
-            return Some(fault.clone());
-        }
-        match &*self.session.borrow() {
-            Status::Ready(_) => None,
-            Status::Connecting => Some("connecting".into()),
-            Status::Failing(why) => Some(why.clone()),
-        }
-    }
-}
 
 /// What the endpoint shows, and what it can be asked for.
 #[derive(Debug, Clone)]
@@ -100,6 +44,8 @@ pub struct State {
     pub shutdown: Listener,
     /// Set when the bridge is to retire.
     pub retire: watch::Sender<bool>,
+    /// Whether it was ready once.
+    pub started: watch::Receiver<bool>,
 }
 
 /// The endpoint, listening.
@@ -181,6 +127,7 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
         "/mappings" => text(StatusCode::OK, list(state)),
         "/livez" => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => readiness(state),
+        "/startedz" => started(state),
         "/metrics" => {
             let mut response = text(StatusCode::OK, state.metrics.render());
             let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -189,7 +136,7 @@ fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
         }
         _ => text(
             StatusCode::NOT_FOUND,
-            "not found; there are /livez, /readyz, /metrics, /mappings and /retire\n".into(),
+            "not found; there are /livez, /startedz, /readyz, /metrics, /mappings and /retire\n".into(),
         ),
     }
 }
@@ -252,10 +199,7 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
         Phase::Draining | Phase::Stopping => Some("draining\n".to_owned()),
     };
     let mappings = state.mappings.borrow();
-    let troubles = mappings.iter().filter_map(|mapping| {
-        mapping.trouble().map(|trouble| format!("mapping `{}`: {}\n", mapping.mapping, one_line(&trouble)))
-    });
-    let troubles: String = ending.into_iter().chain(troubles).collect();
+    let troubles = ending.unwrap_or_default() + &troubles(&mappings);
     if troubles.is_empty() {
         let notes: String = mappings.iter().filter_map(Watched::note).collect();
         text(StatusCode::OK, format!("ready\n{notes}"))
@@ -264,41 +208,20 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     }
 }
 
+/// Whether it was ready once. From then on it is for the life of the process: a broker that is away later is no reason to
+/// start anew, and a set-up that never works is one not to go on with a deployment.
+fn started(state: &State) -> Response<Full<Bytes>> {
+    if *state.started.borrow() {
+        return text(StatusCode::OK, "started\n".into());
+    }
+    let troubles = troubles(&state.mappings.borrow());
+    text(StatusCode::SERVICE_UNAVAILABLE, format!("never ready yet\n{troubles}"))
+}
+
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     let kind = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, kind);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn watched(status: Status, standing: Standing) -> Watched {
-        let (session, fault) = (watch::channel(status).1, watch::channel(None).1);
-        Watched { mapping: "m".into(), session, fault, paused: None, standing }
-    }
-
-    #[test]
-    fn f30_what_an_operator_must_know_of_a_mapping_that_is_ready_is_a_note() {
-        let note = |status, standing| watched(status, standing).note();
-        let ready = || Status::Ready(Some("the broker keeps no\nsession".into()));
-        let expected = "note: mapping `m`: the broker keeps no\\nsession\n";
-        assert_eq!(note(ready(), Standing::Stays).as_deref(), Some(expected));
-        assert_eq!(note(ready(), Standing::Retires), None);
-        assert_eq!(note(Status::Ready(None), Standing::Stays), None);
-        assert_eq!(watched(ready(), Standing::Stays).trouble(), None, "it is ready all the same");
-    }
-
-    /// Whatever comes from outside has been escaped once, where it came in.
-    #[test]
-    fn nothing_is_escaped_twice() {
-        let reason = Foreign::behind("not authorized", "the issuer's \"list\"\nis old");
-        let mapping = watched(Status::Failing(reason.to_string()), Standing::Stays);
-        let (mappings, shutdown) = (watch::channel(vec![mapping]).1, crate::shutdown::channel().1);
-        let state = State { mappings, metrics: Metrics::new(), shutdown, retire: watch::channel(false).0 };
-        assert_eq!(list(&state), "m: not authorized: the issuer's \"list\"\\nis old\n");
-    }
 }

@@ -4,6 +4,7 @@
 mod error;
 mod prepare;
 mod publishing;
+mod readiness;
 mod reload;
 mod running;
 mod serve;
@@ -53,7 +54,7 @@ pub struct Bridge {
     wanted: Vec<Wanted>,
     /// Outlives the lanes.
     publishing: Publishing,
-    /// The admin endpoint; held so that it ends with the bridge.
+    /// The admin endpoint, and who watches readiness; held so that they end with the bridge.
     admin: JoinSet<()>,
     admin_address: Option<SocketAddr>,
     /// What the endpoint shows.
@@ -144,10 +145,13 @@ impl Bridge {
             bridge.tls_watch.spawn(tls.watch());
         }
         bridge.reconcile();
+        let started = watch::Sender::new(false);
+        let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         if let Some(admin) = admin {
-            let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
-            bridge.admin.spawn(admin.serve(State { mappings, metrics, shutdown: listener, retire }));
+            let (mappings, shutdown, started) = (mappings.clone(), listener.clone(), started.subscribe());
+            bridge.admin.spawn(admin.serve(State { mappings, metrics, shutdown, retire, started }));
         }
+        bridge.admin.spawn(readiness::watch(mappings, listener, started));
         Ok(bridge)
     }
 

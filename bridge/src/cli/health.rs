@@ -15,7 +15,7 @@ const LONGEST: u64 = 16 * 1024;
 /// The flags of `health`.
 #[derive(Debug, Clone, Args)]
 pub struct HealthFlags {
-    /// Where the bridge serves /livez and /readyz
+    /// Where the bridge serves /livez, /startedz and /readyz
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -25,8 +25,12 @@ pub struct HealthFlags {
     )]
     pub admin_listen: SocketAddr,
     /// Ask whether it is ready (/readyz), not only whether it lives (/livez)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "started")]
     pub ready: bool,
+    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does not restart
+    /// a bridge whose broker is away
+    #[arg(long)]
+    pub started: bool,
 }
 
 impl HealthFlags {
@@ -35,7 +39,11 @@ impl HealthFlags {
     /// # Errors
     /// What it says when it is not, or why it cannot be asked.
     pub fn ask(&self) -> Result<String, String> {
-        let path = if self.ready { "/readyz" } else { "/livez" };
+        let path = match self {
+            Self { ready: true, .. } => "/readyz",
+            Self { started: true, .. } => "/startedz",
+            _ => "/livez",
+        };
         let answer = get(self.admin_listen, path)
             .map_err(|cause| format!("{}: {cause}; does the bridge run, and listen there?", self.admin_listen))?;
         let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
@@ -66,9 +74,9 @@ mod tests {
     use super::*;
 
     /// Asks somebody who gives `answer` to whatever was asked for, and hands over the question too.
-    fn ask(ready: bool, answer: &'static str) -> (Result<String, String>, String) {
+    fn ask(ready: bool, started: bool, answer: &'static str) -> (Result<String, String>, String) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let flags = HealthFlags { admin_listen: listener.local_addr().unwrap(), ready };
+        let flags = HealthFlags { admin_listen: listener.local_addr().unwrap(), ready, started };
         let server = thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;
             let mut question = [0; 256];
@@ -82,21 +90,25 @@ mod tests {
 
     #[test]
     fn the_status_decides_and_the_reason_is_told() {
-        let (said, question) = ask(false, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n");
+        let (said, question) = ask(false, false, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nok\n");
         assert_eq!(said, Ok("ok\n".to_owned()));
         assert!(question.starts_with("GET /livez HTTP/1.1\r\n"), "{question}");
 
-        let (said, question) = ask(true, "HTTP/1.1 503 Service Unavailable\r\n\r\nmapping `a`: connecting\n");
+        let (said, question) = ask(true, false, "HTTP/1.1 503 Service Unavailable\r\n\r\nmapping `a`: connecting\n");
         assert_eq!(said, Err("/readyz: mapping `a`: connecting".to_owned()));
         assert!(question.starts_with("GET /readyz HTTP/1.1\r\n"), "{question}");
 
-        assert!(ask(false, "220 200 mail here\r\n").0.unwrap_err().ends_with("the answer is not HTTP"));
+        let (said, question) = ask(false, true, "HTTP/1.1 503 Service Unavailable\r\n\r\nnever ready yet\n");
+        assert_eq!(said, Err("/startedz: never ready yet".to_owned()));
+        assert!(question.starts_with("GET /startedz HTTP/1.1\r\n"), "{question}");
+
+        assert!(ask(false, false, "220 200 mail here\r\n").0.unwrap_err().ends_with("the answer is not HTTP"));
     }
 
     #[test]
     fn nobody_there_is_not_healthy() {
         let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let error = HealthFlags { admin_listen: closed, ready: false }.ask().unwrap_err();
+        let error = HealthFlags { admin_listen: closed, ready: false, started: false }.ask().unwrap_err();
         assert!(error.ends_with("does the bridge run, and listen there?"), "{error}");
     }
 }
