@@ -16,6 +16,8 @@ use sandbox::world::{BridgeProcess, World, WorldBuilder};
 
 /// In every payload, 64 times, as the filling of a reading.
 const MARK: &str = "x";
+/// A session token, which goes with every request.
+const TOKEN: &str = "session-token-7f3a9c-51d0e2";
 
 /// The payload as it is, in base64 at each of its three offsets, and as the bytes that `Debug` shows.
 fn markers() -> Vec<String> {
@@ -23,10 +25,11 @@ fn markers() -> Vec<String> {
     let base64 =
         (0..3).map(|offset| BASE64_STANDARD.encode(format!("{}{payload}", " ".repeat(offset)))[8..40].to_owned());
     let debug = format!("{:?}", &payload.as_bytes()[..16]);
-    [payload[..32].to_owned(), debug.trim_matches(['[', ']']).to_owned()].into_iter().chain(base64).collect()
+    let others = [payload[..32].to_owned(), debug.trim_matches(['[', ']']).to_owned(), TOKEN.to_owned()];
+    others.into_iter().chain(base64).collect()
 }
 
-/// Fails where a payload is in this text.
+/// Fails where a payload, or the token, is in this text.
 fn assert_clean(case: &str, text: &str) {
     for marker in markers() {
         let at = text.find(&marker);
@@ -125,7 +128,7 @@ fn answers() -> Vec<Action> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_lambda_and_every_bad_answer_keeps_the_payload_to_itself() {
     let world = world().function(willing()).without_bridge().await.unwrap();
-    let bridge = Watched::start(&world, &[]).await;
+    let bridge = Watched::start(&world, &[&format!("AWS_SESSION_TOKEN={TOKEN}")]).await;
     for (number, action) in (1..).zip(errors().into_iter().chain(answers())) {
         let case = action.to_string();
         world.lambda.faults().add(Fault::new(When::Next(2), action));
@@ -210,11 +213,20 @@ async fn a_failure_destination_that_fails_keeps_the_payload_to_itself() {
         let mut world = world().function(fails()).without_bridge().await.unwrap();
         world.unset("mapping.on_failure.file");
         world.set(key, place);
-        // Nobody listens; not TLS; and a service that knows no such request.
-        for url in ["http://127.0.0.1:1".into(), format!("https://{}", world.lambda.address()), world.lambda.endpoint()]
-        {
-            let case = format!("{key} at {url}");
-            let mut bridge = Watched::start(&world, &[&format!("{endpoint}={url}")]).await;
+        let at = |url: &str| vec![format!("{endpoint}={url}")];
+        let file = world.directory().join("no-scheme");
+        std::fs::write(&file, "[default]\nendpoint_url = localhost:4566\n").unwrap();
+        let lambda_alone = format!("AWS_ENDPOINT_URL_LAMBDA={}", world.lambda.endpoint());
+        let no_scheme = vec!["-AWS_ENDPOINT_URL".into(), lambda_alone, format!("AWS_CONFIG_FILE={}", file.display())];
+        for (case, variables) in [
+            ("nobody listens", at("http://127.0.0.1:1")),
+            ("no TLS", at(&format!("https://{}", world.lambda.address()))),
+            ("another service", at(&world.lambda.endpoint())),
+            ("no scheme", no_scheme),
+        ] {
+            let case = format!("{key}: {case}");
+            let variables: Vec<_> = variables.iter().map(String::as_str).collect();
+            let mut bridge = Watched::start(&world, &variables).await;
             publish(&world, 2, |options| options.padding = 64).await;
             assert!(
                 bridge.process.logged("dead letter not written", PATIENCE).await,

@@ -21,6 +21,7 @@ use super::object_key::object_key;
 use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, causes, words};
 use crate::config::BucketUrl;
+use crate::foreign::Foreign;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// For what carries no letter.
@@ -169,8 +170,8 @@ where
             let status = service.raw().status().as_u16();
             let error = service.into_err();
             // What stands between us and S3 answers without a code.
-            let code = error.code().map_or_else(|| format!("status {status}"), str::to_owned);
-            format!("{code}: {}", error.message().unwrap_or("without a reason"))
+            let code = error.code().map_or_else(|| format!("status {status}").into(), Foreign::of);
+            Foreign::behind(&code, error.message().unwrap_or("without a reason")).to_string()
         }
         error => words(&error),
     }

@@ -17,6 +17,7 @@ use super::address::{origin, region};
 use super::digest::md5;
 use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, words};
+use crate::foreign::Foreign;
 
 /// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025). A queue may set itself less.
 const LIMIT: usize = 1024 * 1024;
@@ -153,7 +154,8 @@ where
     match error {
         SdkError::ServiceError(service) => {
             let error = service.into_err();
-            format!("{}: {}", error.code().unwrap_or("refused"), error.message().unwrap_or("without a reason"))
+            let code = Foreign::of(error.code().unwrap_or("refused"));
+            Foreign::behind(&code, error.message().unwrap_or("without a reason")).to_string()
         }
         error => words(&error),
     }
