@@ -78,6 +78,15 @@ impl Watched {
         .await;
     }
 
+    /// What crates that see whole requests and responses have logged at a level at which they may print them.
+    fn talkative(&self) -> Vec<String> {
+        let log = self.process.log();
+        let lines = log.iter().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+        let lines = lines.filter(|line| !["WARN", "ERROR"].contains(&line["level"].as_str().unwrap_or_default()));
+        let targets = lines.filter_map(|line| line["target"].as_str().map(str::to_owned));
+        targets.filter(|target| ["aws_", "hyper", "h2"].iter().any(|crates| target.starts_with(crates))).collect()
+    }
+
     fn assert_clean(&self, case: &str, world: &World) {
         for text in [self.get("/readyz"), self.get("/metrics"), self.get("/mappings"), self.process.log().join("\n")] {
             assert_clean(case, &text);
@@ -137,6 +146,7 @@ async fn every_error_of_lambda_and_every_bad_answer_keeps_the_payload_to_itself(
         world.lambda.faults().clear();
     }
     bridge.assert_clean("all", &world);
+    assert_eq!(bridge.talkative(), Vec::<String>::new(), "whoever sees whole requests says nothing below a warning");
     for said in ["invocation failed", "invocations refused", "function failed", "dead-lettered"] {
         assert!(bridge.process.count(said) > 0, "`{said}` was never said, so this proved nothing");
     }
