@@ -1,8 +1,39 @@
-# What somebody has to be told of, and one page to look at. The metrics are those that AWS counts at no charge, and two that
+# What somebody has to be told of, and one page to look at. The metrics are those that AWS counts at no charge, and some that
 # are read out of the bridge's log.
 
 locals {
-  # Each: the metric, from where on it is an alarm, for how many periods of a minute, and whether silence is one too.
+  # Lines of the bridge's log that somebody has to act on, by their `event`, a name that does not change; docs/security.md lists
+  # all of them.
+  bridge_events = length(local.replicas) == 0 ? {} : {
+    bridge-not-ready = {
+      description = "A bridge has not been ready for a minute: the broker, a certificate, the credentials or the function. Its log and /readyz say which."
+      metric      = "BridgeNotReady"
+      events      = ["bridge.not_ready"]
+    }
+    bridge-session = {
+      description = "The broker has lost a session, keeps none, or another client took it: confirmed messages may be lost. The log says which."
+      metric      = "BridgeSessions"
+      events      = ["session.lost", "session.taken_over", "session.expiry_refused", "session.left_behind", "session.queue_unproven"]
+    }
+    bridge-certificates = {
+      description = "A certificate, an authority or a revocation list is near its end or refused. Renew it; the bridge takes new files without a restart."
+      metric      = "BridgeCertificates"
+      events      = ["tls.expiring", "tls.expired", "tls.refused", "broker.certificate_refused"]
+    }
+    bridge-configuration = {
+      description = "A configuration was refused, and the one before stays at work; or a subscription is denied."
+      metric      = "BridgeConfiguration"
+      events      = ["configuration.refused", "subscription.denied"]
+    }
+    bridge-dead-letters-held = {
+      description = "No failure destination takes a message: it is held, and takes a place of the window."
+      metric      = "BridgeDeadLettersHeld"
+      events      = ["dead_letter.failed"]
+    }
+  }
+
+  # Each: the metric, from where on it is an alarm, for how many periods, and whether silence is one too. A period is a minute
+  # unless AWS counts the metric less often: an alarm whose period is shorter than that never fires.
   alarms = merge(
     {
       dead-letters = {
@@ -29,12 +60,6 @@ locals {
         dimensions  = { FunctionName = local.function_name }
         above       = 0, minutes = 5, silence = false
       }
-      table-throttles = {
-        description = "The table refuses writes, for five minutes now. The bridge tries them again."
-        namespace   = "AWS/DynamoDB", metric = "WriteThrottleEvents", statistic = "Sum"
-        dimensions  = { TableName = aws_dynamodb_table.readings.name }
-        above       = 0, minutes = 5, silence = false
-      }
     },
     length(local.replicas) == 0 ? {} : {
       bridge-errors = {
@@ -44,6 +69,12 @@ locals {
         above       = 0, minutes = 1, silence = false
       }
     },
+    { for name, of in local.bridge_events : name => {
+      description = of.description
+      namespace   = var.name, metric = of.metric, statistic = "Sum"
+      dimensions  = {}
+      above       = 0, minutes = 1, silence = false
+    } },
     { for index in local.replicas : "bridge-${index}-down" => {
       description = "Replica ${index} has not run for five minutes. Its messages wait at the broker, for as long as the session expiry."
       namespace   = "AWS/ECS", metric = "CPUUtilization", statistic = "SampleCount"
@@ -55,13 +86,14 @@ locals {
         description = "The broker's machine fails its checks."
         namespace   = "AWS/EC2", metric = "StatusCheckFailed", statistic = "Maximum"
         dimensions  = { InstanceId = aws_instance.broker[0].id }
-        above       = 0, minutes = 3, silence = true
+        above       = 0, minutes = 3, silence = true, period = 60
       }
       broker-credits = {
         description = "The broker has used up its processor credits: raise broker_size."
         namespace   = "AWS/EC2", metric = "CPUSurplusCreditsCharged", statistic = "Maximum"
         dimensions  = { InstanceId = aws_instance.broker[0].id }
-        above       = 0, minutes = 15, silence = false
+        # Counted every five minutes only ("CPU credit metrics", EC2 user guide).
+        above = 0, minutes = 15, silence = false, period = 300
       }
     },
   )
@@ -77,11 +109,56 @@ resource "aws_cloudwatch_metric_alarm" "alarm" {
   dimensions          = each.value.dimensions
   comparison_operator = each.value.above == null ? "LessThanThreshold" : "GreaterThanThreshold"
   threshold           = coalesce(each.value.above, 1)
-  period              = 60
-  evaluation_periods  = each.value.minutes
+  period              = lookup(each.value, "period", 60)
+  evaluation_periods  = each.value.minutes * 60 / lookup(each.value, "period", 60)
   treat_missing_data  = each.value.silence ? "breaching" : "notBreaching"
   alarm_actions       = [aws_sns_topic.alarms.arn]
   ok_actions          = [aws_sns_topic.alarms.arn]
+}
+
+# An alarm on a metric of AWS/DynamoDB ignores missing data whatever it is told, and so never returns to OK by itself
+# (PutMetricAlarm, TreatMissingData). Where nothing is throttled the metric is missing; the expression makes it zero.
+resource "aws_cloudwatch_metric_alarm" "table_throttles" {
+  alarm_name          = "${var.name}-table-throttles"
+  alarm_description   = "The table refuses writes, for five minutes now. The bridge tries them again."
+  comparison_operator = "GreaterThanThreshold"
+  threshold           = 0
+  evaluation_periods  = 5
+  treat_missing_data  = "notBreaching"
+  alarm_actions       = [aws_sns_topic.alarms.arn]
+  ok_actions          = [aws_sns_topic.alarms.arn]
+
+  metric_query {
+    id          = "refused"
+    expression  = "FILL(throttles, 0)"
+    label       = "Writes refused"
+    return_data = true
+  }
+
+  metric_query {
+    id = "throttles"
+
+    metric {
+      namespace   = "AWS/DynamoDB"
+      metric_name = "WriteThrottleEvents"
+      dimensions  = { TableName = aws_dynamodb_table.readings.name }
+      period      = 60
+      stat        = "Sum"
+    }
+  }
+}
+
+resource "aws_cloudwatch_log_metric_filter" "bridge_events" {
+  for_each       = local.bridge_events
+  name           = "${var.name}-${each.key}"
+  log_group_name = aws_cloudwatch_log_group.bridge.name
+  pattern        = "{ ${join(" || ", [for event in each.value.events : "($.event = \"${event}\")"])} }"
+
+  metric_transformation {
+    namespace = var.name
+    name      = each.value.metric
+    value     = "1"
+  }
 }
 
 # The bridge writes at this level what does not mend itself.

@@ -138,13 +138,15 @@ locals {
     stopTimeout            = local.stop_timeout_seconds
     logConfiguration       = local.bridge_log
 
-    # Whether it lives, not whether it is ready: stopping a bridge does not mend a broker that is away. Readiness has alarms.
+    # Whether it was ready once, and from then on whether it lives. So a deployment that never gets to work fails and is rolled back,
+    # and a broker that is away later restarts nothing, which would not mend it. Readiness has an alarm. The start period leaves a
+    # broker that starts at the same time its minutes.
     healthCheck = {
-      command     = ["CMD", "mqtt-lambda-bridge", "health"]
+      command     = ["CMD", "mqtt-lambda-bridge", "health", "--started"]
       interval    = 15
       timeout     = 5
       retries     = 3
-      startPeriod = 20
+      startPeriod = 180
     }
   }
 
@@ -174,7 +176,7 @@ resource "aws_ecs_service" "bridge" {
   deployment_minimum_healthy_percent = 0
   deployment_maximum_percent         = 100
   propagate_tags                     = "SERVICE"
-  wait_for_steady_state              = true # `apply` fails when the new bridge does not live.
+  wait_for_steady_state              = true # `apply` fails when the new bridge never gets ready.
 
   deployment_circuit_breaker {
     enable   = true

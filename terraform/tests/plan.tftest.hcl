@@ -183,8 +183,8 @@ run "the_bridge_runs_unprivileged_and_reads_its_secrets_from_files" {
     error_message = "the files are not those of the secret"
   }
   assert {
-    condition     = alltrue([for task in aws_ecs_task_definition.bridge : one([for container in jsondecode(task.container_definitions) : container.healthCheck.command if container.name == "bridge"]) == ["CMD", "mqtt-lambda-bridge", "health"]])
-    error_message = "no health check that works without a shell"
+    condition     = alltrue([for task in aws_ecs_task_definition.bridge : one([for container in jsondecode(task.container_definitions) : container.healthCheck.command if container.name == "bridge"]) == ["CMD", "mqtt-lambda-bridge", "health", "--started"]])
+    error_message = "no health check that works without a shell and is about having been ready once"
   }
   assert {
     condition     = aws_ecr_repository.bridge[0].image_tag_mutability == "IMMUTABLE" && alltrue([for task in aws_ecs_task_definition.bridge : task.runtime_platform[0].cpu_architecture == "ARM64"])
@@ -236,7 +236,7 @@ run "what_must_be_told_is_told" {
     alarm_email = "someone@example.com"
   }
   assert {
-    condition     = length(setsubtract(["dead-letters", "function-dead-letters", "function-errors", "function-throttles", "table-throttles", "bridge-errors", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
+    condition     = length(setsubtract(["dead-letters", "function-dead-letters", "function-errors", "function-throttles", "bridge-errors", "bridge-not-ready", "bridge-session", "bridge-certificates", "bridge-configuration", "bridge-dead-letters-held", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
     error_message = "an alarm is missing"
   }
   assert {
@@ -246,6 +246,18 @@ run "what_must_be_told_is_told" {
   assert {
     condition     = aws_cloudwatch_metric_alarm.alarm["bridge-0-down"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.alarm["bridge-0-down"].comparison_operator == "LessThanThreshold" && aws_cloudwatch_metric_alarm.alarm["dead-letters"].threshold == 0
     error_message = "a bridge that is gone, or a dead letter, raises no alarm"
+  }
+  assert {
+    condition     = aws_cloudwatch_metric_alarm.alarm["broker-credits"].period == 300 && aws_cloudwatch_metric_alarm.alarm["broker-credits"].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.alarm["bridge-not-ready"].period == 60
+    error_message = "an alarm looks more often than its metric is counted, and never fires"
+  }
+  assert {
+    condition     = [for query in aws_cloudwatch_metric_alarm.table_throttles.metric_query : query.expression if query.return_data == true] == ["FILL(throttles, 0)"]
+    error_message = "the alarm of the table never returns to OK"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_metric_filter.bridge_events["bridge-session"].pattern == "{ ($.event = \"session.lost\") || ($.event = \"session.taken_over\") || ($.event = \"session.expiry_refused\") || ($.event = \"session.left_behind\") || ($.event = \"session.queue_unproven\") }"
+    error_message = "the pattern is not one of CloudWatch's"
   }
   assert {
     condition     = length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 8

@@ -15,7 +15,11 @@ mod limits;
 mod line;
 mod machine;
 mod process;
+#[path = "../parts/replica.rs"]
+#[allow(dead_code, reason = "each test file uses its part")]
+mod replica;
 mod replicas;
+mod rings;
 mod scene;
 mod soak;
 mod table;

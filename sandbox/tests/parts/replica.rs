@@ -58,6 +58,11 @@ impl Replica {
         replica
     }
 
+    /// Where its admin endpoint listens.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
     /// Status and body of one request to the admin endpoint.
     pub async fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.admin).await.unwrap();
