@@ -28,7 +28,7 @@ locals {
     bridge-dead-letters-held = {
       description = "No failure destination takes a message: it is held, and takes a place of the window."
       metric      = "BridgeDeadLettersHeld"
-      events      = ["dead_letter.failed"]
+      events      = ["dead_letter.failed", "dead_letter.impossible"]
     }
   }
 

@@ -40,11 +40,17 @@ pub struct DestinationError {
     pub destination: String,
     /// Why.
     pub cause: String,
+    /// Whether it can never take this letter, such as one above its limit. Says nothing about other letters.
+    pub is_final: bool,
 }
 
 impl DestinationError {
     fn new(destination: impl fmt::Display, cause: impl fmt::Display) -> Self {
-        Self { destination: destination.to_string(), cause: cause.to_string() }
+        Self { destination: destination.to_string(), cause: cause.to_string(), is_final: false }
+    }
+
+    fn lasting(destination: impl fmt::Display, cause: impl fmt::Display) -> Self {
+        Self { is_final: true, ..Self::new(destination, cause) }
     }
 }
 
@@ -79,7 +85,7 @@ impl Destination {
     /// Counts every failure that the next destination makes good; the caller counts the one that nobody does.
     ///
     /// # Errors
-    /// When none takes it, with the cause of each. The same call may be made again.
+    /// When none takes it, with the cause of each; final when none of them ever can. Otherwise the same call may be made again.
     pub async fn put(&self, letter: &DeadLetter) -> Result<&'static str, DestinationError> {
         let patience = patience(letter);
         let mut failed: Option<DestinationError> = None;
@@ -104,7 +110,8 @@ impl Destination {
 
 impl Chain {
     fn log_failure(&self, link: &Link, error: &DestinationError) {
-        if !link.failing.swap(true, Ordering::Relaxed) {
+        // What one letter is too large for works for the others.
+        if !error.is_final && !link.failing.swap(true, Ordering::Relaxed) {
             let event = "dead_letter.destination_failing";
             warn!(event, mapping = self.mapping, reason = %error, "failure destination failing");
         }
@@ -128,6 +135,7 @@ fn also(earlier: Option<DestinationError>, error: DestinationError) -> Destinati
         None => error,
         Some(earlier) => DestinationError {
             cause: format!("{}; failure destination {}: {}", earlier.cause, error.destination, error.cause),
+            is_final: earlier.is_final && error.is_final,
             ..earlier
         },
     }
@@ -168,7 +176,8 @@ mod tests {
         }
     }
 
-    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, and all others take it.
+    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, `small` finds everything too large, and all
+    /// others take it.
     fn chain(topics: &[&str]) -> (Destination, MappingMetrics) {
         let (publisher, mut requests) = channel(8);
         tokio::spawn(async move {
@@ -178,6 +187,10 @@ mod tests {
                 match &*outgoing.topic {
                     "silent" => unanswered.push(waiting),
                     "refusing" => waiting.tell(Err(PublishError::Ended)),
+                    "small" => {
+                        let topic = outgoing.topic.clone();
+                        waiting.tell(Err(PublishError::TooLarge { topic, bytes: 2, limit: 1 }));
+                    }
                     _ => waiting.tell(Ok(())),
                 }
             }
@@ -193,6 +206,19 @@ mod tests {
         let begun = Instant::now();
         destination.put(&letter()).await.unwrap();
         assert_eq!((begun.elapsed(), metrics.dead_letter_failures.get()), (TIMEOUT, 2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_large_is_final_only_where_it_is_too_large_for_all() {
+        for (topics, is_final) in
+            [(&["small"][..], true), (&["small", "small"], true), (&["small", "refusing"], false), (&["silent"], false)]
+        {
+            let (destination, _) = chain(topics);
+            assert_eq!(destination.put(&letter()).await.unwrap_err().is_final, is_final, "{topics:?}");
+        }
+        let (destination, _) = chain(&["small", "willing"]);
+        destination.put(&letter()).await.unwrap();
+        assert!(!destination.0.links[0].failing.load(Ordering::Relaxed), "it works for others");
     }
 
     #[tokio::test(start_paused = true)]

@@ -64,6 +64,27 @@ async fn what_is_too_large_for_the_queue() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f38_what_no_destination_can_ever_take_is_held_and_stops_nobody() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let queue = Queue::start().await.unwrap();
+        let mut world = world(builder, &queue).await;
+        assert!(world.drain_bridge(common::PATIENCE).await);
+        world.unset("mapping.on_failure.file");
+        world.start_bridge().await.unwrap();
+        let messages = Messages::start(&world, protocol);
+        // More than there are lanes, so that none is left if one that holds such a message waits for it.
+        for _ in 0..12 {
+            messages.publish(vec![b'x'; 1024 * 1024], None).await;
+        }
+        publish(&world, 5, |_| {}).await;
+        eventually("those behind are dead-lettered", || queue.messages().len() == 5).await;
+        assert_eq!(world.counters().acknowledged.get(), 0, "what is held, and by order what is behind it");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn held_while_all_fail() {
     everywhere(|builder| async move {
         let queue = Queue::start().await.unwrap();

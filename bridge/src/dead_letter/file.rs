@@ -122,11 +122,13 @@ impl Log {
     }
 
     fn append_whole(&mut self, text: &[u8]) -> io::Result<()> {
+        // An earlier write may have failed half-way on a disk that could not even cut the file back.
+        self.end_partial_line()?;
         let length = self.file.metadata()?.len();
         let written = self.file.write_all(text).and_then(|()| self.file.sync_data());
         if written.is_err() {
-            // A disk that is full has room for this: half a line must not stay in front of the next one.
-            self.file.set_len(length)?;
+            // A full disk has room for this. Where it fails as well, the cause worth telling is the first one.
+            let _ = self.file.set_len(length);
         }
         written
     }
@@ -162,20 +164,72 @@ impl Log {
 
 /// Opens or makes the file, readable by its owner alone: payloads are nobody else's business.
 fn append_to(path: &Path) -> io::Result<File> {
-    let mut options = OpenOptions::new();
-    options.append(true).create(true).read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
+    let file = loop {
+        match make_or_open(path) {
+            // It was moved away or replaced meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && directory_of(path).is_dir() => {}
+            opened => break opened?,
+        }
+    };
     sync_directory_of(path)?;
     Ok(file)
 }
 
+/// Never through a symbolic link: whoever may write to the directory would choose what the bridge writes to. A file is made
+/// only where the name is free (`O_EXCL` follows no link), and one that was there must itself have the name.
+fn make_or_open(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).read(true);
+    let mut make = options.clone();
+    make.create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut make, 0o600);
+    match make.open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        opened => return opened,
+    }
+    refuse_link(path)?;
+    let file = options.open(path)?;
+    if !is_same_file(path, &file) {
+        // It was replaced meanwhile, maybe by a link.
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    keep_private(&file)?;
+    Ok(file)
+}
+
+fn refuse_link(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.is_symlink() {
+        return Err(io::Error::other("it is a symbolic link, which is not followed; name the file itself"));
+    }
+    Ok(())
+}
+
+/// Takes a file that others may read or write away from them, or refuses it.
+#[cfg(unix)]
+fn keep_private(file: &File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    // None of the six bits of group and others is set.
+    let is_private =
+        || file.metadata().map(|found| !found.is_file() || found.permissions().mode().trailing_zeros() >= 6);
+    if is_private()? || file.set_permissions(fs::Permissions::from_mode(0o600)).is_ok() && is_private()? {
+        return Ok(());
+    }
+    Err(io::Error::other("others may read or write it, and its mode cannot be changed to 0600; do that as its owner"))
+}
+
+#[cfg(not(unix))]
+fn keep_private(_file: &File) -> io::Result<()> {
+    Ok(())
+}
+
 /// The names of files must survive a power failure too.
 pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
-    let Some(parent) = path.parent() else { return Ok(()) };
-    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
-    File::open(parent)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Where a filesystem has no locks, nobody can hold one.
@@ -191,10 +245,11 @@ fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::Unsupported { Ok(()) } else { Err(error) })
 }
 
+/// Whether the file itself has this name; a link to it does not count.
 #[cfg(unix)]
 pub(crate) fn is_same_file(path: &Path, file: &File) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (Ok(named), Ok(open)) = (std::fs::metadata(path), file.metadata()) else { return false };
+    let (Ok(named), Ok(open)) = (fs::symlink_metadata(path), file.metadata()) else { return false };
     (named.dev(), named.ino()) == (open.dev(), open.ino())
 }
 
@@ -261,6 +316,62 @@ mod tests {
         fs::write(&path, b"{\"mapping\":\"half").unwrap();
         FileDestination::open(&path).unwrap().put(&letter("whole")).await.unwrap();
         assert_eq!(payloads(&path), ["whole"]);
+    }
+
+    #[tokio::test]
+    async fn half_a_line_of_a_failed_write_swallows_nothing_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        let file = FileDestination::open(&path).unwrap();
+        file.put(&letter("one")).await.unwrap();
+        append_to(&path).unwrap().write_all(b"{\"mapping\":\"half").unwrap();
+        file.put(&letter("two")).await.unwrap();
+        assert_eq!(payloads(&path), ["one", "two"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_symbolic_link_is_refused_and_its_target_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let (link, target) = (dir.path().join("letters.jsonl"), dir.path().join("target"));
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        let refused = || FileDestination::open(&link).unwrap_err().to_string();
+        assert!(
+            refused().ends_with("it is a symbolic link, which is not followed; name the file itself"),
+            "{}",
+            refused()
+        );
+        assert!(!target.exists(), "a dangling link makes nothing");
+        fs::write(&target, "half a line").unwrap();
+        refused();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "half a line");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn a_link_put_in_the_place_of_the_open_file_is_not_written_through() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, target) = (dir.path().join("letters.jsonl"), dir.path().join("target"));
+        let file = FileDestination::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&target, "").unwrap();
+        std::os::unix::fs::symlink(&target, &path).unwrap();
+        assert!(file.put(&letter("one")).await.is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_others_may_read_is_taken_away_from_them() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("letters.jsonl");
+        let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
+        FileDestination::open(&path).unwrap();
+        assert_eq!(mode(), 0o600, "as it is made");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o664)).unwrap();
+        FileDestination::open(&path).unwrap();
+        assert_eq!(mode(), 0o600, "as it was found");
     }
 
     #[tokio::test]

@@ -73,7 +73,7 @@ impl Queue {
         let body = body(letter).map_err(|cause| self.error(cause))?;
         if body.len() > LIMIT {
             let cause = format!("the dead letter has {} bytes; SQS takes {LIMIT} at most", body.len());
-            return Err(self.error(cause));
+            return Err(DestinationError::lasting(self, cause));
         }
         let sum = md5(&body);
         let mut call = self.sdk.send_message().queue_url(&*self.url).message_body(body);

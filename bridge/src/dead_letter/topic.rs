@@ -12,7 +12,7 @@ use super::{DeadLetter, DestinationError};
 use crate::config::{Protocol, Qos};
 use crate::foreign::Foreign;
 use crate::message::Properties;
-use crate::outgoing::{Outgoing, PublishHandle};
+use crate::outgoing::{Outgoing, PublishError, PublishHandle};
 
 /// The most characters of a value: a broker may refuse a packet for its properties, and the reason can have any length.
 const LONGEST_VALUE: usize = 1024;
@@ -39,7 +39,10 @@ impl TopicDestination {
         };
         let (topic, qos) = (self.topic.clone(), Qos::AtLeastOnce);
         let outgoing = Outgoing { topic, payload, qos, retain: false, properties };
-        self.publisher.publish(outgoing).await.map_err(|cause| error(cause.to_string()))
+        self.publisher.publish(outgoing).await.map_err(|cause| match cause {
+            PublishError::TooLarge { .. } => DestinationError::lasting(self, cause),
+            cause => error(cause.to_string()),
+        })
     }
 }
 
@@ -103,7 +106,7 @@ mod tests {
     use event::Encoding;
 
     use super::*;
-    use crate::outgoing::{PublishError, channel};
+    use crate::outgoing::channel;
 
     fn letter() -> DeadLetter {
         DeadLetter {

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::journal::{self, Claim, Part, beside, private};
@@ -23,8 +23,7 @@ struct Batch {
 }
 
 pub(super) async fn run(redrive: &mut Redrive, letters: &Path) -> Result<(), RedriveError> {
-    // Of a symbolic link the file itself is to be moved.
-    let letters = &letters.canonicalize().unwrap_or_else(|_| letters.to_owned());
+    let letters = &real_path(letters);
     let failed = |source| RedriveError::File { path: letters.to_owned(), source };
     let there = journal::look(letters).is_ok_and(|parts| !parts.is_empty());
     if !letters.is_file() && !there {
@@ -41,6 +40,7 @@ pub(super) async fn run(redrive: &mut Redrive, letters: &Path) -> Result<(), Red
 
 /// Counts what would be sent, and changes nothing.
 pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), RedriveError> {
+    let letters = &real_path(letters);
     let failed = |source| RedriveError::File { path: letters.to_owned(), source };
     let mut parts = journal::look(letters).map_err(failed)?;
     if letters.is_file() {
@@ -57,6 +57,23 @@ pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), Re
         }
     }
     Ok(())
+}
+
+/// Of a symbolic link the file itself: that is the one to move, and the journal stands beside it. An interrupted redrive has
+/// moved it away, and then the link leads nowhere but still says where it was.
+fn real_path(letters: &Path) -> PathBuf {
+    let mut path = letters.to_owned();
+    // As many links as Linux follows.
+    for _ in 0..40 {
+        if let Ok(real) = path.canonicalize() {
+            return real;
+        }
+        let Ok(target) = path.read_link() else { break };
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name()) else { return path };
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    directory.canonicalize().map_or_else(|_| path.clone(), |directory| directory.join(name))
 }
 
 async fn run_part(redrive: &mut Redrive, path: &Path, mut part: Part) -> Result<(), RedriveError> {
@@ -151,4 +168,27 @@ fn set_aside(letters: &Path, broken: &[u8]) -> io::Result<()> {
     file.write_all(broken)?;
     file.sync_data()?;
     sync_directory_of(&path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_link_leads_to_its_file_also_when_that_has_been_moved_away() {
+        let dir = tempfile::tempdir().unwrap();
+        let real = dir.path().canonicalize().unwrap().join("data");
+        fs::create_dir(&real).unwrap();
+        let (file, link, second) = (real.join("letters.jsonl"), dir.path().join("link"), dir.path().join("second"));
+        symlink("data/letters.jsonl", &link).unwrap();
+        symlink(&link, &second).unwrap();
+        fs::write(&file, "").unwrap();
+        let found = || [&file, &link, &second].map(|path| real_path(path));
+        assert_eq!(found(), [(); 3].map(|()| file.clone()), "while it is there");
+        fs::rename(&file, real.join("letters.jsonl.redrive-1")).unwrap();
+        assert_eq!(found(), [(); 3].map(|()| file.clone()), "after an interrupted redrive");
+    }
 }

@@ -1,6 +1,6 @@
 //! Gives deliveries up: each goes to the failure destination, and is settled when it is safe there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tracing::{error, warn};
 
@@ -11,6 +11,19 @@ use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Disposition, Failure};
 use crate::outgoing::Outgoing;
+
+/// How long an answer waits whose dead letter no destination takes, before it is said once more.
+const BETWEEN_FINAL_REFUSALS: Duration = Duration::from_mins(1);
+
+/// What became of a dead letter.
+enum Written {
+    /// It is durable.
+    Safe,
+    /// No destination can ever take it.
+    Never,
+    /// The bridge drains before it is durable, or there is no destination.
+    Drained,
+}
 
 impl Lane {
     pub(super) async fn give_up_all(&mut self, mut pending: Pending, failure: &Failure) {
@@ -53,9 +66,18 @@ impl Lane {
             return;
         }
         let letter = self.letter(&delivery, pending, failure);
-        if self.write(&letter).await {
-            delivery.settle(Outcome::DeadLettered);
+        match self.write(&letter).await {
+            Written::Safe => delivery.settle(Outcome::DeadLettered),
+            Written::Never => self.hold_back(delivery),
+            Written::Drained => {}
         }
+    }
+
+    /// Keeps a message that no destination can ever take, un-acknowledged and in its place of the session's window, which bounds
+    /// how many there can be. Those behind it go on, also those of its ordering key, as they would behind its dead letter.
+    fn hold_back(&mut self, mut delivery: Delivery) {
+        delivery.hold = None;
+        self.stuck.push(delivery);
     }
 
     /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is about no
@@ -69,7 +91,14 @@ impl Lane {
     ) -> bool {
         let Some(first) = pending.deliveries.first() else { return true };
         let letter = self.letter(first, pending, failure).with_answer(answer, number);
-        self.write(&letter).await
+        loop {
+            match self.write(&letter).await {
+                Written::Safe => return true,
+                // The function has succeeded, so its records must not be given to it again: they wait here.
+                Written::Never if self.wait(BETWEEN_FINAL_REFUSALS).await => {}
+                Written::Never | Written::Drained => return false,
+            }
+        }
     }
 
     fn letter(&self, delivery: &Delivery, pending: &Pending, failure: &Failure) -> DeadLetter {
@@ -85,15 +114,25 @@ impl Lane {
         DeadLetter::new(delivery, &circumstances)
     }
 
-    /// Tries until it is durable; false when the bridge drains before, or there is no destination.
-    async fn write(&mut self, letter: &DeadLetter) -> bool {
+    /// Tries until it is durable, or no destination ever can.
+    async fn write(&mut self, letter: &DeadLetter) -> Written {
         let mapping = self.mapping.clone();
-        let Some(destination) = &mapping.destination else { return false };
+        let Some(destination) = &mapping.destination else { return Written::Drained };
         let mut backoff = Backoff::new(mapping.settings.retry.backoff);
         let (name, record, error_type) = (&mapping.settings.name, &letter.id, &letter.error_type);
         let destination = loop {
             match destination.put(letter).await {
                 Ok(kind) => break kind,
+                Err(cause) if cause.is_final => {
+                    mapping.metrics.dead_letter_failures.inc();
+                    let (event, topic) = ("dead_letter.impossible", letter.topic.escape_debug());
+                    error!(
+                        event, mapping = name, record, %topic, error_type, %cause,
+                        "no failure destination can take this message; holding it un-acknowledged: \
+                         add a `file` or `s3` destination to `on_failure`"
+                    );
+                    return Written::Never;
+                }
                 Err(cause) => {
                     mapping.metrics.dead_letter_failures.inc();
                     let event = "dead_letter.failed";
@@ -101,12 +140,12 @@ impl Lane {
                 }
             }
             if !self.wait(backoff.next(fastrand::f64())).await {
-                return false;
+                return Written::Drained;
             }
         };
         let attempts = letter.attempts;
         let event = "dead_letter.written";
         warn!(event, mapping = name, destination, record, attempts, error_type, "dead-lettered");
-        true
+        Written::Safe
     }
 }
