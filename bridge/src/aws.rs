@@ -4,17 +4,19 @@
 mod credentials;
 mod environment;
 mod guard;
+mod http;
 mod words;
 
 use aws_config::identity::IdentityCache;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::HttpClient;
+use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 pub(crate) use credentials::Ready;
 pub(crate) use guard::{Panicked, caught};
+pub(crate) use http::Http;
 pub(crate) use words::{Fault, causes, line, words};
 
 /// Crates that print whole requests and responses below the level warn, payloads and signatures included.
@@ -25,6 +27,8 @@ pub(crate) const TALKATIVE: &[&str] =
 #[derive(Debug, Clone)]
 pub struct Aws {
     settings: SdkConfig,
+    /// None when requests go over no network.
+    http: Option<Http>,
     credentials: Ready,
 }
 
@@ -58,15 +62,17 @@ impl Aws {
     /// When a variable of the environment cannot be used, or no region is found.
     pub async fn from_environment() -> Result<Self, AwsError> {
         environment::check(|name| std::env::var_os(name))?;
-        let config = aws_config::defaults(BehaviorVersion::latest()).load().await;
+        let unusable = |cause| AwsError::Variable { name: "AWS_CA_BUNDLE".to_owned(), cause };
+        let http = Http::from_environment().map_err(unusable)?;
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).load().await;
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(AwsError::NoRegion);
         }
         let profile = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
-        Ok(Self::of(config, profile.map(|name| line(&name))))
+        Ok(Self::of(config, Some(http), profile.map(|name| line(&name))))
     }
 
-    fn of(config: SdkConfig, profile: Option<String>) -> Self {
+    fn of(config: SdkConfig, http: Option<Http>, profile: Option<String>) -> Self {
         let provider = config.credentials_provider();
         let credentials = Ready::new(provider, profile);
         let mut builder = config.clone().into_builder();
@@ -79,20 +85,23 @@ impl Aws {
         builder.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
         // They are cached where they are waited for, which must not be inside a call.
         builder.set_identity_cache(Some(IdentityCache::no_cache()));
-        Self { settings: builder.build(), credentials }
+        if let Some(http) = &http {
+            builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
+        }
+        Self { settings: builder.build(), http, credentials }
     }
 
     /// A local endpoint, with made-up credentials that it does not check.
     #[must_use]
     pub fn local(endpoint: LocalEndpoint) -> Self {
-        Self::of(local(endpoint).build(), None)
+        Self::of(local(endpoint).build(), Some(Http::plain()), None)
     }
 
     /// The same, in this process: every request goes to this client, over no network.
     #[must_use]
     pub fn in_memory(http: impl HttpClient + 'static) -> Self {
         let endpoint = LocalEndpoint { url: "http://memory".to_owned() };
-        Self::of(local(endpoint).http_client(http).build(), None)
+        Self::of(local(endpoint).http_client(http).build(), None, None)
     }
 
     /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
@@ -102,6 +111,11 @@ impl Aws {
     /// Why there are none; after ten seconds at the latest.
     pub async fn credentials(&self) -> Result<(), String> {
         self.credentials.ready().await
+    }
+
+    /// The way to AWS, when it is a network.
+    pub(crate) fn http(&self) -> Option<&Http> {
+        self.http.as_ref()
     }
 
     /// What waits for credentials.

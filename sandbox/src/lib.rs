@@ -8,6 +8,7 @@ pub mod broker;
 pub mod bucket;
 pub mod certs;
 pub mod demo;
+pub mod front;
 pub mod lab;
 pub mod lambda;
 pub mod leftovers;

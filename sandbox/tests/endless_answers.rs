@@ -34,7 +34,7 @@ async fn endless(listener: TcpListener, status: u16) -> usize {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_answer_without_an_end_is_cut_and_its_connection_closed() {
-    for (status, words) in [(200, "larger than the 6 MB that Lambda answers at most"), (502, "HTTP 502")] {
+    for (status, words) in [(200, "larger than the 6 MB that the service answers at most"), (502, "HTTP 502")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Aws::local(LocalEndpoint { url: format!("http://{}", listener.local_addr().unwrap()) });
         let client = aws.client(&FUNCTION.parse().unwrap(), Duration::from_mins(10));

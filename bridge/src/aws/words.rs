@@ -8,6 +8,7 @@ use std::io;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_smithy_runtime_api::client::result::SdkError;
 
+use super::http::HttpError;
 use crate::foreign::Foreign;
 
 /// Why a call brought no response of the service.
@@ -19,6 +20,8 @@ pub(crate) enum Fault {
     Credentials(String),
     /// The peer could not be verified, or does not speak TLS as we do.
     Tls(String),
+    /// The proxy does not let the bridge through.
+    Proxy(String),
     /// No whole response in time.
     Timeout,
     /// No connection, or it broke.
@@ -38,7 +41,9 @@ impl Fault {
             SdkError::ConstructionFailure(_) => Some(credentials(error).unwrap_or(Self::Request)),
             SdkError::DispatchFailure(failure) => Some(match credentials(error).or_else(|| tls(error)) {
                 Some(fault) => fault,
-                None if failure.is_timeout() => Self::Connection("no connection in time".into()),
+                // The clock of the exchange; that of the connection is an error of the network.
+                None if failure.is_timeout() => Self::Timeout,
+                None if let Some(cause) = proxy(error) => Self::Proxy(cause),
                 None if failure.is_io() => Self::Connection(network(error)),
                 // Neither the network nor credentials: the request itself.
                 None => Self::Request,
@@ -57,6 +62,7 @@ impl std::fmt::Display for Fault {
             ),
             Self::Credentials(cause) => write!(f, "credentials: {cause}"),
             Self::Tls(cause) => write!(f, "tls: {cause}"),
+            Self::Proxy(cause) => write!(f, "proxy: {cause}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
             Self::Timeout => f.write_str("timeout: no whole response in time"),
             Self::Connection(cause) => write!(f, "connection: {cause}"),
         }
@@ -117,7 +123,16 @@ fn of_rustls<'a>(cause: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
 /// The innermost causes say most: `Connection refused`, `failed to lookup address information`.
 fn network(error: &(dyn Error + 'static)) -> String {
     let io = |cause: &&(dyn Error + 'static)| cause.is::<io::Error>();
-    chain(error).filter(io).last().map_or_else(|| "it broke".to_owned(), |cause| line(&cause.to_string()))
+    let own = || chain(error).find_map(|cause| cause.downcast_ref::<HttpError>()).map(ToString::to_string);
+    let io = chain(error).filter(io).last().map(|cause| line(&cause.to_string()));
+    io.or_else(own).unwrap_or_else(|| "it broke".to_owned())
+}
+
+fn proxy(error: &(dyn Error + 'static)) -> Option<String> {
+    chain(error).find_map(|cause| match cause.downcast_ref() {
+        Some(HttpError::Proxy(cause)) => Some(line(cause)),
+        _ => None,
+    })
 }
 
 #[cfg(test)]
@@ -156,6 +171,11 @@ mod tests {
         assert!(matches!(of(ConnectorError::io(Box::new(untrusted))), Fault::Tls(_)));
         let nested = io::Error::other(io::Error::other(rustls::Error::General("not TLS".into())));
         assert!(matches!(of(ConnectorError::io(Box::new(nested))), Fault::Tls(_)), "as the SDK's connector wraps it");
+        assert_eq!(of(ConnectorError::timeout(HttpError::Timeout.into())), Fault::Timeout);
+        let late = of(ConnectorError::io(HttpError::ConnectTimeout.into()));
+        assert_eq!(late, Fault::Connection("no connection in time".into()));
+        let in_the_way = of(ConnectorError::io(HttpError::Proxy("no".into()).into()));
+        assert_eq!(in_the_way, Fault::Proxy("no".into()));
         let none = CredentialsError::provider_error(refused());
         let credentials = of(ConnectorError::other(Box::new(none), None));
         let Fault::Credentials(cause) = credentials else { panic!("{credentials:?}") };

@@ -70,15 +70,21 @@ impl Aws {
     #[must_use]
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
         // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one.
-        let timeouts =
-            TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(timeout).build();
-        let config = aws_sdk_lambda::config::Builder::from(self.settings())
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+        let timeouts = match self.http() {
+            // That of our own HTTP client, which begins once there is a connection.
+            Some(_) => timeouts.read_timeout(timeout),
+            None => timeouts.operation_attempt_timeout(timeout),
+        };
+        let mut config = aws_sdk_lambda::config::Builder::from(self.settings())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts)
+            .timeout_config(timeouts.build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(CutAnswer)
-            .build();
-        let sdk = aws_sdk_lambda::Client::from_conf(config);
+            .interceptor(CutAnswer);
+        if let Some(http) = self.http() {
+            config = config.http_client(http.at_most(LARGEST_ANSWER));
+        }
+        let sdk = aws_sdk_lambda::Client::from_conf(config.build());
         Client {
             sdk,
             function: function.as_str().to_owned(),

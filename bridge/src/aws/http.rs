@@ -1,0 +1,13 @@
+//! HTTP to AWS, for every client of the SDK: HTTP/1.1 alone, one exchange a connection at a time. So a connection that
+//! is dead or stalls spoils one exchange, and is never used again.
+
+mod dial;
+mod error;
+mod exchange;
+mod pool;
+mod proxy;
+mod roots;
+mod sdk;
+
+pub(crate) use error::HttpError;
+pub(crate) use exchange::Http;

@@ -1,0 +1,154 @@
+//! Promise: a connection to Lambda that is dead, refused or not trusted is never the function's fault: what no function saw is
+//! not given up, and the way to AWS follows `AWS_CA_BUNDLE`, `HTTPS_PROXY` and `NO_PROXY`.
+
+#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+
+use std::time::Duration;
+
+use common::{PATIENCE, eventually, publish, willing};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use sandbox::certs::{Identity, Leaf, SignedBy, Validity};
+use sandbox::front::Front;
+use sandbox::lambda::{Action, Fault, When};
+use sandbox::world::{BridgeProcess, World};
+
+/// With one retry, and a second for the function.
+async fn world() -> World {
+    let builder = World::builder().function(willing()).set("mapping.timeout", "1s").set("mapping.concurrency", "8");
+    builder.set("mapping.batch.max_records", "1").set("mapping.retry.max_attempts", "2").without_bridge().await.unwrap()
+}
+
+/// An endpoint with TLS before the world's Lambda, which offers HTTP/2 first.
+async fn front(world: &World, identity: &Identity) -> Front {
+    let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let certificate = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(identity.private_pem().as_bytes()).unwrap();
+    let mut tls = builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
+    tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Front::tls(tls, world.lambda.address()).await.unwrap()
+}
+
+async fn trusted(world: &World) -> Front {
+    front(world, &world.pki.issue(&Leaf::broker()).unwrap()).await
+}
+
+async fn bridge(world: &World, endpoint: &Front, variables: &[&str]) -> BridgeProcess {
+    let endpoint = format!("AWS_ENDPOINT_URL=https://localhost:{}", endpoint.port());
+    let bundle = format!("AWS_CA_BUNDLE={}", world.files.ca.display());
+    let ours = ["/usr/bin/env", &endpoint, &bundle];
+    let mut process = world.spawn_bridge_under(&[&ours, variables].concat()).unwrap();
+    assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+    process
+}
+
+async fn succeeded(world: &World, messages: u64, process: &BridgeProcess) {
+    let succeeded = eventually("succeeded", || world.lambda.log().totals().succeeded >= messages);
+    let ended = tokio::time::timeout(PATIENCE, succeeded).await;
+    assert!(ended.is_ok(), "{:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    let process = bridge(&world, &endpoint, &[]).await;
+    // Eight at once, so there are eight connections that are idle afterwards.
+    world.lambda.faults().add(Fault::new(When::Next(8), Action::Delay(Duration::from_millis(500))));
+    publish(&world, 8, |_| {}).await;
+    succeeded(&world, 8, &process).await;
+    assert!(endpoint.seen().len() >= 4, "too few connections to prove anything: {:?}", endpoint.seen());
+    assert!(endpoint.seen().iter().all(|protocol| protocol == "http/1.1"), "{:?}", endpoint.seen());
+    let before = endpoint.seen().len();
+    endpoint.black_hole();
+    publish(&world, 1, |_| {}).await;
+    succeeded(&world, 9, &process).await;
+    publish(&world, 20, |_| {}).await;
+    succeeded(&world, 29, &process).await;
+    assert_eq!(world.dead_letters().unwrap(), []);
+    assert!(endpoint.seen().len() > before);
+    assert_eq!(process.count("timeout"), 1, "{:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_waiting_for_a_connection_is_not_the_functions_time() {
+    let world = world().await;
+    // It takes connections, and never answers the ClientHello: no attempt of the function ends.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("AWS_ENDPOINT_URL=https://localhost:{}", silent.local_addr().unwrap().port());
+    let mut process = world.spawn_bridge_under(&["/usr/bin/env", &endpoint]).unwrap();
+    assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+    publish(&world, 1, |_| {}).await;
+    // Each is longer than the function has, and there are more of them than attempts.
+    eventually("three times no connection", || process.count("no connection in time") >= 3).await;
+    assert_eq!(world.dead_letters().unwrap(), []);
+    assert_eq!(process.count("no whole response"), 0, "{:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_an_endpoint_that_cannot_be_trusted_holds_everything() {
+    let untrusted = [
+        Leaf { validity: Validity::Expired, ..Leaf::broker() },
+        Leaf { signed_by: SignedBy::Itself, ..Leaf::broker() },
+        Leaf { names: vec!["other.test".into()], ..Leaf::broker() },
+    ];
+    for leaf in untrusted {
+        let world = world().await;
+        let endpoint = front(&world, &world.pki.issue(&leaf).unwrap()).await;
+        let mut process = bridge(&world, &endpoint, &[]).await;
+        publish(&world, 3, |_| {}).await;
+        assert!(process.logged("tls: ", PATIENCE).await, "{leaf:?}: {:#?}", process.log());
+        assert_eq!(world.dead_letters().unwrap(), []);
+        assert_eq!(world.lambda.log().totals().invoked, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_is_used_with_its_password_and_no_proxy_goes_round_it() {
+    let world = world().await;
+    let (endpoint, proxy) = (trusted(&world).await, Front::proxy("user", "secret-marker").await.unwrap());
+    let https = format!("HTTPS_PROXY=http://user:secret-marker@127.0.0.1:{}", proxy.port());
+    let process = bridge(&world, &endpoint, &[&https, "RUST_LOG=trace"]).await;
+    publish(&world, 3, |_| {}).await;
+    succeeded(&world, 3, &process).await;
+    assert!(proxy.seen().contains(&format!("localhost:{}", endpoint.port())), "{:?}", proxy.seen());
+    assert_eq!(process.count("secret-marker"), 0);
+    drop(process);
+
+    let used = proxy.seen().len();
+    let process = bridge(&world, &endpoint, &[&https, "NO_PROXY=localhost"]).await;
+    publish(&world, 3, |_| {}).await;
+    succeeded(&world, 6, &process).await;
+    assert_eq!(proxy.seen().len(), used);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_holds_everything_and_its_password_is_not_said() {
+    let world = world().await;
+    let (endpoint, proxy) = (trusted(&world).await, Front::proxy("user", "other").await.unwrap());
+    let https = format!("HTTPS_PROXY=http://user:secret-marker@127.0.0.1:{}", proxy.port());
+    let mut process = bridge(&world, &endpoint, &[&https, "RUST_LOG=trace"]).await;
+    publish(&world, 3, |_| {}).await;
+    assert!(process.logged("proxy: it wants a user name", PATIENCE).await, "{:#?}", process.log());
+    assert_eq!(world.dead_letters().unwrap(), []);
+    assert_eq!(process.count("secret-marker"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bundle_that_cannot_be_used_is_named_with_exit_code_2() {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let garbage = world.directory().join("garbage.pem");
+    std::fs::write(&garbage, "garbage").unwrap();
+    for bundle in ["/nowhere/bundle.pem", garbage.to_str().unwrap()] {
+        let mut command = world.command().unwrap();
+        let ended = command.arg("run").env("AWS_CA_BUNDLE", bundle).output();
+        let output = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains("error: AWS_CA_BUNDLE: the file "), "{text}");
+    }
+}
