@@ -56,6 +56,7 @@ struct State {
     record: Record,
     chance: Chance,
     moods: Moods,
+    ordered: bool,
     weather: Vec<(Weather, Instant)>,
     invocations: u64,
 }
@@ -104,8 +105,8 @@ enum Fate {
 }
 
 impl Cloud {
-    pub(super) fn new(record: Record, chance: Chance, moods: Moods) -> Self {
-        Self(Arc::new(Mutex::new(State { record, chance, moods, weather: Vec::new(), invocations: 0 })))
+    pub(super) fn new(record: Record, chance: Chance, moods: Moods, ordered: bool) -> Self {
+        Self(Arc::new(Mutex::new(State { record, chance, moods, ordered, weather: Vec::new(), invocations: 0 })))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -239,7 +240,9 @@ impl State {
             return Fate::Answered(answer.with("x-amz-function-error", "Unhandled"));
         }
         let fails: Vec<_> = numbers.iter().map(|number| poison(*number) || self.chance.percent(partial)).collect();
-        self.record.allow(fails.iter().filter(|fails| **fails).count() as u64);
+        let failed = fails.iter().filter(|fails| **fails).count() as u64;
+        // Those of its key behind a failed record go again with it.
+        self.record.allow(if self.ordered && failed > 0 { lots } else { failed });
         let failures: Vec<_> = ids
             .iter()
             .zip(&fails)

@@ -74,6 +74,7 @@ struct Inner {
     /// Invocations that a fault allows beyond one a message.
     allowed_extra: u64,
     faults: u64,
+    restarts: u64,
     /// Whether the outcomes of a key must come in order.
     ordered: bool,
 }
@@ -91,6 +92,7 @@ impl Record {
             violations: Vec::new(),
             allowed_extra: 0,
             faults: 0,
+            restarts: 0,
             ordered,
         })))
     }
@@ -111,12 +113,28 @@ impl Record {
         self.inner().violations.push(Violation { promise, what });
     }
 
-    /// A fault, after which so many messages may be invoked again.
-    pub(super) fn fault(&self, what: impl Into<String>, extra: u64) {
+    pub(super) fn fault(&self, what: impl Into<String>) {
         self.say("fault", what);
+        self.inner().faults += 1;
+    }
+
+    /// A process of the bridge knows nothing of what ran before.
+    pub(super) fn forgotten(&self) {
+        self.inner().restarts += 1;
+    }
+
+    /// How often that has happened.
+    pub(super) fn restarts(&self) -> u64 {
+        self.inner().restarts
+    }
+
+    /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not where the
+    /// bridge can `recognise` it.
+    pub(super) fn sent_again(&self, numbers: &[u64], recognise: bool) {
         let mut inner = self.inner();
-        inner.faults += 1;
-        inner.allowed_extra += extra;
+        let is_done = |number: &&u64| inner.fates.get(number).is_some_and(|fate| fate.outcomes > 0);
+        let done = numbers.iter().filter(is_done).count();
+        inner.allowed_extra += if recognise { done } else { numbers.len() } as u64;
     }
 
     /// So many invocations more are no surprise.

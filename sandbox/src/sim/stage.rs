@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bridge::aws::Aws;
-use bridge::config::{Config, Protocol};
+use bridge::config::Config;
 use bridge::mqtt::InMemory;
 use tokio::time::{Instant, sleep, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
@@ -79,7 +79,7 @@ struct Stage<'a> {
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
         let broker = Broker::new(plan.habits, plan.protocol, settings::SESSION_EXPIRY, record.clone());
-        let cloud = Cloud::new(record.clone(), Chance::of(plan.seed, 2), plan.moods);
+        let cloud = Cloud::new(record.clone(), Chance::of(plan.seed, 2), plan.moods, plan.ordered);
         Self {
             plan,
             record,
@@ -143,17 +143,11 @@ impl<'a> Stage<'a> {
         self.broker.publish(&format!("devices/{device}/data"), number, device, payload.as_bytes());
     }
 
-    /// What a reconnect may cost: what is in flight comes again, once for each replica and session.
-    fn reconnect(&self) -> u64 {
-        let Plan { habits, receive_maximum, protocol, .. } = self.plan;
-        let asked = if *protocol == Protocol::V5 { usize::from(*receive_maximum) * habits.exceeds } else { usize::MAX };
-        let window = habits.window.min(asked);
-        (2 * window * self.plan.sessions * self.plan.replicas) as u64
-    }
-
     async fn strike(&mut self, fault: Fault) {
-        let again = self.reconnect();
-        self.record.fault(format!("{fault:?}"), again);
+        self.record.fault(format!("{fault:?}"));
+        if matches!(fault, Fault::Killed(_) | Fault::Stopped(_) | Fault::Reloaded) {
+            self.record.forgotten();
+        }
         match fault {
             Fault::Cut => drop(self.links.set(State::Cut)),
             Fault::HalfClose => drop(self.links.set(State::HalfClosed)),

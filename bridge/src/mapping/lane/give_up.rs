@@ -125,7 +125,8 @@ impl Lane {
                 Ok(kind) => break kind,
                 Err(cause) if cause.is_final => {
                     mapping.metrics.dead_letter_failures.inc();
-                    let (event, topic) = ("dead_letter.impossible", letter.topic.escape_debug());
+                    let topic = letter.topic.escape_debug();
+                    let event = "dead_letter.impossible";
                     error!(
                         event, mapping = name, record, %topic, error_type, %cause,
                         "no failure destination can take this message; holding it un-acknowledged: \

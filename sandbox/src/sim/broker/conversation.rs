@@ -146,6 +146,9 @@ impl Talk {
         session.expires_at = None;
         let receive_maximum = connect.receive_maximum.map_or(usize::MAX, usize::from);
         session.window = habits.window.min(receive_maximum.saturating_mul(habits.exceeds));
+        // A session that is said not to be there gives nothing to recognise, nor does what is not marked.
+        let knows = std::mem::replace(&mut session.restarts, record.restarts()) == record.restarts();
+        record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
         session.rewind(habits.renumbers, habits.first_id);
         if let Some(earlier) = session.connection.replace(self.number)
             && let Some(sender) = state.connections.get(&earlier)

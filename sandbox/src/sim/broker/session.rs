@@ -43,6 +43,8 @@ pub(super) struct Session {
     pub(super) connection: Option<u64>,
     /// How many may be in flight.
     pub(super) window: usize,
+    /// How often the bridge had forgotten everything when it connected last.
+    pub(super) restarts: u64,
     /// How long it outlives its connection.
     pub(super) expires_after: Duration,
     pub(super) expires_at: Option<Instant>,
@@ -59,6 +61,7 @@ impl Session {
             last_id: first_id,
             connection: None,
             window: 1,
+            restarts: 0,
             expires_after: Duration::ZERO,
             expires_at: None,
         }
@@ -76,6 +79,12 @@ impl Session {
     fn numbers(&self) -> impl Iterator<Item = u64> {
         let flying = self.in_flight.iter().filter(|flying| !flying.received).map(|flying| flying.stored.number);
         flying.chain(self.queue.iter().map(|stored| stored.number))
+    }
+
+    /// What was sent before and comes again.
+    pub(super) fn comes_again(&self) -> Vec<u64> {
+        let flying = self.in_flight.iter().filter(|flying| !flying.received).map(|flying| &flying.stored);
+        flying.chain(self.queue.iter().filter(|stored| stored.sent)).map(|stored| stored.number).collect()
     }
 
     /// Its messages are the broker's own loss.
