@@ -12,6 +12,7 @@ use bytestring::ByteString;
 use event::Encoding;
 use tokio::sync::mpsc;
 
+use crate::clock::now;
 use crate::message::Message;
 
 /// The final verdict on a delivery. All but [`Outcome::Abandoned`] are acknowledged.
@@ -149,7 +150,7 @@ impl Delivery {
     /// A delivery received just now.
     #[must_use]
     pub fn new(message: Message, id: RecordId, ticket: Ticket, settler: Settler) -> Self {
-        Self::received(message, id, ticket, settler, (SystemTime::now(), Instant::now()))
+        Self::received(message, id, ticket, settler, (SystemTime::now(), now()))
     }
 
     /// A delivery received at this moment, by both clocks.

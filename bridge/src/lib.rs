@@ -9,6 +9,7 @@ pub mod admin;
 pub mod aws;
 pub mod backoff;
 pub mod cli;
+mod clock;
 pub mod config;
 mod crypto;
 pub mod dead_letter;

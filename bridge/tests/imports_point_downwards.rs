@@ -14,7 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
     &[
-        "message", "payload", "topic", "config", "metrics", "backoff", "shutdown", "aws", "crypto", "secret",
+        "message", "payload", "topic", "config", "metrics", "backoff", "clock", "shutdown", "aws", "crypto", "secret",
         "foreign", "panics",
     ],
 ];

@@ -1,21 +1,17 @@
 //! Promise: nothing is lost in any interleaving. Worlds that a seed has drawn, played with a virtual clock.
 
-use sandbox::sim::{Plan, Profile, run};
+use sandbox::sim::{Plan, Profile, play, run};
 
-/// The everyday seeds; `cargo sandbox sim` plays as many as one likes.
+/// The everyday seeds; `cargo sim` plays as many as one likes.
 const SEEDS: u64 = 100;
 
 #[test]
 fn worlds_keep_every_promise() {
-    let mut broken = Vec::new();
-    for seed in 0..SEEDS {
-        let plan = Plan::draw(seed, Profile::default());
-        let outcome = run(&plan);
-        for violation in &outcome.violations {
-            broken.push(format!("seed {seed}: {violation}"));
-        }
-    }
-    assert!(broken.is_empty(), "{} violations\n{}", broken.len(), broken.join("\n"));
+    let tally = play(0, SEEDS, Profile::default(), true, |_| {});
+    let broken: Vec<_> = tally.broken.iter().map(|(seed, violation)| format!("seed {seed}: {violation}")).collect();
+    assert!(broken.is_empty(), "cargo sandbox sim --seed N --trace shows it:\n{}", broken.join("\n"));
+    assert_eq!(tally.worlds, SEEDS);
+    assert!(tally.messages > 200 * SEEDS && tally.faults > 5 * SEEDS, "idle worlds: {tally:?}");
 }
 
 #[test]

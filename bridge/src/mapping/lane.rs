@@ -11,7 +11,7 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
 use tracing::{error, warn};
@@ -19,6 +19,7 @@ use tracing::{error, warn};
 use super::Mapping;
 use super::batch::Batches;
 use crate::backoff::Backoff;
+use crate::clock::now;
 use crate::config::Invocation;
 use crate::delivery::{Delivery, Outcome};
 use crate::foreign::Foreign;
@@ -103,7 +104,7 @@ impl Lane {
     /// One attempt for every delivery of the event, and how it goes on with those that have no outcome yet.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
         pending.abandon_behind();
-        pending.settle_expired(Instant::now());
+        pending.settle_expired(now());
         let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
         if attempted.aside {
             return self.put_aside(pending, attempted.again);
@@ -119,7 +120,7 @@ impl Lane {
             &self.mapping.settings.retry,
             attempted.disposition,
             pending.attempts,
-            Instant::now().saturating_duration_since(oldest),
+            now().saturating_duration_since(oldest),
             attempted.retry_after,
             self.mapping.destination.is_some(),
             &mut pending.backoff,
@@ -166,12 +167,12 @@ impl Lane {
         }
         mapping.limiter.permit().await;
         mapping.metrics.in_flight.inc();
-        let begun = Instant::now();
+        let begun = now();
         let result = match mapping.settings.invocation {
             Invocation::RequestResponse => mapping.client.invoke(request).await,
             Invocation::Event => mapping.client.enqueue(request).await,
         };
-        let ended = Instant::now();
+        let ended = now();
         mapping.metrics.in_flight.dec();
         mapping.metrics.invocation_seconds.observe((ended - begun).as_secs_f64());
         let load = match &result {
@@ -207,7 +208,7 @@ impl Lane {
             // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
             failures.values_mut().for_each(|failure| failure.retry = true);
         } else {
-            pending.note_last(&mut failures, &self.mapping.settings.retry, Instant::now());
+            pending.note_last(&mut failures, &self.mapping.settings.retry, now());
         }
         hold_back_behind(&pending.deliveries, &mut failures);
         if !self.answer(&response, &mut failures, pending).await {

@@ -17,6 +17,7 @@ use super::reconnect::{Failure, Next, Reconnect};
 use super::tls::Freshness;
 use super::transport::Agreed;
 use super::wire::Wire;
+use crate::clock::now;
 
 /// One side of the conversation with a broker, over as many connections as it takes.
 pub(super) trait Client {
@@ -183,9 +184,4 @@ fn set(alarm: std::pin::Pin<&mut Sleep>, at: Instant) {
     if alarm.is_elapsed() || at < alarm.deadline() {
         alarm.reset(at);
     }
-}
-
-/// By tokio's clock, which tests can hold.
-fn now() -> StdInstant {
-    Instant::now().into_std()
 }

@@ -49,9 +49,19 @@ fn alarms() -> BTreeMap<String, Vec<String>> {
     alarms
 }
 
-/// The alarms that a line of the log raises: `{ ($.event = "a") || ($.event = "b") }` looks at the field of that name, whole.
+/// The field that the patterns of the alarms look at, whole: `{ ($.event = "a") || ($.event = "b") }`.
+fn field() -> String {
+    let text = shipped("terraform/alarms.tf");
+    let pattern = text.lines().find(|line| line.contains("for event in each.value.events")).unwrap();
+    let term = pattern.split("each.value.events : \"").nth(1).unwrap();
+    let field = term.strip_prefix("($.").unwrap().strip_suffix(" = \\\"${event}\\\")\"])} }\"").unwrap();
+    field.to_owned()
+}
+
+/// The alarms that a line of the log raises.
 fn raised(line: &Value) -> Vec<String> {
-    let counts = |events: &[String]| line["event"].as_str().is_some_and(|event| events.iter().any(|own| own == event));
+    let field = field();
+    let counts = |events: &[String]| line[&field].as_str().is_some_and(|event| events.iter().any(|own| own == event));
     alarms().into_iter().filter(|(_, events)| counts(events)).map(|(name, _)| name).collect()
 }
 

@@ -3,7 +3,6 @@
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
 
 use tokio::time::sleep;
 
@@ -11,6 +10,7 @@ use super::pending::{Onward, Pending};
 use super::work::{Next, Work};
 use super::{Batches, Lane};
 use crate::backoff::Backoff;
+use crate::clock::now;
 use crate::delivery::Delivery;
 use crate::shutdown::Phase;
 
@@ -31,7 +31,7 @@ impl Lane {
             let pending = match next {
                 Next::Now(pending) => pending,
                 Next::At(at, pending) => {
-                    if !self.wait(at.saturating_duration_since(Instant::now())).await {
+                    if !self.wait(at.saturating_duration_since(now())).await {
                         drop(pending);
                         work.give_back_waiting();
                         continue;
@@ -43,7 +43,7 @@ impl Lane {
             match self.deliver(pending).await {
                 Onward::Nothing => {}
                 Onward::Halves(first, second) => work.divided(first, second),
-                Onward::Again(pending, wait) => work.again(pending, wait, Instant::now()),
+                Onward::Again(pending, wait) => work.again(pending, wait, now()),
             }
             let Some(pending) = self.putting_aside.take() else { continue };
             let refused_at = self.refused_at;

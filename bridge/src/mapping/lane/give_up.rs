@@ -1,12 +1,13 @@
 //! Gives deliveries up: each goes to the failure destination, and is settled when it is safe there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tracing::{error, warn};
 
 use super::pending::Pending;
 use super::{Attempted, Lane};
 use crate::backoff::Backoff;
+use crate::clock::now;
 use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::{Delivery, Outcome};
 use crate::lambda::{Disposition, Failure};
@@ -37,7 +38,7 @@ impl Lane {
         if attempted.disposition != Disposition::Retry || self.mapping.destination.is_none() {
             return;
         }
-        for delivery in pending.of_age(self.mapping.settings.retry.max_age, Instant::now()) {
+        for delivery in pending.of_age(self.mapping.settings.retry.max_age, now()) {
             self.give_up(delivery, pending, &attempted.failure).await;
         }
     }
