@@ -8,10 +8,12 @@ mod http;
 mod words;
 
 use aws_config::identity::IdentityCache;
+use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
+use aws_smithy_types::retry::ReconnectMode;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 pub(crate) use credentials::Ready;
@@ -19,9 +21,15 @@ pub(crate) use guard::{Panicked, caught};
 pub(crate) use http::Http;
 pub(crate) use words::{Fault, causes, line, words};
 
-/// Crates that print whole requests and responses below the level warn, payloads and signatures included.
+/// Crates that print whole requests and responses, payloads and signatures included, below the level error.
 pub(crate) const TALKATIVE: &[&str] =
     &["aws_config", "aws_runtime", "aws_sigv4", "aws_smithy", "aws_sdk", "h2", "hyper"];
+
+/// One call is one attempt: retries are whoever calls's. Connections are our own client's: it closes those that broke or timed
+/// out, and a response that was read whole spoils none. The SDK would log an error for each that it cannot close itself.
+pub(crate) fn one_attempt() -> RetryConfig {
+    RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
+}
 
 /// Region, credentials and endpoint.
 #[derive(Debug, Clone)]
@@ -64,7 +72,10 @@ impl Aws {
         environment::check(|name| std::env::var_os(name))?;
         let unusable = |cause| AwsError::Variable { name: "AWS_CA_BUNDLE".to_owned(), cause };
         let http = Http::from_environment().map_err(unusable)?;
-        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone()).load().await;
+        let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http.clone());
+        // The services that give credentials are retried by the SDK.
+        let retries = RetryConfig::standard().with_reconnect_mode(ReconnectMode::ReuseAllConnections);
+        let config = config.retry_config(retries).load().await;
         if config.region().is_none_or(|region| region.as_ref().is_empty()) {
             return Err(AwsError::NoRegion);
         }

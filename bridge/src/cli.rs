@@ -225,7 +225,7 @@ pub fn start_logging(format: LogFormat) -> Result<(), String> {
 
 /// Whatever `RUST_LOG` says, no payload is logged. A later directive for a target takes the place of an earlier one.
 fn quiet(filter: EnvFilter) -> Result<EnvFilter, String> {
-    let directives = TALKATIVE.iter().map(|target| format!("{target}=warn").parse());
+    let directives = TALKATIVE.iter().map(|target| format!("{target}=error").parse());
     directives.into_iter().try_fold(filter, |filter, directive| {
         let directive = directive.map_err(|cause| format!("RUST_LOG: {cause}"))?;
         Ok(filter.add_directive(directive))

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Region, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
@@ -19,7 +18,7 @@ use super::address::region;
 use super::digest::{Sha, md5};
 use super::object_key::object_key;
 use super::{DeadLetter, DestinationError};
-use crate::aws::{Aws, causes, words};
+use crate::aws::{Aws, causes, one_attempt, words};
 use crate::config::BucketUrl;
 use crate::foreign::Foreign;
 
@@ -61,7 +60,7 @@ impl Bucket {
     pub fn open(aws: &Aws, url: &BucketUrl) -> Self {
         // What carries a letter takes as long as its size wants, which its caller knows.
         let mut config = Builder::from(aws.settings())
-            .retry_config(RetryConfig::disabled())
+            .retry_config(one_attempt())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(endpoint) = &url.endpoint {

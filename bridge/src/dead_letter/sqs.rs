@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
@@ -16,7 +15,7 @@ use aws_sdk_sqs::types::Message;
 use super::address::{origin, region};
 use super::digest::md5;
 use super::{DeadLetter, DestinationError};
-use crate::aws::{Aws, words};
+use crate::aws::{Aws, one_attempt, words};
 use crate::foreign::Foreign;
 
 /// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025). A queue may set itself less.
@@ -56,7 +55,7 @@ impl Queue {
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build();
         let mut config = Builder::from(aws.settings())
-            .retry_config(RetryConfig::disabled())
+            .retry_config(one_attempt())
             .timeout_config(timeouts)
             .endpoint_url(origin(url));
         if let Some(region) = region(url, "sqs") {

@@ -4,7 +4,6 @@ use std::error::Error;
 use std::time::Duration;
 
 use aws_sdk_lambda::config::interceptors::BeforeDeserializationInterceptorContextMut;
-use aws_sdk_lambda::config::retry::RetryConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
 use aws_sdk_lambda::error::{BoxError, SdkError};
@@ -20,7 +19,7 @@ use super::classify::{self, classify, unexpected};
 use super::error::Refused;
 use super::interpret::{Failure, Reading, function_error, interpret};
 use super::raw;
-use crate::aws::{Aws, Fault, Panicked, Ready, caught};
+use crate::aws::{Aws, Fault, Panicked, Ready, caught, one_attempt};
 use crate::config::{Format, Function};
 use crate::delivery::RecordId;
 
@@ -77,7 +76,7 @@ impl Aws {
             None => timeouts.operation_attempt_timeout(timeout),
         };
         let mut config = aws_sdk_lambda::config::Builder::from(self.settings())
-            .retry_config(RetryConfig::disabled())
+            .retry_config(one_attempt())
             .timeout_config(timeouts.build())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .interceptor(CutAnswer);
