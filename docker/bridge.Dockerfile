@@ -33,8 +33,8 @@ COPY --from=build /source/target/release/mqtt-lambda-bridge /usr/local/bin/mqtt-
 USER 65532:65532
 # SIGTERM drains; give it more than `drain_timeout` before SIGKILL.
 STOPSIGNAL SIGTERM
-# Healthy from the moment that every mapping was ready once, and then as long as it lives: a broker that is away is no reason to
-# start anew.
+# Healthy from the moment that every mapping was ready once, and then as long as it lives: a broker outage later
+# restarts nothing.
 HEALTHCHECK --start-period=60s --interval=10s --timeout=5s CMD ["/usr/local/bin/mqtt-lambda-bridge", "health", "--started"]
 ENTRYPOINT ["/usr/local/bin/mqtt-lambda-bridge"]
 CMD ["run"]

@@ -1,4 +1,4 @@
-# What somebody has to be told of, and one page to look at. The metrics are those that AWS counts at no charge, and some that
+# The alarms, and one dashboard. The metrics are those that AWS counts at no charge, and some that
 # are read out of the bridge's log.
 
 locals {

@@ -208,8 +208,8 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     }
 }
 
-/// Whether it was ready once. From then on it is for the life of the process: a broker that is away later is no reason to
-/// start anew, and a set-up that never works is one not to go on with a deployment.
+/// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works fails, and
+/// a broker outage later restarts nothing.
 fn started(state: &State) -> Response<Full<Bytes>> {
     if *state.started.borrow() {
         return text(StatusCode::OK, "started\n".into());

@@ -1,17 +1,14 @@
 //! The Invoke API: the only file that names the SDK for Lambda. One call is one attempt; retries are the lane's.
 
-use std::error::Error;
 use std::time::Duration;
 
-use aws_sdk_lambda::config::interceptors::BeforeDeserializationInterceptorContextMut;
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::config::{ConfigBag, Intercept, RuntimeComponents, StalledStreamProtectionConfig};
-use aws_sdk_lambda::error::{BoxError, SdkError};
+use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
-use aws_sdk_lambda::primitives::{Blob, SdkBody};
+use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
-use http_body_util::{LengthLimitError, Limited};
 
 use super::InvokeError;
 use super::Request;
@@ -78,8 +75,7 @@ impl Aws {
         let mut config = aws_sdk_lambda::config::Builder::from(self.settings())
             .retry_config(one_attempt())
             .timeout_config(timeouts.build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .interceptor(CutAnswer);
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(http) = self.http() {
             config = config.http_client(http.at_most(LARGEST_ANSWER));
         }
@@ -152,7 +148,7 @@ impl Client {
             None => match error.raw_response() {
                 // Broken off, or no answer of the Invoke API though it says 200.
                 Some(response) if response.status().is_success() => {
-                    let cause = broken_off(error).into();
+                    let cause = "the response broke off, or is none of the Invoke API's".into();
                     InvokeError::Connection { cause, place: place() }
                 }
                 Some(response) => {
@@ -174,37 +170,6 @@ impl Client {
     fn set_up(&self, cause: &str) -> InvokeError {
         let head = format!("{cause}; endpoint {}", self.place);
         InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
-    }
-}
-
-fn broken_off(error: &SdkError<SdkInvokeError>) -> &'static str {
-    let causes = std::iter::successors(error.source(), |&cause| cause.source());
-    if causes.into_iter().any(<dyn Error>::is::<LengthLimitError>) {
-        "the response is larger than the 6 MB that Lambda answers at most; something else may be listening there"
-    } else {
-        "the response broke off, or is none of the Invoke API's"
-    }
-}
-
-/// Reads no more of an answer than Lambda can send. Whoever sends more has the connection closed.
-#[derive(Debug)]
-struct CutAnswer;
-
-impl Intercept for CutAnswer {
-    fn name(&self) -> &'static str {
-        "CutAnswer"
-    }
-
-    fn modify_before_deserialization(
-        &self,
-        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
-        _: &RuntimeComponents,
-        _: &mut ConfigBag,
-    ) -> Result<(), BoxError> {
-        let body = context.response_mut().body_mut();
-        let whole = std::mem::replace(body, SdkBody::taken());
-        *body = SdkBody::from_body_1_x(Limited::new(whole, LARGEST_ANSWER));
-        Ok(())
     }
 }
 

@@ -47,7 +47,7 @@ pub(super) fn rate(per_second: f64) -> String {
     if per_second < 999.95 {
         return format!("{per_second:.1}/s");
     }
-    #[allow(
+    #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         reason = "a rate is a positive number far below 2^64"

@@ -141,7 +141,7 @@ impl Plan {
         let mut chance = Chance::of(seed, 0);
         let habits = profile.broker.and_then(Habits::named).unwrap_or_else(|| Habits::draw(&mut chance));
         let protocol = habits.protocol(&mut chance);
-        let shared = habits.shares(protocol) && chance.percent(25);
+        let shared = habits.knows_shared && chance.percent(25);
         let ordered = !shared && chance.percent(30);
         let publishing = Duration::from_secs(chance.number(20..180));
         let bisect = chance.percent(50);

@@ -10,7 +10,7 @@ use crate::bench::{Bench, Seen, Stage};
 use crate::common::eventually;
 use crate::device::announce;
 
-/// Connections that break under the bridge, beside one start anew.
+/// How often the connection is cut, besides one restart of the bridge.
 const CUTS: usize = 2;
 
 pub async fn handled_once(bench: Bench<'_>) -> Seen {

@@ -127,11 +127,6 @@ impl Habits {
             (false, _) => Protocol::V311,
         }
     }
-
-    /// Whether a shared subscription can be used.
-    pub(in crate::sim) fn shares(&self, _: Protocol) -> bool {
-        self.knows_shared
-    }
 }
 
 impl fmt::Display for Habits {
