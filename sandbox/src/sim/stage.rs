@@ -1,19 +1,19 @@
 //! Plays a plan from its first event to rest, and says what came of it.
 
+mod replicas;
+mod strike;
+
 use std::time::Duration;
 
-use bridge::aws::Aws;
-use bridge::config::Config;
-use bridge::mqtt::InMemory;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::broker::Broker;
 use super::chance::Chance;
-use super::cloud::{self, Cloud, Weather};
-use super::link::{Links, Pace, State};
+use super::cloud::Cloud;
+use super::link::Links;
 use super::oracle;
-use super::plan::{Fault, Plan};
+use super::plan::Plan;
 use super::process::{End, Numbers, Order, Process};
 use super::record::{Line, Record, Violation};
 use super::settings;
@@ -143,69 +143,6 @@ impl<'a> Stage<'a> {
         self.broker.publish(&format!("devices/{device}/data"), number, device, payload.as_bytes());
     }
 
-    async fn strike(&mut self, fault: Fault) {
-        self.record.fault(format!("{fault:?}"));
-        if matches!(fault, Fault::Killed(_) | Fault::Stopped(_) | Fault::Reloaded) {
-            self.record.forgotten();
-        }
-        match fault {
-            Fault::Cut => drop(self.links.set(State::Cut)),
-            Fault::HalfClose => drop(self.links.set(State::HalfClosed)),
-            Fault::Vanished => drop(self.links.set(State::Gone)),
-            Fault::BlackHole(how_long) => {
-                self.links.set(State::BlackHole);
-                let links = self.links.clone();
-                // Those that are made meanwhile are not in it, and stay whole.
-                tokio::spawn(async move {
-                    sleep(how_long).await;
-                    links.reopen();
-                });
-            }
-            Fault::BrokerRestarts(away) => self.broker.restart(away),
-            Fault::BrokerRefuses(how_long) => {
-                self.broker.refuse(how_long);
-                self.links.set(State::Cut);
-            }
-            Fault::TakenOver => self.broker.take_over(),
-            Fault::Killed(away) => {
-                let replica = self.chance.index(self.plan.replicas);
-                if let Some(process) = self.processes[replica].take() {
-                    process.kill().await;
-                    self.starts[replica] = Some(Instant::now() + away);
-                }
-            }
-            Fault::Stopped(away) => {
-                let replica = self.chance.index(self.plan.replicas);
-                if let Some(process) = &self.processes[replica] {
-                    process.ask(Order::Stop);
-                    self.starts[replica] = Some(Instant::now() + away);
-                }
-            }
-            Fault::Paused(how_long) => {
-                self.resumes = Some(Instant::now() + how_long);
-                self.ask_all(|| Order::Pause(true));
-            }
-            Fault::Reloaded => {
-                self.reloads += 1;
-                for replica in 0..self.plan.replicas {
-                    let config = self.config(replica);
-                    if let Some(process) = &self.processes[replica] {
-                        process.ask(Order::Reload(Box::new(config)));
-                    }
-                }
-            }
-            Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
-            Fault::ServiceErrors(how_long) => self.cloud.set(Weather::ServiceErrors, how_long),
-            Fault::SetUpWrong(how_long) => self.cloud.set(Weather::SetUpWrong, how_long),
-            Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
-            Fault::DestinationsFail(how_long) => self.cloud.set(Weather::QueueFails, how_long),
-        }
-    }
-
-    fn ask_all(&self, order: impl Fn() -> Order) {
-        self.processes.iter().flatten().for_each(|process| process.ask(order()));
-    }
-
     /// Sleeps, and sees to what is due meanwhile.
     async fn sleep_until(&mut self, until: Instant) {
         loop {
@@ -219,66 +156,6 @@ impl<'a> Stage<'a> {
                 return self.tend().await;
             }
         }
-    }
-
-    /// Starts who is due, and notes who has ended.
-    async fn tend(&mut self) {
-        let now = Instant::now();
-        for replica in 0..self.plan.replicas {
-            if let Some(process) = &mut self.processes[replica]
-                && process.has_ended()
-            {
-                let end = process.ended().await;
-                self.record.say("process", format!("replica {replica} has ended: {end:?}"));
-                if end == End::Broken {
-                    self.record.violated("panic", format!("replica {replica} has ended by itself"));
-                }
-                self.processes[replica] = None;
-                self.starts[replica].get_or_insert(now + Duration::from_secs(1));
-            }
-            if self.processes[replica].is_none() && self.starts[replica].is_some_and(|at| at <= now) {
-                self.starts[replica] = None;
-                self.start(replica);
-            }
-            // One that drains takes its time: it starts when it has ended.
-            if self.processes[replica].is_some() && self.starts[replica].is_some_and(|at| at <= now) {
-                self.starts[replica] = Some(now + Duration::from_secs(1));
-            }
-        }
-        if self.resumes.is_some_and(|at| at <= now) {
-            self.resumes = None;
-            self.ask_all(|| Order::Pause(false));
-        }
-        for (topic, payload) in self.broker.take_published() {
-            if let Some(number) = cloud::letter(&payload) {
-                self.record.say("topic", format!("{topic} has {number}"));
-            }
-        }
-    }
-
-    fn start(&mut self, replica: usize) {
-        self.record.say("process", format!("replica {replica} starts"));
-        let aws = Aws::in_memory(self.cloud.clone());
-        let (broker, links) = (self.broker.clone(), self.links.clone());
-        let pace = Pace { delay: self.plan.delay, piece: self.plan.piece };
-        let seeds = std::sync::atomic::AtomicU64::new(self.chance.number(0..u64::MAX / 2));
-        let connect = move || {
-            if !broker.is_there() {
-                return Err(std::io::ErrorKind::ConnectionRefused.into());
-            }
-            let seed = seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let (near, far) = links.connect(pace, Chance::of(seed, 5));
-            broker.accept(far);
-            Ok(near)
-        };
-        let config = self.config(replica);
-        let process = Process::start(config, aws, InMemory::new(connect), self.record.clone());
-        self.processes[replica] = Some(process);
-    }
-
-    fn config(&self, replica: usize) -> Config {
-        // Each reload has other batches.
-        settings::of(self.plan, replica, 10 * (1 + self.reloads))
     }
 
     /// Everything works from now on.
