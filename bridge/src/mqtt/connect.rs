@@ -26,7 +26,7 @@ pub async fn open_within(
 ) -> Result<(Connection, ConnAck), End> {
     let stage = StageCell::default();
     let opened = timeout(patience, open(connector, &stage, wire, &hello, login, patience)).await;
-    opened.unwrap_or_else(|_| Err(End::lost(format!("{stage} within {patience:?}"))))
+    opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))))
 }
 
 /// Tells the broker why, and closes. A broker that is well gets the time to read our last acknowledgements; one that is

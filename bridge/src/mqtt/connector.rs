@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::dial::{DialError, StageCell, dial, peer, reasons};
 use super::first_bytes::FirstBytes;
 use super::login::{Credentials, Login};
-use super::tls::{Failure, Freshness, LiveTls, TlsError, handshake_failed};
+use super::tls::{Failure, Freshness, LiveTls, TlsError, handshake_failed, handshake_never_ends};
 use super::transport::Transport;
 use crate::config::BrokerUrl;
 use crate::crypto;
@@ -164,7 +164,7 @@ impl OverTls {
         let large_hello = crypto::hello_is_large(&config);
         let (address, tcp) = dial(&self.broker, self.address, stage).await.map_err(|error| self.unreachable(error))?;
         let peer = peer(&self.broker, &[address.ip()]);
-        stage.handshaking(&peer);
+        stage.handshaking(&peer, handshake_never_ends(large_hello));
         let handshake = TlsConnector::from(config).connect(self.name.clone(), FirstBytes::new(tcp));
         match handshake.into_fallible().await {
             Ok(stream) => {

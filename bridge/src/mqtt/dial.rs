@@ -41,6 +41,7 @@ enum Stage {
     },
     Handshaking {
         peer: String,
+        hint: &'static str,
     },
     Connected {
         peer: String,
@@ -61,12 +62,22 @@ impl StageCell {
         }
     }
 
-    pub(super) fn handshaking(&self, peer: &str) {
-        *self.stage() = Stage::Handshaking { peer: peer.to_owned() };
+    /// `hint` is what a handshake that never ends may mean, for the end of the sentence.
+    pub(super) fn handshaking(&self, peer: &str, hint: &'static str) {
+        *self.stage() = Stage::Handshaking { peer: peer.to_owned(), hint };
     }
 
     pub(super) fn connected(&self, peer: &str) {
         *self.stage() = Stage::Connected { peer: peer.to_owned() };
+    }
+
+    /// The whole sentence: what has not happened in this time, and what to look at.
+    pub(super) fn overdue(&self, patience: Duration) -> String {
+        let hint = match &*self.stage() {
+            Stage::Handshaking { hint, .. } => *hint,
+            _ => "",
+        };
+        format!("{self} within {patience:?}{hint}")
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {
@@ -81,7 +92,7 @@ impl fmt::Display for StageCell {
             Stage::Idle => f.write_str("no connection attempt"),
             Stage::Resolving { host } => write!(f, "{host}: name not resolved"),
             Stage::Connecting { broker, tried } => write!(f, "{}: no TCP connection", peer(broker, tried)),
-            Stage::Handshaking { peer } => write!(f, "{peer}: no TLS handshake"),
+            Stage::Handshaking { peer, .. } => write!(f, "{peer}: no TLS handshake"),
             Stage::Connected { peer } => write!(f, "{peer}: no CONNACK"),
         }
     }

@@ -12,6 +12,6 @@ mod logging_verifier;
 mod set;
 
 pub use error::TlsError;
-pub(super) use explain::{Failure, explain, handshake_failed};
+pub(super) use explain::{Failure, explain, handshake_failed, handshake_never_ends};
 pub(super) use live::Freshness;
 pub use live::LiveTls;

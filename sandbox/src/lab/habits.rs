@@ -43,6 +43,8 @@ pub struct Habits {
     pub marks_sent_again: bool,
     /// Whether it drops what is queued at UNSUBSCRIBE, which MQTT allows.
     pub drops_at_unsubscribe: bool,
+    /// The versions under which it never answers UNSUBSCRIBE in a session that was resumed.
+    pub unanswered_unsubscribe: &'static [Protocol],
     /// The setting of the timer by which it sends messages again on the same connection.
     pub sends_again_by: Option<&'static str>,
     /// Its own limit of un-acknowledged messages for a client, where it is low enough to matter.
@@ -63,6 +65,7 @@ const USUAL: Habits = Habits {
     says_session_present: true,
     marks_sent_again: true,
     drops_at_unsubscribe: false,
+    unanswered_unsubscribe: &[],
     sends_again_by: None,
     window: "",
     set: "",
@@ -122,6 +125,7 @@ pub const ALL: [Habits; 9] = [
         kept: Kept::InMemory,
         marks_sent_again: false,
         drops_at_unsubscribe: true,
+        unanswered_unsubscribe: &[V311],
         window: "`max_inflight_count`",
         set: "`max_inflight_count`, `max_segment_size`",
         ..USUAL

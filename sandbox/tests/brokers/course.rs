@@ -28,6 +28,7 @@ enum Scenario {
     Cut,
     Shared,
     Retire,
+    RetireAfterACut,
     Answers,
     SessionExpiry,
     SentAgain,
@@ -36,11 +37,12 @@ enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Once,
         Self::BridgeKilled,
         Self::Cut,
         Self::Retire,
+        Self::RetireAfterACut,
         Self::Answers,
         Self::Shared,
         Self::SessionExpiry,
@@ -60,6 +62,7 @@ impl Scenario {
             Self::Cut => "connection cut",
             Self::Shared => "shared subscription",
             Self::Retire => "retire",
+            Self::RetireAfterACut => "retire after a cut",
             Self::Answers => "answers",
             Self::SessionExpiry => "session expiry",
             Self::SentAgain => "sent again",
@@ -93,6 +96,7 @@ impl Scenario {
             Self::Cut => interrupted::connection_cut(bench).await,
             Self::Shared => shared::shared_or_refused(bench).await,
             Self::Retire => leaving::retire(bench).await,
+            Self::RetireAfterACut => leaving::retire_after_a_cut(bench).await,
             Self::Answers => answers::a_device_hears(bench).await,
             Self::SessionExpiry => sessions::expiry_is_said(bench).await,
             Self::SentAgain => steady::sent_again_on_the_same_connection(bench).await,

@@ -1,6 +1,7 @@
 //! A device that listens, with a client that is not the bridge's. It acknowledges by itself.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bridge::config::Protocol;
 use tokio::sync::mpsc;
@@ -79,11 +80,20 @@ struct Peer {
 }
 
 /// Publishes one message that the broker is to retain, and returns when it has confirmed it. Under MQTT 5.
-pub async fn announce(stage: &Stage, protocol: Protocol, topic: &str, payload: &'static [u8]) {
-    use rumqttc::{
-        AsyncClient, Broker, Event as Mqtt, MqttOptions, Packet, PublishOptions, TlsConfiguration, Transport,
-    };
-    assert_eq!(protocol, Protocol::V5);
+pub async fn announce(stage: &Stage, topic: &str, payload: &'static [u8]) {
+    publish(stage, topic, payload, &rumqttc::PublishOptions::at_least_once().retained(), 1).await;
+}
+
+/// Publishes this many messages that the broker forgets after this time, and returns when it has confirmed them. Under MQTT 5.
+pub async fn publish_expiring(stage: &Stage, topic: &str, after: Duration, messages: usize) {
+    let seconds = u32::try_from(after.as_secs()).unwrap();
+    let properties = rumqttc::PublishProperties { message_expiry_interval: Some(seconds), ..Default::default() };
+    let options = rumqttc::PublishOptions::at_least_once().properties(properties);
+    publish(stage, topic, br#"{"expires":true}"#, &options, messages).await;
+}
+
+async fn publish(stage: &Stage, topic: &str, payload: &'static [u8], how: &rumqttc::PublishOptions, messages: usize) {
+    use rumqttc::{AsyncClient, Broker, Event as Mqtt, MqttOptions, Packet, TlsConfiguration, Transport};
     let (world, url) = (&stage.world, stage.world.url());
     let tls = Arc::new(world.files.client_config(&world.files.device).unwrap());
     let mut options =
@@ -93,9 +103,16 @@ pub async fn announce(stage: &Stage, protocol: Protocol, topic: &str, payload: &
         options.set_credentials(user, password);
     }
     let (client, mut connection) = AsyncClient::builder(options).build();
-    client.try_publish(topic, payload, PublishOptions::at_least_once().retained()).unwrap();
-    let confirmed =
-        async { while !matches!(connection.poll().await.expect("a connection"), Mqtt::Incoming(Packet::PubAck(_))) {} };
+    for _ in 0..messages {
+        client.try_publish(topic, payload, how.clone()).unwrap();
+    }
+    let confirmed = async {
+        let mut missing = messages;
+        while missing > 0 {
+            let event = connection.poll().await.expect("a connection");
+            missing -= usize::from(matches!(event, Mqtt::Incoming(Packet::PubAck(_))));
+        }
+    };
     timeout(PATIENCE, confirmed).await.expect("PUBACK in time");
 }
 

@@ -1,9 +1,14 @@
-//! `POST /retire` with a backlog ends, and loses nothing, also where the broker drops its queue at UNSUBSCRIBE (F40).
+//! `POST /retire` ends and loses nothing: with a backlog, also where the broker drops its queue at UNSUBSCRIBE (F40), and after
+//! a cut over which messages in flight have expired or got other packet ids (F39).
 
 use std::time::Duration;
 
-use crate::bench::{Bench, Seen, slow};
-use crate::common::{Fate, PATIENCE};
+use bridge::config::Protocol;
+use sandbox::proxy::{Proxy, Quality};
+
+use crate::bench::{Bench, Seen, gated, slow};
+use crate::common::{Fate, PATIENCE, eventually};
+use crate::device::publish_expiring;
 
 /// For each that runs at once: a broker that sends one at a time takes as long with a tenth of it.
 const MESSAGES: u64 = 30;
@@ -27,3 +32,46 @@ pub async fn retire(bench: Bench<'_>) -> Seen {
     seen.note = format!("a backlog of {backlog}");
     seen
 }
+
+/// After this the broker forgets a message, where the publisher can say so: MQTT 5 alone.
+const EXPIRY: Duration = Duration::from_secs(2);
+
+pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
+    let (function, gate) = gated();
+    let topic = format!("lab/{}/data", bench.name);
+    // A broker that never answers UNSUBSCRIBE is asked three times.
+    let mut stage = bench.stage_for(function, &topic, "connect_timeout = \"3s\"", "receive_maximum = 10").await;
+    let proxy = Proxy::start(stage.world.url()).await.unwrap();
+    let direct = stage.world.url().to_string();
+    stage.change(&direct, &proxy.url().to_string());
+    let mut bridge = stage.bridge().await;
+    let running = u64::from(bench.habits.running().min(5));
+    let expiring = if bench.protocol == Protocol::V5 { running } else { 0 };
+    publish_expiring(&stage, &topic, EXPIRY, usize::try_from(expiring).unwrap()).await;
+    let sensors = stage.publish(running).await;
+    stage.invoked(running).await;
+    // Away for so long that the messages in flight have expired: the broker need not send them again.
+    proxy.set(Quality { silent: true, ..Quality::default() });
+    proxy.reset();
+    tokio::time::sleep(2 * EXPIRY).await;
+    proxy.set(Quality::default());
+    proxy.reset();
+    let id = format!("{}-m", bench.name);
+    eventually("it is connected again", || bridge.connected(&id).len() >= 2).await;
+    assert_eq!(bridge.ask("POST", "/retire").await.0, 202);
+    gate.send_replace(true);
+    let status = bridge.process.exited(PATIENCE).await.unwrap();
+    let mut seen = Seen::default();
+    let unanswered = bench.habits.unanswered_unsubscribe.contains(&bench.protocol);
+    let expected = Some(if unanswered { UNPROVEN } else { 0 });
+    let code = status.and_then(|status| status.code());
+    seen.must(code == expected, format!("ends with {code:?}, not {expected:?}"));
+    let fate = Fate::of(&stage.world);
+    (seen.lost, seen.extra) = (fate.lost(&sensors).len(), fate.extra());
+    seen.must(seen.lost == 0, format!("{} lost", seen.lost));
+    seen.note = format!("{expiring} of {} messages expired", expiring + running);
+    seen
+}
+
+/// The exit code of a bridge that has left, though it cannot know that the broker had nothing more.
+const UNPROVEN: i32 = 3;

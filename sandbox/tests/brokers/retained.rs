@@ -37,7 +37,7 @@ async fn repeated(bench: &Bench<'_>, session: &str, filter: &str) -> (usize, See
     // A session of its own, which has no other subscription.
     let client_id = format!("{}-{session}", bench.name);
     stage.change(&format!("client_id = \"{}\"", bench.name), &format!("client_id = \"{client_id}\""));
-    announce(&stage, bench.protocol, &stage.topic, b"retained").await;
+    announce(&stage, &stage.topic, b"retained").await;
     let proxy = Proxy::start(stage.world.url()).await.unwrap();
     let direct = stage.world.url().to_string();
     stage.change(&direct, &proxy.url().to_string());

@@ -145,7 +145,9 @@ fn each_stage_has_words_for_its_deadline() {
     stage.connecting(&broker, addresses(&V4)[0].ip());
     assert_eq!(stage.to_string(), "broker.example:8883 (2001:db8::1, 192.0.2.1): no TCP connection");
     let peer = peer(&broker, &[addresses(&V4)[0].ip()]);
-    stage.handshaking(&peer);
+    assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TCP connection within 10s"));
+    stage.handshaking(&peer, "; look there");
+    assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TLS handshake within 10s; look there"));
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no TLS handshake");
     stage.connected(&peer);
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no CONNACK");

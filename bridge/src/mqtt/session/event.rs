@@ -17,6 +17,8 @@ pub(super) enum Event {
     SessionExpiryRefused { asked: Duration },
     /// The broker keeps the session for less time than was asked.
     SessionExpiryShortened { asked: Duration, granted: Duration },
+    /// The broker takes a lower QoS at most than the subscription asks for.
+    QosLimited { asked: u8, most: u8 },
     /// The broker gave us another client id.
     ClientIdAssigned { assigned: String },
     /// The first PUBLISH beyond Receive Maximum.
@@ -25,6 +27,8 @@ pub(super) enum Event {
     Unmatched { topic: String },
     /// UNSUBSCRIBE is sent although the broker may have messages queued.
     QueueUnproven { all: bool },
+    /// The broker does not answer UNSUBSCRIBE, and what was asked for counts as done.
+    UnsubscribeUnanswered { former: Vec<String>, all: bool },
     /// UNSUBACK is there.
     Unsubscribed { former: Vec<String>, all: bool },
 }

@@ -25,20 +25,7 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
                 mapping, client_id, topic_filter, asked, code, reason, "not subscribed"
             );
         }
-        Event::SessionLost { unacknowledged, usual: false } => {
-            let event = "session.lost";
-            error!(
-                event,
-                mapping, client_id, unacknowledged, "session lost: the broker kept neither queue nor subscription"
-            );
-        }
-        Event::SessionLost { unacknowledged, usual: true } => {
-            let event = "session.not_present";
-            warn!(
-                event,
-                mapping, client_id, unacknowledged, "no session present, says this broker, which was wrong before"
-            );
-        }
+        Event::SessionLost { unacknowledged, usual } => log_session_lost(settings, *unacknowledged, *usual),
         Event::SessionDenied => warn!(
             event = "session.denied",
             mapping,
@@ -61,6 +48,13 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
             ?granted,
             "the broker keeps the session for less time than asked; raise its limit, or lower mqtt.session_expiry"
         ),
+        Event::QosLimited { asked, most } => {
+            let event = "session.qos_limited";
+            warn!(
+                event,
+                mapping, client_id, asked, most, "the broker takes a lower qos at most than the mapping asks for"
+            );
+        }
         Event::ClientIdAssigned { assigned } => {
             let assigned = &*Foreign::of(assigned);
             error!(
@@ -93,9 +87,38 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
                 mapping, client_id, all, "unsubscribing, though the broker may have messages queued that it drops then"
             );
         }
+        Event::UnsubscribeUnanswered { former, all } => {
+            let event = "session.unsubscribe_unanswered";
+            warn!(
+                event,
+                mapping,
+                client_id,
+                ?former,
+                all,
+                "the broker does not answer UNSUBSCRIBE; going on as if it had"
+            );
+        }
         Event::Unsubscribed { former, all } => {
             info!(event = "session.unsubscribed", mapping, client_id, ?former, all, "unsubscribed");
         }
+    }
+}
+
+/// `usual` with a broker that was seen to say so of a session that it had kept.
+fn log_session_lost(settings: &Settings, unacknowledged: usize, usual: bool) {
+    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
+    if usual {
+        let event = "session.not_present";
+        warn!(
+            event,
+            mapping, client_id, unacknowledged, "no session present, says this broker, which was wrong before"
+        );
+    } else {
+        let event = "session.lost";
+        error!(
+            event,
+            mapping, client_id, unacknowledged, "session lost: the broker kept neither queue nor subscription"
+        );
     }
 }
 

@@ -71,6 +71,8 @@ pub(super) struct Machine {
     was_retiring: bool,
     /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
     unproven: bool,
+    /// UNSUBSCRIBEs without an answer, one behind the other.
+    unsubscribes_unanswered: u8,
     /// What was said once and need not be said again.
     said_overrun: bool,
     said_unmatched: bool,
@@ -100,6 +102,7 @@ impl Machine {
             retirement: Retirement::default(),
             was_retiring: false,
             unproven: false,
+            unsubscribes_unanswered: 0,
             said_overrun: false,
             said_unmatched: false,
             line: None,
@@ -210,8 +213,11 @@ impl Machine {
             line.keep_alive.alive(now);
             line.postpone(self.settings.link.connect_timeout, now);
         }
-        if let Some(late) = line.late(now) {
-            return Err(End::lost(format!("no {late} within {:?}", self.settings.link.connect_timeout)));
+        if line.suback_due.is_some_and(|due| due <= now) {
+            return Err(End::lost(format!("no SUBACK within {:?}", self.settings.link.connect_timeout)));
+        }
+        if line.unsuback_due.is_some_and(|due| due <= now) {
+            self.unsuback_is_late(line)?;
         }
         self.doubt_session(line, now);
         if self.ledger.wants_ping() {

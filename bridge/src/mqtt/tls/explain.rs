@@ -58,6 +58,14 @@ pub fn handshake_failed(error: &io::Error, silent: bool, large_hello: bool) -> F
     Failure { cause, lasting: false }
 }
 
+/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or nothing.
+pub fn handshake_never_ends(large_hello: bool) -> &'static str {
+    if large_hello { SWALLOWED_A_LARGE_HELLO } else { "" }
+}
+
+const SWALLOWED_A_LARGE_HELLO: &str = "; a firewall that drops the large ClientHello of X25519MLKEM768 looks like that: leave \
+     the groups with MLKEM out of `mqtt.tls.key_exchange_groups`";
+
 const HUNG_UP: &str = "; a port without TLS does that too: use the TLS port, usually 8883";
 
 const HUNG_UP_ON_A_LARGE_HELLO: &str = "; a port without TLS does that too: use the TLS port, usually 8883. So does a firewall \

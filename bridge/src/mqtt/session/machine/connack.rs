@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::Machine;
 use super::line::Line;
-use crate::config::Protocol;
+use crate::config::{Protocol, Qos};
 use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::KeepAlive;
 use crate::mqtt::packet::ConnAck;
@@ -22,6 +22,7 @@ impl Machine {
         {
             self.events.push(Event::ClientIdAssigned { assigned: assigned.clone() });
         }
+        self.judge_maximum_qos(connack.limits.max_qos);
         line.missing = self.missing_feature(connack);
         self.line = Some(line);
     }
@@ -38,6 +39,14 @@ impl Machine {
             self.events.push(Event::SessionExpiryRefused { asked });
         } else if granted < asked {
             self.events.push(Event::SessionExpiryShortened { asked, granted });
+        }
+    }
+
+    /// MQTT 5, 3.2.2.3.4. It is about what is published to the broker, and the broker must take a SUBSCRIBE with any QoS; but it
+    /// then grants less, or has nothing to send at the QoS that was asked for.
+    fn judge_maximum_qos(&mut self, most: Qos) {
+        if most < self.settings.qos && !self.retirement.has_begun() {
+            self.events.push(Event::QosLimited { asked: self.settings.qos as u8, most: most as u8 });
         }
     }
 

@@ -72,16 +72,6 @@ impl Line {
         self.suback_due.iter_mut().chain(&mut self.unsuback_due).for_each(|due| *due = now + patience);
     }
 
-    /// The answer that is late.
-    pub(super) fn late(&self, now: Instant) -> Option<&'static str> {
-        let late = |due: Option<Instant>| due.is_some_and(|due| due <= now);
-        match self {
-            _ if late(self.suback_due) => Some("SUBACK"),
-            _ if late(self.unsuback_due) => Some("UNSUBACK"),
-            _ => None,
-        }
-    }
-
     /// A message has come: what was seen before it proves nothing about what is queued behind it.
     pub(super) fn disturbed(&mut self) {
         self.undisturbed = false;

@@ -18,6 +18,10 @@ use crate::shutdown::Phase;
 /// The packet identifier of every UNSUBSCRIBE: there is one at a time.
 const UNSUBSCRIBE_ID: u16 = 2;
 
+/// How often UNSUBSCRIBE may stay without an answer, each time on another connection. rumqttd 0.20 never answers it once a
+/// session was resumed under MQTT 3.1.1.
+const UNANSWERED: u8 = 3;
+
 /// How far a session has come in leaving for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Retirement {
@@ -126,12 +130,31 @@ impl Machine {
                 "UNSUBSCRIBE: refused by the broker with reason 0x{code:02x} ({filter})"
             )));
         }
+        self.unsubscribes_unanswered = 0;
         let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
         if all {
             self.retirement = Retirement::Unsubscribed;
             line.quiet = Some(Quiet::default());
         }
         self.events.push(Event::Unsubscribed { former, all });
+        Ok(())
+    }
+
+    /// The broker does not answer UNSUBSCRIBE. Another connection may help; if that does not either, what is asked for counts as
+    /// done: a session that leaves must come to its end, which takes its subscription with it.
+    pub(super) fn unsuback_is_late(&mut self, line: &mut Line) -> Result<(), End> {
+        self.unsubscribes_unanswered += 1;
+        if self.unsubscribes_unanswered < UNANSWERED {
+            return Err(End::lost(format!("no UNSUBACK within {:?}", self.settings.link.connect_timeout)));
+        }
+        line.unsuback_due = None;
+        let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
+        if all {
+            self.unproven = true;
+            self.retirement = Retirement::Unsubscribed;
+            line.quiet = Some(Quiet::default());
+        }
+        self.events.push(Event::UnsubscribeUnanswered { former, all });
         Ok(())
     }
 

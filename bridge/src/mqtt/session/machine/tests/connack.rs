@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settings};
-use crate::config::Protocol;
-use crate::mqtt::packet::ConnAck;
+use crate::config::{Protocol, Qos};
+use crate::mqtt::packet::{ConnAck, Limits};
 use crate::mqtt::session::event::Event;
 
 #[test]
@@ -76,6 +76,21 @@ fn f32_a_broker_that_answers_lives() {
         assert!(bench.end.is_none(), "{}", bench.why());
         assert!(bench.pings() >= 10);
     });
+}
+
+#[test]
+fn a_maximum_qos_below_the_one_asked_for_is_said() {
+    for (most, asked, said) in [
+        (Qos::ExactlyOnce, Qos::ExactlyOnce, None),
+        (Qos::AtLeastOnce, Qos::AtLeastOnce, None),
+        (Qos::AtLeastOnce, Qos::ExactlyOnce, Some(Event::QosLimited { asked: 2, most: 1 })),
+        (Qos::AtMostOnce, Qos::AtLeastOnce, Some(Event::QosLimited { asked: 1, most: 0 })),
+    ] {
+        let mut bench = Bench::new(crate::mqtt::Settings { qos: asked, ..settings(Protocol::V5) });
+        bench.connect(&ConnAck { limits: Limits { max_qos: most, ..Limits::default() }, ..fresh() });
+        assert_eq!(bench.events, Vec::from_iter(said), "{asked:?}");
+        assert_eq!(bench.sent, [Sent::Subscribe], "the SUBACK decides: MQTT 5, 3.2.2.3.4");
+    }
 }
 
 #[test]

@@ -137,6 +137,30 @@ fn a_retirement_outlives_its_connection() {
 }
 
 #[test]
+fn f39_a_broker_that_never_answers_unsubscribe_does_not_hold_up_the_end() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.enter(Phase::Retiring);
+        for _ in 1..3 {
+            prove(&mut bench);
+            assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
+            bench.pass(SECOND * 60, true);
+            assert!(bench.why().contains("no UNSUBACK within"), "{}", bench.why());
+            bench.reconnect(&present());
+        }
+        prove(&mut bench);
+        bench.publish(1, "a");
+        bench.pass(SECOND * 60, true);
+        assert!(bench.end.is_none(), "a message is held: {}", bench.why());
+        assert_eq!(bench.events, [Event::UnsubscribeUnanswered { former: vec![], all: true }]);
+        bench.done("a");
+        bench.pass(SECOND * 10, true);
+        assert!(matches!(bench.end, Some(End::Retired)), "{}", bench.why());
+        assert!(bench.machine.is_unproven(), "which is an exit code of its own");
+    });
+}
+
+#[test]
 fn a_session_that_is_not_wanted_any_more_subscribes_to_nothing() {
     let mut bench = Bench::new(Settings { leaves: true, ..settings(Protocol::V5) });
     bench.connect(&present());
