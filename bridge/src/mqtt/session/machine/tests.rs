@@ -6,3 +6,4 @@ mod receive;
 mod retire;
 mod session_lost;
 mod subscribe;
+mod wire;

@@ -1,5 +1,6 @@
 //! A session on the bench: the test plays the broker, the functions, the operator and the clock.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
@@ -34,6 +35,8 @@ pub(super) struct Bench {
     pub(super) now: Instant,
     input: BytesMut,
     pub(super) sent: Vec<Sent>,
+    /// The last packet of each kind, by the first byte.
+    packets: HashMap<u8, Vec<u8>>,
     pub(super) events: Vec<Event>,
     /// Deliveries that wait for their outcome.
     pub(super) running: Vec<Admitted>,
@@ -83,8 +86,8 @@ impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
         let machine = Machine::new(settings, Metrics::new().mapping("m"), 7);
         let (sent, events, running) = (Vec::new(), Vec::new(), Vec::new());
-        let (now, input) = (Instant::now(), BytesMut::new());
-        Self { machine, now, input, sent, events, running, admitted: 0, end: None }
+        let (now, input, packets) = (Instant::now(), BytesMut::new(), HashMap::new());
+        Self { machine, now, input, sent, packets, events, running, admitted: 0, end: None }
     }
 
     /// Connected and subscribed, with nothing on record.
@@ -136,6 +139,7 @@ impl Bench {
         while let [first, length, body @ ..] = rest {
             assert!(*length < 128, "a longer packet than these cases send");
             let (body, behind) = body.split_at(usize::from(*length));
+            self.packets.insert(*first, body.to_vec());
             let id = || u16::from_be_bytes([body[0], body[1]]);
             self.sent.push(match first {
                 0x82 => Sent::Subscribe,
@@ -249,6 +253,11 @@ impl Bench {
     pub(super) fn take_sent(&mut self) -> Vec<Sent> {
         let sent = std::mem::take(&mut self.sent);
         sent.into_iter().filter(|sent| *sent != Sent::Ping).collect()
+    }
+
+    /// The last packet that began with this byte, behind its length.
+    pub(super) fn packet(&self, first: u8) -> &[u8] {
+        &self.packets[&first]
     }
 
     pub(super) fn forget(&mut self) {

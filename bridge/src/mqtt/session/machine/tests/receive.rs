@@ -196,7 +196,7 @@ fn f6_f32_a_byte_now_and_then_of_one_huge_packet_is_no_life() {
 }
 
 #[test]
-fn what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() {
+fn f39_what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         bench.publish(1, "a");

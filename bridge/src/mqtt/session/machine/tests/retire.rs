@@ -1,6 +1,6 @@
 //! F25, F39 and F40: leaving for good.
 
-use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settings};
+use super::bench::{Bench, SECOND, Sent, both, fresh, present, settings};
 use crate::config::Protocol;
 use crate::mqtt::Settings;
 use crate::mqtt::end::End;
@@ -117,22 +117,6 @@ fn f39_a_message_that_expired_at_the_broker_over_a_cut_does_not_hold_up_the_end(
         bench.done("expires");
         assert_eq!(bench.pings(), 1, "settled, and never sent again: it holds nothing");
         leave(&mut bench);
-    });
-}
-
-#[test]
-fn f39_what_is_settled_and_never_sent_again_is_forgotten_once_the_broker_is_quiet() {
-    both(|protocol| {
-        let mut bench = Bench::ready(protocol);
-        bench.publish(1, "expires");
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
-        bench.done("expires");
-        assert_eq!(bench.machine.outstanding().0, 1, "the broker may still send it again");
-        bench.pass(KEEP_ALIVE, true);
-        assert_eq!(bench.machine.outstanding(), (0, 0));
     });
 }
 
