@@ -33,6 +33,8 @@ pub enum Incoming {
         packet_id: u16,
         /// As on the wire: the granted QoS, or 0x80 and above.
         codes: Vec<u8>,
+        /// The broker's own words, if it has any (MQTT 5, 3.9.2.1.2).
+        said: Option<Foreign>,
     },
     /// The answer to UNSUBSCRIBE.
     UnsubAck {
@@ -40,6 +42,8 @@ pub enum Incoming {
         packet_id: u16,
         /// A reason code for each filter; none under MQTT 3.1.1, where it cannot be refused.
         codes: Vec<u8>,
+        /// The broker's own words, if it has any (MQTT 5, 3.11.2.1.2).
+        said: Option<Foreign>,
     },
     /// The answer to a PUBLISH of ours at QoS 1.
     PubAck {

@@ -31,8 +31,9 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
         Packet::SubAck(ack) => Incoming::SubAck {
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
+            said: None,
         },
-        Packet::UnsubAck(ack) => Incoming::UnsubAck { packet_id: ack.pkid, codes: Vec::new() },
+        Packet::UnsubAck(ack) => Incoming::UnsubAck { packet_id: ack.pkid, codes: Vec::new(), said: None },
         // There is no refusal: a broker that will not have a message closes the connection, or says nothing (3.3.5).
         Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: None },
         // Only clients may send it (3.14), but there are brokers that do when another client takes the session over.

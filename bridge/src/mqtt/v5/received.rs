@@ -14,6 +14,7 @@ use rumqttc::mqttbytes::v5::{
 
 use super::reason::{connect_code, subscribe_code, wire_error, words};
 use crate::config::Qos;
+use crate::foreign::Foreign;
 use crate::message::{Message, Properties};
 use crate::mqtt::buffer::own;
 use crate::mqtt::packet::{ConnAck, Incoming, Limits, Reason, SPEAK_V311, WireError};
@@ -40,10 +41,13 @@ pub(in crate::mqtt) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Res
         Packet::SubAck(ack) => Incoming::SubAck {
             packet_id: ack.pkid,
             codes: ack.return_codes.iter().map(|code| subscribe_code(*code)).collect(),
+            said: said(ack.properties.and_then(|p| p.reason_string)),
         },
-        Packet::UnsubAck(ack) => {
-            Incoming::UnsubAck { packet_id: ack.pkid, codes: ack.reasons.iter().map(|reason| *reason as u8).collect() }
-        }
+        Packet::UnsubAck(ack) => Incoming::UnsubAck {
+            packet_id: ack.pkid,
+            codes: ack.reasons.iter().map(|reason| *reason as u8).collect(),
+            said: said(ack.properties.and_then(|p| p.reason_string)),
+        },
         Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: refusal(ack) },
         Packet::Disconnect(bye) => Incoming::Disconnect(Reason {
             code: bye.reason_code as u8,
@@ -152,6 +156,10 @@ fn limits(said: &ConnAckProperties) -> Limits {
         },
         retain: said.retain_available != Some(0),
     }
+}
+
+fn said(reason_string: Option<String>) -> Option<Foreign> {
+    reason_string.map(|text| Foreign::of(&text))
 }
 
 fn name(packet: &Packet) -> &'static str {

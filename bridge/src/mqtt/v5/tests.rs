@@ -151,7 +151,7 @@ fn a_farewell_is_written_as_the_standard_has_it() {
     disconnect(Close::Forget, &mut out).unwrap();
     assert_eq!(out[..], [0xe0, 7, 0, 5, 0x11, 0, 0, 0, 0]);
     let packet = decode(&mut BytesMut::from(&[0xb0, 5, 0, 2, 0, 0x11, 0x87][..]), 1000).unwrap();
-    assert!(matches!(packet, Some(Incoming::UnsubAck { packet_id: 2, codes }) if codes == [0x11, 0x87]));
+    assert!(matches!(packet, Some(Incoming::UnsubAck { packet_id: 2, codes, .. }) if codes == [0x11, 0x87]));
 }
 
 #[test]

@@ -40,8 +40,12 @@ impl Machine {
                 line.disturbed();
                 self.wire.pubcomp(packet_id, output)?;
             }
-            Incoming::SubAck { packet_id, codes } => self.judge_suback(packet_id, &codes, line, now)?,
-            Incoming::UnsubAck { packet_id, codes } => self.judge_unsuback(packet_id, &codes, line)?,
+            Incoming::SubAck { packet_id, codes, said } => {
+                self.judge_suback(packet_id, (&codes, said.as_deref()), line, now)?;
+            }
+            Incoming::UnsubAck { packet_id, codes, said } => {
+                self.judge_unsuback(packet_id, (&codes, said.as_deref()), line)?;
+            }
             Incoming::PingResp => {
                 self.ledger.ponged();
                 line.answered();

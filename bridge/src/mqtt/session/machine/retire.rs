@@ -9,6 +9,7 @@ use bytes::BytesMut;
 
 use super::Machine;
 use super::line::Line;
+use super::subscribe::with_their_words;
 use crate::config::Protocol;
 use crate::mqtt::end::End;
 use crate::mqtt::retire::{Due, EmptyQueue, Quiet, Search};
@@ -120,15 +121,19 @@ impl Machine {
     }
 
     /// MQTT 5, 3.11.3: that there was no such subscription is as good.
-    pub(super) fn judge_unsuback(&mut self, packet_id: u16, codes: &[u8], line: &mut Line) -> Result<(), End> {
+    pub(super) fn judge_unsuback(
+        &mut self,
+        packet_id: u16,
+        (codes, said): (&[u8], Option<&str>),
+        line: &mut Line,
+    ) -> Result<(), End> {
         if packet_id != UNSUBSCRIBE_ID || line.unsuback_due.take().is_none() {
             return Err(End::protocol_error("an UNSUBACK for no UNSUBSCRIBE of ours"));
         }
         if let Some(code) = codes.iter().find(|code| **code >= 0x80) {
             let filter = &self.settings.topic_filter;
-            return Err(End::lasting(format!(
-                "UNSUBSCRIBE: refused by the broker with reason 0x{code:02x} ({filter})"
-            )));
+            let why = format!("UNSUBSCRIBE `{filter}`: refused by the broker with reason 0x{code:02x}");
+            return Err(End::lasting(with_their_words(why, said)));
         }
         self.unsubscribes_unanswered = 0;
         let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);

@@ -50,20 +50,20 @@ impl Machine {
     pub(super) fn judge_suback(
         &mut self,
         packet_id: u16,
-        codes: &[u8],
+        (codes, said): (&[u8], Option<&str>),
         line: &mut Line,
         now: Instant,
     ) -> Result<(), End> {
         if packet_id != SUBSCRIBE_ID || line.suback_due.take().is_none() {
             return Err(End::protocol_error("a SUBACK for no SUBSCRIBE of ours"));
         }
-        self.judge_granted(codes)?;
+        self.judge_granted(codes, said)?;
         self.begin_doubt(line, now);
         Ok(())
     }
 
     /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix.
-    fn judge_granted(&mut self, codes: &[u8]) -> Result<(), End> {
+    fn judge_granted(&mut self, codes: &[u8], said: Option<&str>) -> Result<(), End> {
         let asked = self.settings.qos as u8;
         let [code] = *codes else {
             return Err(End::protocol_error("a SUBACK with more than one reason code"));
@@ -79,9 +79,18 @@ impl Machine {
             }
             code => format!("refused by the broker with reason 0x{code:02x} ({})", suback_text(code)),
         };
+        let reason = with_their_words(reason, said);
         let why = format!("subscription to `{}`: {reason}", self.settings.topic_filter);
         self.events.push(Event::SubscriptionDenied { code, reason });
         Err(End::lasting(why))
+    }
+}
+
+/// Our words, and the broker's own behind them.
+pub(super) fn with_their_words(ours: String, theirs: Option<&str>) -> String {
+    match theirs {
+        None | Some("") => ours,
+        Some(theirs) => format!("{ours}: {theirs}"),
     }
 }
 

@@ -38,6 +38,22 @@ fn mqtt_3_9_3_anything_but_the_qos_asked_for_is_a_fault_that_lasts() {
 }
 
 #[test]
+fn what_the_broker_says_of_a_refusal_passes_the_gate() {
+    let words = "no\n\u{1b}[31m quota";
+    let mut properties = vec![0x1f, 0, u8::try_from(words.len()).unwrap()];
+    properties.extend(words.as_bytes());
+    let mut rest = vec![0, 1, u8::try_from(properties.len()).unwrap()];
+    rest.extend(properties);
+    rest.push(0x97);
+    let mut packet = vec![0x90, u8::try_from(rest.len()).unwrap()];
+    packet.extend(rest);
+    let mut bench = Bench::new(settings(Protocol::V5));
+    bench.connect(&fresh());
+    bench.arrive(&packet);
+    assert!(bench.why().ends_with("0x97 (quota exceeded): no\\n\\u{1b}[31m quota"), "{}", bench.why());
+}
+
+#[test]
 fn a_suback_that_never_comes_ends_the_connection_and_one_behind_messages_does_not() {
     both(|protocol| {
         let mut bench = Bench::new(settings(protocol));
