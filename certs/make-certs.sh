@@ -15,7 +15,8 @@ Usage:
       and `device`, and the revocation list. Each NAME-OR-ADDRESS is one more way in which clients reach the broker;
       localhost, 127.0.0.1 and ::1, and what an earlier certificate holds, are always there.
   make-certs.sh [OPTION...] device NAME
-      Make the client certificate of one more device; NAME becomes its common name, and so its MQTT user.
+      Make the client certificate of one more device; NAME becomes its common name, and so its MQTT user and client id.
+      Names of the bridge's clients are refused: bridge, bridge-…, mqtt-lambda-bridge….
   make-certs.sh [OPTION...] revoke NAME
       Revoke every certificate ever made for NAME (`broker` and `bridge`, too), and renew the revocation list.
       The next `make`, or `device NAME`, makes a new one.
@@ -82,11 +83,16 @@ check_name() {
     [ "${#1}" -le 64 ] || misused "name \`$1\`: longer than 64 characters"
 }
 
+# A device's name is its client id (`use_username_as_clientid`), and a bridge has a client id for each mapping, which begins
+# with its `client_id`: with such a name a device would take the session of the bridge, and all that waits in it.
 # Compared in lower case, because file systems exist in which CA.key is ca.key.
 check_device() {
     check_name "$1"
     case $(printf '%s' "$1" | tr '[:upper:]' '[:lower:]') in
-        ca | issuing | broker | bridge) misused "device \`$1\`: the name is taken by the bridge's own world" ;;
+        ca | issuing | broker) misused "device \`$1\`: the name is taken by the bridge's own world" ;;
+        bridge | bridge[._-]* | mqtt-lambda-bridge*)
+            misused "device \`$1\`: the name may be a client id of the bridge, whose session it would take; choose another"
+            ;;
     esac
 }
 

@@ -180,14 +180,19 @@ check 'a list that ends within the days to renew is made anew' not same "$before
 
 # ---- refusals ---------------------------------------------------------------
 
+check 'a device may be called after a town' make_certs device bridgeport-7
 before=$(find "$world" | sort)
 for name in ../evil /evil -evil .evil 'a b' 'a
 b' 'a/CN=b' "$(printf '%065d' 0)"; do
     refused 2 "${name%%
 *}" "the device name \`$name\` is refused" device "$name"
 done
-for name in ca CA broker Bridge; do refused 2 'is taken' "the device name $name is refused" device "$name"; done
+for name in ca CA broker issuing; do refused 2 'is taken' "the device name $name is refused" device "$name"; done
 refused 2 'needs a name' 'a device needs a name' device
+for name in bridge Bridge bridge-sensor-data bridge-mqtt-lambda-0-sensor-data bridge.x bridge_x mqtt-lambda-bridge \
+    mqtt-lambda-bridge-sensor-data; do
+    refused 2 'client id of the bridge' "a device is not named $name, like a client of the bridge" device "$name"
+done
 refused 2 'not a host name' 'a host name with a comma is refused' 'a,b'
 refused 2 'not an IPv6 address' 'a second name by stealth is refused' 'a,DNS:b'
 refused 2 'not a host name' 'a lone wildcard is refused' '*'
