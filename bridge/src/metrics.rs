@@ -1,6 +1,7 @@
 //! The numbers that an operator and the tests count. Hands out counters that cost one atomic addition; counts nothing
 //! itself.
 
+mod broker;
 mod mapping;
 mod reload;
 mod tls;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::registry::Registry;
 
+pub use broker::BrokerMetrics;
 pub use mapping::MappingMetrics;
 pub use tls::TlsMetrics;
 
@@ -23,6 +25,7 @@ struct Inner {
     mappings: mapping::Families,
     reloads: reload::ReloadMetrics,
     tls: TlsMetrics,
+    broker: BrokerMetrics,
 }
 
 impl Metrics {
@@ -34,7 +37,9 @@ impl Metrics {
         let reloads = reload::ReloadMetrics::register(&mut registry);
         let tls = TlsMetrics::default();
         tls.register(&mut registry);
-        Self(Arc::new(Inner { registry, mappings, reloads, tls }))
+        let broker = BrokerMetrics::default();
+        broker.register(&mut registry);
+        Self(Arc::new(Inner { registry, mappings, reloads, tls, broker }))
     }
 
     /// Books that a configuration was taken up while the bridge ran, or refused.
@@ -57,6 +62,12 @@ impl Metrics {
     #[must_use]
     pub fn tls(&self) -> TlsMetrics {
         self.0.tls.clone()
+    }
+
+    /// What the broker tells about itself.
+    #[must_use]
+    pub fn broker(&self) -> BrokerMetrics {
+        self.0.broker.clone()
     }
 
     /// Everything in Prometheus' text format (OpenMetrics 1.0).
@@ -106,6 +117,15 @@ mod tests {
         metrics.forget("gone");
         let text = metrics.render();
         assert!(!text.contains("gone") && text.contains("here"), "{text}");
+    }
+
+    #[test]
+    fn what_the_broker_has_dropped_is_not_shown_before_it_says_so() {
+        let metrics = Metrics::new();
+        let line = |text: &str| text.lines().any(|line| line.starts_with("bridge_mqtt_dropped_by_broker"));
+        assert!(!line(&metrics.render()));
+        metrics.broker().dropped(0);
+        assert!(metrics.render().contains("\nbridge_mqtt_dropped_by_broker 0\n"), "{}", metrics.render());
     }
 
     #[test]

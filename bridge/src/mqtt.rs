@@ -1,7 +1,8 @@
 //! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
-//! on a connection of its own. Knows nothing of functions: it hands out deliveries and hears of outcomes.
+//! on a connection of its own, and one [`BrokerStats`] on another, where the broker counts what it drops. Knows nothing of functions: it hands out deliveries and hears of outcomes.
 
 mod bounds;
+mod broker_stats;
 mod buffer;
 mod connect;
 mod connection;
@@ -30,6 +31,7 @@ mod v4;
 mod v5;
 mod wire;
 
+pub use broker_stats::BrokerStats;
 pub use connection::Connection;
 pub use connector::{ConnectError, Connector, InMemory};
 pub use dial::StageCell;

@@ -28,12 +28,13 @@ use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Credentials, InMemory, LiveTls, TlsError};
-use crate::shutdown::{self, Announcer, Phase};
+use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls, TlsError};
+use crate::shutdown::{self, Announcer, Listener, Phase};
 use prepare::{bind_admin, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
 use reload::Wanted;
 use running::{Happening, Running};
+use settings::broker_stats_link;
 
 /// How long sessions may take to say goodbye once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -67,6 +68,8 @@ pub struct Bridge {
     tls: Option<LiveTls>,
     /// Looks at the TLS files; held so that it ends with the bridge.
     tls_watch: JoinSet<()>,
+    /// Reads what the broker counts, where that is configured.
+    broker_stats: JoinSet<()>,
 }
 
 /// How a bridge ends by itself.
@@ -140,11 +143,15 @@ impl Bridge {
             metrics,
             tls: tls.clone(),
             tls_watch: JoinSet::new(),
+            broker_stats: JoinSet::new(),
         };
         if let Some(tls) = tls {
             bridge.tls_watch.spawn(tls.watch());
         }
         bridge.reconcile();
+        if let Some(stats) = broker_stats(&bridge, &listener) {
+            bridge.broker_stats.spawn(stats.run());
+        }
         let started = watch::Sender::new(false);
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         if let Some(admin) = admin {
@@ -256,6 +263,7 @@ impl Bridge {
         let goodbye = async {
             self.ended().await;
             self.publishing.ended().await;
+            while self.broker_stats.join_next().await.is_some() {}
         };
         // Who cannot say goodbye now is closed all the same.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
@@ -277,6 +285,12 @@ impl Bridge {
         let mappings = self.mappings.iter().flat_map(Running::watched);
         self.watched.send_replace(mappings.chain(self.publishing.watched()).collect());
     }
+}
+
+fn broker_stats(bridge: &Bridge, listener: &Listener) -> Option<BrokerStats> {
+    let topic = bridge.config.mqtt.dropped_topic.clone()?;
+    let (link, metrics) = (broker_stats_link(&bridge.config.mqtt), bridge.metrics.broker());
+    Some(BrokerStats::new(link, topic, bridge.connector.clone(), metrics, listener.clone()))
 }
 
 fn poll_any(mappings: &mut [Running], context: &mut Context<'_>) -> Poll<Happening> {

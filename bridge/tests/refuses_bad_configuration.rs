@@ -339,6 +339,18 @@ fn names_that_cannot_serve() {
     refuses("sensor/data", "$share//b", "mapping.topic_filter: topic filter `$share//b`: ");
     refuses("sensor-log", "sensor-data", "mapping.name: `sensor-data` is the name of another mapping in line 11");
     refuses("sensor-log", "Sensor Log", "mapping.name: write 1 to 63 lower-case letters");
+    for own in ["publisher", "broker-stats"] {
+        refuses(
+            "\"sensor-log\"",
+            &format!("\"{own}\""),
+            &format!("mapping.name: `{own}` is what a connection of the bridge's own"),
+        );
+    }
+    refuses(
+        "client_id",
+        "dropped_topic = \"$SYS/#\"\nclient_id",
+        "mqtt.dropped_topic: `+` and `#` are for topic filters only; name one topic",
+    );
 }
 
 #[test]

@@ -23,6 +23,7 @@ impl Config {
             ("mqtt.keep_alive", ours.keep_alive != theirs.keep_alive),
             ("mqtt.connect_timeout", ours.connect_timeout != theirs.connect_timeout),
             ("mqtt.backoff", ours.backoff != theirs.backoff),
+            ("mqtt.dropped_topic", ours.dropped_topic != theirs.dropped_topic),
             ("mqtt.tls.ca_file", tls.ca_file != new_tls.ca_file),
             ("mqtt.tls.cert_file", tls.cert_file != new_tls.cert_file),
             ("mqtt.tls.key_file", tls.key_file != new_tls.key_file),

@@ -98,6 +98,8 @@ pub(crate) const KEYS: &[Key] = &[
         "How long TCP, TLS and CONNACK together may take"),
     key("mqtt.backoff", Kind::Range, Is("500ms..30s"), None,
         "The pause before the next attempt to connect: the first, and the longest"),
+    key("mqtt.dropped_topic", Text, Absent("$SYS/broker/publish/messages/dropped"), None,
+        "Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a warning"),
     key("mqtt.tls.ca_file", File, Absent("ca.crt"), Some("ca-file"),
         "The authorities to trust, in PEM; the system's own unless given"),
     key("mqtt.tls.cert_file", File, Absent("bridge.crt"), Some("cert-file"),

@@ -34,6 +34,8 @@ pub struct Mqtt {
     pub connect_timeout: Duration,
     /// The pause before the next attempt to connect; default 500 ms to 30 s.
     pub backoff: Range,
+    /// The topic on which the broker counts the messages that it has dropped; default none, and then nobody reads it.
+    pub dropped_topic: Option<String>,
     /// Certificates and keys.
     pub tls: Tls,
 }
@@ -54,6 +56,17 @@ impl Mqtt {
         format!("{}-{PUBLISHER}", self.client_id)
     }
 }
+
+impl Mqtt {
+    /// The client id of the connection that reads the broker's own count. No mapping may be called `broker-stats`.
+    #[must_use]
+    pub fn broker_stats_client_id(&self) -> String {
+        format!("{}-{BROKER_STATS}", self.client_id)
+    }
+}
+
+/// What tells the reader of the broker's own count from all sessions of one bridge.
+pub(super) const BROKER_STATS: &str = "broker-stats";
 
 /// What tells the publisher from all sessions of one bridge. Without a dot, which some brokers refuse in a client id.
 pub(super) const PUBLISHER: &str = "publisher";

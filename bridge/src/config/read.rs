@@ -12,6 +12,7 @@ use super::draft::Draft;
 use super::{Admin, Config, ConfigError, InvalidValue, Mqtt, Tls, TlsVersion};
 use crate::crypto;
 use crate::secret::Secret;
+use crate::topic::validate_topic_name;
 use login::{Login, login};
 use mapping::{MAX_NAME, mapping};
 use reader::Reader;
@@ -55,6 +56,7 @@ fn mqtt(root: &Reader<'_>, password: Option<Secret>) -> Result<Mqtt, ConfigError
         keep_alive: root.duration("mqtt.keep_alive")?,
         connect_timeout: root.duration("mqtt.connect_timeout")?,
         backoff: root.parse("mqtt.backoff")?,
+        dropped_topic: root.maybe("mqtt.dropped_topic", topic)?,
         tls: tls(root)?,
     })
 }
@@ -101,6 +103,11 @@ fn client_id(text: &str) -> Result<String, InvalidValue> {
         _ if text.len() > MAX_BYTES => Err(InvalidValue::new(format!("longer than {MAX_BYTES} bytes"))),
         _ => Ok(text.to_owned()),
     }
+}
+
+fn topic(text: &str) -> Result<String, InvalidValue> {
+    validate_topic_name(text).map_err(|error| InvalidValue::new(format!("{}; name one topic", error.fault())))?;
+    Ok(text.to_owned())
 }
 
 impl Draft {

@@ -15,6 +15,11 @@ pub(super) fn publisher_link(mqtt: &config::Mqtt) -> Link {
     link(mqtt, mqtt.publisher_client_id())
 }
 
+/// How the reader of the broker's own count connects.
+pub(super) fn broker_stats_link(mqtt: &config::Mqtt) -> Link {
+    link(mqtt, mqtt.broker_stats_client_id())
+}
+
 fn link(mqtt: &config::Mqtt, client_id: String) -> Link {
     let config::Mqtt { protocol, keep_alive, connect_timeout, backoff, .. } = *mqtt;
     Link { client_id, protocol, keep_alive, connect_timeout, backoff }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::circles::outputs;
 use super::super::draft::{Place, Section};
-use super::super::mqtt::{PUBLISHER, session_name};
+use super::super::mqtt::{BROKER_STATS, PUBLISHER, session_name};
 use super::super::{ConfigError, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 use super::reader::Reader;
 
@@ -119,9 +119,11 @@ pub(super) fn sessions(sections: &[Section], mappings: &[Mapping]) -> Result<(),
     let mut seen: BTreeMap<String, (&Mapping, Option<&Place>)> = BTreeMap::new();
     for (mapping, section) in mappings.iter().zip(sections) {
         let place = section.settings.get("mapping.name").map(|setting| &setting.place);
-        if mapping.name == PUBLISHER {
-            let reason =
-                format!("`{PUBLISHER}` is what the bridge's own publisher is called; name the mapping otherwise");
+        if [PUBLISHER, BROKER_STATS].contains(&mapping.name.as_str()) {
+            let reason = format!(
+                "`{}` is what a connection of the bridge's own is called; name the mapping otherwise",
+                mapping.name
+            );
             return Err(ConfigError::setting(&place.map(ToString::to_string).unwrap_or_default(), &reason));
         }
         for index in 0..mapping.sessions {
