@@ -15,6 +15,11 @@ locals {
       metric      = "BridgeSessions"
       events      = ["session.lost", "session.taken_over", "session.expiry_refused", "session.left_behind", "session.queue_unproven"]
     }
+    bridge-broker-drops = {
+      description = "The broker has dropped messages that it had confirmed: a queue is full. Its log names the client; raise max_queued_messages and max_queued_bytes."
+      metric      = "BridgeBrokerDrops"
+      events      = ["broker.dropped"]
+    }
     bridge-certificates = {
       description = "A certificate, an authority or a revocation list is near its end or refused. Renew it; the bridge takes new files without a restart."
       metric      = "BridgeCertificates"
@@ -32,21 +37,30 @@ locals {
     }
   }
 
-  # Each: the metric, from where on it is an alarm, for how many periods, and whether silence is one too. A period is a minute
-  # unless AWS counts the metric less often: an alarm whose period is shorter than that never fires.
+  # Each: the metric, from where on it is an alarm, for how long, and whether silence is one too. An alarm whose period is
+  # shorter than the interval of its metric may never fire, so each has the period at which AWS's documentation says that the
+  # metric comes (docs.aws.amazon.com):
+  # - Lambda: every minute (lambda/latest/dg/monitoring-metrics.html);
+  # - ECS: every minute, and not at all without a running task (AmazonECS/latest/developerguide/available-metrics.html);
+  # - EC2: status checks every minute, processor credits every five minutes only
+  #   (AWSEC2/latest/UserGuide/viewing_metrics_with_cloudwatch.html);
+  # - DynamoDB: WriteThrottleEvents every minute (amazondynamodb/latest/developerguide/metrics-dimensions.html);
+  # - SQS: its page names no interval (AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html), so
+  #   five minutes, which catch either: what lies in a queue stays there;
+  # - metrics out of the log: at each line that matches, and none otherwise, which is no alarm.
   alarms = merge(
     {
       dead-letters = {
         description = "The bridge has given up messages. See what they say, mend the function, and send them again with redrive."
         namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.failures.name }
-        above       = 0, minutes = 1, silence = false
+        above       = 0, minutes = 5, silence = false, period = 300
       }
       function-dead-letters = {
         description = "Lambda has given up asynchronous invocations."
         namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.function_failures.name }
-        above       = 0, minutes = 1, silence = false
+        above       = 0, minutes = 5, silence = false, period = 300
       }
       function-errors = {
         description = "The function fails whole events, for five minutes now. The bridge tries them again."
@@ -92,8 +106,7 @@ locals {
         description = "The broker has used up its processor credits: raise broker_size."
         namespace   = "AWS/EC2", metric = "CPUSurplusCreditsCharged", statistic = "Maximum"
         dimensions  = { InstanceId = aws_instance.broker[0].id }
-        # Counted every five minutes only ("CPU credit metrics", EC2 user guide).
-        above = 0, minutes = 15, silence = false, period = 300
+        above       = 0, minutes = 15, silence = false, period = 300
       }
     },
   )

@@ -32,8 +32,10 @@ locals {
     broker_url            = local.broker_url
     drain_timeout_seconds = var.bridge_drain_timeout_seconds
     session_expiry        = var.session_expiry
-    tls                   = join(", ", [for file in sort(var.bridge_tls_files) : "${local.tls_keys[file]} = \"${local.bridge_files}/${file}\""])
-    mappings              = local.mappings
+    # A broker of your own may count elsewhere, or not let the bridge read it.
+    dropped_topic = local.broker_count == 0 ? null : "$SYS/broker/publish/messages/dropped"
+    tls           = join(", ", [for file in sort(var.bridge_tls_files) : "${local.tls_keys[file]} = \"${local.bridge_files}/${file}\""])
+    mappings      = local.mappings
   })
 }
 
@@ -90,7 +92,7 @@ resource "aws_ecs_task_definition" "bridge" {
 
   container_definitions = jsonencode([local.container_files, merge(local.container_bridge, {
     environment = [{ name = "BRIDGE_CONFIG", value = "${local.bridge_files}/bridge.toml" },
-    { name = "BRIDGE_MQTT_CLIENT_ID", value = "${var.name}-${each.key}" }]
+    { name = "BRIDGE_MQTT_CLIENT_ID", value = "bridge-${var.name}-${each.key}" }]
   })])
 
   lifecycle {

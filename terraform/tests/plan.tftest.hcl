@@ -150,7 +150,7 @@ run "each_replica_has_its_own_client_id_and_is_never_two" {
     condition = [for index in ["0", "1"] : {
       for variable in [for container in jsondecode(aws_ecs_task_definition.bridge[index].container_definitions) : container if container.name == "bridge"][0].environment : variable.name => variable.value
       }["BRIDGE_MQTT_CLIENT_ID"]
-    ] == ["mqtt-lambda-0", "mqtt-lambda-1"]
+    ] == ["bridge-mqtt-lambda-0", "bridge-mqtt-lambda-1"]
     error_message = "the client ids are not stable, or not different"
   }
   assert {
@@ -236,7 +236,7 @@ run "what_must_be_told_is_told" {
     alarm_email = "someone@example.com"
   }
   assert {
-    condition     = length(setsubtract(["dead-letters", "function-dead-letters", "function-errors", "function-throttles", "bridge-errors", "bridge-not-ready", "bridge-session", "bridge-certificates", "bridge-configuration", "bridge-dead-letters-held", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
+    condition     = length(setsubtract(["dead-letters", "function-dead-letters", "function-errors", "function-throttles", "bridge-errors", "bridge-not-ready", "bridge-session", "bridge-broker-drops", "bridge-certificates", "bridge-configuration", "bridge-dead-letters-held", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
     error_message = "an alarm is missing"
   }
   assert {
@@ -248,7 +248,7 @@ run "what_must_be_told_is_told" {
     error_message = "a bridge that is gone, or a dead letter, raises no alarm"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.alarm["broker-credits"].period == 300 && aws_cloudwatch_metric_alarm.alarm["broker-credits"].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.alarm["bridge-not-ready"].period == 60
+    condition     = aws_cloudwatch_metric_alarm.alarm["broker-credits"].period == 300 && aws_cloudwatch_metric_alarm.alarm["broker-credits"].evaluation_periods == 3 && aws_cloudwatch_metric_alarm.alarm["bridge-not-ready"].period == 60 && aws_cloudwatch_metric_alarm.alarm["dead-letters"].period == 300 && aws_cloudwatch_metric_alarm.alarm["dead-letters"].evaluation_periods == 1
     error_message = "an alarm looks more often than its metric is counted, and never fires"
   }
   assert {
@@ -258,6 +258,10 @@ run "what_must_be_told_is_told" {
   assert {
     condition     = aws_cloudwatch_log_metric_filter.bridge_events["bridge-session"].pattern == "{ ($.event = \"session.lost\") || ($.event = \"session.taken_over\") || ($.event = \"session.expiry_refused\") || ($.event = \"session.left_behind\") || ($.event = \"session.queue_unproven\") }"
     error_message = "the pattern is not one of CloudWatch's"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_metric_filter.bridge_events["bridge-broker-drops"].pattern == "{ ($.event = \"broker.dropped\") }" && strcontains(output.bridge_config, "\ndropped_topic = \"$SYS/broker/publish/messages/dropped\"\n")
+    error_message = "what the broker drops raises no alarm, or is not asked for"
   }
   assert {
     condition     = length(jsondecode(aws_cloudwatch_dashboard.main.dashboard_body).widgets) == 8
@@ -281,6 +285,10 @@ run "a_broker_of_your_own_makes_none_and_its_port_is_open" {
   assert {
     condition     = strcontains(output.bridge_config, "url = \"mqtts://broker.example:18883\"") && strcontains(output.bridge_config, "tls = { cert_file = \"/run/bridge/bridge.crt\", key_file = \"/run/bridge/bridge.key\" }")
     error_message = "the bridge is told another broker, or other files"
+  }
+  assert {
+    condition     = !strcontains(output.bridge_config, "dropped_topic")
+    error_message = "a broker that is not known is asked for a count"
   }
 }
 
