@@ -33,6 +33,13 @@ done
 if [ -n "${PSK_DEVICES:-}" ]; then
     touch psk
     for device in $PSK_DEVICES; do
+        # Its name is its client id, too.
+        case $device in
+            bridge | bridge[._-]* | mqtt-lambda-bridge*)
+                echo "PSK_DEVICES: \`$device\`: may be a client id of the bridge, whose session it would take; choose another name" >&2
+                exit 1
+                ;;
+        esac
         grep -q "^$device:" psk || echo "$device:$(openssl rand -hex 32)" >>psk
     done
     give /tls/broker 1883 psk

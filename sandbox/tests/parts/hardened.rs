@@ -62,7 +62,8 @@ impl Hardened {
         Self::start_from(Shipped::Docker, adapt).await
     }
 
-    async fn start_from(shipped: Shipped, adapt: impl Fn(&str, String) -> String) -> Option<Self> {
+    /// Starts one of them with files that a test has changed.
+    pub async fn start_from(shipped: Shipped, adapt: impl Fn(&str, String) -> String) -> Option<Self> {
         tools::require("mosquitto")?;
         let (publish, subscribe) = (tools::require("mosquitto_pub")?, tools::require("mosquitto_sub")?);
         let directory = tempfile::tempdir().unwrap();
@@ -95,6 +96,13 @@ impl Hardened {
         let mut command = self.client(&self.publish, 0, &["-q", "1", "-s", "-t", topic]);
         command.arg("--cafile").arg(&self.files.ca).args(certificate(who)).args(more);
         ended(command, payload).await
+    }
+
+    /// Publishes each line as a message, and waits for the PUBACK of each.
+    pub async fn publish_lines(&self, who: &IdentityFiles, topic: &str, lines: &[String]) -> Output {
+        let mut command = self.client(&self.publish, 0, &["-q", "1", "-l", "-t", topic]);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(who));
+        ended(command, (lines.join("\n") + "\n").as_bytes()).await
     }
 
     /// The same on the listener for pre-shared keys.
@@ -130,6 +138,29 @@ impl Hardened {
     pub async fn subscribe(&self, who: &IdentityFiles, filter: &str) {
         let output = ended(self.subscriber(who, filter, &["-E"]), b"").await;
         assert!(output.status.success(), "{output:?}");
+    }
+
+    /// Publishes on the listener of the bridge, with its certificate, a message that is retained.
+    pub async fn publish_as_the_bridge(&self, topic: &str, payload: &[u8]) -> Output {
+        let mut command = self.client(&self.publish, 1, &["-q", "1", "-s", "-r", "-t", topic]);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(&self.files.bridge));
+        ended(command, payload).await
+    }
+
+    /// The first message that comes to the bridge's certificate on its listener: its payload.
+    pub async fn first_for_the_bridge(&self, filter: &str) -> String {
+        let mut command = self.client(&self.subscribe, 1, &["-q", "1", "-t", filter, "-C", "1"]);
+        command.arg("--cafile").arg(&self.files.ca).args(certificate(&self.files.bridge));
+        let output = ended(command, b"").await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    }
+
+    /// The first message that comes to a device for these filters, in their order: its topic and its payload.
+    pub async fn first(&self, who: &IdentityFiles, filters: [&str; 2]) -> String {
+        let output = ended(self.subscriber(who, filters[0], &["-t", filters[1], "-C", "1", "-v"]), b"").await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
     /// Comes back to that session, and waits for one message: its topic and its payload.

@@ -1,10 +1,12 @@
-//! The configurations of Mosquitto that the repository ships, and the subscription of the bridge that goes with each.
+//! The configurations of Mosquitto that the repository ships, and what the bridge that goes with each calls itself and
+//! subscribes to.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// Where a configuration is shipped.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shipped {
     /// `docker/mosquitto`.
     Docker,
@@ -12,7 +14,12 @@ pub enum Shipped {
     Terraform,
     /// The walk of README.md.
     Walk,
+    /// The broker on a machine of one's own, of certs/README.md.
+    Certs,
 }
+
+/// All of them.
+pub const EVERYWHERE: [Shipped; 4] = [Shipped::Docker, Shipped::Terraform, Shipped::Walk, Shipped::Certs];
 
 impl Shipped {
     /// Its files: name, place below the directory of the configuration, text.
@@ -39,10 +46,8 @@ impl Shipped {
                     (name.clone(), name, text)
                 })
                 .collect(),
-            Self::Walk => written(&read("README.md"), "target/walk/")
-                .into_iter()
-                .map(|(name, text)| (name.clone(), name, text))
-                .collect(),
+            Self::Walk => made_by("README.md", "mkdir -p target/walk"),
+            Self::Certs => made_by("certs/README.md", "sed -e 's|/mosquitto/tls|"),
         }
     }
 
@@ -50,7 +55,7 @@ impl Shipped {
     pub fn places(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::Docker => &[("/mosquitto/", "")],
-            Self::Terraform => {
+            Self::Terraform | Self::Certs => {
                 &[("/etc/mosquitto/tls/", "tls/"), ("/etc/mosquitto/", "config/"), ("/var/lib/mosquitto/", "data/")]
             }
             Self::Walk => &[("certs/out/", "tls/"), ("target/walk/", "config/")],
@@ -60,7 +65,7 @@ impl Shipped {
     /// What its bridge subscribes to, to get `sensor/data`.
     pub fn topic_filter(self) -> String {
         let (file, before, after) = match self {
-            Self::Docker => ("docker/bridge/bridge.toml", "\ntopic_filter = \"", '"'),
+            Self::Docker | Self::Certs => ("docker/bridge/bridge.toml", "\ntopic_filter = \"", '"'),
             Self::Terraform => ("terraform/mappings.toml.tftpl", "\ntopic_filter = \"", '"'),
             Self::Walk => ("README.md", "--topic-filter ", ' '),
         };
@@ -69,6 +74,43 @@ impl Shipped {
         assert!(filter.ends_with("sensor/data"), "{file}: {filter}");
         filter
     }
+
+    /// What the client ids of its bridge begin with.
+    pub fn client_id(self) -> String {
+        let (text, before) = match self {
+            Self::Docker => (read("docker/bridge/bridge.toml"), "\nclient_id = \""),
+            Self::Terraform => (read("terraform/bridge.tf"), "\"BRIDGE_MQTT_CLIENT_ID\", value = \""),
+            // The walk names none, so it is the default.
+            Self::Walk => (bridge::config::commented_default(), "#client_id = \""),
+            Self::Certs => (read("certs/README.md"), "\nclient_id = \""),
+        };
+        let id = text.split_once(before).and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
+        id.replace("${var.name}", "mqtt-lambda").replace("${each.key}", "0")
+    }
+}
+
+/// What the commands of a page write, from the first of these words to the end of their block, run as they stand on the
+/// page. Left out are starting the broker, and who owns the files; where they are written is `target/walk` here.
+fn made_by(page: &str, first: &str) -> Vec<(String, String, String)> {
+    let text = read(page);
+    let at = text.find(first).unwrap_or_else(|| panic!("{page} has no `{first}`"));
+    let block = text[at..].split("\n```").next().unwrap();
+    let kept = block.lines().filter(|line| !line.contains("mosquitto -c") && !line.contains("user root"));
+    let script = kept.collect::<Vec<_>>().join("\n");
+    let script = script.replace(" -o mosquitto", "").replace(">/etc/mosquitto/", ">target/walk/");
+    let script = script.replace(".acl /etc/mosquitto", ".acl target/walk");
+    let directory = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(root().join("docker"), directory.path().join("docker")).unwrap();
+    let made = directory.path().join("target/walk");
+    fs::create_dir_all(&made).unwrap();
+    let status = Command::new("sh").args(["-euc", &script]).current_dir(directory.path()).status().unwrap();
+    assert!(status.success(), "{page}: {script}");
+    let files = fs::read_dir(&made).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let file = |path: PathBuf| {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name.clone(), name, fs::read_to_string(path).unwrap())
+    };
+    files.map(file).collect()
 }
 
 /// What a text writes into files below a directory by `cat >… <<'CONF'`: names and texts.
@@ -89,5 +131,10 @@ fn written(text: &str, directory: &str) -> Vec<(String, String)> {
 }
 
 fn read(path: &str) -> String {
-    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
+    fs::read_to_string(root().join(path)).unwrap()
+}
+
+/// The root of the repository.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
