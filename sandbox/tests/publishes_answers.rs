@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
+mod common;
 #[path = "parts/subscriber.rs"]
 #[allow(dead_code, reason = "each test file uses its part")]
 mod subscriber;
@@ -19,6 +20,7 @@ use bridge::mqtt::{Connector, Link, LiveTls, Publisher, Status};
 use bridge::outgoing::{Outgoing, PublishError, PublishHandle, publish_each};
 use bridge::shutdown::{self, Announcer, Phase};
 use bytes::Bytes;
+use common::side_by_side;
 use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::certs::{Pki, PkiFiles};
 use sandbox::scripted::{ConnAck, Packet as Heard, Peer, ScriptError, Scripted};
@@ -30,7 +32,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 const TOPIC: &str = "devices/1/command";
 
 /// A publisher at work.
@@ -176,12 +178,14 @@ impl Place {
 /// Both protocol versions against the embedded broker, and against Mosquitto where it is installed.
 async fn everywhere<F: Future<Output = ()>>(scenario: impl Fn(Place) -> F) {
     let mosquitto = tools::require("mosquitto").is_some();
+    let mut cases = Vec::new();
     for protocol in [Protocol::V5, Protocol::V311] {
         for mosquitto in [Some(false), mosquitto.then_some(true)].into_iter().flatten() {
-            eprintln!("MQTT {protocol}, mosquitto: {mosquitto}");
-            scenario(Place::new(mosquitto, protocol).await).await;
+            let place = Place::new(mosquitto, protocol).await;
+            cases.push((format!("MQTT {protocol}, mosquitto: {mosquitto}"), scenario(place)));
         }
     }
+    side_by_side(cases).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,9 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "this is a test, though the lint cannot see it")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use bridge::config::Protocol;
@@ -15,29 +18,50 @@ use sandbox::tools;
 use sandbox::wiretap::{Packet, Seen, Wiretap};
 use sandbox::world::{BrokerKind, FUNCTION, World, WorldBuilder};
 
-/// Far more than anything here takes; a test that needs it has failed.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+/// Far more than anything here takes, also on a machine with ten times as much to do as it has cores: a test that needs it has
+/// failed.
+pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The everyday size of a test, or its full one with `FULL_SIZE=1` in the environment.
 pub fn sized(everyday: u64, full: u64) -> u64 {
     if std::env::var_os("FULL_SIZE").is_some_and(|value| value == "1") { full } else { everyday }
 }
 
+/// Runs all cases at once, in one task: most of what an end-to-end test does is to wait. Names the case that fails.
+pub async fn side_by_side<F: Future<Output = ()>>(cases: impl IntoIterator<Item = (String, F)>) {
+    let mut running: Vec<_> = cases.into_iter().map(|(name, case)| (name, Box::pin(case))).collect();
+    poll_fn(|context| {
+        running.retain_mut(|(name, case)| {
+            let polled = catch_unwind(AssertUnwindSafe(|| case.as_mut().poll(context)));
+            polled
+                .unwrap_or_else(|panic| {
+                    eprintln!("the case that fails: {name}");
+                    resume_unwind(panic)
+                })
+                .is_pending()
+        });
+        if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
 /// Runs the scenario under both protocol versions against the embedded broker, and against Mosquitto where it is
-/// installed.
+/// installed, side by side.
 pub async fn everywhere<F>(scenario: impl Fn(WorldBuilder) -> F)
 where
     F: Future<Output = ()>,
 {
     let mosquitto = tools::require("mosquitto").is_some();
+    let mut cases = Vec::new();
     for protocol in [Protocol::V5, Protocol::V311] {
         for broker in [BrokerKind::Embedded, BrokerKind::Mosquitto] {
             if mosquitto || matches!(broker, BrokerKind::Embedded) {
-                eprintln!("MQTT {protocol}, broker {broker:?}");
-                scenario(World::builder().protocol(protocol).broker(broker)).await;
+                let name = format!("MQTT {protocol}, broker {broker:?}");
+                cases.push((name, scenario(World::builder().protocol(protocol).broker(broker))));
             }
         }
     }
+    side_by_side(cases).await;
 }
 
 /// A world whose bridge is connected through a tap.

@@ -13,7 +13,7 @@ use sandbox::world::World;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 pub struct Messages {
     handle: PublishHandle,

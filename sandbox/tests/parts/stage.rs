@@ -10,6 +10,8 @@ use sandbox::scripted::{ConnAck, Peer, ScriptError, Scripted};
 use sandbox::world::{FUNCTION, World, WorldBuilder};
 use tokio::sync::watch;
 
+use crate::common::side_by_side;
+
 /// How a script ends.
 pub type Played = Result<(), ScriptError>;
 
@@ -136,12 +138,14 @@ pub fn gated() -> (Function, Gate) {
     (Function { timeout: Duration::from_mins(2), ..function }, gate)
 }
 
-/// Plays the scenario under both protocol versions.
+/// Plays the scenario under both protocol versions, side by side.
 pub async fn both<F: Future<Output = Played>>(scenario: impl Fn(Protocol) -> F) {
-    for protocol in [Protocol::V5, Protocol::V311] {
-        eprintln!("MQTT {protocol}");
-        if let Err(error) = scenario(protocol).await {
-            panic!("MQTT {protocol}: {error}");
-        }
-    }
+    let play = |protocol| {
+        let played = scenario(protocol);
+        (
+            format!("MQTT {protocol}"),
+            async move { played.await.unwrap_or_else(|error| panic!("MQTT {protocol}: {error}")) },
+        )
+    };
+    side_by_side([Protocol::V5, Protocol::V311].map(play)).await;
 }
