@@ -4,7 +4,7 @@
 
 mod watched;
 
-pub use watched::{Standing, Watched, troubles};
+pub use watched::{Signs, Standing, Watched, troubles};
 
 use std::convert::Infallible;
 use std::io;
@@ -191,7 +191,8 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, and no end has begun.
+/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves room for
+/// more, and no end has begun.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
     let ending = match state.shutdown.phase() {
         Phase::Running => None,
@@ -201,8 +202,10 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     let mappings = state.mappings.borrow();
     let troubles = ending.unwrap_or_default() + &troubles(&mappings);
     if troubles.is_empty() {
-        let notes: String = mappings.iter().filter_map(Watched::note).collect();
-        text(StatusCode::OK, format!("ready\n{notes}"))
+        let mut notes: Vec<String> = mappings.iter().flat_map(Watched::notes).collect();
+        // The sessions of one mapping say the same of it.
+        notes.dedup();
+        text(StatusCode::OK, format!("ready\n{}", notes.concat()))
     } else {
         text(StatusCode::SERVICE_UNAVAILABLE, troubles)
     }

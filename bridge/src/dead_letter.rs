@@ -7,20 +7,22 @@ mod digest;
 mod file;
 mod letter;
 mod object_key;
+mod refusals;
 mod s3;
 mod sqs;
+mod standing;
 mod topic;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
-use tracing::{info, warn};
 
 use crate::metrics::MappingMetrics;
 use destinations::Endpoint;
+use standing::Standing;
 
 pub use destinations::Destinations;
 pub use file::FileDestination;
@@ -60,68 +62,50 @@ pub struct Destination(Arc<Chain>);
 
 #[derive(Debug)]
 struct Chain {
-    mapping: String,
-    metrics: MappingMetrics,
-    links: Vec<Link>,
-}
-
-#[derive(Debug)]
-struct Link {
-    place: Endpoint,
-    /// Whether it failed the last time, so that a change is said once and not with every message.
-    failing: AtomicBool,
+    links: Vec<Endpoint>,
+    standing: Standing,
 }
 
 impl Destination {
-    fn new(mapping: &str, metrics: MappingMetrics, places: Vec<Endpoint>) -> Self {
-        let links = places.into_iter().map(|place| Link { place, failing: AtomicBool::new(false) }).collect();
-        Self(Arc::new(Chain { mapping: mapping.to_owned(), metrics, links }))
+    fn new(mapping: &str, metrics: MappingMetrics, links: Vec<Endpoint>) -> Self {
+        let standing = Standing::new(mapping, metrics, links.len());
+        Self(Arc::new(Chain { links, standing }))
+    }
+
+    /// What an operator must know of it although messages go on, while a destination refuses.
+    #[must_use]
+    pub fn note(&self) -> watch::Receiver<Option<String>> {
+        self.0.standing.note()
     }
 
     /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is. A
     /// destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
     /// letter all the same, there is one too many.
     ///
-    /// Counts every failure that the next destination makes good; the caller counts the one that nobody does.
+    /// Counts and logs what fails.
     ///
     /// # Errors
     /// When none takes it, with the cause of each; final when none of them ever can. Otherwise the same call may be made again.
     pub async fn put(&self, letter: &DeadLetter) -> Result<&'static str, DestinationError> {
-        let patience = patience(letter);
+        let (patience, Chain { links, standing }) = (patience(letter), &*self.0);
         let mut failed: Option<DestinationError> = None;
-        for link in &self.0.links {
-            if failed.is_some() {
-                self.0.metrics.dead_letter_failures.inc();
-            }
-            match timeout(patience, link.place.put(letter)).await.unwrap_or_else(|_| Err(link.place.late(patience))) {
+        for (index, place) in links.iter().enumerate() {
+            match timeout(patience, place.put(letter)).await.unwrap_or_else(|_| Err(place.late(patience))) {
                 Ok(()) => {
-                    self.0.log_success(link);
-                    return Ok(link.place.kind());
+                    standing.taken(index, place);
+                    return Ok(place.kind());
                 }
                 Err(error) => {
-                    self.0.log_failure(link, &error);
+                    standing.refused(index, &error);
                     failed = Some(also(failed, error));
                 }
             }
         }
-        Err(failed.unwrap_or_else(|| DestinationError::new("`on_failure`", "names none")))
-    }
-}
-
-impl Chain {
-    fn log_failure(&self, link: &Link, error: &DestinationError) {
-        // What one letter is too large for works for the others.
-        if !error.is_final && !link.failing.swap(true, Ordering::Relaxed) {
-            let event = "dead_letter.destination_failing";
-            warn!(event, mapping = self.mapping, reason = %error, "failure destination failing");
+        let error = failed.unwrap_or_else(|| DestinationError::new("`on_failure`", "names none"));
+        if !error.is_final {
+            standing.refused_by_all(letter, &error);
         }
-    }
-
-    fn log_success(&self, link: &Link) {
-        if link.failing.swap(false, Ordering::Relaxed) {
-            let event = "dead_letter.destination_restored";
-            info!(event, mapping = self.mapping, destination = %link.place, "failure destination works again");
-        }
+        Err(error)
     }
 }
 
@@ -152,7 +136,7 @@ mod tests {
     use crate::outgoing::{PublishError, channel};
     use topic::TopicDestination;
 
-    fn letter() -> DeadLetter {
+    pub(super) fn letter() -> DeadLetter {
         DeadLetter {
             mapping: "m".into(),
             function: "f".into(),
@@ -218,7 +202,7 @@ mod tests {
         }
         let (destination, _) = chain(&["small", "willing"]);
         destination.put(&letter()).await.unwrap();
-        assert!(!destination.0.links[0].failing.load(Ordering::Relaxed), "it works for others");
+        assert_eq!(*destination.note().borrow(), None, "it works for others");
     }
 
     #[tokio::test(start_paused = true)]
@@ -230,10 +214,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn when_all_fail_each_cause_is_told_and_the_last_is_the_callers_to_count() {
+    async fn when_all_fail_each_cause_is_told_and_counted() {
         let (destination, metrics) = chain(&["silent", "refusing"]);
         let error = destination.put(&letter()).await.unwrap_err().to_string();
-        assert_eq!(metrics.dead_letter_failures.get(), 1);
+        assert_eq!(metrics.dead_letter_failures.get(), 2);
         assert!(error.starts_with("failure destination topic `silent`: no confirmation within 10s; "), "{error}");
         assert!(error.contains("failure destination topic `refusing`: publish: "), "{error}");
     }

@@ -3,6 +3,7 @@
 
 mod batch;
 pub mod filter;
+mod held;
 mod intake;
 mod keyed;
 mod lane;
@@ -24,10 +25,12 @@ use crate::lambda::{Client, Limiter, event_limit};
 use crate::metrics::MappingMetrics;
 use crate::outgoing::PublishHandle;
 use crate::shutdown::Listener;
+pub use held::Holding;
 pub use intake::has_id;
 
 use batch::{Batches, Unordered};
 use filter::Filters;
+use held::Held;
 use intake::Intake;
 use lane::Lane;
 use limits::Limits;
@@ -51,6 +54,8 @@ pub struct Parts {
     pub metrics: MappingMetrics,
     /// Set while Lambda refuses every invocation until somebody mends the configuration.
     pub fault: watch::Sender<Option<String>>,
+    /// Set while it holds messages that can never be given up.
+    pub holding: watch::Sender<Option<Holding>>,
 }
 
 /// What the lanes of one mapping share.
@@ -62,6 +67,7 @@ struct Mapping {
     publisher: Option<PublishHandle>,
     metrics: MappingMetrics,
     fault: watch::Sender<Option<String>>,
+    held: Held,
     limiter: Limiter,
     /// Events that the function has answered, in whichever way.
     passed: AtomicU64,
@@ -86,7 +92,7 @@ impl Mapping {
 
 /// Starts the lanes of a mapping. They end when the queue is closed and empty.
 pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener, tasks: &mut JoinSet<()>) {
-    let Parts { settings, filters, client, destination, publisher, metrics, fault } = parts;
+    let Parts { settings, filters, client, destination, publisher, metrics, fault, holding } = parts;
     let limits = Limits {
         records: settings.batch.max_records,
         window: settings.batch.max_window,
@@ -101,7 +107,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         Batches::Unordered(Unordered::new(queue, intake, limits))
     });
     let (limiter, pace) = (Limiter::new(settings.concurrency), settings.rate_limit.map(Pace::new));
-    let concurrency = settings.concurrency;
+    let (concurrency, held) = (settings.concurrency, Held::new(&metrics, holding));
     let mapping = Arc::new(Mapping {
         settings,
         client,
@@ -109,6 +115,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         publisher,
         metrics,
         fault,
+        held,
         limiter,
         passed: AtomicU64::new(0),
         ignores_answers: AtomicBool::new(false),

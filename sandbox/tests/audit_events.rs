@@ -89,9 +89,35 @@ async fn a_dead_letter_that_finds_no_place_is_told_and_so_is_the_place_that_took
     assert!(failed[0]["record"].is_string() && failed[0]["mapping"] == "sensor-data", "{}", failed[0]);
     assert_eq!(failed[0]["error_type"], "SensorError");
     assert_eq!(told(&process.log(), "dead_letter.written").len(), 0);
+    assert_eq!(failed[0]["failures"], 1);
     queue.trouble(None);
     let written = events(&process, "dead_letter.written", 1).await;
     assert_eq!(written[0]["record"], failed[0]["record"]);
+    let restored = events(&process, "dead_letter.restored", 1).await;
+    assert_eq!(restored[0]["destination"], queue.url(), "{}", restored[0]);
+    let said = told(&process.log(), "dead_letter.failed").len();
+    assert_eq!(said, 1, "once, however often it was tried: {:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_a_message_that_no_place_can_ever_take_is_told_and_so_is_the_window_that_it_fills() {
+    let queue = Queue::start().await.unwrap();
+    let alone = World::builder().function(answering(|_| Answer::error("SensorError", "cannot")));
+    let adjusted = alone.set("mapping.retry.max_attempts", "1").set("mapping.receive_maximum", "2");
+    let mut world = adjusted.without_bridge().await.unwrap();
+    world.unset("mapping.on_failure.file");
+    world.set("mapping.on_failure.sqs", &queue.url());
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+    publish(&world, 1, |options| options.padding = 1024 * 1024).await;
+    let impossible = events(&process, "dead_letter.impossible", 1).await;
+    assert!(impossible[0]["record"].is_string() && impossible[0]["topic"].is_string(), "{}", impossible[0]);
+    assert!(impossible[0]["cause"].as_str().unwrap().contains("bytes; SQS takes"), "{}", impossible[0]);
+    assert_eq!(told(&process.log(), "dead_letter.window_full").len(), 0);
+    publish(&world, 1, |_| {}).await;
+    let full = events(&process, "dead_letter.window_full", 1).await;
+    assert_eq!((&full[0]["mapping"], &full[0]["held"]), (&"sensor-data".into(), &1.into()), "{}", full[0]);
+    assert_eq!(told(&process.log(), "dead_letter.impossible").len(), 1);
 }
 
 /// Runs a redrive of the world's file to its end.

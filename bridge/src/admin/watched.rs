@@ -3,6 +3,7 @@
 use tokio::sync::watch;
 
 use crate::foreign::one_line;
+use crate::mapping::Holding;
 use crate::mqtt::Status;
 
 /// Whether a mapping is to stay as it is.
@@ -23,12 +24,41 @@ pub struct Watched {
     pub mapping: String,
     /// The session.
     pub session: watch::Receiver<Status>,
-    /// Why Lambda refuses its invocations, while it does.
-    pub fault: watch::Receiver<Option<String>>,
+    /// What its lanes and failure destinations say.
+    pub signs: Signs,
     /// Holds it; the bridge's own publisher cannot be held.
     pub paused: Option<watch::Sender<bool>>,
     /// Whether it is to stay.
     pub standing: Standing,
+}
+
+/// What the lanes and the failure destinations of a mapping say of it. By default nothing, for ever.
+#[derive(Debug, Clone)]
+pub struct Signs {
+    /// Why Lambda refuses its invocations, while it does.
+    pub fault: watch::Receiver<Option<String>>,
+    /// Which failure destinations refuse, while they do.
+    pub letters: watch::Receiver<Option<String>>,
+    /// What is held as it can neither be invoked nor given up.
+    pub holding: watch::Receiver<Option<Holding>>,
+}
+
+impl Default for Signs {
+    fn default() -> Self {
+        Self { fault: watch::channel(None).1, letters: watch::channel(None).1, holding: watch::channel(None).1 }
+    }
+}
+
+impl Signs {
+    fn notes(&self) -> impl Iterator<Item = String> + use<> {
+        let holding = self.holding.borrow().as_ref().map(Holding::to_string);
+        [self.letters.borrow().clone(), holding].into_iter().flatten()
+    }
+
+    /// Why no message is received.
+    fn full(&self) -> Option<String> {
+        self.holding.borrow().as_ref().filter(|holding| holding.is_full).map(Holding::to_string)
+    }
 }
 
 impl Watched {
@@ -43,21 +73,27 @@ impl Watched {
     }
 
     /// What must be known of it although it is ready.
-    pub(super) fn note(&self) -> Option<String> {
-        match &*self.session.borrow() {
-            Status::Ready(Some(note)) if self.standing == Standing::Stays => {
-                Some(format!("note: mapping `{}`: {}\n", self.mapping, one_line(note)))
-            }
-            _ => None,
+    pub(super) fn notes(&self) -> Vec<String> {
+        if self.standing != Standing::Stays {
+            return Vec::new();
         }
+        let session = match &*self.session.borrow() {
+            Status::Ready(note) => note.clone(),
+            Status::Connecting | Status::Failing(_) => None,
+        };
+        session
+            .into_iter()
+            .chain(self.signs.notes())
+            .map(|note| format!("note: mapping `{}`: {}\n", self.mapping, one_line(&note)))
+            .collect()
     }
 
     pub(super) fn hindrance(&self) -> Option<String> {
-        if let Some(fault) = &*self.fault.borrow() {
+        if let Some(fault) = &*self.signs.fault.borrow() {
             return Some(fault.clone());
         }
         match &*self.session.borrow() {
-            Status::Ready(_) => None,
+            Status::Ready(_) => self.signs.full(),
             Status::Connecting => Some("connecting".into()),
             Status::Failing(why) => Some(why.clone()),
         }
@@ -79,19 +115,39 @@ mod tests {
     use crate::foreign::Foreign;
 
     fn watched(status: Status, standing: Standing) -> Watched {
-        let (session, fault) = (watch::channel(status).1, watch::channel(None).1);
-        Watched { mapping: "m".into(), session, fault, paused: None, standing }
+        let (session, signs) = (watch::channel(status).1, Signs::default());
+        Watched { mapping: "m".into(), session, signs, paused: None, standing }
     }
 
     #[test]
     fn f30_what_an_operator_must_know_of_a_mapping_that_is_ready_is_a_note() {
-        let note = |status, standing| watched(status, standing).note();
+        let note = |status, standing| watched(status, standing).notes().pop();
         let ready = || Status::Ready(Some("the broker keeps no\nsession".into()));
         let expected = "note: mapping `m`: the broker keeps no\\nsession\n";
         assert_eq!(note(ready(), Standing::Stays).as_deref(), Some(expected));
         assert_eq!(note(ready(), Standing::Retires), None);
         assert_eq!(note(Status::Ready(None), Standing::Stays), None);
         assert_eq!(watched(ready(), Standing::Stays).trouble(), None, "it is ready all the same");
+    }
+
+    #[test]
+    fn f38_refusing_destinations_and_held_messages_are_notes_until_they_leave_no_room() {
+        let (letters, holding) = (watch::Sender::new(None), watch::Sender::new(None));
+        let signs = Signs { letters: letters.subscribe(), holding: holding.subscribe(), ..Signs::default() };
+        let watched = Watched { signs, ..watched(Status::Ready(None), Standing::Stays) };
+        let tells = |notes: &[&str], trouble: Option<&str>| {
+            let own = watched.notes();
+            assert!(own.len() == notes.len() && own.iter().zip(notes).all(|(own, part)| own.contains(part)), "{own:?}");
+            let own = watched.trouble();
+            assert_eq!(own.is_some(), trouble.is_some(), "{own:?}");
+            assert!(trouble.is_none_or(|part| own.unwrap().contains(part)));
+        };
+        tells(&[], None);
+        letters.send_replace(Some("failure destination a: no such queue".into()));
+        holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: false }));
+        tells(&["mapping `m`: failure destination a", "2 of 256 messages held"], None);
+        holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: true }));
+        tells(&["a: no such queue", "nothing more is received"], Some("nothing more is received"));
     }
 
     /// Whatever comes from outside has been escaped once, where it came in.

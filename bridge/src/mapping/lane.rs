@@ -34,8 +34,6 @@ use work::Work;
 pub(super) struct Lane {
     mapping: Arc<Mapping>,
     shutdown: Listener,
-    /// What can be neither invoked nor given up.
-    stuck: Vec<Delivery>,
     /// How many events the function had answered when the work in hand was first refused without a known reason.
     refused_at: Option<u64>,
     /// Work that waits for another event to pass, the oldest first.
@@ -66,8 +64,7 @@ impl Attempted {
 
 impl Lane {
     pub(super) fn new(mapping: Arc<Mapping>, shutdown: Listener) -> Self {
-        let (stuck, aside) = (Vec::new(), VecDeque::new());
-        Self { mapping, shutdown, stuck, refused_at: None, aside, putting_aside: None }
+        Self { mapping, shutdown, refused_at: None, aside: VecDeque::new(), putting_aside: None }
     }
 
     pub(super) async fn run(mut self, batches: Arc<Batches>) {
@@ -85,6 +82,7 @@ impl Lane {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
         self.give_up_skipped(&mut pending).await;
         self.finish(Work::new(pending), None).await;
+        self.mapping.held.look(&self.mapping.settings);
     }
 
     /// Until there are credentials nothing is taken, and the mapping is not ready, also before its first message.

@@ -144,6 +144,10 @@ numbers! {
         concurrency: Gauge = "concurrency";
         /// Writes to the failure destination that failed.
         dead_letter_failures: Counter = "dead_letter_failures";
+        /// Failure destinations that refused the last letter they were given.
+        failing_destinations: Gauge = "failing_destinations";
+        /// Messages held un-acknowledged as no failure destination takes them, those included that none ever can.
+        dead_letters_held: Gauge = "dead_letters_held";
         /// Answers published and confirmed.
         published: Counter = "published";
         /// Attempts to publish an answer that failed.

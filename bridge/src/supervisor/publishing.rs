@@ -4,7 +4,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::settings::{needs_publisher, publisher_link};
-use crate::admin::{Standing, Watched};
+use crate::admin::{Signs, Standing, Watched};
 use crate::config;
 use crate::mqtt::{Connector, Publisher, Status};
 use crate::outgoing::PublishHandle;
@@ -43,8 +43,8 @@ impl Publishing {
 
     /// How it stands; `None` while nobody needs it.
     pub(super) fn watched(&self) -> Option<Watched> {
-        let (mapping, session, fault) = ("(publisher)".to_owned(), self.status.clone(), watch::channel(None).1);
-        let watched = Watched { mapping, session, fault, paused: None, standing: Standing::Stays };
+        let (mapping, session, signs) = ("(publisher)".to_owned(), self.status.clone(), Signs::default());
+        let watched = Watched { mapping, session, signs, paused: None, standing: Standing::Stays };
         self.idle.is_none().then_some(watched)
     }
 

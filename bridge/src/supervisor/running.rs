@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::settings::session_settings;
-use crate::admin::{Standing, Watched};
+use crate::admin::{Signs, Standing, Watched};
 use crate::config::{self, Qos};
 use crate::dead_letter::Destination;
 use crate::delivery::Delivery;
@@ -112,7 +112,11 @@ impl Running {
         mqtt: &config::Mqtt,
         connector: &Connector,
     ) -> Self {
-        let ((announcer, shutdown), (fault, heard_fault)) = (shutdown::channel(), watch::channel(None));
+        let (announcer, shutdown) = shutdown::channel();
+        let (fault, holding) = (watch::Sender::new(None), watch::Sender::new(None));
+        let silent = Signs::default();
+        let letters = given.destination.as_ref().map_or(silent.letters, Destination::note);
+        let signs = Signs { fault: fault.subscribe(), letters, holding: holding.subscribe() };
         let sessions = heritage.settings_of_sessions(settings, mqtt);
         let mut running = Self {
             settings: settings.clone(),
@@ -132,10 +136,11 @@ impl Running {
         // Room for all that all sessions may admit: none of them ever waits for a lane.
         let (deliveries, queue) = mpsc::channel(sessions.iter().map(Settings::max_running).sum());
         for session in sessions {
-            running.start_session(session, connector, &deliveries, &heard_fault, &shutdown);
+            running.start_session(session, connector, &deliveries, &signs, &shutdown);
         }
         let Given { filters, client, destination, publisher, metrics } = running.given.clone();
-        let parts = Parts { settings: settings.clone(), filters, client, destination, publisher, metrics, fault };
+        let settings = settings.clone();
+        let parts = Parts { settings, filters, client, destination, publisher, metrics, fault, holding };
         mapping::start(parts, queue, &shutdown, &mut running.lanes);
         running
     }
@@ -145,7 +150,7 @@ impl Running {
         settings: Settings,
         connector: &Connector,
         deliveries: &mpsc::Sender<Delivery>,
-        fault: &watch::Receiver<Option<String>>,
+        signs: &Signs,
         shutdown: &Listener,
     ) {
         let (mapping, client_id) = (settings.mapping.clone(), settings.link.client_id.clone());
@@ -153,8 +158,8 @@ impl Running {
         let (paused, metrics) = (self.paused.subscribe(), self.given.metrics.clone());
         let (session, status) =
             Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
-        let (fault, paused) = (fault.clone(), Some(self.paused.clone()));
-        self.watched.insert(client_id.clone(), Watched { mapping, session: status, fault, paused, standing });
+        let (signs, paused) = (signs.clone(), Some(self.paused.clone()));
+        self.watched.insert(client_id.clone(), Watched { mapping, session: status, signs, paused, standing });
         self.sessions.spawn(async move { (client_id, Box::pin(session.run()).await) });
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tracing::{error, warn};
 
+use super::super::held::Counted;
 use super::pending::Pending;
 use super::{Attempted, Lane};
 use crate::backoff::Backoff;
@@ -55,7 +56,7 @@ impl Lane {
             } else {
                 let (mapping, record) = (&self.mapping.settings.name, &delivery.id);
                 error!(mapping, %record, reason = message, "not decoded, and there is no `on_failure`; holding it");
-                self.stuck.push(delivery);
+                self.mapping.held.hold(delivery);
             }
         }
     }
@@ -69,16 +70,9 @@ impl Lane {
         let letter = self.letter(&delivery, pending, failure);
         match self.write(&letter).await {
             Written::Safe => delivery.settle(Outcome::DeadLettered),
-            Written::Never => self.hold_back(delivery),
+            Written::Never => self.mapping.held.hold(delivery),
             Written::Drained => {}
         }
-    }
-
-    /// Keeps a message that no destination can ever take, un-acknowledged and in its place of the session's window, which bounds
-    /// how many there can be. Those behind it go on, also those of its ordering key, as they would behind its dead letter.
-    fn hold_back(&mut self, mut delivery: Delivery) {
-        delivery.hold = None;
-        self.stuck.push(delivery);
     }
 
     /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is about no
@@ -121,11 +115,11 @@ impl Lane {
         let Some(destination) = &mapping.destination else { return Written::Drained };
         let mut backoff = Backoff::new(mapping.settings.retry.backoff);
         let (name, record, error_type) = (&mapping.settings.name, &letter.id, &letter.error_type);
+        let mut held = None;
         let destination = loop {
             match destination.put(letter).await {
                 Ok(kind) => break kind,
                 Err(cause) if cause.is_final => {
-                    mapping.metrics.dead_letter_failures.inc();
                     let topic = letter.topic.escape_debug();
                     let event = "dead_letter.impossible";
                     error!(
@@ -135,11 +129,7 @@ impl Lane {
                     );
                     return Written::Never;
                 }
-                Err(cause) => {
-                    mapping.metrics.dead_letter_failures.inc();
-                    let event = "dead_letter.failed";
-                    error!(event, mapping = name, record, error_type, %cause, "dead letter not written; holding it");
-                }
+                Err(_) => drop(held.get_or_insert_with(|| Counted::new(&mapping.metrics))),
             }
             if !self.wait(backoff.next(fastrand::f64())).await {
                 return Written::Drained;

@@ -1,0 +1,177 @@
+//! How the failure destinations of one mapping stand, and what is said of it: in the log, in a note of `/readyz` and in numbers.
+//! Writes no letter.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+use tracing::{error, info, warn};
+
+use super::refusals::Refusals;
+use super::{DeadLetter, DestinationError};
+use crate::clock::now;
+use crate::metrics::MappingMetrics;
+
+/// How the destinations of a chain stand.
+#[derive(Debug)]
+pub(super) struct Standing {
+    mapping: String,
+    metrics: MappingMetrics,
+    state: Mutex<State>,
+    note: watch::Sender<Option<String>>,
+}
+
+#[derive(Debug)]
+struct State {
+    links: Vec<Link>,
+    /// Letters that none of them took.
+    none: Refusals,
+}
+
+#[derive(Debug, Default)]
+struct Link {
+    refusals: Refusals,
+    /// Why, while it refuses.
+    reason: Option<DestinationError>,
+}
+
+impl Standing {
+    /// Of a chain of so many, which are taken to work.
+    pub(super) fn new(mapping: &str, metrics: MappingMetrics, links: usize) -> Self {
+        let links = (0..links).map(|_| Link::default()).collect();
+        let state = Mutex::new(State { links, none: Refusals::default() });
+        Self { mapping: mapping.to_owned(), metrics, state, note: watch::Sender::new(None) }
+    }
+
+    /// What must be known of it, while there is something.
+    pub(super) fn note(&self) -> watch::Receiver<Option<String>> {
+        self.note.subscribe()
+    }
+
+    /// This one has failed. One that a letter is too large for works for the others.
+    pub(super) fn refused(&self, link: usize, reason: &DestinationError) {
+        self.metrics.dead_letter_failures.inc();
+        if reason.is_final {
+            return;
+        }
+        let mut state = self.state();
+        let Some(link) = state.links.get_mut(link) else { return };
+        if link.reason.replace(reason.clone()).is_none() {
+            self.metrics.failing_destinations.inc();
+        }
+        if let Some(failures) = link.refusals.refused(now()) {
+            let event = "dead_letter.destination_failing";
+            warn!(event, mapping = self.mapping, failures, %reason, "failure destination failing");
+        }
+        self.show(&state);
+    }
+
+    /// This one has taken a letter.
+    pub(super) fn taken(&self, link: usize, destination: &impl fmt::Display) {
+        let mut state = self.state();
+        let State { links, none } = &mut *state;
+        let (mapping, now) = (&self.mapping, now());
+        if let Some(link) = links.get_mut(link) {
+            if link.reason.take().is_some() {
+                self.metrics.failing_destinations.dec();
+            }
+            if let Some(recovery) = link.refusals.taken(now) {
+                let event = "dead_letter.destination_restored";
+                let (failures, after_seconds) = (recovery.failures, recovery.after.as_secs());
+                info!(event, mapping, %destination, failures, after_seconds, "failure destination works again");
+            }
+        }
+        if let Some(recovery) = none.taken(now) {
+            let event = "dead_letter.restored";
+            let (failures, after_seconds) = (recovery.failures, recovery.after.as_secs());
+            info!(event, mapping, %destination, failures, after_seconds, "dead letters are written again");
+        }
+        self.show(&state);
+    }
+
+    /// None of them has taken this letter, and its message is held.
+    pub(super) fn refused_by_all(&self, letter: &DeadLetter, cause: &DestinationError) {
+        let mut state = self.state();
+        if let Some(failures) = state.none.refused(now()) {
+            let event = "dead_letter.failed";
+            let (mapping, record, error_type) = (&self.mapping, &letter.id, &letter.error_type);
+            error!(event, mapping, record, error_type, failures, %cause, "dead letter not written; holding it");
+        }
+        self.show(&state);
+    }
+
+    fn show(&self, state: &State) {
+        let note = state.note();
+        self.note.send_if_modified(|shown| std::mem::replace(shown, note.clone()) != note);
+    }
+
+    /// Locks, also after a panic elsewhere: nothing here is left half-written.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        // What the mapping's next chain counts is another matter.
+        let failing = self.state().links.iter().filter(|link| link.reason.is_some()).count();
+        self.metrics.failing_destinations.dec_by(i64::try_from(failing).unwrap_or_default());
+    }
+}
+
+impl State {
+    fn note(&self) -> Option<String> {
+        let reasons: Vec<_> = self.links.iter().filter_map(|link| Some(link.reason.as_ref()?.to_string())).collect();
+        if reasons.is_empty() {
+            return None;
+        }
+        let none =
+            if self.none.is_refusing() { "messages are held as no failure destination takes them: " } else { "" };
+        Some(format!("{none}{}", reasons.join("; ")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::letter;
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn refusal(of: &str) -> DestinationError {
+        DestinationError::new(of, "no such queue")
+    }
+
+    #[test]
+    fn f38_a_note_stands_while_a_destination_refuses() {
+        let metrics = Metrics::new().mapping("m");
+        let standing = Standing::new("m", metrics.clone(), 2);
+        let note = standing.note();
+        let shows = |expected: Option<&str>, failing: i64| {
+            assert_eq!((note.borrow().as_deref(), metrics.failing_destinations.get()), (expected, failing));
+        };
+        standing.refused(0, &DestinationError::lasting("a", "too large"));
+        shows(None, 0);
+        standing.refused(0, &refusal("a"));
+        standing.refused(0, &refusal("a"));
+        standing.taken(1, &"b");
+        shows(Some("failure destination a: no such queue"), 1);
+        standing.refused(1, &refusal("b"));
+        standing.refused_by_all(&letter(), &refusal("a"));
+        let both = "failure destination a: no such queue; failure destination b: no such queue";
+        shows(Some(&format!("messages are held as no failure destination takes them: {both}")), 2);
+        standing.taken(1, &"b");
+        shows(Some("failure destination a: no such queue"), 1);
+        standing.taken(0, &"a");
+        shows(None, 0);
+        assert_eq!(metrics.dead_letter_failures.get(), 4, "each is counted");
+    }
+
+    #[test]
+    fn a_chain_that_goes_takes_its_part_of_the_number_along() {
+        let metrics = Metrics::new().mapping("m");
+        let standing = Standing::new("m", metrics.clone(), 1);
+        standing.refused(0, &refusal("a"));
+        drop(standing);
+        assert_eq!(metrics.failing_destinations.get(), 0);
+    }
+}
