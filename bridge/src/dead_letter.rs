@@ -27,7 +27,7 @@ use standing::Standing;
 pub use destinations::Destinations;
 pub use file::FileDestination;
 pub(crate) use file::{is_same_file, move_away, sync_directory_of};
-pub use letter::{Circumstances, DeadLetter};
+pub use letter::{Circumstances, DeadLetter, FailedRedrives, Skipped};
 pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
 
@@ -151,6 +151,7 @@ mod tests {
             payload: "p".into(),
             encoding: Encoding::Text,
             skipped: None,
+            redrive: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

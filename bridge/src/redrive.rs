@@ -24,6 +24,7 @@ use crate::aws::Aws;
 use crate::config::{Config, Rate};
 use crate::dead_letter::DeadLetter;
 use crate::delivery::Delivery;
+use crate::foreign::Foreign;
 use crate::lambda::Failure;
 use crate::mapping::filter::Filters;
 use progress::Progress;
@@ -62,8 +63,9 @@ pub struct Options {
 pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
     let ended = run(config, aws, options).await;
     match &ended {
-        Ok(Summary { redriven, failed, skipped, left, broken, trouble }) => {
-            info!(event = "redrive.ended", redriven, failed, skipped, left, broken, trouble, "redrive ended");
+        Ok(Summary { redriven, failed, skipped, left, unsendable, broken, trouble }) => {
+            let event = "redrive.ended";
+            info!(event, redriven, failed, skipped, left, unsendable, broken, trouble, "redrive ended");
         }
         // Then there was none.
         Err(reason) if reason.is_usage() => {}
@@ -112,6 +114,8 @@ enum Verdict {
     Redriven,
     /// It stays, with the new failure and the attempts that were made now.
     Failed(Failure, u32),
+    /// It stays without a verdict, after so many attempts that were made now.
+    Tried(u32),
     /// It stays as it is.
     Stays,
     /// It is none.
@@ -164,7 +168,7 @@ impl Redrive {
                     }
                     under_way.spawn(async move { (index, route.send(delivery).await) });
                     if under_way.len() >= self.width {
-                        self.book(&mut under_way, &mut verdicts).await;
+                        self.book(&mut under_way, letters, &mut verdicts).await;
                     }
                 }
                 Plan::Send(..) => self.summary.redriven += 1,
@@ -176,7 +180,7 @@ impl Redrive {
             }
         }
         while !under_way.is_empty() {
-            self.book(&mut under_way, &mut verdicts).await;
+            self.book(&mut under_way, letters, &mut verdicts).await;
         }
         if self.stop.load(Ordering::Relaxed) && self.summary.trouble.is_none() {
             self.summary.trouble = Some("interrupted".into());
@@ -193,11 +197,6 @@ impl Redrive {
             self.summary.left += 1;
             return Plan::Stays;
         }
-        if letter.skipped.is_some() {
-            // It holds no message that a function could be given.
-            self.summary.skipped += 1;
-            return Plan::Stays;
-        }
         let name = self.options.mapping.as_ref().unwrap_or(&letter.mapping);
         let route = self.routes.get(name).cloned();
         if route.is_none() && self.unknown.insert(name.clone()) {
@@ -207,12 +206,24 @@ impl Redrive {
             self.summary.skipped += 1;
             return Plan::Stays;
         };
+        if let Some(reason) = letter.lacks() {
+            self.summary.unsendable += 1;
+            let event = "redrive.letter_unsendable";
+            let (record, topic) = (Foreign::of(&letter.id), Foreign::of(&letter.topic));
+            warn!(event, mapping = letter.mapping, %record, %topic, reason, "dead letter cannot be redriven; it stays");
+            return Plan::Stays;
+        }
         self.sent += 1;
         Plan::Send(route, delivery)
     }
 
     /// Waits for the next one to end.
-    async fn book(&mut self, under_way: &mut JoinSet<(usize, Sent)>, verdicts: &mut [Verdict]) {
+    async fn book(
+        &mut self,
+        under_way: &mut JoinSet<(usize, Sent)>,
+        letters: &[Option<DeadLetter>],
+        verdicts: &mut [Verdict],
+    ) {
         let Some(ended) = under_way.join_next().await else { return };
         let Ok((index, sent)) = ended else {
             // It panicked, and its letter stays.
@@ -229,17 +240,27 @@ impl Redrive {
                 }
                 Verdict::Redriven
             }
-            Sent::Failed(failure, attempts) => {
+            Sent::Failed { failure, attempts, reason } => {
                 self.summary.failed += 1;
+                log_failed(letters[index].as_ref(), &failure.kind, attempts, &reason);
                 Verdict::Failed(failure, attempts)
             }
-            Sent::Refused(cause) => {
+            Sent::Refused { cause, attempts } => {
                 self.summary.left += 1;
+                log_failed(letters[index].as_ref(), "Misconfigured", attempts, &cause);
                 self.summary.trouble = Some(cause);
-                Verdict::Stays
+                Verdict::Tried(attempts)
             }
         };
     }
+}
+
+/// Names the letter, and never says what was in it.
+fn log_failed(letter: Option<&DeadLetter>, error_type: &str, attempts: u32, reason: &str) {
+    let Some(letter) = letter else { return };
+    let event = "redrive.letter_failed";
+    let (mapping, record, topic) = (&letter.mapping, Foreign::of(&letter.id), Foreign::of(&letter.topic));
+    warn!(event, mapping, %record, %topic, attempts, error_type, reason, "dead letter not redriven; it stays");
 }
 
 async fn stop_at_signal(stop: Arc<AtomicBool>) {

@@ -142,6 +142,14 @@ async fn a_redrive_is_told_from_its_beginning_to_its_end() {
     assert_eq!((started.len(), ended.len()), (1, 1), "{log:?}");
     assert_eq!((&started[0]["from"], &started[0]["dry_run"]), (&from.as_str().into(), &false.into()));
     assert_eq!((&ended[0]["redriven"], &ended[0]["failed"]), (&0.into(), &3.into()), "{}", ended[0]);
+    let failed = told(&log, "redrive.letter_failed");
+    let mut named: Vec<_> = failed.iter().map(|line| line["record"].as_str().unwrap().to_owned()).collect();
+    named.sort();
+    let mut ids: Vec<_> = world.dead_letters().unwrap().into_iter().map(|letter| letter.id).collect();
+    ids.sort();
+    assert_eq!(named, ids);
+    assert_eq!((&failed[0]["topic"], &failed[0]["error_type"]), (&"sensor/data".into(), &"SensorError".into()));
+    assert_eq!((&failed[0]["attempts"], &failed[0]["reason"]), (&1.into(), &"the function failed it".into()));
 
     let world = World::builder().function(willing()).without_bridge().await.unwrap();
     let nothing = format!("file:{}", world.directory().join("absent").display());

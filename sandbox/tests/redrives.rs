@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use bridge::dead_letter::DeadLetter;
+use bridge::dead_letter::{DeadLetter, FailedRedrives, Skipped};
 use common::{PATIENCE, eventually, fault, willing};
 use event::Encoding;
 use sandbox::bucket::{self, Bucket};
@@ -41,6 +41,7 @@ fn letter(number: usize) -> DeadLetter {
         payload: format!("{{\"number\": {number}}}"),
         encoding: Encoding::Text,
         skipped: None,
+        redrive: None,
         received_at: "2026-11-20T12:00:00.123Z".into(),
         first_attempt_at: "2026-11-20T12:00:01.000Z".into(),
         last_attempt_at: "2026-11-20T12:00:02.000Z".into(),
@@ -148,20 +149,28 @@ async fn killed_half_way_and_run_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_fails_again_stays_with_its_new_reason() {
+async fn what_fails_again_keeps_its_reason_and_has_the_new_one_beside_it() {
     let world = world(LETTERS).await;
     fault(&world, When::Every(2), Action::function_error("StillBroken", "no"));
     let (code, summary) = run(&world, &file(&world), &[]).await;
     assert_eq!((code, &summary["redriven"], &summary["failed"]), (1, &25.into(), &25.into()), "{summary}");
     let left = world.dead_letters().unwrap();
     assert_eq!((left.len(), taken(&world).len()), (25, 25));
-    for letter in &left {
-        assert_eq!(
-            (letter.error_type.as_str(), letter.error_message.as_str(), letter.attempts),
-            ("StillBroken", "no", 4)
-        );
-        assert!(letter.last_attempt_at > letter.first_attempt_at && !taken(&world).contains_key(&letter.id));
-    }
+    let told = |left: &[DeadLetter], attempts, times, kind: &str| {
+        for letter in left {
+            let original = (letter.error_type.as_str(), letter.error_message.as_str());
+            assert_eq!((original, letter.attempts), (("SensorError", "cannot"), attempts));
+            let (error_type, error_message) = (kind.to_owned(), "no".to_owned());
+            assert_eq!(letter.redrive, Some(FailedRedrives { times, error_type, error_message }));
+            assert!(letter.last_attempt_at > letter.first_attempt_at && !taken(&world).contains_key(&letter.id));
+        }
+    };
+    told(&left, 4, 1, "StillBroken");
+    world.lambda.faults().clear();
+    fault(&world, When::Always, Action::function_error("BrokenStill", "no"));
+    let (_, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!(summary["failed"], 25, "{summary}");
+    told(&world.dead_letters().unwrap(), 5, 2, "BrokenStill");
     world.lambda.faults().clear();
     assert_eq!(run(&world, &file(&world), &[]).await.0, 0);
     assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=LETTERS));
@@ -207,6 +216,74 @@ async fn what_is_no_letter_is_kept_aside_and_other_mappings_stay() {
     let (code, summary) = run(&world, &file(&world), &["--mapping", MAPPING]).await;
     assert_eq!((code, &summary["redriven"]), (0, &1.into()), "{summary}");
     assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ids(1..=2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_without_a_message_is_refused_by_its_name_and_stays() {
+    let world = world(1).await;
+    let skipped = Some(Skipped { length: 300_000, sha256: "ab".repeat(32) });
+    let large = DeadLetter { payload: String::new(), skipped, topic: "devices/a/data".into(), ..letter(2) };
+    let answer = DeadLetter {
+        id: "run-3-answer-0".into(),
+        error_type: "Function.RefusedResponse".into(),
+        topic: "devices/b/command".into(),
+        ..letter(3)
+    };
+    let lines = [&large, &answer].map(|letter| serde_json::to_string(letter).unwrap() + "\n").concat();
+    fs::write(world.dead_letter_file(), line(1) + "\n" + &lines).unwrap();
+    for flags in [&["--dry-run"][..], &[]] {
+        let output = timeout(PATIENCE, command(&world, &file(&world), flags).output()).await.expect("an end").unwrap();
+        let summary: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let counted = (&summary["redriven"], &summary["unsendable"], &summary["skipped"], &summary["broken"]);
+        assert_eq!(counted, (&1.into(), &2.into(), &0.into(), &0.into()), "{summary}");
+        assert_eq!(output.status.code(), Some(1));
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        for (id, topic, why) in [
+            ("run-2", "devices/a/data", "length and digest"),
+            ("run-3-answer-0", "devices/b/command", "an answer of the function"),
+        ] {
+            let named =
+                |line: &str| ["redrive.letter_unsendable", id, topic, why].iter().all(|part| line.contains(part));
+            assert_eq!(log.lines().filter(|line| named(line)).count(), 1, "{id}: {log}");
+        }
+    }
+    assert_eq!(taken(&world).into_keys().collect::<Vec<_>>(), ["run-1"]);
+    assert_eq!(files(&world)["dead-letters.jsonl"], lines.as_bytes());
+    assert_eq!(files(&world).len(), 1, "{:?}", files(&world).keys());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn attempts_before_a_missing_permission_are_counted() {
+    let mut world = world(1).await;
+    world.set("mapping.timeout", "1s");
+    // The function runs, and its answer does not come in time; only then it may not be invoked any more.
+    fault(&world, When::Next(1), Action::Hang);
+    fault(&world, When::Always, Action::status(403));
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!((code, &summary["left"]), (1, &1.into()), "{summary}");
+    let left = world.dead_letters().unwrap();
+    assert_eq!((left[0].attempts, left[0].error_type.as_str(), &left[0].redrive), (4, "SensorError", &None));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_link_after_a_kill() {
+    let world = world(LETTERS).await;
+    let link = world.directory().join("link.jsonl");
+    std::os::unix::fs::symlink(world.dead_letter_file(), &link).unwrap();
+    let from = format!("file:{}", link.display());
+    fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
+    let mut process = command(&world, &from, &["--rate", "100/s"]).spawn().unwrap();
+    let log = world.lambda.log();
+    log.wait_for(PATIENCE, |log| log.totals().succeeded >= 15).await.unwrap();
+    process.kill().await.unwrap();
+    eventually("all is quiet", || log.totals().in_flight == 0).await;
+    assert!(!link.exists(), "the link leads nowhere now");
+    let (code, summary) = run(&world, &from, &[]).await;
+    assert_eq!(code, 0, "{summary}");
+    let taken = taken(&world);
+    assert_eq!(taken.keys().cloned().collect::<Vec<_>>(), ids(1..=LETTERS));
+    assert!(taken.values().map(|times| times - 1).sum::<usize>() <= BATCH);
+    assert!(files(&world).is_empty(), "{:?}", files(&world));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -282,6 +282,7 @@ mod tests {
             payload: payload.into(),
             encoding: Encoding::Text,
             skipped: None,
+            redrive: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

@@ -60,6 +60,21 @@ pub struct DeadLetter {
     pub error_type: String,
     /// The reason.
     pub error_message: String,
+    /// Redrives of it that failed. Its own reason stays as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub redrive: Option<FailedRedrives>,
+}
+
+/// What redrives of a letter have met with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FailedRedrives {
+    /// How many there were.
+    pub times: u32,
+    /// The kind of the last one's failure.
+    pub error_type: String,
+    /// Its reason.
+    pub error_message: String,
 }
 
 /// What is known of a message that went by without being decoded.
@@ -98,7 +113,6 @@ impl DeadLetter {
         let message = &delivery.message;
         let properties = message.properties.as_deref().cloned().unwrap_or_default();
         let (payload, encoding) = text_of(&message.payload);
-        let time = |at| humantime::format_rfc3339_millis(at).to_string();
         Self {
             mapping: reason.mapping.to_owned(),
             function: reason.function.to_owned(),
@@ -119,6 +133,7 @@ impl DeadLetter {
             attempts: reason.attempts,
             error_type: reason.error_type.to_owned(),
             error_message: reason.error_message.to_owned(),
+            redrive: None,
         }
     }
 
@@ -142,6 +157,34 @@ impl DeadLetter {
         }
     }
 
+    /// Why there is no message in it that a function could be given; `None` when there is one.
+    #[must_use]
+    pub fn lacks(&self) -> Option<&'static str> {
+        if self.skipped.is_some() {
+            return Some("it has length and digest of its message, and not the payload");
+        }
+        self.is_answer().then_some("it has an answer of the function, and not a message")
+    }
+
+    /// With one more redrive that failed so, after so many attempts.
+    #[must_use]
+    pub fn failed_again(mut self, error_type: &str, error_message: &str, attempts: u32) -> Self {
+        let times = self.redrive.map_or(0, |earlier| earlier.times).saturating_add(1);
+        let (error_type, error_message) = (error_type.to_owned(), error_message.to_owned());
+        self.redrive = Some(FailedRedrives { times, error_type, error_message });
+        self.tried_again(attempts)
+    }
+
+    /// With so many more attempts, of which the last one was just now.
+    #[must_use]
+    pub fn tried_again(mut self, attempts: u32) -> Self {
+        self.attempts = self.attempts.saturating_add(attempts);
+        if attempts > 0 {
+            self.last_attempt_at = time(SystemTime::now());
+        }
+        self
+    }
+
     /// Whether it holds an answer of the function and no message of a device.
     #[must_use]
     pub fn is_answer(&self) -> bool {
@@ -156,6 +199,10 @@ impl DeadLetter {
             Encoding::Text | Encoding::Json => Some(self.payload.clone().into_bytes()),
         }
     }
+}
+
+fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_millis(at).to_string()
 }
 
 fn text_of(payload: &[u8]) -> (String, Encoding) {

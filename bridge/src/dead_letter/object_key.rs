@@ -52,6 +52,7 @@ mod tests {
             payload: String::new(),
             encoding: Encoding::Text,
             skipped: None,
+            redrive: None,
             received_at: received_at.into(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

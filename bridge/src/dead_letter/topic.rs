@@ -123,6 +123,7 @@ mod tests {
             payload: "AP8=".into(),
             encoding: Encoding::Base64,
             skipped: None,
+            redrive: None,
             received_at: String::new(),
             first_attempt_at: String::new(),
             last_attempt_at: String::new(),

@@ -138,7 +138,6 @@ impl Lane {
             return None;
         }
         pending.last_attempt_at = SystemTime::now();
-        pending.attempts += 1;
         let limit = event_limit(self.mapping.settings.invocation);
         let least = Request::least_bytes(&pending.deliveries);
         if least > limit {
@@ -150,6 +149,7 @@ impl Lane {
         if request.event.len() > limit {
             return Some(too_large(request.event.len(), limit));
         }
+        pending.attempts += 1;
         let result = self.invoke(request, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,

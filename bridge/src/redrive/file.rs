@@ -4,12 +4,10 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use super::journal::{self, Claim, Part, beside, private};
 use super::{BATCH, Redrive, RedriveError, Verdict};
 use crate::dead_letter::{DeadLetter, FileDestination, sync_directory_of};
-use crate::lambda::Failure;
 
 /// How many letters are written back at once, when nothing is sent any more.
 const REST: usize = 1000;
@@ -88,10 +86,13 @@ async fn run_part(redrive: &mut Redrive, path: &Path, mut part: Part) -> Result<
             match (verdict, letter) {
                 (Verdict::Redriven, _) => {}
                 (Verdict::Failed(failure, attempts), Some(letter)) => {
-                    let letter = failed_again(letter, failure, attempts);
+                    let letter = letter.failed_again(&failure.kind, &failure.message, attempts);
                     push_letter(&letter, &mut stay).map_err(|error| failed(error.into()))?;
                 }
-                (Verdict::Failed(..) | Verdict::Stays, _) => push_line(&line, &mut stay),
+                (Verdict::Tried(attempts), Some(letter)) => {
+                    push_letter(&letter.tried_again(attempts), &mut stay).map_err(|error| failed(error.into()))?;
+                }
+                (Verdict::Failed(..) | Verdict::Tried(_) | Verdict::Stays, _) => push_line(&line, &mut stay),
                 (Verdict::Broken, _) => push_line(&line, &mut broken),
             }
         }
@@ -137,14 +138,6 @@ fn read(reader: &mut impl BufRead, most: usize) -> io::Result<Option<Batch>> {
         }
     }
     Ok((batch.bytes > 0).then_some(batch))
-}
-
-/// The letter with what it has been through now.
-fn failed_again(mut letter: DeadLetter, failure: Failure, attempts: u32) -> DeadLetter {
-    letter.attempts = letter.attempts.saturating_add(attempts);
-    letter.last_attempt_at = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
-    (letter.error_type, letter.error_message) = (failure.kind.to_string(), failure.message.to_string());
-    letter
 }
 
 fn push_letter(letter: &DeadLetter, to: &mut Vec<u8>) -> serde_json::Result<()> {

@@ -43,7 +43,7 @@ async fn drain(redrive: &mut Redrive, queue: &Queue, kept: &mut Vec<Received>) -
         for (message, verdict) in new.into_iter().zip(verdicts) {
             match verdict {
                 Verdict::Redriven => queue.delete(&message).await?,
-                Verdict::Failed(..) | Verdict::Stays | Verdict::Broken => kept.push(message),
+                Verdict::Failed(..) | Verdict::Tried(_) | Verdict::Stays | Verdict::Broken => kept.push(message),
             }
         }
     }

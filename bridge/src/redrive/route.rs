@@ -35,10 +35,10 @@ pub(super) struct Route {
 pub(super) enum Sent {
     /// The function has taken it. `unpublished`: it had something to say to devices.
     Taken { unpublished: bool },
-    /// It has not, after so many attempts.
-    Failed(Failure, u32),
-    /// Somebody has to change the configuration first; it is no letter's fault.
-    Refused(String),
+    /// It has not, after so many attempts; with what a log may say of it, which are not the function's own words.
+    Failed { failure: Failure, attempts: u32, reason: String },
+    /// Somebody has to change the configuration first; it is no letter's fault, and after so many attempts it stays.
+    Refused { cause: String, attempts: u32 },
 }
 
 impl Route {
@@ -56,7 +56,8 @@ impl Route {
         let limit = event_limit(Invocation::RequestResponse);
         if request.event.len() > limit {
             let message = format!("the event has {} bytes; Lambda takes {limit} at most", request.event.len());
-            return Sent::Failed(Failure { kind: "TooLarge".into(), message: message.into(), retry: false }, 0);
+            let failure = Failure { kind: "TooLarge".into(), message: message.as_str().into(), retry: false };
+            return Sent::Failed { failure, attempts: 0, reason: message };
         }
         let (begun, mut backoff, mut attempts) = (Instant::now(), Backoff::new(self.settings.retry.backoff), 0);
         let mut refused_at = None;
@@ -69,9 +70,9 @@ impl Route {
                     return match answer.read(format, std::slice::from_ref(&delivery.id), wants_answers) {
                         Ok(Reading { mut failures, response, .. }) => match failures.remove(&0) {
                             None => Sent::Taken { unpublished: wants_publishing(&response) },
-                            Some(failure) => Sent::Failed(failure, attempts),
+                            Some(failure) => failed_by_function(failure, attempts),
                         },
-                        Err(failure) => Sent::Failed(failure, attempts),
+                        Err(failure) => failed_by_function(failure, attempts),
                     };
                 }
                 Err(error) => error,
@@ -87,7 +88,7 @@ impl Route {
             let disposition = match error.disposition() {
                 _ if alone => Disposition::GiveUp,
                 Disposition::Hold if error.is_unexplained() && first => Disposition::Retry,
-                Disposition::Hold => return Sent::Refused(error.to_string()),
+                Disposition::Hold => return Sent::Refused { cause: error.to_string(), attempts },
                 disposition => disposition,
             };
             let (policy, age) = (&self.settings.retry, begun.elapsed());
@@ -99,11 +100,16 @@ impl Route {
                         message: Foreign::for_letter(&error.in_full()),
                         retry: false,
                     };
-                    return Sent::Failed(failure, attempts);
+                    return Sent::Failed { failure, attempts, reason: error.to_string() };
                 }
             }
         }
     }
+}
+
+/// Its words can hold anything that it was sent: they are in the letter and in the function's own log.
+fn failed_by_function(failure: Failure, attempts: u32) -> Sent {
+    Sent::Failed { failure, attempts, reason: "the function failed it".into() }
 }
 
 fn wants_publishing(response: &Response) -> bool {
@@ -112,9 +118,6 @@ fn wants_publishing(response: &Response) -> bool {
 
 /// The message as it was received; `None` when the letter is not one that the bridge writes.
 pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
-    if letter.is_answer() {
-        return None;
-    }
     let correlation_data = match &letter.correlation_data {
         Some(text) => Some(BASE64_STANDARD.decode(text).ok()?.into()),
         None => None,
