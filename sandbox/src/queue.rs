@@ -8,6 +8,7 @@ mod store;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -49,6 +50,14 @@ struct Shared {
     is_fifo: bool,
     store: Mutex<Store>,
     trouble: Mutex<Option<Trouble>>,
+    /// `MaximumMessageSize`.
+    limit: AtomicUsize,
+    /// Whether nobody may ask for its attributes.
+    is_reticent: AtomicBool,
+    /// Messages that somebody tried to send.
+    attempts: AtomicUsize,
+    /// Times that it told its attributes.
+    asked: AtomicUsize,
     /// Told when there may be a message for somebody who waits.
     changed: Notify,
 }
@@ -74,7 +83,10 @@ impl Queue {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (store, trouble) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { name, is_fifo, store, trouble, changed: Notify::new() });
+        let (limit, is_reticent) = (api::MESSAGE_LIMIT.into(), false.into());
+        let (attempts, asked) = (0.into(), 0.into());
+        let changed = Notify::new();
+        let shared = Arc::new(Shared { name, is_fifo, store, trouble, limit, is_reticent, attempts, asked, changed });
         let api = Arc::clone(&shared);
         let server = tokio::spawn(http::serve(listener, move |request| api::route(Arc::clone(&api), request)));
         Ok(Self { shared, address, server })
@@ -102,6 +114,24 @@ impl Queue {
     pub fn release_all(&self) {
         lock(&self.shared.store).release_all();
         self.shared.changed.notify_waiters();
+    }
+
+    /// From now on it takes messages of so many bytes, and refuses to be asked for its attributes or not.
+    pub fn limit(&self, bytes: usize, is_reticent: bool) {
+        self.shared.limit.store(bytes, Ordering::Relaxed);
+        self.shared.is_reticent.store(is_reticent, Ordering::Relaxed);
+    }
+
+    /// How many messages somebody has tried to send, refused ones included.
+    #[must_use]
+    pub fn attempts(&self) -> usize {
+        self.shared.attempts.load(Ordering::Relaxed)
+    }
+
+    /// How often it has told its attributes.
+    #[must_use]
+    pub fn asked(&self) -> usize {
+        self.shared.asked.load(Ordering::Relaxed)
     }
 
     /// From now on it is in this trouble, or in none.

@@ -112,7 +112,7 @@ async fn f38_a_message_that_no_place_can_ever_take_is_told_and_so_is_the_window_
     publish(&world, 1, |options| options.padding = 1024 * 1024).await;
     let impossible = events(&process, "dead_letter.impossible", 1).await;
     assert!(impossible[0]["record"].is_string() && impossible[0]["topic"].is_string(), "{}", impossible[0]);
-    assert!(impossible[0]["cause"].as_str().unwrap().contains("bytes; SQS takes"), "{}", impossible[0]);
+    assert!(impossible[0]["cause"].as_str().unwrap().contains("bytes; the queue takes"), "{}", impossible[0]);
     assert_eq!(told(&process.log(), "dead_letter.window_full").len(), 0);
     publish(&world, 1, |_| {}).await;
     let full = events(&process, "dead_letter.window_full", 1).await;

@@ -145,3 +145,52 @@ async fn a_wrong_sum_is_no_confirmation() {
     })
     .await;
 }
+
+/// A world whose function refuses everything, with the queue and then the file.
+async fn chained(builder: WorldBuilder, queue: &Queue) -> World {
+    let builder = builder.function(refusing()).set("mapping.on_failure.sqs", &queue.url());
+    builder.start().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_a_queue_that_takes_less_is_asked_at_the_start_and_sent_nothing_larger() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let queue = Queue::start().await.unwrap();
+        queue.limit(20_000, false);
+        let world = chained(builder, &queue).await;
+        let messages = Messages::start(&world, protocol);
+        messages.publish(vec![b'x'; 30_000], None).await;
+        acknowledged(&world, 1).await;
+        assert_eq!((queue.attempts(), queue.asked(), world.dead_letters().unwrap().len()), (0, 1, 1));
+        messages.publish(vec![b'x'; 10_000], None).await;
+        acknowledged(&world, 2).await;
+        assert_eq!((queue.attempts(), queue.messages().len(), world.dead_letters().unwrap().len()), (1, 1, 1));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_a_limit_that_was_not_known_is_learnt_from_a_refusal() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let queue = Queue::start().await.unwrap();
+        let world = chained(builder, &queue).await;
+        eventually("it was asked", || queue.asked() == 1).await;
+        let messages = Messages::start(&world, protocol);
+        let mut sent = 0;
+        // Asked again, and where that is denied, read out of the refusal.
+        for (limit, is_reticent) in [(50_000, false), (20_000, true)] {
+            queue.limit(limit, is_reticent);
+            let before = queue.attempts();
+            for _ in 0..3 {
+                sent += 1;
+                messages.publish(vec![b'x'; limit], None).await;
+                acknowledged(&world, sent).await;
+            }
+            assert_eq!((queue.attempts() - before, queue.messages().len()), (1, 0), "the others were not even sent");
+        }
+        assert_eq!(world.dead_letters().unwrap().len(), 6);
+    })
+    .await;
+}

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::file::FileDestination;
 use super::s3::Bucket;
 use super::sqs::Queue;
@@ -20,6 +22,8 @@ pub struct Destinations {
     aws: Aws,
     publisher: Option<(PublishHandle, Protocol)>,
     open: Vec<(OnFailure, Endpoint)>,
+    /// What is asked of queues while messages go on. It ends with this.
+    asking: JoinSet<()>,
 }
 
 /// One place for dead letters. Cheap to clone.
@@ -35,11 +39,12 @@ impl Destinations {
     /// Nothing is open yet. Topics need a publisher, and the version of MQTT that it speaks.
     #[must_use]
     pub fn new(aws: &Aws, publisher: Option<(PublishHandle, Protocol)>) -> Self {
-        Self { aws: aws.clone(), publisher, open: Vec::new() }
+        Self { aws: aws.clone(), publisher, open: Vec::new(), asking: JoinSet::new() }
     }
 
     /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
-    /// names no destination. Queues, buckets and topics are not asked before there is a letter for them.
+    /// names no destination. A queue is asked for its limit meanwhile; buckets and topics are not asked before there is a
+    /// letter for them.
     ///
     /// # Errors
     /// When one of them cannot be written to.
@@ -67,7 +72,12 @@ impl Destinations {
         }
         let place = match on_failure {
             OnFailure::File(path) => Endpoint::File(FileDestination::open(path)?),
-            OnFailure::Sqs(url) => Endpoint::Sqs(Queue::open(&self.aws, url)),
+            OnFailure::Sqs(url) => {
+                let queue = Queue::open(&self.aws, url);
+                let asked = queue.clone();
+                self.asking.spawn(async move { asked.know_limit().await });
+                Endpoint::Sqs(queue)
+            }
             OnFailure::S3(url) => Endpoint::S3(Bucket::open(&self.aws, url)),
             OnFailure::Topic(topic) => match self.publisher.clone() {
                 Some((publisher, protocol)) => Endpoint::Topic(TopicDestination::new(topic, publisher, protocol)),

@@ -4,13 +4,18 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
 use aws_sdk_sqs::config::{Builder, Region};
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::Message;
+use aws_sdk_sqs::operation::send_message::SendMessageError;
+use aws_sdk_sqs::types::{Message, QueueAttributeName};
+use tokio::sync::OnceCell;
+use tokio::time::timeout;
+use tracing::debug;
 
 use super::address::{origin, region};
 use super::digest::md5;
@@ -18,11 +23,14 @@ use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, one_attempt, words};
 use crate::foreign::Foreign;
 
-/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025). A queue may set itself less.
+/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025), until the queue says that it takes less
+/// (`MaximumMessageSize`), which the role need not be allowed to ask.
 const LIMIT: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the longest of our waits for messages.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Less than a letter's time: without an answer it is tried all the same.
+const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a message that may be on another of the queue's hosts (long polling), in seconds.
 const WAIT: i32 = 1;
 /// The most messages that SQS hands over at once.
@@ -35,6 +43,15 @@ const LONGEST_HOLD: Duration = Duration::from_hours(12);
 pub struct Queue {
     sdk: Client,
     url: Arc<str>,
+    limit: Arc<Limit>,
+}
+
+/// The most bytes of a message, as far as is known.
+#[derive(Debug)]
+struct Limit {
+    bytes: AtomicUsize,
+    /// Whether the queue was asked, with or without success.
+    asked: OnceCell<()>,
 }
 
 /// A message that is ours for a while.
@@ -61,7 +78,27 @@ impl Queue {
         if let Some(region) = region(url, "sqs") {
             config = config.region(Region::new(region.to_owned()));
         }
-        Self { sdk: Client::from_conf(config.build()), url: url.into() }
+        let limit = Arc::new(Limit { bytes: AtomicUsize::new(LIMIT), asked: OnceCell::new() });
+        Self { sdk: Client::from_conf(config.build()), url: url.into(), limit }
+    }
+
+    /// Asks the queue how large a message may be, unless it was asked. Returns when that is known, or cannot be.
+    pub(super) async fn know_limit(&self) {
+        let ask = || async { timeout(ASK_TIMEOUT, self.learn_limit()).await.unwrap_or_default() };
+        self.limit.asked.get_or_init(ask).await;
+    }
+
+    /// Where that is not allowed, what is known stands.
+    async fn learn_limit(&self) {
+        let name = QueueAttributeName::MaximumMessageSize;
+        let call = self.sdk.get_queue_attributes().queue_url(&*self.url).attribute_names(name.clone());
+        let answer = call.send().await;
+        let told = answer.map(|answer| answer.attributes().and_then(|all| all.get(&name)?.parse().ok()));
+        match told.map_err(cause) {
+            Ok(Some(limit)) => self.limit.bytes.store(limit, Ordering::Relaxed),
+            Ok(None) => {}
+            Err(reason) => debug!(queue = %self, reason, "queue's own limit not known"),
+        }
     }
 
     /// Returns once SQS has confirmed every byte.
@@ -70,16 +107,25 @@ impl Queue {
     /// equal in every byte: one that has failed again after a redrive is a new one.
     pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         let body = body(letter).map_err(|cause| self.error(cause))?;
-        if body.len() > LIMIT {
-            let cause = format!("the dead letter has {} bytes; SQS takes {LIMIT} at most", body.len());
-            return Err(DestinationError::lasting(self, cause));
+        let (sum, bytes) = (md5(&body), body.len());
+        self.know_limit().await;
+        if bytes > self.limit.bytes.load(Ordering::Relaxed) {
+            return Err(self.too_large(bytes));
         }
-        let sum = md5(&body);
         let mut call = self.sdk.send_message().queue_url(&*self.url).message_body(body);
         if self.url.ends_with(".fifo") {
             call = call.message_group_id(&letter.mapping).message_deduplication_id(&sum);
         }
-        let sent = call.send().await.map_err(|error| self.error(cause(error)))?;
+        let sent = match call.send().await {
+            Ok(sent) => sent,
+            Err(error) => {
+                let Some(limit) = refused_as_too_large(&error) else { return Err(self.error(cause(error))) };
+                // Somebody has changed it, or it could not be asked.
+                self.limit.bytes.store(limit, Ordering::Relaxed);
+                self.learn_limit().await;
+                return Err(self.too_large(bytes));
+            }
+        };
         if sent.md5_of_message_body() == Some(sum.as_str()) {
             return Ok(());
         }
@@ -129,6 +175,12 @@ impl Queue {
     fn error(&self, cause: impl fmt::Display) -> DestinationError {
         DestinationError::new(self, cause)
     }
+
+    fn too_large(&self, bytes: usize) -> DestinationError {
+        let limit = self.limit.bytes.load(Ordering::Relaxed);
+        let cause = format!("the dead letter has {bytes} bytes; the queue takes {limit} at most");
+        DestinationError::lasting(self, cause)
+    }
 }
 
 impl fmt::Display for Queue {
@@ -144,6 +196,19 @@ fn body(letter: &DeadLetter) -> serde_json::Result<String> {
         return Ok(json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"));
     }
     Ok(json)
+}
+
+/// The limit that the refusal names: `One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.`
+/// `None` when it was refused for anything else.
+fn refused_as_too_large(error: &SdkError<SendMessageError>) -> Option<usize> {
+    let SdkError::ServiceError(service) = error else { return None };
+    let message = service
+        .err()
+        .code()
+        .filter(|code| code.starts_with("InvalidParameterValue"))
+        .and_then(|_| service.err().message())?;
+    let (_, rest) = message.split_once("must be shorter than ")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 fn cause<E>(error: SdkError<E>) -> String

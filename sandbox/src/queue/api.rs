@@ -1,6 +1,7 @@
 //! The SQS API over AWS JSON 1.0: one POST to `/`, the operation in a header. Only what the bridge and its tests call.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use super::{Shared, Trouble, lock, md5};
 use crate::lambda::http::{self, Reply, Reset};
 
 /// The most bytes of a message, and room for its JSON around it.
-const MESSAGE_LIMIT: usize = 1024 * 1024;
+pub(super) const MESSAGE_LIMIT: usize = 1024 * 1024;
 const REQUEST_LIMIT: usize = 8 * MESSAGE_LIMIT;
 /// A queue's own default, in seconds.
 const DEFAULT_HOLD: u64 = 30;
@@ -70,17 +71,25 @@ impl Shared {
                 Ok(json!({}))
             }
             "ChangeMessageVisibility" => self.hide(given),
-            "GetQueueAttributes" => Ok(self.attributes()),
+            "GetQueueAttributes" if self.is_reticent.load(Ordering::Relaxed) => {
+                Err((403, "AccessDeniedException", "not authorized to perform: sqs:getqueueattributes".into()))
+            }
+            "GetQueueAttributes" => {
+                let attributes = self.attributes();
+                self.asked.fetch_add(1, Ordering::Relaxed);
+                Ok(attributes)
+            }
             _ => Err((400, "UnknownOperationException", format!("no operation `{operation}` here"))),
         }
     }
 
     fn send(&self, given: Parameters, trouble: Option<Trouble>) -> Result<Value, Refusal> {
+        self.attempts.fetch_add(1, Ordering::Relaxed);
         let body = given.message_body.ok_or_else(|| missing("MessageBody"))?;
-        if body.len() > MESSAGE_LIMIT {
-            let text = format!(
-                "One or more parameters are invalid. Reason: Message must be shorter than {MESSAGE_LIMIT} bytes."
-            );
+        let limit = self.limit.load(Ordering::Relaxed);
+        if body.len() > limit {
+            let text =
+                format!("One or more parameters are invalid. Reason: Message must be shorter than {limit} bytes.");
             return Err((400, "InvalidParameterValue", text));
         }
         if body.is_empty() || !body.chars().all(is_allowed) {
@@ -143,7 +152,7 @@ impl Shared {
         json!({ "Attributes": {
             "ApproximateNumberOfMessages": (store.messages.len() - invisible).to_string(),
             "ApproximateNumberOfMessagesNotVisible": invisible.to_string(),
-            "MaximumMessageSize": MESSAGE_LIMIT.to_string(),
+            "MaximumMessageSize": self.limit.load(Ordering::Relaxed).to_string(),
             "VisibilityTimeout": DEFAULT_HOLD.to_string(),
         } })
     }
