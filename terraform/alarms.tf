@@ -33,7 +33,7 @@ locals {
     bridge-dead-letters-held = {
       description = "No failure destination takes a message: it is held, and takes a place of the window."
       metric      = "BridgeDeadLettersHeld"
-      events      = ["dead_letter.failed", "dead_letter.impossible"]
+      events      = ["dead_letter.failed", "dead_letter.impossible", "dead_letter.window_full"]
     }
   }
 
@@ -55,6 +55,12 @@ locals {
         namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
         dimensions  = { QueueName = aws_sqs_queue.failures.name }
         above       = 0, minutes = 5, silence = false, period = 300
+      }
+      dead-letters-in-bucket = {
+        description = "Letters that the failure queue did not take, as S3 counts them once a day. Send them again with redrive."
+        namespace   = "AWS/S3", metric = "NumberOfObjects", statistic = "Maximum"
+        dimensions  = { BucketName = aws_s3_bucket.failures.bucket, StorageType = "AllStorageTypes" }
+        above       = 0, minutes = 1440, silence = false, period = 86400
       }
       function-dead-letters = {
         description = "Lambda has given up asynchronous invocations."

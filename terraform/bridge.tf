@@ -22,8 +22,9 @@ locals {
 
   mappings_file = coalesce(var.mappings_file, "${path.module}/mappings.toml.tftpl")
   mappings = templatefile(local.mappings_file, {
-    function      = aws_lambda_alias.live.arn
-    failure_queue = aws_sqs_queue.failures.url
+    function       = aws_lambda_alias.live.arn
+    failure_queue  = aws_sqs_queue.failures.url
+    failure_bucket = "s3://${aws_s3_bucket.failures.bucket}/${local.letters_prefix}"
   })
   # Of the file itself, which a plan knows before the function is there.
   topic_filters = flatten(regexall("(?m)^\\s*topic_filter\\s*=\\s*[\"']([^\"']*)[\"']", file(local.mappings_file)))
@@ -203,7 +204,7 @@ resource "aws_cloudwatch_log_group" "bridge" {
   retention_in_days = var.log_retention_days
 }
 
-# What the bridge itself may do: two actions on two resources.
+# What the bridge itself may do: invoke, and keep what cannot be invoked. It reads no letter.
 resource "aws_iam_role" "bridge" {
   name               = "${var.name}-bridge"
   assume_role_policy = local.assumed_by["ecs-tasks"]
@@ -224,8 +225,14 @@ resource "aws_iam_role_policy" "bridge" {
       {
         Sid      = "KeepDeadLetters"
         Effect   = "Allow"
-        Action   = "sqs:SendMessage"
+        Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"] # The second for the queue's limit of a message's size.
         Resource = aws_sqs_queue.failures.arn
+      },
+      {
+        Sid      = "KeepLargeDeadLetters"
+        Effect   = "Allow"
+        Action   = "s3:PutObject"
+        Resource = "${aws_s3_bucket.failures.arn}/${local.letters_prefix}*"
       },
     ]
   })

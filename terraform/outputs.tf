@@ -20,6 +20,11 @@ output "failure_queue_url" {
   value       = aws_sqs_queue.failures.url
 }
 
+output "failure_bucket_url" {
+  description = "Where the letters are that the queue did not take: `mqtt-lambda-bridge redrive --from` this."
+  value       = "s3://${aws_s3_bucket.failures.bucket}/${local.letters_prefix}"
+}
+
 output "alarm_topic_arn" {
   description = "Where alarms are published."
   value       = aws_sns_topic.alarms.arn

@@ -238,7 +238,7 @@ variable "bridge_tls_files" {
 }
 
 variable "mappings_file" {
-  description = "The bridge's `[[mapping]]` tables, in which $${function} is the function's alias and $${failure_queue} the URL of the failure queue; null takes mappings.toml.tftpl."
+  description = "The bridge's `[[mapping]]` tables, in which $${function} is the function's alias and $${failure_queue} the URL of the failure queue and $${failure_bucket} the place in the bucket behind it; null takes mappings.toml.tftpl."
   type        = string
   default     = null
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sets up the account: table, queue and function. LocalStack runs it when it is ready; the bridge starts after it.
+# Sets up the account: table, queue, bucket and function. LocalStack runs it when it is ready; the bridge starts after it.
 
 set -eu
 
@@ -16,6 +16,8 @@ awslocal dynamodb update-time-to-live --table-name readings \
 
 # Letters are kept for 14 days, the longest that SQS offers.
 awslocal sqs create-queue --queue-name sensor-data-dead-letters --attributes MessageRetentionPeriod=1209600 >/dev/null
+# What the queue does not take, such as a letter above its 1 MiB.
+awslocal s3api create-bucket --bucket sensor-data-dead-letters >/dev/null
 
 python3 -m zipfile -c /tmp/function.zip /opt/function/bootstrap
 awslocal lambda create-function --function-name sensor-handler --runtime provided.al2023 --handler bootstrap \

@@ -10,13 +10,14 @@ variables {
   mappings_file   = "tests/shared.toml.tftpl"
 }
 
-run "the_bridge_may_invoke_the_alias_and_send_to_the_queue_and_nothing_else" {
+run "the_bridge_may_invoke_the_alias_and_keep_letters_and_nothing_else" {
   assert {
     condition = toset([for statement in jsondecode(aws_iam_role_policy.bridge.policy).Statement : join(" ", [statement.Effect, jsonencode(statement.Action), jsonencode(statement.Resource)])]) == toset([
       "Allow \"lambda:InvokeFunction\" \"arn:aws:lambda:eu-central-1:123456789012:function:mqtt-lambda-sensor-handler:live\"",
-      "Allow \"sqs:SendMessage\" \"arn:aws:sqs:eu-central-1:123456789012:mqtt-lambda-failures\"",
+      "Allow [\"sqs:SendMessage\",\"sqs:GetQueueAttributes\"] \"arn:aws:sqs:eu-central-1:123456789012:mqtt-lambda-failures\"",
+      "Allow \"s3:PutObject\" \"arn:aws:s3:::mqtt-lambda-failures-0/dead-letters/*\"",
     ])
-    error_message = "the task role has more or less than lambda:InvokeFunction on the alias and sqs:SendMessage on the queue"
+    error_message = "the task role has more or less than invoking the alias, sending to the queue, asking for its limit, and putting letters into the bucket"
   }
   assert {
     condition     = alltrue([for task in aws_ecs_task_definition.bridge : task.task_role_arn == aws_iam_role.bridge.arn && task.execution_role_arn == aws_iam_role.bridge_start.arn])
@@ -35,12 +36,12 @@ run "no_role_has_a_wildcard" {
     ]))
     error_message = "an action has a wildcard"
   }
-  # These actions know no resources; the log streams are below one group.
+  # These actions know no resources; the log streams are below one group, the letters below one prefix.
   assert {
     condition = alltrue(flatten([
       for policy in [aws_iam_role_policy.function.policy, aws_iam_role_policy.bridge.policy, aws_iam_role_policy.bridge_start.policy, aws_iam_role_policy.broker[0].policy] :
       [for statement in jsondecode(policy).Statement : [for resource in flatten([statement.Resource]) :
-        !strcontains(trimsuffix(resource, ":log-stream:*"), "*")
+        !strcontains(trimsuffix(trimsuffix(resource, ":log-stream:*"), "/dead-letters/*"), "*")
         || length(setsubtract(flatten([statement.Action]), ["ecr:GetAuthorizationToken", "xray:PutTraceSegments", "xray:PutTelemetryRecords"])) == 0
       ]]
     ]))
@@ -63,6 +64,10 @@ run "everything_at_rest_is_encrypted" {
   assert {
     condition     = aws_sqs_queue.failures.sqs_managed_sse_enabled && aws_sqs_queue.function_failures.sqs_managed_sse_enabled
     error_message = "a queue is not encrypted"
+  }
+  assert {
+    condition     = alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.failures.rule : rule.apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"])
+    error_message = "the bucket of letters is not encrypted"
   }
   assert {
     condition     = aws_ebs_volume.broker[0].encrypted && aws_instance.broker[0].root_block_device[0].encrypted
@@ -201,7 +206,7 @@ run "names_begin_with_the_name" {
       aws_lambda_function.sensor_handler.function_name, aws_dynamodb_table.readings.name, aws_sqs_queue.failures.name, aws_sqs_queue.function_failures.name,
       aws_iam_role.function.name, aws_iam_role.bridge.name, aws_iam_role.bridge_start.name, aws_iam_role.broker[0].name, aws_ecr_repository.bridge[0].name,
       aws_ecs_cluster.main[0].name, aws_secretsmanager_secret.bridge_tls.name, aws_secretsmanager_secret.broker_tls[0].name, aws_sns_topic.alarms.name,
-      aws_cloudwatch_dashboard.main.dashboard_name, aws_security_group.bridge[0].name, aws_security_group.broker[0].name, output.broker_name == "broker.plant-7.internal" ? "plant-7" : "",
+      aws_s3_bucket.failures.bucket_prefix, aws_cloudwatch_dashboard.main.dashboard_name, aws_security_group.bridge[0].name, aws_security_group.broker[0].name, output.broker_name == "broker.plant-7.internal" ? "plant-7" : "",
     ] : startswith(name, "plant-7")])
     error_message = "two installations would fight over a name"
   }
@@ -214,6 +219,28 @@ run "queues_refuse_whoever_comes_without_tls" {
       (aws_sqs_queue.function_failures.arn) = "Deny"
     }
     error_message = "a queue takes messages in the clear"
+  }
+}
+
+run "the_last_link_of_each_chain_takes_every_letter" {
+  variables {
+    mappings_file   = null
+    bridge_replicas = 1
+  }
+  assert {
+    condition     = [for chain in regexall("(?m)^on_failure = .*$", local.mappings) : endswith(chain, ", { s3 = \"s3://mqtt-lambda-failures-0/dead-letters/\" }]")] == [true, true]
+    error_message = "a letter above SQS's limit would have no place"
+  }
+}
+
+run "nobody_outside_sees_a_letter" {
+  assert {
+    condition     = alltrue([for block in [aws_s3_bucket_public_access_block.failures] : block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets])
+    error_message = "the bucket of letters may be made public"
+  }
+  assert {
+    condition     = [for statement in jsondecode(aws_s3_bucket_policy.only_tls["failures"].policy).Statement : "${statement.Effect} ${jsonencode(statement.Condition)}"] == ["Deny {\"Bool\":{\"aws:SecureTransport\":\"false\"}}"]
+    error_message = "the bucket takes letters in the clear"
   }
 }
 
@@ -236,7 +263,7 @@ run "what_must_be_told_is_told" {
     alarm_email = "someone@example.com"
   }
   assert {
-    condition     = length(setsubtract(["dead-letters", "function-dead-letters", "function-errors", "function-throttles", "bridge-errors", "bridge-not-ready", "bridge-session", "bridge-broker-drops", "bridge-certificates", "bridge-configuration", "bridge-dead-letters-held", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
+    condition     = length(setsubtract(["dead-letters", "dead-letters-in-bucket", "function-dead-letters", "function-errors", "function-throttles", "bridge-errors", "bridge-not-ready", "bridge-session", "bridge-broker-drops", "bridge-certificates", "bridge-configuration", "bridge-dead-letters-held", "bridge-0-down", "bridge-1-down", "broker-down"], keys(aws_cloudwatch_metric_alarm.alarm))) == 0
     error_message = "an alarm is missing"
   }
   assert {
@@ -341,7 +368,7 @@ run "everything_can_be_removed" {
     deletion_protection = false
   }
   assert {
-    condition     = !aws_dynamodb_table.readings.deletion_protection_enabled && !aws_instance.broker[0].disable_api_termination && aws_ecr_repository.bridge[0].force_delete && aws_secretsmanager_secret.bridge_tls.recovery_window_in_days == 0
+    condition     = !aws_dynamodb_table.readings.deletion_protection_enabled && !aws_instance.broker[0].disable_api_termination && aws_ecr_repository.bridge[0].force_delete && aws_s3_bucket.failures.force_destroy && aws_secretsmanager_secret.bridge_tls.recovery_window_in_days == 0
     error_message = "something stays"
   }
 }

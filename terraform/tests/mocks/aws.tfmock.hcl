@@ -60,6 +60,15 @@ override_resource {
 }
 
 override_resource {
+  target = aws_s3_bucket.failures
+  values = {
+    arn    = "arn:aws:s3:::mqtt-lambda-failures-0"
+    bucket = "mqtt-lambda-failures-0"
+    id     = "mqtt-lambda-failures-0"
+  }
+}
+
+override_resource {
   target = aws_sqs_queue.function_failures
   values = {
     arn = "arn:aws:sqs:eu-central-1:123456789012:mqtt-lambda-function-failures"
