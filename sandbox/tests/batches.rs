@@ -6,11 +6,13 @@
 mod common;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use common::{acknowledged, answering, everywhere, fault, nothing_lost, publish, willing};
+use common::{Fate, PATIENCE, acknowledged, answering, eventually, everywhere, fault, nothing_lost, publish, willing};
 use event::{ItemFailure, Response};
-use sandbox::lambda::{Action, Answer, Call, When};
+use sandbox::lambda::{Action, Answer, Call, Function, When};
 use sandbox::oracle;
+use sandbox::world::{FUNCTION, World};
 
 /// Fails the records whose message numbers are multiples of `every`.
 fn fails_some(every: u64) -> impl Fn(Call) -> Answer + Clone + Send + Sync + 'static {
@@ -104,6 +106,38 @@ async fn a_response_that_names_strangers_fails_the_whole_batch() {
         assert!(letters.iter().all(|letter| letter.error_type == "Function.MalformedResponse" && letter.attempts == 2));
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn batches_whose_division_takes_long_let_others_through_and_are_finished_by_a_drain() {
+    const FIRST: u64 = 100;
+    const SECOND: u64 = 20;
+    let picky = Function::inline(FUNCTION, |call| async move {
+        if !call.payload.windows(8).any(|window| window == b"\"broken\"") {
+            return Answer::null();
+        }
+        // 199 invocations of the first take 20 s.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Answer::error("SensorError", "cannot")
+    });
+    let builder = World::builder().set("mapping.batch.max_records", "100").set("mapping.batch.max_window", "300ms");
+    let builder = builder.set("mapping.retry.max_attempts", "1").set("mapping.concurrency", "1");
+    let mut world = builder.function(picky).start().await.unwrap();
+    let first = publish(&world, FIRST, |options| options.bad_every = Some(1)).await;
+    eventually("the first batch is being divided", || sizes(&world).len() > 2).await;
+    let good = publish(&world, 5, |_| {}).await;
+    eventually("those behind it are handled", || Fate::of(&world).lost(&good).is_empty()).await;
+    let given_up = world.dead_letters().unwrap().len() as u64;
+    assert!(given_up < FIRST, "only once nothing was left of the batch");
+
+    let second = publish(&world, SECOND, |options| options.bad_every = Some(1)).await;
+    let id = second.registry().id(1);
+    let carries = |payload: &[u8]| payload.windows(id.len()).any(|window| window == id.as_bytes());
+    let invoked = || world.lambda.log().invocations().iter().filter(|i| carries(&i.payload)).count();
+    eventually("the second is being divided while the first waits", || invoked() >= 2).await;
+    assert!(world.drain_bridge(PATIENCE).await, "nothing is left");
+    assert!(Fate::of(&world).lost(&first).is_empty() && Fate::of(&world).lost(&second).is_empty());
+    assert_eq!(world.dead_letters().unwrap().len() as u64, FIRST + SECOND);
 }
 
 #[tokio::test(flavor = "multi_thread")]

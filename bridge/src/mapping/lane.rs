@@ -1,6 +1,6 @@
 //! One lane: takes a batch, invokes the function until every record has its outcome, takes the next. Waits between
 //! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker. A batch that is refused for no
-//! reason that Lambda has is set aside while others show whether the way is good.
+//! reason that Lambda has is set aside while others show whether the way is good, and one that takes long goes in turn with others.
 
 mod answers;
 mod aside;
@@ -81,7 +81,12 @@ impl Lane {
     async fn take(&mut self, batch: Vec<Delivery>) {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
         self.give_up_skipped(&mut pending).await;
-        self.finish(Work::new(pending), None).await;
+        self.go_on(Work::new(pending), None).await;
+    }
+
+    /// Brings events to their outcomes, or sets them aside.
+    async fn go_on(&mut self, work: Work, refused_at: Option<u64>) {
+        self.finish(work, refused_at).await;
         self.mapping.held.look(&self.mapping.settings);
     }
 

@@ -1,10 +1,12 @@
-//! Events that are refused for no reason that Lambda has: they are set aside until another one has passed, which shows whether
-//! it is the way that is refused or the event. Keeps the order of ordering keys.
+//! What a lane sets aside to take other batches: events that are refused for no reason that Lambda has, until another one has
+//! passed, which shows whether it is the way that is refused or the event; and batches whose division takes long, which go on
+//! in turn with the others. Keeps the order of ordering keys.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
-use tokio::time::sleep;
+use tokio::time::sleep_until;
 
 use super::pending::{Onward, Pending};
 use super::work::{Next, Work};
@@ -16,18 +18,31 @@ use crate::shutdown::Phase;
 
 /// Batches that a lane may have set aside at once.
 const ASIDE: usize = 8;
+/// How long a batch that was divided keeps its lane at a time, while others may wait.
+const TURN: Duration = Duration::from_secs(5);
 
-/// The events of a batch that was refused without a known reason.
+/// The events of a batch that are set aside.
 pub(super) struct Aside {
     work: Work,
     refused_at: Option<u64>,
+    /// When its turn comes; none when it was refused without a known reason, and waits for others to pass.
+    turn: Option<Instant>,
 }
 
 impl Lane {
     /// Brings events to their outcomes, or sets them aside. What is dropped on the way is abandoned.
     pub(super) async fn finish(&mut self, mut work: Work, refused_at: Option<u64>) {
         self.refused_at = refused_at;
-        while let Some(next) = work.next() {
+        let turn_ends = now() + TURN;
+        loop {
+            if self.gives_way(&work)
+                && let Some(due) = work.due(now()).filter(|due| *due >= turn_ends)
+            {
+                let refused_at = self.refused_at;
+                self.aside.push_back(Aside { work, refused_at, turn: Some(due) });
+                return;
+            }
+            let Some(next) = work.next() else { return };
             let pending = match next {
                 Next::Now(pending) => pending,
                 Next::At(at, pending) => {
@@ -49,32 +64,42 @@ impl Lane {
             let refused_at = self.refused_at;
             if work.has_keys_of(&pending) {
                 work.put_back(pending);
-                self.aside.push_back(Aside { work, refused_at });
+                self.aside.push_back(Aside { work, refused_at, turn: None });
                 return;
             }
-            self.aside.push_back(Aside { work: Work::new(pending), refused_at });
+            self.aside.push_back(Aside { work: Work::new(pending), refused_at, turn: None });
         }
     }
 
-    /// Takes new batches and, each time that it has waited, the oldest one that was set aside, until there is none. False when
-    /// no more batches will come, or the bridge drains: then what is still set aside is abandoned.
+    /// Whether other batches go in between. Not in a drain, when there are none.
+    fn gives_way(&self, work: &Work) -> bool {
+        work.is_divided() && self.aside.len() < ASIDE && self.shutdown.phase() < Phase::Draining
+    }
+
+    /// Takes new batches and what is set aside in turn, until nothing is. What was refused waits with a back-off. False when no
+    /// more batches will come.
     pub(super) async fn probe(&mut self, batches: &Batches) -> bool {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
+        let mut probe_at = now() + backoff.next(fastrand::f64());
         // Never dropped half-way: it may have gathered some already.
         let mut next = pin!(batches.next());
         loop {
-            let wait = sleep(backoff.next(fastrand::f64()));
+            if self.shutdown.phase() >= Phase::Draining {
+                self.finish_turns().await;
+            }
+            let turn = self.next_turn(probe_at);
+            let at = turn.map_or(probe_at, |(_, at)| at);
             let mut shutdown = self.shutdown.clone();
             let batch = tokio::select! {
                 batch = &mut next, if self.aside.len() < ASIDE => Some(batch),
-                () = wait, if !self.aside.is_empty() => None,
-                () = shutdown.reached(Phase::Draining), if !self.aside.is_empty() => {
-                    self.aside.clear();
-                    continue;
-                }
+                () = sleep_until(at.into()), if turn.is_some() => None,
+                () = shutdown.reached(Phase::Draining), if turn.is_some() => continue,
             };
             match batch {
-                Some(None) => return false,
+                Some(None) => {
+                    self.finish_turns().await;
+                    return false;
+                }
                 Some(Some(batch)) => {
                     self.take(batch).await;
                     if self.aside.is_empty() {
@@ -83,11 +108,29 @@ impl Lane {
                     next.set(batches.next());
                 }
                 None => {
-                    if let Some(Aside { work, refused_at }) = self.aside.pop_front() {
+                    let aside = turn.and_then(|(index, _)| self.aside.remove(index));
+                    let Some(Aside { work, refused_at, turn }) = aside else { continue };
+                    if turn.is_none() {
+                        probe_at = now() + backoff.next(fastrand::f64());
                         self.mapping.metrics.retries.inc();
-                        self.finish(work, refused_at).await;
                     }
+                    self.go_on(work, refused_at).await;
                 }
+            }
+        }
+    }
+
+    /// Which of what is set aside goes first, and when.
+    fn next_turn(&self, probe_at: Instant) -> Option<(usize, Instant)> {
+        let turns = self.aside.iter().map(|aside| aside.turn.unwrap_or(probe_at));
+        turns.enumerate().min_by_key(|(_, at)| *at)
+    }
+
+    /// No batch comes any more: what has its turn goes on to its end, and what was refused without a known reason is abandoned.
+    async fn finish_turns(&mut self) {
+        while let Some(Aside { work, refused_at, turn }) = self.aside.pop_front() {
+            if turn.is_some() {
+                self.go_on(work, refused_at).await;
             }
         }
     }

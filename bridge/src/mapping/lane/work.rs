@@ -14,6 +14,7 @@ pub(super) struct Work {
     /// The next one last.
     ready: Vec<Pending>,
     waiting: Vec<(Instant, Pending)>,
+    is_divided: bool,
 }
 
 /// What comes next.
@@ -26,12 +27,29 @@ pub(super) enum Next {
 
 impl Work {
     pub(super) fn new(batch: Pending) -> Self {
-        Self { ready: vec![batch], waiting: Vec::new() }
+        Self { ready: vec![batch], waiting: Vec::new(), is_divided: false }
     }
 
     /// The first half goes before the second, so that a key keeps its order.
     pub(super) fn divided(&mut self, first: Pending, second: Pending) {
         self.ready.extend([second, first]);
+        self.is_divided = true;
+    }
+
+    /// Whether its batch was divided, so that there may be as many events as it had records.
+    pub(super) fn is_divided(&self) -> bool {
+        self.is_divided
+    }
+
+    /// When there is something to do; `None` when there is nothing at all.
+    pub(super) fn due(&self, now: Instant) -> Option<Instant> {
+        if self.has_ready() { Some(now) } else { self.waiting.iter().map(|(at, _)| *at).min() }
+    }
+
+    /// What need not wait goes, unless an event that waits has a key of its.
+    fn has_ready(&self) -> bool {
+        let is_free = |next: &Pending| !have_keys_in_common(next, self.waiting.iter().map(|(_, waiting)| waiting));
+        self.ready.last().is_some_and(is_free)
     }
 
     /// It goes next.
@@ -49,10 +67,9 @@ impl Work {
         self.waiting.clear();
     }
 
-    /// What need not wait goes first, unless an event that waits has a key of its.
+    /// What need not wait goes first.
     pub(super) fn next(&mut self) -> Option<Next> {
-        let is_free = |next: &Pending| !have_keys_in_common(next, self.waiting.iter().map(|(_, waiting)| waiting));
-        if self.ready.last().is_some_and(is_free) {
+        if self.has_ready() {
             return self.ready.pop().map(Next::Now);
         }
         let (first, _) = self.waiting.iter().enumerate().min_by_key(|(_, (at, _))| *at)?;
@@ -153,6 +170,20 @@ mod tests {
                 None => panic!("nothing is left"),
             }
         }
+    }
+
+    #[test]
+    fn there_is_something_to_do_now_unless_all_waits() {
+        let (now, mut work) = (Instant::now(), work(&[Some(1), Some(1)]));
+        assert_eq!((work.is_divided(), work.due(now)), (false, Some(now)));
+        let Some(Next::Now(whole)) = work.next() else { panic!("ready") };
+        assert_eq!(work.due(now), None);
+        let (first, second) = halves(whole);
+        work.divided(first, second);
+        assert_eq!((work.is_divided(), work.due(now)), (true, Some(now)));
+        let Some(Next::Now(first)) = work.next() else { panic!("ready") };
+        work.again(first, Duration::from_secs(9), now);
+        assert_eq!(work.due(now), Some(now + Duration::from_secs(9)), "the other one has its key");
     }
 
     #[test]
