@@ -1,17 +1,25 @@
-//! Promise: an answer that does not end is cut where Lambda's own ends, and its connection closed.
+//! Promise: an answer that does not end is cut where Lambda's own ends, its connection closed, and no other mapping waits for it.
 
-#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
 
 mod common;
+#[path = "parts/replica.rs"]
+#[allow(dead_code, reason = "this test uses a part of it")]
+mod replica;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bridge::Bridge;
 use bridge::aws::{Aws, LocalEndpoint};
+use bridge::config::{Config, Overrides, Protocol};
 use bridge::lambda::Disposition;
-use common::PATIENCE;
-use sandbox::world::FUNCTION;
+use common::{PATIENCE, eventually, publish};
+use replica::{SHORT, broker, mapping};
+use sandbox::world::{FUNCTION, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 /// What fits between two processes of one machine beside what is read.
 const IN_BETWEEN: usize = 16 << 20;
@@ -22,6 +30,10 @@ async fn endless(listener: TcpListener, status: u16) -> usize {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = vec![0; 64 * 1024];
     assert!(stream.read(&mut request).await.unwrap() > 0);
+    babble(&mut stream, status).await
+}
+
+async fn babble(stream: &mut TcpStream, status: u16) -> usize {
     let head = format!("HTTP/1.1 {status} X\r\nconnection: keep-alive\r\ntransfer-encoding: chunked\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let chunk = [b"4000\r\n".as_slice(), &[b' '; 0x4000], b"\r\n"].concat();
@@ -47,4 +59,78 @@ async fn an_answer_without_an_end_is_cut_and_its_connection_closed() {
         assert!((LIMIT..LIMIT + IN_BETWEEN).contains(&written), "{written}");
         drop(client);
     }
+}
+
+/// How often each of two functions was invoked.
+#[derive(Debug, Default)]
+struct Invoked {
+    endless: AtomicU64,
+    other: AtomicU64,
+}
+
+/// An endpoint with a runtime of its own: what it writes must not wait for the bridge's thread. One function answers without an end,
+/// the other at once.
+fn two_functions(invoked: Arc<Invoked>) -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::from_std(listener).unwrap();
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                tokio::spawn(serve(stream, Arc::clone(&invoked)));
+            }
+        });
+    });
+    url
+}
+
+/// Requests of one connection, each of which is small.
+async fn serve(mut stream: TcpStream, invoked: Arc<Invoked>) {
+    let (mut request, mut part) = (Vec::new(), vec![0; 64 * 1024]);
+    loop {
+        let Ok(read) = stream.read(&mut part).await else { return };
+        if read == 0 {
+            return;
+        }
+        request.extend_from_slice(&part[..read]);
+        if !request.ends_with(b"}]}") {
+            continue;
+        }
+        if request.windows(18).any(|window| window == b"functions/endless/") {
+            invoked.endless.fetch_add(1, Ordering::Relaxed);
+            babble(&mut stream, 200).await;
+            return;
+        }
+        invoked.other.fetch_add(1, Ordering::Relaxed);
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnull").await.unwrap();
+        request.clear();
+    }
+}
+
+/// On one thread, as the bridge runs.
+#[tokio::test]
+async fn f46_an_answer_without_an_end_does_not_stop_another_mapping() {
+    let world = World::builder().without_bridge().await.unwrap();
+    let invoked = Arc::new(Invoked::default());
+    let endpoint = two_functions(Arc::clone(&invoked));
+    let of = |name: &str| mapping(name, &format!("{name}/data"), "").replace("sensor-handler", name);
+    let config = broker(world.url(), &world.files, Protocol::V5, "b", SHORT) + &of("endless") + &of("other");
+    let file = world.directory().join("bridge.toml");
+    std::fs::write(&file, config).unwrap();
+    let config = Config::load(Some(&file), std::iter::empty(), Overrides::default()).unwrap();
+    let bridge = Bridge::start(config, &Aws::local(LocalEndpoint { url: endpoint })).await.unwrap();
+    tokio::time::timeout(PATIENCE, bridge.ready()).await.expect("ready");
+
+    publish(&world, 1, |options| options.topic = "endless/data".into()).await;
+    eventually("it is cut, and comes again", || invoked.endless.load(Ordering::Relaxed) >= 2).await;
+    publish(&world, 50, |options| options.topic = "other/data".into()).await;
+    let acknowledged = |name: &str| bridge.metrics().mapping(name).acknowledged.get();
+    eventually("the other mapping goes on", || acknowledged("other") == 50).await;
+    let seen = invoked.endless.load(Ordering::Relaxed);
+    eventually("while the endless one does, too", || invoked.endless.load(Ordering::Relaxed) > seen).await;
+    assert_eq!(acknowledged("endless"), 0);
+    assert!(invoked.other.load(Ordering::Relaxed) > 0);
 }
