@@ -200,7 +200,8 @@ impl Redrive {
         let name = self.options.mapping.as_ref().unwrap_or(&letter.mapping);
         let route = self.routes.get(name).cloned();
         if route.is_none() && self.unknown.insert(name.clone()) {
-            warn!(mapping = name, "not in the configuration: its letters are skipped; --mapping names another one");
+            let mapping = Foreign::of(name);
+            warn!(%mapping, "not in the configuration: its letters are skipped; --mapping names another one");
         }
         let Some(route) = route.filter(|_| self.options.filter.matches(&delivery.message)) else {
             self.summary.skipped += 1;
@@ -209,8 +210,8 @@ impl Redrive {
         if let Some(reason) = letter.lacks() {
             self.summary.unsendable += 1;
             let event = "redrive.letter_unsendable";
-            let (record, topic) = (Foreign::of(&letter.id), Foreign::of(&letter.topic));
-            warn!(event, mapping = letter.mapping, %record, %topic, reason, "dead letter cannot be redriven; it stays");
+            let (mapping, record, topic) = names_of(letter);
+            warn!(event, %mapping, %record, %topic, reason, "dead letter cannot be redriven; it stays");
             return Plan::Stays;
         }
         self.sent += 1;
@@ -259,8 +260,13 @@ impl Redrive {
 fn log_failed(letter: Option<&DeadLetter>, error_type: &str, attempts: u32, reason: &str) {
     let Some(letter) = letter else { return };
     let event = "redrive.letter_failed";
-    let (mapping, record, topic) = (&letter.mapping, Foreign::of(&letter.id), Foreign::of(&letter.topic));
-    warn!(event, mapping, %record, %topic, attempts, error_type, reason, "dead letter not redriven; it stays");
+    let (mapping, record, topic) = names_of(letter);
+    warn!(event, %mapping, %record, %topic, attempts, error_type, reason, "dead letter not redriven; it stays");
+}
+
+/// Mapping, record id and topic: a file of letters may come from anywhere.
+fn names_of(letter: &DeadLetter) -> (Foreign, Foreign, Foreign) {
+    (Foreign::of(&letter.mapping), Foreign::of(&letter.id), Foreign::of(&letter.topic))
 }
 
 async fn stop_at_signal(stop: Arc<AtomicBool>) {

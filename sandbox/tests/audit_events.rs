@@ -90,6 +90,8 @@ async fn a_dead_letter_that_finds_no_place_is_told_and_so_is_the_place_that_took
     assert_eq!(failed[0]["error_type"], "SensorError");
     assert_eq!(told(&process.log(), "dead_letter.written").len(), 0);
     assert_eq!(failed[0]["failures"], 1);
+    let before = queue.attempts();
+    eventually("it is tried again and again", || queue.attempts() >= before + 3).await;
     queue.trouble(None);
     let written = events(&process, "dead_letter.written", 1).await;
     assert_eq!(written[0]["record"], failed[0]["record"]);

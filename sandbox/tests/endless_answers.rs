@@ -116,7 +116,7 @@ async fn f46_an_answer_without_an_end_does_not_stop_another_mapping() {
     let world = World::builder().without_bridge().await.unwrap();
     let invoked = Arc::new(Invoked::default());
     let endpoint = two_functions(Arc::clone(&invoked));
-    let of = |name: &str| mapping(name, &format!("{name}/data"), "").replace("sensor-handler", name);
+    let of = |name: &str| mapping(name, &format!("{name}/data"), "timeout = \"15m\"").replace("sensor-handler", name);
     let config = broker(world.url(), &world.files, Protocol::V5, "b", SHORT) + &of("endless") + &of("other");
     let file = world.directory().join("bridge.toml");
     std::fs::write(&file, config).unwrap();

@@ -89,7 +89,7 @@ async fn run_part(redrive: &mut Redrive, path: &Path, mut part: Part) -> Result<
                     let letter = letter.failed_again(&failure.kind, &failure.message, attempts);
                     push_letter(&letter, &mut stay).map_err(|error| failed(error.into()))?;
                 }
-                (Verdict::Tried(attempts), Some(letter)) => {
+                (Verdict::Tried(attempts), Some(letter)) if attempts > 0 => {
                     push_letter(&letter.tried_again(attempts), &mut stay).map_err(|error| failed(error.into()))?;
                 }
                 (Verdict::Failed(..) | Verdict::Tried(_) | Verdict::Stays, _) => push_line(&line, &mut stay),

@@ -38,6 +38,11 @@ struct Parameters {
 type Refusal = (u16, &'static str, String);
 
 pub(super) async fn route(queue: Arc<Shared>, request: Request<Incoming>) -> Result<Response<Reply>, Reset> {
+    let target = http::header(&request, "x-amz-target").unwrap_or_default();
+    let operation = target.strip_prefix("AmazonSQS.").unwrap_or_default().to_owned();
+    if operation == "SendMessage" {
+        queue.attempts.fetch_add(1, Ordering::Relaxed);
+    }
     let trouble = *lock(&queue.trouble);
     match trouble {
         Some(Trouble::Down) => return Err(Reset),
@@ -48,8 +53,6 @@ pub(super) async fn route(queue: Arc<Shared>, request: Request<Incoming>) -> Res
         }
         Some(Trouble::WrongSum) | None => {}
     }
-    let target = http::header(&request, "x-amz-target").unwrap_or_default();
-    let operation = target.strip_prefix("AmazonSQS.").unwrap_or_default().to_owned();
     let Ok(body) = http::read(request.into_body(), REQUEST_LIMIT).await else { return Err(Reset) };
     let result = match serde_json::from_slice::<Parameters>(&body) {
         Ok(parameters) => queue.perform(&operation, parameters, trouble).await,
@@ -84,7 +87,6 @@ impl Shared {
     }
 
     fn send(&self, given: Parameters, trouble: Option<Trouble>) -> Result<Value, Refusal> {
-        self.attempts.fetch_add(1, Ordering::Relaxed);
         let body = given.message_body.ok_or_else(|| missing("MessageBody"))?;
         let limit = self.limit.load(Ordering::Relaxed);
         if body.len() > limit {
