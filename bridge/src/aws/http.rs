@@ -1,13 +1,16 @@
 //! HTTP to AWS, for every client of the SDK: HTTP/1.1 alone, one exchange a connection at a time. So a connection that
 //! is dead or stalls spoils one exchange, and is never used again.
 
+mod connection;
 mod dial;
 mod error;
 mod exchange;
+mod origin;
 mod pool;
 mod proxy;
 mod roots;
 mod sdk;
+mod tcp;
 
 pub(crate) use error::HttpError;
 pub(crate) use exchange::Http;

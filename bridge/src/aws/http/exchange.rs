@@ -1,19 +1,23 @@
 //! One request and its whole response, with a clock for each stage: waiting for a connection is never the service's time.
 //! Sends again by itself only what provably was not sent.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::header::{HOST, HeaderValue, PROXY_AUTHORIZATION};
+use hyper::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
 use hyper::{Request, Response, Uri};
 use hyper_util::client::proxy::matcher::Matcher;
 
-use super::dial::{Body, Connection, Dialler, Origin};
+use super::connection::{Body, Connection};
+use super::dial::Dialler;
 use super::error::HttpError;
+use super::origin::Origin;
 use super::pool::Pool;
 use super::roots;
+use super::tcp::{Names, Tcp};
 
 /// How long a connection may take unless a client says otherwise: name, TCP, proxy and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -52,13 +56,14 @@ impl Http {
     /// Why `AWS_CA_BUNDLE` cannot be used.
     pub(crate) fn from_environment() -> Result<Self, &'static str> {
         let bundle = std::env::var_os("AWS_CA_BUNDLE");
-        let dialler = Dialler::new(roots::roots(bundle.as_deref())?, Matcher::from_env(), CONNECT);
+        let tcp = Tcp::new(Names::of_the_system(), CONNECT);
+        let dialler = Dialler::new(tcp, roots::roots(bundle.as_deref())?, Matcher::from_env());
         dialler.map(Self::of).map_err(|_| "TLS cannot be set up with this build")
     }
 
     /// A client for a local endpoint: without TLS, and straight to its host.
     pub(crate) fn plain() -> Self {
-        Self::of(Dialler::plain(CONNECT))
+        Self::of(Dialler::plain(Tcp::new(Names::of_the_system(), CONNECT)))
     }
 
     fn of(dialler: Dialler) -> Self {
@@ -78,29 +83,27 @@ impl Http {
         let uri = request.uri().clone();
         let origin = Origin::of(&uri)?;
         if !request.headers().contains_key(HOST) {
-            let host = HeaderValue::try_from(origin.header()).map_err(|_| HttpError::NoHost)?;
-            request.headers_mut().insert(HOST, host);
+            request.headers_mut().insert(HOST, origin.header()?);
         }
         loop {
             let connecting = self.connection(&origin, &uri);
-            let (mut connection, fresh) =
-                within(limits.connect.or(Some(CONNECT)), connecting, HttpError::ConnectTimeout).await?;
+            let late = HttpError::ConnectTimeout;
+            let (mut connection, fresh) = within(limits.connect.or(Some(CONNECT)), connecting, late).await?;
             address(&mut request, &uri, &connection);
             let exchange = exchange(&mut connection, request, self.longest);
-            let sent = within(limits.exchange, exchange, HttpError::Timeout).await;
-            if sent.is_err() {
-                self.pool.forget(&origin);
-            }
-            match sent? {
-                Sent::Answered(response) => {
-                    self.pool.put(origin, connection);
+            match within(limits.exchange, exchange, HttpError::Timeout).await {
+                Ok(Sent::Answered(response)) => {
+                    self.keep(origin, connection, &response);
                     return Ok(response);
                 }
-                Sent::Unsent(_) if fresh => {
-                    let closed = std::io::Error::other("it was closed before anything was sent");
-                    return Err(HttpError::Connect(closed));
+                Ok(Sent::Unsent(back)) if !fresh => request = back,
+                Ok(Sent::Unsent(_)) => {
+                    return Err(HttpError::Connect(io::Error::other("closed before anything was sent")));
                 }
-                Sent::Unsent(back) => request = back,
+                Err(error) => {
+                    self.pool.forget(&origin);
+                    return Err(error);
+                }
             }
         }
     }
@@ -114,6 +117,25 @@ impl Http {
         }
         Ok((self.dialler.dial(origin, uri).await?, true))
     }
+
+    /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes to
+    /// the address that its name has then.
+    fn keep(&self, origin: Origin, connection: Connection, response: &Response<Bytes>) {
+        if is_of_the_service(response) {
+            self.pool.put(origin, connection);
+        } else {
+            self.pool.forget(&origin);
+        }
+    }
+}
+
+/// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators and
+/// the sources of credentials name none.
+fn is_of_the_service(response: &Response<Bytes>) -> bool {
+    let header = |name: &str| response.headers().get(name).map(hyper::header::HeaderValue::as_bytes);
+    let is_named = ["x-amzn-requestid", "x-amz-request-id"].into_iter().any(|name| header(name).is_some());
+    let is_page = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with(b"text/html"));
+    is_named || (response.status().is_success() && !is_page)
 }
 
 /// A server is asked for a path, a proxy for the whole URL (RFC 9112, 3.2).
@@ -158,86 +180,4 @@ async fn within<T>(
 }
 
 #[cfg(test)]
-mod tests {
-    use http_body_util::Empty;
-    use tokio::io::{AsyncReadExt, AsyncWriteExt};
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    /// Answers one request on each connection with `body`, and closes it.
-    async fn server(body: &'static str) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/a?b", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            loop {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let mut head = Vec::new();
-                while !head.ends_with(b"\r\n\r\n") {
-                    head.push(stream.read_u8().await.unwrap());
-                }
-                assert!(head.starts_with(b"GET /a?b HTTP/1.1\r\n"));
-                let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
-                stream.write_all(answer.as_bytes()).await.unwrap();
-            }
-        });
-        url
-    }
-
-    fn get(url: &str) -> Request<Body> {
-        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
-        Request::get(url).body(body).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_was_not_sent_goes_out_on_another_connection() {
-        let (http, url) = (Http::plain(), server("hello").await);
-        let uri = url.parse::<Uri>().unwrap();
-        let origin = Origin::of(&uri).unwrap();
-        for _ in 0..3 {
-            let (mut connection, _) = http.connection(&origin, &uri).await.unwrap();
-            let mut first = get(&url);
-            address(&mut first, &uri, &connection);
-            let answered = exchange(&mut connection, first, LONGEST).await;
-            assert!(matches!(answered, Ok(Sent::Answered(_))));
-            while !connection.is_closed() {
-                tokio::task::yield_now().await;
-            }
-            let sent = exchange(&mut connection, get(&url), LONGEST).await;
-            assert!(matches!(sent, Ok(Sent::Unsent(_))), "hyper gives back what it has not written");
-            // In the pool again it is passed over.
-            http.pool.put(origin.clone(), connection);
-            let response = http.send(get(&url), Limits::default()).await.unwrap();
-            assert_eq!(&response.into_body()[..], b"hello");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_endless_response_is_cut() {
-        let (http, url) = (Http::plain().at_most(4), server("hello").await);
-        let error = http.send(get(&url), Limits::default()).await.unwrap_err();
-        assert!(matches!(error, HttpError::TooLong { status: 200, limit: 4 }), "{error:?}");
-    }
-
-    #[tokio::test]
-    async fn an_exchange_that_times_out_closes_its_connection_and_those_that_are_idle() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}/", listener.local_addr().unwrap());
-        let (uri, http) = (url.parse::<Uri>().unwrap(), Http::plain());
-        let origin = Origin::of(&uri).unwrap();
-        let (idle, _) = http.connection(&origin, &uri).await.unwrap();
-        let (used, _) = http.connection(&origin, &uri).await.unwrap();
-        http.pool.put(origin.clone(), idle);
-        http.pool.put(origin.clone(), used);
-        let limits = Limits { exchange: Some(Duration::from_millis(50)), ..Limits::default() };
-        let error = http.send(get(&url), limits).await.unwrap_err();
-        assert!(matches!(error, HttpError::Timeout), "{error:?}");
-        assert!(http.pool.take(&origin).is_none());
-        for _ in 0..2 {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            let mut sent = Vec::new();
-            let ended = tokio::time::timeout(Duration::from_secs(10), stream.read_to_end(&mut sent));
-            drop(ended.await.expect("the socket is closed"));
-        }
-    }
-}
+mod tests;

@@ -6,13 +6,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::dial::{Connection, Origin};
+use super::connection::Connection;
+use super::origin::Origin;
 
 /// Idle connections that are kept for one origin, more than there are lanes in any sensible configuration.
 const MOST: usize = 1_000;
 
 /// Below the time after which servers and load balancers close an idle connection, so that closing seldom meets a request.
 const IDLE: Duration = Duration::from_secs(15);
+
+/// After this time a connection is replaced by one to the address that its name has now: a service may have moved while its
+/// old address still answers.
+const OLDEST: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
@@ -37,13 +42,77 @@ impl Pool {
     pub(super) fn put(&self, origin: Origin, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = idle.entry(origin).or_default();
+        connections.push((Instant::now(), connection));
         discard(connections);
-        if connections.len() < MOST {
-            connections.push((Instant::now(), connection));
-        }
     }
 }
 
 fn discard(connections: &mut Vec<(Instant, Connection)>) {
-    connections.retain(|(since, connection)| since.elapsed() < IDLE && !connection.is_closed());
+    connections.retain(|(since, connection)| {
+        since.elapsed() < IDLE && connection.made.elapsed() < OLDEST && !connection.is_closed()
+    });
+    connections.truncate(MOST);
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::DuplexStream;
+
+    use super::*;
+
+    async fn connection() -> (Connection, DuplexStream) {
+        let (ours, theirs) = tokio::io::duplex(64);
+        (Connection::over(ours, None).await.unwrap(), theirs)
+    }
+
+    fn origin() -> Origin {
+        Origin::of(&"http://aws.test".parse().unwrap()).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_idle_for_too_long_is_closed() {
+        let (pool, (connection, _theirs)) = (Pool::default(), connection().await);
+        pool.put(origin(), connection);
+        tokio::time::advance(IDLE.saturating_sub(Duration::from_millis(1))).await;
+        pool.put(origin(), pool.take(&origin()).expect("it is kept until then"));
+        tokio::time::advance(IDLE).await;
+        assert!(pool.take(&origin()).is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_always_busy_is_replaced_too() {
+        let (pool, (mut connection, _theirs)) = (Pool::default(), connection().await);
+        let mut uses = 0;
+        loop {
+            pool.put(origin(), connection);
+            tokio::time::advance(IDLE / 2).await;
+            let Some(taken) = pool.take(&origin()) else { break };
+            (connection, uses) = (taken, uses + 1);
+        }
+        assert_eq!(uses, OLDEST.as_secs() * 2 / IDLE.as_secs() - 1);
+    }
+
+    #[tokio::test]
+    async fn there_is_a_limit_to_what_is_kept() {
+        let pool = Pool::default();
+        let mut theirs = Vec::new();
+        for _ in 0..MOST + 3 {
+            let (connection, other) = connection().await;
+            theirs.push(other);
+            pool.put(origin(), connection);
+        }
+        let kept = std::iter::from_fn(|| pool.take(&origin())).count();
+        assert_eq!(kept, MOST);
+    }
+
+    #[tokio::test]
+    async fn what_the_server_has_closed_is_not_used() {
+        let (pool, (connection, theirs)) = (Pool::default(), connection().await);
+        pool.put(origin(), connection);
+        drop(theirs);
+        while pool.idle.lock().unwrap().values().flatten().any(|(_, connection)| !connection.is_closed()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(pool.take(&origin()).is_none());
+    }
 }
