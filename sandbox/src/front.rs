@@ -1,5 +1,5 @@
-//! What stands between the bridge and AWS: an endpoint with TLS that can go dead under its connections, and a proxy that
-//! wants a password. Passes bytes on and reads no request behind its own.
+//! What stands between the bridge and AWS: an endpoint with TLS that can go dead or move under its connections or take few of
+//! them, and a proxy that wants a password. Passes bytes on, and decides nothing by what they say.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
@@ -23,12 +23,38 @@ enum Kind {
     Proxy(String),
 }
 
+/// What becomes of the connections that there are.
+#[derive(Debug, Clone, Copy)]
+enum Fate {
+    BlackHole,
+    Moved,
+}
+
+/// What a front does with a connection beyond those that it takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beyond {
+    /// It resets it.
+    Reset,
+    /// It says nothing until another has ended.
+    Silence,
+}
+
+/// What all connections of a front share.
+#[derive(Clone)]
+struct Shared {
+    kind: Kind,
+    seen: Arc<Mutex<Vec<String>>>,
+    fate: watch::Sender<Option<Fate>>,
+    places: Arc<Semaphore>,
+    beyond: Beyond,
+}
+
 /// A running front. Dropping it ends all its connections.
 #[derive(Debug)]
 pub struct Front {
     port: u16,
     seen: Arc<Mutex<Vec<String>>>,
-    dead: watch::Sender<u64>,
+    fate: watch::Sender<Option<Fate>>,
     task: JoinHandle<()>,
 }
 
@@ -38,7 +64,15 @@ impl Front {
     /// # Errors
     /// When no port is free.
     pub async fn tls(tls: ServerConfig, target: SocketAddr) -> io::Result<Self> {
-        Self::start(Kind::Tls(Arc::new(tls).into(), target)).await
+        Self::start(Kind::Tls(Arc::new(tls).into(), target), Semaphore::MAX_PERMITS, Beyond::Silence).await
+    }
+
+    /// The same, for so many connections at once.
+    ///
+    /// # Errors
+    /// When no port is free.
+    pub async fn tls_for(most: usize, beyond: Beyond, tls: ServerConfig, target: SocketAddr) -> io::Result<Self> {
+        Self::start(Kind::Tls(Arc::new(tls).into(), target), most, beyond).await
     }
 
     /// A proxy for `CONNECT` that lets this user through, and answers 407 to all others.
@@ -47,15 +81,16 @@ impl Front {
     /// When no port is free.
     pub async fn proxy(user: &str, password: &str) -> io::Result<Self> {
         let login = format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")));
-        Self::start(Kind::Proxy(login)).await
+        Self::start(Kind::Proxy(login), Semaphore::MAX_PERMITS, Beyond::Silence).await
     }
 
-    async fn start(kind: Kind) -> io::Result<Self> {
+    async fn start(kind: Kind, most: usize, beyond: Beyond) -> io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
-        let (seen, dead) = (Arc::default(), watch::Sender::new(0));
-        let task = tokio::spawn(accept(listener, kind, Arc::clone(&seen), dead.clone()));
-        Ok(Self { port, seen, dead, task })
+        let (seen, fate) = (Arc::default(), watch::Sender::new(None));
+        let places = Arc::new(Semaphore::new(most));
+        let shared = Shared { kind, seen: Arc::clone(&seen), fate: fate.clone(), places, beyond };
+        Ok(Self { port, seen, fate, task: tokio::spawn(accept(listener, shared)) })
     }
 
     /// Where it listens.
@@ -64,7 +99,8 @@ impl Front {
         self.port
     }
 
-    /// What each connection asked for so far: the protocol that ALPN chose, or the target of `CONNECT`.
+    /// What each connection asked for so far: the protocol that ALPN chose, or the target of `CONNECT`; `reset` for one that
+    /// had no place.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -72,7 +108,13 @@ impl Front {
 
     /// From now on nothing passes on the connections that there are, and nobody is told. New ones are fine.
     pub fn black_hole(&self) {
-        self.dead.send_modify(|times| *times += 1);
+        self.fate.send_replace(Some(Fate::BlackHole));
+    }
+
+    /// From now on somebody else answers on the connections that there are, who knows no path: 404 and a page of HTML. New
+    /// ones are fine.
+    pub fn moved(&self) {
+        self.fate.send_replace(Some(Fate::Moved));
     }
 }
 
@@ -82,55 +124,64 @@ impl Drop for Front {
     }
 }
 
-async fn accept(listener: TcpListener, kind: Kind, seen: Arc<Mutex<Vec<String>>>, dead: watch::Sender<u64>) {
+async fn accept(listener: TcpListener, shared: Shared) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
                 let Ok((stream, _)) = accepted else { return };
-                let mut dead = dead.subscribe();
-                let (kind, seen) = (kind.clone(), Arc::clone(&seen));
-                connections.spawn(async move {
-                    let mut line = std::pin::pin!(pass(stream, kind, seen));
-                    tokio::select! {
-                        _ = &mut line => {}
-                        Ok(()) = dead.changed() => {
-                            // The sockets stay open, and nobody reads them.
-                            std::future::pending::<()>().await;
-                        }
-                    }
-                });
+                connections.spawn(seated(stream, shared.clone()));
             }
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
         }
     }
 }
 
-async fn pass(stream: TcpStream, kind: Kind, seen: Arc<Mutex<Vec<String>>>) -> io::Result<()> {
-    let see = |what: String| seen.lock().unwrap_or_else(PoisonError::into_inner).push(what);
-    match kind {
+/// Serves a connection once it has a place.
+async fn seated(stream: TcpStream, shared: Shared) {
+    let fate = shared.fate.subscribe();
+    let place = match shared.beyond {
+        Beyond::Reset => shared.places.try_acquire().ok(),
+        Beyond::Silence => shared.places.acquire().await.ok(),
+    };
+    if place.is_some() {
+        // How a connection ends is its peers' to say.
+        drop(pass(stream, &shared, fate).await);
+    } else {
+        shared.see("reset");
+        drop(stream.set_zero_linger());
+    }
+}
+
+impl Shared {
+    fn see(&self, what: &str) {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(what.to_owned());
+    }
+}
+
+async fn pass(mut stream: TcpStream, shared: &Shared, fate: watch::Receiver<Option<Fate>>) -> io::Result<()> {
+    match &shared.kind {
         Kind::Tls(tls, target) => {
             let stream = tls.accept(stream).await?;
             let protocol = stream.get_ref().1.alpn_protocol().unwrap_or(b"none");
-            see(String::from_utf8_lossy(protocol).into_owned());
-            join(stream, TcpStream::connect(target).await?).await
+            shared.see(&String::from_utf8_lossy(protocol));
+            join(stream, TcpStream::connect(target).await?, fate).await
         }
         Kind::Proxy(login) => {
-            let mut stream = stream;
             let head = head(&mut stream).await?;
             let target = head.strip_prefix("CONNECT ").and_then(|rest| rest.split(' ').next()).unwrap_or("nothing");
-            see(target.to_owned());
-            if !head.lines().any(|line| line.strip_prefix("Proxy-Authorization: ") == Some(&login)) {
+            shared.see(target);
+            if !head.lines().any(|line| line.strip_prefix("Proxy-Authorization: ") == Some(login)) {
                 return stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await;
             }
             let target = TcpStream::connect(target).await?;
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await?;
-            join(stream, target).await
+            join(stream, target, fate).await
         }
     }
 }
 
-async fn head(stream: &mut TcpStream) -> io::Result<String> {
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await?);
@@ -138,6 +189,29 @@ async fn head(stream: &mut TcpStream) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-async fn join(mut one: impl AsyncRead + AsyncWrite + Unpin, mut other: TcpStream) -> io::Result<()> {
-    copy_bidirectional(&mut one, &mut other).await.map(drop)
+/// Passes bytes on, until the fate of the connections changes.
+async fn join<S>(mut one: S, mut other: TcpStream, mut fate: watch::Receiver<Option<Fate>>) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    tokio::select! {
+        ended = copy_bidirectional(&mut one, &mut other) => return ended.map(drop),
+        Ok(()) = fate.changed() => {}
+    }
+    let fate = *fate.borrow();
+    match fate {
+        Some(Fate::Moved) => answer_pages(one).await,
+        // The sockets stay open, and nobody reads them.
+        _ => std::future::pending().await,
+    }
+}
+
+async fn answer_pages(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
+    loop {
+        let head = head(&mut stream).await?.to_ascii_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok()).unwrap_or(0);
+        stream.read_exact(&mut vec![0; length]).await?;
+        let page = "HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
+        stream.write_all(page.as_bytes()).await?;
+    }
 }

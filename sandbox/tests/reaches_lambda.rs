@@ -12,7 +12,7 @@ use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sandbox::certs::{Identity, Leaf, SignedBy, Validity};
-use sandbox::front::Front;
+use sandbox::front::{Beyond, Front};
 use sandbox::lambda::{Action, Fault, When};
 use sandbox::world::{BridgeProcess, World};
 
@@ -22,15 +22,19 @@ async fn world() -> World {
     builder.set("mapping.batch.max_records", "1").set("mapping.retry.max_attempts", "2").without_bridge().await.unwrap()
 }
 
-/// An endpoint with TLS before the world's Lambda, which offers HTTP/2 first.
-async fn front(world: &World, identity: &Identity) -> Front {
+fn tls(identity: &Identity) -> ServerConfig {
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let certificate = CertificateDer::from_pem_slice(identity.certificate_pem().as_bytes()).unwrap();
     let key = PrivateKeyDer::from_pem_slice(identity.private_pem().as_bytes()).unwrap();
     let mut tls = builder.with_no_client_auth().with_single_cert(vec![certificate], key).unwrap();
     tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Front::tls(tls, world.lambda.address()).await.unwrap()
+    tls
+}
+
+/// An endpoint with TLS before the world's Lambda, which offers HTTP/2 first.
+async fn front(world: &World, identity: &Identity) -> Front {
+    Front::tls(tls(identity), world.lambda.address()).await.unwrap()
 }
 
 async fn trusted(world: &World) -> Front {
@@ -52,17 +56,20 @@ async fn succeeded(world: &World, messages: u64, process: &BridgeProcess) {
     assert!(ended.is_ok(), "{:#?}", process.log());
 }
 
+/// Eight connections that are idle afterwards.
+async fn warmed_up(world: &World, endpoint: &Front, process: &BridgeProcess) {
+    world.lambda.faults().add(Fault::new(When::Next(8), Action::Delay(Duration::from_millis(500))));
+    publish(world, 8, |_| {}).await;
+    succeeded(world, 8, process).await;
+    assert!(endpoint.seen().len() >= 4, "too few connections to prove anything: {:?}", endpoint.seen());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
     let world = world().await;
     let endpoint = trusted(&world).await;
     let process = bridge(&world, &endpoint, &[]).await;
-    // Eight at once, so there are eight connections that are idle afterwards.
-    world.lambda.faults().add(Fault::new(When::Next(8), Action::Delay(Duration::from_millis(500))));
-    publish(&world, 8, |_| {}).await;
-    succeeded(&world, 8, &process).await;
-    assert!(endpoint.seen().len() >= 4, "too few connections to prove anything: {:?}", endpoint.seen());
-    assert!(endpoint.seen().iter().all(|protocol| protocol == "http/1.1"), "{:?}", endpoint.seen());
+    warmed_up(&world, &endpoint, &process).await;
     let before = endpoint.seen().len();
     endpoint.black_hole();
     publish(&world, 1, |_| {}).await;
@@ -72,6 +79,78 @@ async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
     assert_eq!(world.dead_letters().unwrap(), []);
     assert!(endpoint.seen().len() > before);
     assert_eq!(process.count("timeout"), 1, "{:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_an_endpoint_that_offers_http_2_gets_http_1_1_on_no_more_connections_than_invocations() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    let process = bridge(&world, &endpoint, &[]).await;
+    warmed_up(&world, &endpoint, &process).await;
+    publish(&world, 100, |_| {}).await;
+    succeeded(&world, 108, &process).await;
+    let seen = endpoint.seen();
+    assert!(seen.len() <= 8, "concurrency is 8: {seen:?}");
+    assert!(seen.iter().all(|protocol| protocol == "http/1.1"), "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_a_404_of_an_old_address_heals_without_a_dead_letter() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    let process = bridge(&world, &endpoint, &[]).await;
+    warmed_up(&world, &endpoint, &process).await;
+    endpoint.moved();
+    publish(&world, 20, |_| {}).await;
+    succeeded(&world, 28, &process).await;
+    assert!(process.count("404") >= 1, "{:#?}", process.log());
+    assert_eq!(world.dead_letters().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_an_endpoint_that_takes_fewer_connections_than_invocations_is_slow_and_loses_nothing() {
+    for beyond in [Beyond::Reset, Beyond::Silence] {
+        let world = world().await;
+        let identity = world.pki.issue(&Leaf::broker()).unwrap();
+        let endpoint = Front::tls_for(2, beyond, tls(&identity), world.lambda.address()).await.unwrap();
+        let process = bridge(&world, &endpoint, &[]).await;
+        world.lambda.faults().add(Fault::new(When::Next(40), Action::Delay(Duration::from_millis(200))));
+        publish(&world, 40, |_| {}).await;
+        succeeded(&world, 40, &process).await;
+        assert!(process.count("\"connection: ") >= 1, "{beyond:?} was not met: {:#?}", process.log());
+        assert_eq!(world.dead_letters().unwrap(), []);
+        assert_eq!(world.lambda.log().totals().invoked, 40, "{beyond:?}: none was invoked again");
+        assert_eq!(process.count("no whole response"), 0, "{beyond:?}: {:#?}", process.log());
+    }
+}
+
+/// The timers of established connections to this port, as the kernel shows them: what runs, and in how many seconds.
+fn timers(port: u16) -> Vec<(String, u64)> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let to = format!(":{port:04X}");
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let ours = fields.filter(|fields| fields[2].ends_with(&to) && fields[3] == "01");
+    ours.map(|fields| {
+        let (kind, ticks) = fields[5].split_once(':').unwrap();
+        // A hundred a second, whatever the kernel's own clock does.
+        (kind.to_owned(), u64::from_str_radix(ticks, 16).unwrap() / 100)
+    })
+    .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_a_connection_that_waits_for_its_function_keeps_itself_known_to_a_nat() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    let process = bridge(&world, &endpoint, &[]).await;
+    warmed_up(&world, &endpoint, &process).await;
+    // 02 is keep-alive; NAT gateways and load balancers forget after 350 s.
+    let kept = || {
+        let timers = timers(endpoint.port());
+        !timers.is_empty() && timers.iter().all(|(kind, seconds)| kind == "02" && *seconds < 350)
+    };
+    let found = tokio::time::timeout(PATIENCE, eventually("keep-alive on each", kept)).await;
+    assert!(found.is_ok(), "{:?}", timers(endpoint.port()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -105,6 +184,19 @@ async fn f41_an_endpoint_that_cannot_be_trusted_holds_everything() {
         assert_eq!(world.dead_letters().unwrap(), []);
         assert_eq!(world.lambda.log().totals().invoked, 0);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_ones_own_is_trusted_only_when_the_bundle_names_it() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    let mut process = bridge(&world, &endpoint, &["AWS_CA_BUNDLE="]).await;
+    publish(&world, 1, |_| {}).await;
+    assert!(process.logged("tls: ", PATIENCE).await, "{:#?}", process.log());
+    assert_eq!(world.lambda.log().totals().invoked, 0);
+    drop(process);
+    let process = bridge(&world, &endpoint, &[]).await;
+    succeeded(&world, 1, &process).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,5 +242,26 @@ async fn a_bundle_that_cannot_be_used_is_named_with_exit_code_2() {
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}");
         assert!(text.contains("error: AWS_CA_BUNDLE: the file "), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_cannot_be_used_is_named_with_exit_code_2_and_its_password_is_not_said() {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let proxies = [
+        ("HTTPS_PROXY", "nonsense"),
+        ("HTTPS_PROXY", "socks5://user:secret-marker@127.0.0.1:1080"),
+        ("https_proxy", "http://user:secret marker@127.0.0.1:3128"),
+        ("HTTP_PROXY", "http://user:secret-marker/@127.0.0.1:3128"),
+        ("ALL_PROXY", "http://secret-marker:port"),
+    ];
+    for (name, value) in proxies {
+        let mut command = world.command().unwrap();
+        let ended = command.arg("run").env("RUST_LOG", "trace").env(name, value).output();
+        let output = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
+        let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{value}: {text}");
+        assert!(text.contains(&format!("error: {name}: ")), "{value}: {text}");
+        assert!(!text.contains("marker"), "{value}: {text}");
     }
 }

@@ -18,12 +18,21 @@ const KEYS: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSI
 /// What goes into host names.
 const REGIONS: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION"];
 
-/// Whether the SDK can use what the environment says. An empty value counts as absent.
+/// Proxies, in the spelling that counts before the other, as curl has them.
+const PROXIES: [[&str; 2]; 2] = [["HTTPS_PROXY", "https_proxy"], ["HTTP_PROXY", "http_proxy"]];
+/// What counts where one of those is absent or empty.
+const ANY_PROXY: [&str; 2] = ["ALL_PROXY", "all_proxy"];
+
+/// Says why a value cannot be used.
+type Check = fn(&str) -> Result<(), &'static str>;
+
+/// Whether the SDK, and the client that it calls through, can use what the environment says. An empty value counts as absent.
 ///
 /// # Errors
 /// The first variable that it cannot use, and why.
 pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), AwsError> {
-    let checks = [(ENDPOINTS, endpoint as fn(&str) -> Result<(), &'static str>), (KEYS, key), (REGIONS, region)];
+    let proxies = proxies(&variable);
+    let checks: [(&[&str], Check); 4] = [(ENDPOINTS, endpoint), (KEYS, key), (REGIONS, region), (&proxies, proxy)];
     for (names, check) in checks {
         for name in names {
             let Some(value) = variable(name) else { continue };
@@ -37,6 +46,14 @@ pub(super) fn check(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), A
     Ok(())
 }
 
+/// Those that would be used. Others may hold what other programs can use.
+fn proxies(variable: impl Fn(&str) -> Option<OsString>) -> Vec<&'static str> {
+    let first = |names: [&'static str; 2]| names.into_iter().find(|name| variable(name).is_some());
+    let own: Vec<_> = PROXIES.into_iter().filter_map(first).collect();
+    let filled = own.iter().filter(|name| variable(name).is_some_and(|value| !value.is_empty())).count();
+    if filled == PROXIES.len() { own } else { own.into_iter().chain(first(ANY_PROXY)).collect() }
+}
+
 fn endpoint(url: &str) -> Result<(), &'static str> {
     if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
         return Err("holds a blank or a line end; remove it");
@@ -47,6 +64,30 @@ fn endpoint(url: &str) -> Result<(), &'static str> {
     let parsed = url.parse::<hyper::Uri>().ok();
     let host = parsed.as_ref().and_then(hyper::Uri::host).unwrap_or_default();
     if rest.is_empty() || host.is_empty() { Err("is no URL; write it as https://host:port") } else { Ok(()) }
+}
+
+/// Without a scheme it is `http://`, as for curl; but then there is a port, so that a word is not taken for a host.
+fn proxy(url: &str) -> Result<(), &'static str> {
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return Err("holds a blank or a line end; remove it");
+    }
+    let (scheme, rest) = url.split_once("://").map_or((None, url), |(scheme, rest)| (Some(scheme), rest));
+    if scheme.is_some_and(|scheme| !["http", "https"].iter().any(|known| scheme.eq_ignore_ascii_case(known))) {
+        return Err("is of a kind that the bridge cannot use; it takes http:// and https:// proxies");
+    }
+    let parsed = url.parse::<hyper::Uri>().ok().filter(|uri| uri.host().is_some_and(|host| !host.is_empty()));
+    let port = parsed.as_ref().and_then(hyper::Uri::port_u16);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    let host = authority.rsplit('@').next().unwrap_or(authority);
+    let has_port = host.rsplit(']').next().is_some_and(|behind| behind.contains(':'));
+    match (parsed, scheme) {
+        (Some(_), Some(_)) if port.is_some() == has_port => Ok(()),
+        (Some(_), None) if port.is_some() => Ok(()),
+        _ => {
+            Err("is no URL; write it as http://host:port or http://user:password@host:port, with %40 for an @ in the \
+                  password, and so on")
+        }
+    }
 }
 
 fn key(value: &str) -> Result<(), &'static str> {
@@ -97,6 +138,53 @@ mod tests {
                 assert!(of(name, region).unwrap_err().starts_with(&format!("{name}: ")), "{region}");
             }
         }
+    }
+
+    #[test]
+    fn a_proxy_that_cannot_be_used_is_named_and_its_password_is_not_repeated() {
+        for name in PROXIES.into_iter().flatten().chain(ANY_PROXY) {
+            for url in [
+                "marker",
+                "socks5://user:marker@proxy:1080",
+                "ftp://marker:21",
+                "http://mar ker:3128",
+                "http://proxy:3128/marker\n",
+                "http://user:marker/1@proxy:3128",
+                "http://user:marker@",
+                "http://",
+                "http://marker:port",
+                "http://marker:99999",
+                "//marker:3128",
+            ] {
+                let error = of(name, url).unwrap_err();
+                assert!(error.starts_with(&format!("{name}: ")) && !error.contains("ker"), "{url}: {error}");
+            }
+            for url in [
+                "",
+                "http://proxy",
+                "http://proxy:3128/",
+                "HTTP://user:p%40ss@proxy:3128",
+                "https://[::1]:3128",
+                "http://[::1]",
+                "proxy:3128",
+                "user:password@proxy:3128",
+            ] {
+                assert_eq!(of(name, url), Ok(()), "{name}={url}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_proxy_that_nobody_would_use_does_not_matter() {
+        let of = |variables: &[(&str, &str)]| {
+            let value = |asked: &str| variables.iter().find(|(name, _)| *name == asked).map(|(_, value)| value.into());
+            check(value).map_err(|error| error.to_string())
+        };
+        let (good, bad) = ("http://proxy:3128", "socks5://proxy:1080");
+        assert_eq!(of(&[("HTTPS_PROXY", good), ("https_proxy", bad)]), Ok(()));
+        assert_eq!(of(&[("HTTPS_PROXY", good), ("http_proxy", good), ("ALL_PROXY", bad)]), Ok(()));
+        let used = [("HTTPS_PROXY", good), ("HTTP_PROXY", ""), ("ALL_PROXY", bad)];
+        assert!(of(&used).unwrap_err().starts_with("ALL_PROXY: is of a kind"));
     }
 
     #[test]

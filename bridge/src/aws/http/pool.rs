@@ -83,7 +83,7 @@ mod tests {
     async fn what_is_always_busy_is_replaced_too() {
         let (pool, (mut connection, _theirs)) = (Pool::default(), connection().await);
         let mut uses = 0;
-        loop {
+        while uses < 1_000 {
             pool.put(origin(), connection);
             tokio::time::advance(IDLE / 2).await;
             let Some(taken) = pool.take(&origin()) else { break };
