@@ -7,6 +7,8 @@ mod common;
 
 use std::time::Duration;
 
+use bridge::aws::{Aws, LocalEndpoint};
+use bridge::lambda::Disposition;
 use common::{PATIENCE, eventually, publish, willing};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
@@ -14,7 +16,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sandbox::certs::{Identity, Leaf, SignedBy, Validity};
 use sandbox::front::{Beyond, Front};
 use sandbox::lambda::{Action, Fault, When};
-use sandbox::world::{BridgeProcess, World};
+use sandbox::world::{BridgeProcess, FUNCTION, World};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// With one retry, and a second for the function.
 async fn world() -> World {
@@ -186,6 +189,42 @@ async fn f41_an_endpoint_that_cannot_be_trusted_holds_everything() {
     }
 }
 
+/// Answers one request so.
+async fn answer(listener: tokio::net::TcpListener, head: &'static str, body: &'static str) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut request = vec![0; 64 * 1024];
+    assert!(stream.read(&mut request).await.unwrap() > 0);
+    let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(answer.as_bytes()).await.unwrap();
+    // Until the client has read it.
+    drop(stream.read(&mut request).await);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_a_success_of_somebody_else_is_none_of_the_functions() {
+    let (anonymous, named) = ("200 OK", "200 OK\r\nx-amzn-requestid: 1");
+    for (head, body, is_lambda) in [
+        (anonymous, "", false),
+        (anonymous, " <html>hello</html>", false),
+        (anonymous, "null", true),
+        (named, "", true),
+        (named, "<html>a function's own</html>", true),
+    ] {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let aws = Aws::local(LocalEndpoint { url: format!("http://{}", listener.local_addr().unwrap()) });
+        let client = aws.client(&FUNCTION.parse().unwrap(), PATIENCE);
+        tokio::spawn(answer(listener, head, body));
+        match client.invoke(b"{}".to_vec()).await {
+            Ok(answer) => assert!(is_lambda && answer.payload == body.as_bytes(), "{head} {body}"),
+            Err(error) => {
+                assert!(!is_lambda, "{head} {body}: {error}");
+                assert_eq!((error.disposition(), error.is_attempt()), (Disposition::Hold, false), "{error}");
+                assert!(error.to_string().contains("without a request id"), "{error}");
+            }
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn an_authority_of_ones_own_is_trusted_only_when_the_bundle_names_it() {
     let world = world().await;
@@ -216,6 +255,21 @@ async fn a_proxy_is_used_with_its_password_and_no_proxy_goes_round_it() {
     publish(&world, 3, |_| {}).await;
     succeeded(&world, 6, &process).await;
     assert_eq!(proxy.seen().len(), used);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_is_reached_over_tls_gives_a_tunnel_for_tls() {
+    let world = world().await;
+    let (endpoint, proxy) = (trusted(&world).await, Front::proxy("user", "secret-marker").await.unwrap());
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], proxy.port()));
+    let secure = Front::tls(tls(&world.pki.issue(&Leaf::broker()).unwrap()), address).await.unwrap();
+    let https = format!("HTTPS_PROXY=https://user:secret-marker@localhost:{}", secure.port());
+    let process = bridge(&world, &endpoint, &[&https, "RUST_LOG=trace"]).await;
+    publish(&world, 3, |_| {}).await;
+    succeeded(&world, 3, &process).await;
+    assert!(proxy.seen().contains(&format!("localhost:{}", endpoint.port())), "{:?}", proxy.seen());
+    assert!(secure.seen().iter().all(|protocol| protocol == "http/1.1"), "{:?}", secure.seen());
+    assert_eq!(process.count("secret-marker"), 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

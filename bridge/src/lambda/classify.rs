@@ -59,6 +59,14 @@ pub(super) fn unexpected(status: u16, expected: u16, place: &str) -> InvokeError
     InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: true }
 }
 
+/// A status that Invoke answers with, on a response that is not Invoke's.
+pub(super) fn of_somebody_else(status: u16, place: &str) -> InvokeError {
+    let head = format!(
+        "HTTP {status} without a request id from {place}: its body is empty or HTML; something else may be listening there"
+    );
+    InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: true }
+}
+
 fn refused(response: Response<'_>, code: Option<&str>, body: Option<&Body>, place: &str) -> Refused {
     let status = response.status;
     let Some(code) = code else {

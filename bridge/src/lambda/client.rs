@@ -5,6 +5,7 @@ use std::time::Duration;
 use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::RequestId;
 use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
 use aws_sdk_lambda::primitives::Blob;
@@ -12,7 +13,7 @@ use aws_sdk_lambda::types::InvocationType;
 
 use super::InvokeError;
 use super::Request;
-use super::classify::{self, classify, unexpected};
+use super::classify::{self, classify, of_somebody_else, unexpected};
 use super::error::Refused;
 use super::interpret::{Failure, Reading, function_error, interpret};
 use super::raw;
@@ -130,6 +131,7 @@ impl Client {
         // Not on the function's time.
         self.ready().await?;
         match caught(call.send()).await {
+            Ok(Ok(output)) if is_of_somebody_else(&output) => Err(of_somebody_else(expected, &self.place)),
             Ok(Ok(output)) if output.status_code == i32::from(expected) => Ok(output),
             Ok(Ok(output)) => {
                 Err(unexpected(u16::try_from(output.status_code).unwrap_or_default(), expected, &self.place))
@@ -171,6 +173,14 @@ impl Client {
         let head = format!("{cause}; endpoint {}", self.place);
         InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
     }
+}
+
+/// Lambda gives each response an id, which some emulators do not. Without it, a page or nothing at all is a success of
+/// whatever else listens there, and no function has seen the event.
+fn is_of_somebody_else(output: &InvokeOutput) -> bool {
+    let body = output.payload.as_ref().map_or(&[][..], |payload| payload.as_ref()).trim_ascii_start();
+    let is_synchronous = output.status_code == 200;
+    output.request_id().is_none() && (body.starts_with(b"<") || (body.is_empty() && is_synchronous))
 }
 
 fn answer(output: InvokeOutput) -> Answer {

@@ -311,6 +311,7 @@ fn heard(record: &Record, answer: Answer) -> Result<Response, ConnectorError> {
     let status = answer.status.try_into().map_err(|_| ConnectorError::io("no status".into()))?;
     let mut response = Response::new(status, SdkBody::from(answer.body));
     response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+    response.headers_mut().insert("x-amzn-requestid", "simulated");
     for (name, value) in answer.headers {
         response.headers_mut().insert(name, value);
     }

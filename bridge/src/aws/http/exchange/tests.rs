@@ -5,23 +5,30 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use http_body_util::Empty;
+use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
 
+use super::super::connection::Forwarded;
 use super::*;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 const PAGE: &str = "HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
 const ERROR: &str = "HTTP/1.1 404 Not Found\r\nx-amzn-RequestId: 1\r\ncontent-length: 2\r\n\r\n{}";
 
-async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+/// The head of a request; none when the client has left.
+async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        let Ok(byte) = stream.read_u8().await else { return false };
-        head.push(byte);
+        head.push(stream.read_u8().await.ok()?);
     }
-    assert!(head.starts_with(b"GET /a?b HTTP/1.1\r\n"), "{}", String::from_utf8_lossy(&head));
-    true
+    Some(String::from_utf8(head).unwrap())
+}
+
+async fn asked(stream: &mut (impl AsyncRead + Unpin)) -> bool {
+    let head = head(stream).await;
+    assert!(head.as_ref().is_none_or(|head| head.starts_with("GET /a?b HTTP/1.1\r\n")), "{head:?}");
+    head.is_some()
 }
 
 /// Answers each request on each connection, and says how many connections there were.
@@ -64,6 +71,30 @@ async fn pooled(http: &Http, url: &str) -> DuplexStream {
     connection.sender.ready().await.unwrap();
     http.pool.put(origin(url), connection);
     theirs
+}
+
+#[tokio::test]
+async fn a_proxy_that_passes_requests_on_gets_the_whole_url_and_its_password_and_a_server_neither() {
+    let (http, url) = (Http::plain(), "http://aws.test/a?b");
+    let login = HeaderValue::from_static("Basic secret");
+    for (forwarded, asks, has_login) in [
+        (Some(Forwarded { login: Some(login.clone()) }), "GET http://aws.test/a?b HTTP/1.1\r\n", true),
+        (Some(Forwarded { login: None }), "GET http://aws.test/a?b HTTP/1.1\r\n", false),
+        (None, "GET /a?b HTTP/1.1\r\n", false),
+    ] {
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        http.pool.put(origin(url), Connection::over(ours, forwarded).await.unwrap());
+        let serves = async {
+            let head = head(&mut theirs).await.unwrap();
+            theirs.write_all(HELLO.as_bytes()).await.unwrap();
+            head
+        };
+        let (sent, head) = tokio::join!(http.send(get(url), Limits::default()), serves);
+        assert_eq!(sent.unwrap().status(), 200);
+        assert!(head.starts_with(asks) && head.contains("host: aws.test\r\n"), "{head}");
+        assert_eq!(head.contains("proxy-authorization: Basic secret\r\n"), has_login, "{head}");
+        http.pool.forget(&origin(url));
+    }
 }
 
 fn exchange_within(limit: Duration) -> Limits {
