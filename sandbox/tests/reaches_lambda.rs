@@ -21,7 +21,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// With one retry, and a second for the function.
 async fn world() -> World {
-    let builder = World::builder().function(willing()).set("mapping.timeout", "1s").set("mapping.concurrency", "8");
+    with_timeout("1s").await
+}
+
+async fn with_timeout(timeout: &str) -> World {
+    let builder = World::builder().function(willing()).set("mapping.timeout", timeout).set("mapping.concurrency", "8");
     builder.set("mapping.batch.max_records", "1").set("mapping.retry.max_attempts", "2").without_bridge().await.unwrap()
 }
 
@@ -82,6 +86,21 @@ async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
     assert_eq!(world.dead_letters().unwrap(), []);
     assert!(endpoint.seen().len() > before);
     assert_eq!(process.count("timeout"), 1, "{:#?}", process.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_a_request_that_nobody_takes_is_no_attempt_and_does_not_take_the_functions_time() {
+    let world = with_timeout("15m").await;
+    let endpoint = trusted(&world).await;
+    let process = bridge(&world, &endpoint, &[]).await;
+    warmed_up(&world, &endpoint, &process).await;
+    endpoint.black_hole();
+    // More than the other side's system takes while nobody reads there.
+    publish(&world, 1, |options| options.padding = 2 << 20).await;
+    succeeded(&world, 9, &process).await;
+    assert_eq!(process.count("timed out (os error 110)"), 1, "{:#?}", process.log());
+    assert_eq!(process.count("\"attempts\":1"), 0, "{:#?}", process.log());
+    assert_eq!(world.dead_letters().unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
