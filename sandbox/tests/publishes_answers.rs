@@ -182,7 +182,7 @@ async fn everywhere<F: Future<Output = ()>>(scenario: impl Fn(Place) -> F) {
     for protocol in [Protocol::V5, Protocol::V311] {
         for mosquitto in [Some(false), mosquitto.then_some(true)].into_iter().flatten() {
             let place = Place::new(mosquitto, protocol).await;
-            cases.push((format!("MQTT {protocol}, mosquitto: {mosquitto}"), scenario(place)));
+            cases.push((format!("MQTT {protocol}, mosquitto: {mosquitto}"), Box::pin(scenario(place))));
         }
     }
     side_by_side(cases).await;

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -28,17 +29,15 @@ pub fn sized(everyday: u64, full: u64) -> u64 {
 }
 
 /// Runs all cases at once, in one task: most of what an end-to-end test does is to wait. Names the case that fails.
-pub async fn side_by_side<F: Future<Output = ()>>(cases: impl IntoIterator<Item = (String, F)>) {
-    let mut running: Vec<_> = cases.into_iter().map(|(name, case)| (name, Box::pin(case))).collect();
+pub async fn side_by_side<F: Future<Output = ()>>(mut running: Vec<(String, Pin<Box<F>>)>) {
     poll_fn(|context| {
         running.retain_mut(|(name, case)| {
             let polled = catch_unwind(AssertUnwindSafe(|| case.as_mut().poll(context)));
-            polled
-                .unwrap_or_else(|panic| {
-                    eprintln!("the case that fails: {name}");
-                    resume_unwind(panic)
-                })
-                .is_pending()
+            let polled = polled.unwrap_or_else(|panic| {
+                eprintln!("the case that fails: {name}");
+                resume_unwind(panic)
+            });
+            polled.is_pending()
         });
         if running.is_empty() { Poll::Ready(()) } else { Poll::Pending }
     })
@@ -57,7 +56,7 @@ where
         for broker in [BrokerKind::Embedded, BrokerKind::Mosquitto] {
             if mosquitto || matches!(broker, BrokerKind::Embedded) {
                 let name = format!("MQTT {protocol}, broker {broker:?}");
-                cases.push((name, scenario(World::builder().protocol(protocol).broker(broker))));
+                cases.push((name, Box::pin(scenario(World::builder().protocol(protocol).broker(broker)))));
             }
         }
     }

@@ -141,11 +141,9 @@ pub fn gated() -> (Function, Gate) {
 /// Plays the scenario under both protocol versions, side by side.
 pub async fn both<F: Future<Output = Played>>(scenario: impl Fn(Protocol) -> F) {
     let play = |protocol| {
-        let played = scenario(protocol);
-        (
-            format!("MQTT {protocol}"),
-            async move { played.await.unwrap_or_else(|error| panic!("MQTT {protocol}: {error}")) },
-        )
+        let played = Box::pin(scenario(protocol));
+        let case = async move { played.await.unwrap_or_else(|error| panic!("MQTT {protocol}: {error}")) };
+        (format!("MQTT {protocol}"), Box::pin(case))
     };
-    side_by_side([Protocol::V5, Protocol::V311].map(play)).await;
+    side_by_side([Protocol::V5, Protocol::V311].map(play).into()).await;
 }
