@@ -13,8 +13,9 @@ use super::transport::{Agreed, Transport};
 /// An open connection, with what was read and not decoded, and what is to be written.
 pub struct Connection {
     transport: Transport,
-    /// The TLS set that it was made with, and its successors.
-    renewal: Option<(Freshness, LiveTls)>,
+    /// Of the TLS set that it was made with.
+    freshness: Freshness,
+    tls: Option<LiveTls>,
     /// Received bytes that are not decoded yet.
     pub input: BytesMut,
     /// Packets that the next [`Connection::flush`] writes.
@@ -23,8 +24,8 @@ pub struct Connection {
 
 impl Connection {
     /// Nothing was said on it yet.
-    pub(super) fn new(transport: Transport, renewal: Option<(Freshness, LiveTls)>) -> Self {
-        Self { transport, renewal, input: BytesMut::new(), output: BytesMut::new() }
+    pub(super) fn new(transport: Transport, freshness: Freshness, tls: Option<LiveTls>) -> Self {
+        Self { transport, freshness, tls, input: BytesMut::new(), output: BytesMut::new() }
     }
 
     /// Waits for more bytes, and says how many have come. Cancel safe.
@@ -90,17 +91,18 @@ impl Connection {
         let _ = tokio::time::timeout(patience, goodbye).await;
     }
 
-    /// Tells when this connection should give way to one with newer TLS files; `None` without TLS.
-    pub(super) fn freshness(&self) -> Option<Freshness> {
-        self.renewal.as_ref().map(|(freshness, _)| freshness.clone())
+    /// Tells when this connection should give way to one with newer TLS files.
+    pub(super) fn freshness(&self) -> Freshness {
+        self.freshness.clone()
     }
 
     /// The broker has accepted this connection: counts it, and lets the next one give way.
     pub fn accepted(&self) {
         let Agreed { version, suite, group } = self.agreed();
-        if let Some((_, tls)) = &self.renewal {
-            tls.accepted(version, suite, group);
+        if let Some(tls) = &self.tls {
+            tls.connected(version, suite, group);
         }
+        self.freshness.accepted();
     }
 
     /// What the handshake agreed on.

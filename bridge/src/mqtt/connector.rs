@@ -14,7 +14,7 @@ use super::connection::Connection;
 use super::dial::{DialError, StageCell, dial, peer, reasons};
 use super::first_bytes::FirstBytes;
 use super::login::{Credentials, Login};
-use super::tls::{Failure, Freshness, LiveTls, TlsError, handshake_failed, handshake_never_ends};
+use super::tls::{Failure, Freshness, Generations, LiveTls, TlsError, handshake_failed, handshake_never_ends};
 use super::transport::Transport;
 use crate::config::BrokerUrl;
 use crate::crypto;
@@ -76,12 +76,20 @@ struct OverTls {
 /// The way to a broker in this very process: each call is a connection. There is no network below it, so nothing that TLS
 /// would have to protect.
 #[derive(Clone)]
-pub struct InMemory(Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>);
+pub struct InMemory {
+    connect: Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>,
+    generations: Generations,
+}
 
 impl InMemory {
     /// Connections are made by this function.
     pub fn new(connect: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(connect))
+        Self { connect: Arc::new(connect), generations: Generations::default() }
+    }
+
+    /// All connections give way to newer ones, as they do to newer TLS files.
+    pub fn renew(&self) {
+        self.generations.advance();
     }
 }
 
@@ -124,11 +132,11 @@ impl Connector {
         self
     }
 
-    /// Tells when there is a newer TLS set than the one in use now; `None` without TLS.
-    pub(super) fn freshness(&self) -> Option<Freshness> {
+    /// Tells when there is a newer TLS set than the one in use now.
+    pub(super) fn freshness(&self) -> Freshness {
         match &self.way {
-            Way::Tls(over) => Some(over.tls.freshness(over.tls.generation())),
-            Way::Memory(_) => None,
+            Way::Tls(over) => over.tls.freshness(over.tls.generation()),
+            Way::Memory(memory) => memory.generations.freshness(memory.generations.newest()),
         }
     }
 
@@ -145,13 +153,14 @@ impl Connector {
     pub async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
         match &self.way {
             Way::Tls(tls) => tls.open(stage).await,
-            Way::Memory(InMemory(connect)) => {
+            Way::Memory(InMemory { connect, generations }) => {
+                let freshness = generations.freshness(generations.newest());
                 stage.connected("the broker in this process");
                 let unconnected = |error: io::Error| ConnectError::Tcp {
                     broker: "the broker in this process".to_owned(),
                     cause: error.to_string(),
                 };
-                connect().map(|stream| Connection::new(Transport::Memory(stream), None)).map_err(unconnected)
+                connect().map(|stream| Connection::new(Transport::Memory(stream), freshness, None)).map_err(unconnected)
             }
         }
     }
@@ -169,8 +178,8 @@ impl OverTls {
         match handshake.into_fallible().await {
             Ok(stream) => {
                 stage.connected(&peer);
-                let renewal = (self.tls.freshness(generation), self.tls.clone());
-                Ok(Connection::new(Transport::Tls(Box::new(stream)), Some(renewal)))
+                let freshness = self.tls.freshness(generation);
+                Ok(Connection::new(Transport::Tls(Box::new(stream)), freshness, Some(self.tls.clone())))
             }
             Err((error, socket)) => {
                 debug!(?error, broker = %self.broker, %address, "handshake failed");

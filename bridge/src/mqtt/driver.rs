@@ -14,7 +14,6 @@ use super::end::End;
 use super::link::Link;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::{Failure, Next, Reconnect};
-use super::tls::Freshness;
 use super::transport::Agreed;
 use super::wire::Wire;
 use crate::clock::now;
@@ -92,7 +91,7 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
         tokio::select! {
             biased;
             _ = until_done(client, sleep(wait)) => {}
-            () = renewed(&mut freshness) => {}
+            () = freshness.renewed() => {}
             () = login.renewed(), if lasting => {}
         }
     }
@@ -138,7 +137,7 @@ async fn converse(client: &mut impl Client, connection: &mut Connection, patienc
                 Err(error) => return error.into(),
             },
             () = client.hear() => {}
-            () = outdated(&mut freshness), if !gives_way => {
+            () = freshness.outdated(), if !gives_way => {
                 gives_way = true;
                 if client.give_way(now()) {
                     return End::Renewed;
@@ -160,22 +159,6 @@ async fn turn(client: &mut impl Client, connection: &mut Connection, patience: D
         if !client.written(now()) {
             return Ok(());
         }
-    }
-}
-
-/// Waits for newer TLS files; for ever, where there are none. Cancel safe.
-async fn renewed(freshness: &mut Option<Freshness>) {
-    match freshness {
-        Some(freshness) => freshness.renewed().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for them, and for our turn. Cancel safe.
-async fn outdated(freshness: &mut Option<Freshness>) {
-    match freshness {
-        Some(freshness) => freshness.outdated().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -7,11 +7,12 @@ mod certificate;
 mod error;
 mod explain;
 mod files;
+mod generations;
 mod live;
 mod logging_verifier;
 mod set;
 
 pub use error::TlsError;
 pub(super) use explain::{Failure, explain, handshake_failed, handshake_never_ends};
-pub(super) use live::Freshness;
+pub(super) use generations::{Freshness, Generations};
 pub use live::LiveTls;

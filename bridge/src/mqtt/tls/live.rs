@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use rustls::ClientConfig;
-use tokio::sync::{Notify, Semaphore, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::certificate::day;
 use super::error::TlsError;
 use super::files::Files;
+use super::generations::{Freshness, Generations};
 use super::set::{Part, Set};
 use crate::config::Tls;
 use crate::crypto;
@@ -21,8 +21,6 @@ use crate::metrics::TlsMetrics;
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// How often a certificate that ends soon is spoken of.
 const REMIND_EVERY: Duration = Duration::from_hours(24);
-/// How long a connection that gives way may take to be replaced before the next one gives way too.
-const TURN: Duration = Duration::from_secs(10);
 
 /// The TLS configuration of all connections of a bridge. Cheap to clone; all clones are renewed at once.
 #[derive(Clone)]
@@ -32,12 +30,7 @@ struct Inner {
     settings: Tls,
     metrics: TlsMetrics,
     state: Mutex<State>,
-    /// Counts the sets that were taken into use.
-    generation: watch::Sender<u64>,
-    /// Held by the one connection that is being replaced.
-    turn: Arc<Semaphore>,
-    /// Told when a broker has accepted a connection.
-    accepted: Arc<Notify>,
+    generations: Generations,
 }
 
 struct State {
@@ -61,8 +54,7 @@ impl LiveTls {
         let files = Files::read(&settings)?;
         let set = Set::build(&files, &settings, SystemTime::now())?;
         let state = Mutex::new(State { files, set, refused: None });
-        let (generation, turn, accepted) = (watch::Sender::new(0), Arc::new(Semaphore::new(1)), Arc::default());
-        let live = Self(Arc::new(Inner { settings, metrics, state, generation, turn, accepted }));
+        let live = Self(Arc::new(Inner { settings, metrics, state, generations: Generations::default() }));
         live.show();
         info!(event = "tls.loaded", provider = crypto::PROVIDER, "TLS set up");
         live.remind();
@@ -115,18 +107,17 @@ impl LiveTls {
 
     /// The number of the set in use.
     pub(in crate::mqtt) fn generation(&self) -> u64 {
-        *self.0.generation.borrow()
+        self.0.generations.newest()
     }
 
     /// For a connection that was made with the set of that number.
     pub(in crate::mqtt) fn freshness(&self, generation: u64) -> Freshness {
-        Freshness { live: self.clone(), generation, newest: self.0.generation.subscribe() }
+        self.0.generations.freshness(generation)
     }
 
-    /// The broker has accepted a connection, so that the next one may give way.
-    pub(in crate::mqtt) fn accepted(&self, version: String, suite: String, group: String) {
+    /// What a broker has agreed to.
+    pub(in crate::mqtt) fn connected(&self, version: String, suite: String, group: String) {
         self.0.metrics.connected(version, suite, group);
-        self.0.accepted.notify_waiters();
     }
 
     /// On another thread: a file system that hangs must not hang the sessions.
@@ -162,7 +153,7 @@ impl LiveTls {
             Ok(None) => Ok(false),
             Ok(Some((files, set))) => {
                 *self.state() = State { files, set, refused: None };
-                self.0.generation.send_modify(|generation| *generation += 1);
+                self.0.generations.advance();
                 self.0.metrics.renewed(true);
                 self.0.metrics.files_good(true);
                 self.show();
@@ -215,35 +206,5 @@ fn refuse_expired(set: &Set, now: SystemTime) -> Result<(), TlsError> {
     match set.troubles(now).find(|(part, _)| *part != Part::Authority) {
         Some((part, trouble)) => Err(TlsError::Setup(format!("{}: {trouble}", part.name().replace('_', " ")))),
         None => Ok(()),
-    }
-}
-
-/// Tells a connection when it should give way to one with a newer set.
-#[derive(Clone)]
-pub struct Freshness {
-    live: LiveTls,
-    generation: u64,
-    newest: watch::Receiver<u64>,
-}
-
-impl Freshness {
-    /// Waits for a newer set, and nothing else. Cancel safe.
-    pub async fn renewed(&mut self) {
-        let mine = self.generation;
-        // The sender lives as long as `live`.
-        let _ = self.newest.wait_for(|newest| *newest > mine).await;
-    }
-
-    /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does not
-    /// accept costs one connection at first, and not all. Cancel safe.
-    pub async fn outdated(&mut self) {
-        self.renewed().await;
-        let Ok(turn) = self.live.0.turn.clone().acquire_owned().await else { return };
-        let accepted = self.live.0.accepted.clone().notified_owned();
-        tokio::spawn(async move {
-            // Late is no failure: the others must not keep an old set for ever.
-            let _ = tokio::time::timeout(TURN, accepted).await;
-            drop(turn);
-        });
     }
 }
