@@ -72,11 +72,11 @@ impl Plot {
                 "#cc3333\" stroke-opacity=\"0.45\" stroke-dasharray=\"3 3",
             );
             // Names that would lie over each other are left out; their lines are there.
-            if x >= free {
+            #[allow(clippy::cast_precision_loss, reason = "a few letters")]
+            let half = name.len() as f64 * 3.5;
+            if x - half >= free {
                 text(svg, (x, TOP - 24.0), "middle", "font-size=\"10\" fill=\"#cc3333\"", name);
-                #[allow(clippy::cast_precision_loss, reason = "a few letters")]
-                let width = name.len() as f64 * 7.0;
-                free = x + width + 4.0;
+                free = x + half + 4.0;
             }
         }
     }

@@ -121,7 +121,7 @@ async fn judge(
             }
             continue;
         };
-        let Heard::Publish { packet_id, topic, payload } = packet else { return Ok(()) };
+        let Heard::Publish { packet_id, topic, payload, .. } = packet else { return Ok(()) };
         let _ = seen.send((payload, waiting.len() + 1));
         match verdict(&topic) {
             Verdict::Answer(reason) if packet_id != 0 => peer.puback(packet_id, reason).await?,

@@ -3,7 +3,7 @@
 use sandbox::sim::{Plan, Profile, play, run};
 
 /// The everyday seeds; `cargo sim` plays as many as one likes.
-const SEEDS: u64 = 100;
+const SEEDS: u64 = 200;
 
 #[test]
 fn worlds_keep_every_promise() {

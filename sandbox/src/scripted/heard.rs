@@ -24,6 +24,8 @@ pub enum Packet {
         topic: Bytes,
         /// The message.
         payload: Bytes,
+        /// MQTT 5.
+        properties: Box<Properties>,
     },
     /// UNSUBSCRIBE.
     Unsubscribe {
@@ -36,6 +38,15 @@ pub enum Packet {
     Disconnect(u8),
     /// A packet by its name, or bytes that are none.
     Other(String),
+}
+
+/// The properties of PUBLISH that a subscriber's answers have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Properties {
+    /// Which request it answers.
+    pub correlation_data: Option<Bytes>,
+    /// User properties, in their order.
+    pub user: Vec<(String, String)>,
 }
 
 /// CONNECT, as far as a subscriber's promises go.
@@ -140,7 +151,18 @@ fn v5(bytes: &mut BytesMut) -> Option<Packet> {
         P::PubAck(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: false, reason: ack.reason as u8 }),
         P::PubRec(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: true, reason: ack.reason as u8 }),
         P::PubComp(done) => Packet::Complete(done.pkid),
-        P::Publish(p) => Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload },
+        P::Publish(p) => {
+            let properties = p.properties.unwrap_or_default();
+            Packet::Publish {
+                packet_id: p.pkid,
+                topic: p.topic,
+                payload: p.payload,
+                properties: Box::new(Properties {
+                    correlation_data: properties.correlation_data,
+                    user: properties.user_properties,
+                }),
+            }
+        }
         P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
         P::PingReq => Packet::PingReq,
         P::Disconnect(bye) => Packet::Disconnect(bye.reason_code as u8),
@@ -180,7 +202,9 @@ fn v311(bytes: &mut BytesMut) -> Option<Packet> {
         P::PubAck(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: false, reason: 0 }),
         P::PubRec(ack) => Packet::Ack(Ack { packet_id: ack.pkid, received: true, reason: 0 }),
         P::PubComp(done) => Packet::Complete(done.pkid),
-        P::Publish(p) => Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload },
+        P::Publish(p) => {
+            Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload, properties: Box::default() }
+        }
         P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
         P::PingReq => Packet::PingReq,
         P::Disconnect => Packet::Disconnect(0),

@@ -3,7 +3,9 @@
 
 mod conversation;
 mod habits;
+mod publishing;
 mod session;
+mod subscribing;
 
 pub use habits::Habits;
 
@@ -41,30 +43,66 @@ struct State {
     configured_expiry: Duration,
     sessions: BTreeMap<String, Session>,
     connections: BTreeMap<u64, mpsc::UnboundedSender<Word>>,
-    last_connection: u64,
-    /// Away until then; refusing CONNECT until then.
+    /// When each connection began that there ever was.
+    begun: Vec<Instant>,
+    /// Away until then.
     away_until: Option<Instant>,
-    refusing_until: Option<Instant>,
+    /// Until when it refuses what.
+    refusing: Vec<(Refuses, Instant)>,
+    /// By topic: what whoever subscribes gets.
+    retained: BTreeMap<String, Stored>,
+    /// Every so many answers one that it never takes; 0 for none.
+    refused_every: u64,
     /// Whose turn it is in each group.
     turn: usize,
-    /// What the bridge has published: dead letters.
-    published: Vec<(String, Vec<u8>)>,
+}
+
+/// What a broker may not do for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refuses {
+    /// CONNECT, with Server unavailable.
+    Connections,
+    /// SUBSCRIBE.
+    Subscriptions,
+    /// PUBLISH, for reasons that pass.
+    Publishes,
+    /// PUBACK.
+    Confirmations,
+}
+
+/// What a device publishes.
+#[derive(Debug, Clone)]
+pub(super) struct Published {
+    pub(super) number: u64,
+    pub(super) key: u64,
+    pub(super) payload: Vec<u8>,
+    pub(super) topic: String,
+    pub(super) retain: bool,
+    pub(super) expires_after: Option<Duration>,
+    pub(super) response_topic: Option<String>,
 }
 
 impl Broker {
-    pub(super) fn new(habits: Habits, protocol: Protocol, configured_expiry: Duration, record: Record) -> Self {
+    /// Every so many answers of the bridge there is one that it never takes; 0 for none.
+    pub(super) fn new(
+        (habits, protocol): (Habits, Protocol),
+        refused_every: u64,
+        configured_expiry: Duration,
+        record: Record,
+    ) -> Self {
         Self(Arc::new(Mutex::new(State {
             habits,
             protocol,
+            refused_every,
             record,
             configured_expiry,
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),
-            last_connection: 0,
+            begun: Vec::new(),
             away_until: None,
-            refusing_until: None,
+            refusing: Vec::new(),
+            retained: BTreeMap::new(),
             turn: 0,
-            published: Vec::new(),
         })))
     }
 
@@ -82,23 +120,24 @@ impl Broker {
         tokio::spawn(conversation::hold(self.clone(), stream));
     }
 
-    /// A device publishes, and is told whether the broker has it.
-    pub(super) fn publish(&self, topic: &str, number: u64, key: u64, payload: &[u8]) {
+    /// A device publishes; whether anybody gets it. Nobody hears it while the broker is away.
+    pub(super) fn publish(&self, message: Published) {
         let mut state = self.state();
         state.expire();
-        let takers =
-            if state.away_until.is_some_and(|until| until > Instant::now()) { Vec::new() } else { state.takers(topic) };
+        let is_there = state.away_until.is_none_or(|until| until <= Instant::now());
+        let takers = if is_there { state.takers(&message.topic) } else { Vec::new() };
         let record = state.record.clone();
-        record.published(number, key, !takers.is_empty());
+        let Published { number, key, topic, payload, retain, expires_after, response_topic } = message;
+        record.published(number, key, !takers.is_empty(), expires_after);
         record.say("device", format!("publishes {number} on {topic}, for {takers:?}"));
+        let expires = expires_after.map(|after| Instant::now() + after);
+        let stored =
+            Stored { number, topic, payload, retain: false, expires, response_topic, sent: false, keeps: None };
+        if retain && is_there {
+            state.retained.insert(stored.topic.clone(), Stored { retain: true, ..stored.clone() });
+        }
         for taker in takers {
-            let stored =
-                Stored { number, topic: topic.to_owned(), payload: payload.to_vec(), sent: false, keeps: None };
-            if let Some(session) = state.sessions.get_mut(&taker) {
-                session.queue.push_back(stored);
-                let connection = session.connection;
-                state.wake(connection);
-            }
+            state.keep(&taker, stored.clone());
         }
     }
 
@@ -115,9 +154,14 @@ impl Broker {
         }
     }
 
-    /// Refuses every CONNECT for a while.
-    pub(super) fn refuse(&self, how_long: Duration) {
-        self.state().refusing_until = Some(Instant::now() + how_long);
+    /// Refuses this for a while.
+    pub(super) fn refuse(&self, what: Refuses, how_long: Duration) {
+        self.state().refusing.push((what, Instant::now() + how_long));
+    }
+
+    /// Keeps its sessions, and forgets what they are subscribed to.
+    pub(super) fn forget_subscriptions(&self) {
+        self.state().sessions.values_mut().for_each(|session| session.filter = None);
     }
 
     /// Ends every conversation because somebody else has its client id.
@@ -130,18 +174,51 @@ impl Broker {
         self.state().sessions.values().all(Session::is_empty)
     }
 
-    /// Whether a session holds a subscription.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.state().sessions.values().any(|session| session.filter.is_some())
+    /// When the oldest connection began that a session has.
+    pub(super) fn oldest_connection(&self) -> Option<Instant> {
+        let state = self.state();
+        let connections = state.sessions.values().filter_map(|session| session.connection);
+        connections.filter_map(|number| state.begun.get(usize::try_from(number).ok()?)).min().copied()
     }
 
-    /// What the bridge has published since the last time.
-    pub(super) fn take_published(&self) -> Vec<(String, Vec<u8>)> {
-        std::mem::take(&mut self.state().published)
+    /// How many sessions hold a subscription.
+    pub(super) fn subscribed(&self) -> usize {
+        self.state().sessions.values().filter(|session| session.filter.is_some()).count()
     }
 }
 
 impl State {
+    fn refuses(&self, what: Refuses) -> bool {
+        let now = Instant::now();
+        self.refusing.iter().any(|(kind, until)| *kind == what && *until > now)
+    }
+
+    /// Puts a message behind what waits for this session.
+    fn keep(&mut self, client_id: &str, stored: Stored) {
+        let most = self.habits.queue;
+        let Some(session) = self.sessions.get_mut(client_id) else { return };
+        if session.queue.len() >= most {
+            return self.record.excuse(stored.number, "the queue is full");
+        }
+        session.queue.push_back(stored);
+        let connection = session.connection;
+        self.wake(connection);
+    }
+
+    /// What a member of a group leaves goes to another that is there, where the broker does that.
+    fn hand_over(&mut self, client_id: &str) {
+        let shared = self.sessions.get(client_id).and_then(|session| session.filter.clone());
+        let Some(filter) = shared.filter(|filter| filter.is_shared() && self.habits.redistributes) else { return };
+        let is_heir = |session: &&Session| session.connection.is_some() && session.filter.as_ref() == Some(&filter);
+        let Some(heir) = self.sessions.values().find(is_heir).map(|session| session.client_id.clone()) else { return };
+        let Some(session) = self.sessions.get_mut(client_id) else { return };
+        let again = session.comes_again();
+        let all = session.take_all();
+        self.record.sent_again(&again, false);
+        self.record.say("broker", format!("hands {} of {client_id} over to {heir}", all.len()));
+        all.into_iter().for_each(|stored| self.keep(&heir, stored));
+    }
+
     fn wake(&self, connection: Option<u64>) {
         if let Some(sender) = connection.and_then(|connection| self.connections.get(&connection)) {
             let _ = sender.send(Word::Send);

@@ -1,12 +1,13 @@
 //! Plays many seeds on all cores, and says which broke a promise.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::plan::{Plan, Profile};
 use super::record::Violation;
-use super::stage::run;
+use super::stage::{Outcome, run};
 
 /// What many worlds came to.
 #[derive(Debug, Default, Clone)]
@@ -42,7 +43,7 @@ pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl F
                         return;
                     }
                     let seed = first + index;
-                    let outcome = run(&Plan::draw(seed, profile));
+                    let outcome = survive(seed, profile);
                     let mut tally = tally.lock().unwrap_or_else(PoisonError::into_inner);
                     tally.worlds += 1;
                     tally.messages += outcome.messages;
@@ -62,4 +63,14 @@ pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl F
     let mut tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
     tally.broken.sort_by_key(|(seed, _)| *seed);
     tally
+}
+
+/// Plays a seed; a panic of the world is a broken promise of this one seed.
+fn survive(seed: u64, profile: Profile) -> Outcome {
+    let played = catch_unwind(AssertUnwindSafe(|| run(&Plan::draw(seed, profile))));
+    played.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+        let violation = Violation { promise: "panic", what: text.unwrap_or("of the world itself").to_owned() };
+        Outcome { violations: vec![violation], ..Outcome::default() }
+    })
 }

@@ -1,20 +1,25 @@
 //! `cargo sandbox sim`: plays seeds, or one seed again with all that happens in it.
 
+mod profile;
+mod summary;
+
+use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::Habits;
-use super::campaign::{Tally, play};
-use super::plan::{Faults, Plan, Profile};
-use super::stage::run;
+use super::campaign::play;
+use super::plan::{Plan, Profile};
+use super::shrink::{Less, shrink};
+use super::stage::{Outcome, run};
 
 /// How many of its last events a seed that fails shows.
 const LAST: usize = 100;
 
 /// Plays simulated worlds: the bridge's real code with a model broker, a model AWS and every fault drawn from a seed, on a
-/// virtual clock. A seed that fails is played again, event for event, with `--seed`.
+/// virtual clock. A seed that fails is shown with its last events and as a picture, and is played again, event for event,
+/// with `--seed`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
@@ -33,38 +38,36 @@ pub struct Flags {
     /// Only events with this text.
     #[arg(long, value_name = "TEXT", requires = "trace")]
     grep: Option<String>,
+    /// Find fewer faults that still break the promise.
+    #[arg(long)]
+    shrink: bool,
+    /// Only these faults of the seed, by the numbers that it shows; or `none`.
+    #[arg(long, value_name = "NUMBERS", value_parser = profile::keep, requires = "seed")]
+    keep: Option<Keep>,
+    /// Leave out what else the seed has drawn.
+    #[arg(long, value_name = "NAMES", value_parser = profile::part, value_delimiter = ',', requires = "seed")]
+    without: Vec<&'static str>,
     /// Go on after a seed that fails.
     #[arg(long)]
     all: bool,
     /// What kind of worlds: `broker=NAME` and `faults=none|usual|heavy`, parted by commas.
-    #[arg(long, value_parser = profile, default_value = "faults=usual")]
+    #[arg(long, value_parser = profile::profile, default_value = "faults=usual")]
     profile: Profile,
+    /// Where the picture of the first seed that fails goes.
+    #[arg(long, value_name = "FILE", default_value = "target/sim.svg")]
+    plot: PathBuf,
 }
+
+/// The numbers of the faults that stay.
+type Keep = Vec<usize>;
 
 const EXAMPLES: &str = "\
 Examples:
   cargo sandbox sim                                     a thousand seeds
   cargo sandbox sim --profile broker=vernemq,faults=heavy
-  cargo sandbox sim --seed 17 --trace                   one seed, event for event";
-
-fn profile(text: &str) -> Result<Profile, String> {
-    let mut profile = Profile::default();
-    for part in text.split(',').filter(|part| !part.is_empty()) {
-        match part.split_once('=') {
-            Some(("broker", name)) => {
-                let known: Vec<_> = Habits::names().collect();
-                let found = known.iter().find(|known| **known == name);
-                profile.broker =
-                    Some(found.ok_or_else(|| format!("broker `{name}`: unknown; one of {}", known.join(", ")))?);
-            }
-            Some(("faults", "none")) => profile.faults = Faults::None,
-            Some(("faults", "usual")) => profile.faults = Faults::Usual,
-            Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
-            _ => return Err(format!("`{part}`: unknown; write broker=NAME or faults=none|usual|heavy")),
-        }
-    }
-    Ok(profile)
-}
+  cargo sandbox sim --seed 17 --trace                   one seed, event for event
+  cargo sandbox sim --seed 17 --shrink                  what it takes at least
+  cargo sandbox sim --seed 17 --keep 2,5 --without lies the same, smaller";
 
 /// True when no promise was broken.
 ///
@@ -72,21 +75,47 @@ fn profile(text: &str) -> Result<Profile, String> {
 /// When nothing can be written.
 pub fn execute(flags: &Flags) -> io::Result<bool> {
     match flags.seed {
-        Some(seed) => one(seed, flags),
+        Some(seed) => {
+            let less = Less { keep: flags.keep.clone(), without: flags.without.clone() };
+            one(seed, &less, flags)
+        }
         None => many(flags),
     }
 }
 
-fn one(seed: u64, flags: &Flags) -> io::Result<bool> {
-    let plan = Plan::draw(seed, flags.profile);
+fn one(seed: u64, less: &Less, flags: &Flags) -> io::Result<bool> {
+    let whole = Plan::draw(seed, flags.profile);
+    let plan = less.of(whole.clone());
     let outcome = run(&plan);
     let mut out = io::stdout().lock();
     write!(out, "{plan}")?;
-    let skipped = if flags.trace { 0 } else { outcome.lines.len().saturating_sub(LAST) };
-    if skipped > 0 && !outcome.violations.is_empty() {
-        writeln!(out, "  … {skipped} events before; --trace shows them")?;
+    show(&mut out, &outcome, flags)?;
+    let Some(first) = outcome.violations.first() else { return Ok(true) };
+    if let Some(picture) = &outcome.picture {
+        draw(&mut out, &picture.to_svg(), &flags.plot)?;
     }
+    if flags.shrink {
+        let fails = |plan: &Plan| run(plan).violations.iter().any(|violation| violation.promise == first.promise);
+        let least = shrink(&plan, fails);
+        // The numbers of the whole plan.
+        let keep = least.keep.as_ref().map(|kept| match &less.keep {
+            Some(given) => kept.iter().filter_map(|index| given.get(*index).copied()).collect(),
+            None => kept.clone(),
+        });
+        let without = less.without.iter().chain(&least.without).copied().collect();
+        let least = Less { keep, without };
+        write!(out, "at least it takes\n{}", least.of(whole))?;
+        writeln!(out, "again: cargo sandbox sim --seed {seed}{} --trace", least.arguments())?;
+    }
+    Ok(false)
+}
+
+fn show(out: &mut impl Write, outcome: &Outcome, flags: &Flags) -> io::Result<()> {
+    let skipped = if flags.trace { 0 } else { outcome.lines.len().saturating_sub(LAST) };
     if flags.trace || !outcome.violations.is_empty() {
+        if skipped > 0 {
+            writeln!(out, "  … {skipped} events before; --trace shows them")?;
+        }
         for line in outcome.lines.iter().skip(skipped) {
             let line = line.to_string();
             if flags.grep.as_ref().is_none_or(|text| line.contains(text.as_str())) {
@@ -97,57 +126,37 @@ fn one(seed: u64, flags: &Flags) -> io::Result<bool> {
     for violation in &outcome.violations {
         writeln!(out, "broken: {violation}")?;
     }
-    let (messages, faults, lasted) = (outcome.messages, outcome.faults, round(outcome.lasted));
-    writeln!(
-        out,
-        "{messages} messages, {faults} faults, {} invocations in {lasted:?} of its time",
-        outcome.invocations
-    )?;
-    Ok(outcome.violations.is_empty())
+    let (messages, faults, lasted) = (outcome.messages, outcome.faults, summary::round(outcome.lasted));
+    let invocations = outcome.invocations;
+    writeln!(out, "{messages} messages, {faults} faults, {invocations} invocations in {lasted:?} of its time")
+}
+
+fn draw(out: &mut impl Write, svg: &str, file: &Path) -> io::Result<()> {
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(file, svg)?;
+    writeln!(out, "picture: {}", file.display())
 }
 
 fn many(flags: &Flags) -> io::Result<bool> {
     let live = io::stderr().is_terminal();
     let tally = play(flags.from, flags.seeds, flags.profile, flags.all, |tally| {
         if live && tally.worlds.is_multiple_of(20) {
-            let _ = write!(io::stderr(), "\r{}/{} seeds, {} failed  ", tally.worlds, flags.seeds, tally.broken.len());
+            let _ = write!(io::stderr(), "\r{}  ", summary::progress(tally, flags.seeds));
         }
     });
     if live {
         let _ = writeln!(io::stderr());
     }
     let mut out = io::stdout().lock();
-    writeln!(out, "{}", summary(&tally))?;
+    writeln!(out, "{}", summary::of(&tally))?;
     for (seed, violation) in &tally.broken {
         writeln!(out, "seed {seed}: {violation}")?;
     }
-    if let Some((seed, _)) = tally.broken.first() {
-        writeln!(out, "again: cargo sandbox sim --seed {seed} --trace")?;
-    }
-    Ok(tally.broken.is_empty())
-}
-
-fn summary(tally: &Tally) -> String {
-    let Tally { worlds, messages, faults, invocations, lasted, took, broken, .. } = tally;
-    let seconds = took.as_secs_f64().max(0.001);
-    let rate = |number: u64| {
-        #[expect(clippy::cast_precision_loss, reason = "a rate for a person")]
-        let rate = number as f64 / seconds;
-        rate
-    };
-    format!(
-        "{worlds} seeds in {:?}, {} failed: {messages} messages, {faults} faults, {invocations} invocations, {:.1} hours of \
-         their time; {:.1} seeds, {:.0} messages, {:.1} faults and {:.2} hours a second",
-        round(*took),
-        broken.len(),
-        lasted.as_secs_f64() / 3600.0,
-        rate(*worlds),
-        rate(*messages),
-        rate(*faults),
-        lasted.as_secs_f64() / 3600.0 / seconds,
-    )
-}
-
-fn round(duration: Duration) -> Duration {
-    Duration::from_millis(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
+    let Some((seed, _)) = tally.broken.first() else { return Ok(true) };
+    drop(out);
+    one(*seed, &Less::default(), flags)?;
+    println!("again: cargo sandbox sim --seed {seed} --trace");
+    Ok(false)
 }

@@ -56,6 +56,15 @@ impl Links {
         links.len()
     }
 
+    /// Cuts one of those that are there.
+    pub(super) fn cut_one(&self, chance: &mut Chance) {
+        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        links.retain(|link| link.receiver_count() > 0);
+        if !links.is_empty() {
+            let _ = links[chance.index(links.len())].send(State::Cut);
+        }
+    }
+
     /// Ends all black holes.
     pub(super) fn reopen(&self) {
         let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);

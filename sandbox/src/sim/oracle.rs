@@ -1,6 +1,8 @@
 //! Judges a world when it has come to rest: what was owed has an outcome, nothing was invoked without need, and the
 //! bridge's own numbers agree. What can be judged at once is judged by the record.
 
+use tokio::time::Instant;
+
 use super::process::Numbers;
 use super::record::Record;
 
@@ -12,12 +14,14 @@ pub(super) fn nothing_lost(record: &Record) {
     }
 }
 
-/// Invocations beyond one a message need a reason: a fault after which a message may come again.
+/// Invocations beyond one a message need a reason: a fault after which that very message may come again.
 pub(super) fn no_needless_invocations(record: &Record) {
-    let extra: u64 = record.fates().values().map(|fate| u64::from(fate.invoked.saturating_sub(1))).sum();
-    let allowed = record.allowed_extra();
-    if extra > allowed {
-        record.violated("invoked again", format!("{extra} invocations more than messages; {allowed} are explained"));
+    for (number, fate) in record.fates() {
+        let extra = fate.invoked.saturating_sub(1);
+        if extra > fate.allowed {
+            let what = format!("{number} has {extra} invocations beyond the first; {} are explained", fate.allowed);
+            return record.violated("invoked again", what);
+        }
     }
 }
 
@@ -25,5 +29,12 @@ pub(super) fn no_needless_invocations(record: &Record) {
 pub(super) fn at_rest(record: &Record, busy: Option<Numbers>) {
     if let Some(numbers) = busy {
         record.violated("metrics", format!("{numbers:?} with nothing to do"));
+    }
+}
+
+/// No connection outlives the TLS files that it was made with.
+pub(super) fn rotated(record: &Record, last: Option<Instant>, oldest: Option<Instant>) {
+    if last.zip(oldest).is_some_and(|(last, oldest)| oldest < last) {
+        record.violated("rotation", "a connection is older than the TLS files");
     }
 }

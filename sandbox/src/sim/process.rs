@@ -7,6 +7,7 @@ use bridge::{Bridge, Exit};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::cloud::Caller;
 use super::record::Record;
 
 /// What an operator asks of it.
@@ -30,12 +31,23 @@ pub(super) struct Numbers {
     pub(super) outstanding: i64,
     pub(super) outstanding_bytes: i64,
     pub(super) in_flight: i64,
+    /// How many of its sessions are subscribed.
+    pub(super) ready: i64,
+    /// Invocations by its own count, and by AWS's: they agree unless a drain has left some to themselves.
+    pub(super) counted: u64,
+    pub(super) ended: u64,
+    pub(super) drained: bool,
 }
 
 impl Numbers {
-    /// Whether it holds nothing.
-    pub(super) fn are_at_rest(self) -> bool {
-        self == Self { outstanding: 0, outstanding_bytes: 0, in_flight: 0 }
+    /// Whether it holds nothing, waits for more, and has counted right.
+    pub(super) fn are_at_rest(self, sessions: usize) -> bool {
+        let agrees = self.counted == self.ended || self.drained && self.counted < self.ended;
+        self.outstanding == 0
+            && self.outstanding_bytes == 0
+            && self.in_flight == 0
+            && agrees
+            && usize::try_from(self.ready) == Ok(sessions)
     }
 }
 
@@ -54,13 +66,20 @@ pub(super) enum End {
 #[derive(Debug)]
 pub(super) struct Process {
     orders: mpsc::UnboundedSender<Order>,
+    broker: InMemory,
     task: JoinHandle<End>,
 }
 
 impl Process {
-    pub(super) fn start(config: Config, aws: Aws, broker: InMemory, record: Record) -> Self {
+    pub(super) fn start(config: Config, aws: (Aws, Caller), broker: InMemory, record: Record) -> Self {
         let (orders, heard) = mpsc::unbounded_channel();
-        Self { orders, task: tokio::spawn(live(config, aws, broker, heard, record)) }
+        let task = tokio::spawn(live(config, aws, broker.clone(), heard, record));
+        Self { orders, broker, task }
+    }
+
+    /// There are new TLS files.
+    pub(super) fn renew(&self) {
+        self.broker.renew();
     }
 
     pub(super) fn ask(&self, order: Order) {
@@ -98,7 +117,7 @@ impl Drop for Process {
 
 async fn live(
     config: Config,
-    aws: Aws,
+    (aws, caller): (Aws, Caller),
     broker: InMemory,
     mut orders: mpsc::UnboundedReceiver<Order>,
     record: Record,
@@ -110,6 +129,7 @@ async fn live(
             return End::Broken;
         }
     };
+    let mut drained = false;
     loop {
         tokio::select! {
             biased;
@@ -126,11 +146,12 @@ async fn live(
                     }
                 }
                 Some(Order::Reload(config)) => {
+                    drained = true;
                     if !bridge.reload(Ok(*config)) {
                         record.say("operator", "not reloaded");
                     }
                 }
-                Some(Order::Look(sender)) => drop(sender.send(numbers(&bridge))),
+                Some(Order::Look(sender)) => drop(sender.send(numbers(&bridge, &caller, drained))),
                 None => return End::Stopped,
             },
             exit = bridge.tend() => match exit {
@@ -141,11 +162,17 @@ async fn live(
     }
 }
 
-fn numbers(bridge: &Bridge) -> Numbers {
+fn numbers(bridge: &Bridge, caller: &Caller, drained: bool) -> Numbers {
     let metrics = bridge.metrics().mapping("m");
+    let answered = metrics.succeeded.get() + metrics.partial.get() + metrics.function_errors.get();
+    let refused = metrics.throttled.get() + metrics.misconfigured.get() + metrics.failed.get();
     Numbers {
         outstanding: metrics.outstanding.get(),
         outstanding_bytes: metrics.outstanding_bytes.get(),
         in_flight: metrics.in_flight.get(),
+        ready: metrics.ready.get(),
+        counted: answered + refused,
+        ended: caller.ended(),
+        drained,
     }
 }

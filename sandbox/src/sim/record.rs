@@ -1,5 +1,9 @@
-//! What has happened in a simulated world: every event with its virtual time, and what became of each message. Judges what
-//! can be judged at once, an acknowledgement above all; the rest is the oracle's.
+//! What has happened in a simulated world: every event with its virtual time, and what became of each message. Keeps; what
+//! can be judged at once is judged in `judge`, and the rest by the oracle.
+
+mod answers;
+mod fate;
+mod judge;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,9 +12,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The bridge's own defaults: `mapping.retry.max_attempts` and `max_age`.
+pub(super) use fate::{Answer, Fate};
+
+/// The bridge's own default: `mapping.retry.max_attempts`.
 const MAX_ATTEMPTS: u32 = 5;
-const MAX_AGE: Duration = Duration::from_mins(10);
 
 /// An event.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,39 +49,23 @@ impl fmt::Display for Violation {
     }
 }
 
-/// What became of a message.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Fate {
-    /// What it is ordered by.
-    pub(super) key: u64,
-    /// A session of the broker has taken it, so it is owed to the bridge.
-    pub(super) owed: bool,
-    /// The broker has dropped it by itself, and why.
-    pub(super) excused: Option<&'static str>,
-    /// When it was published.
-    pub(super) published: Duration,
-    /// How often a function was given it.
-    pub(super) invoked: u32,
-    /// Whether the function has taken it, as far as the bridge has heard last.
-    pub(super) taken: bool,
-    /// How often the bridge heard of a success, or of a dead letter that is safe.
-    pub(super) outcomes: u32,
-    /// How often it was acknowledged to the broker.
-    pub(super) acknowledged: u32,
-}
-
 #[derive(Debug)]
 struct Inner {
     begun: Instant,
     lines: Vec<Line>,
     fates: BTreeMap<u64, Fate>,
+    answers: BTreeMap<u64, Answer>,
     violations: Vec<Violation>,
-    /// Invocations that a fault allows beyond one a message.
-    allowed_extra: u64,
     faults: u64,
+    /// Connections to the broker that have broken, or may have.
+    breaks: u64,
+    /// One of them is not known to the bridge yet.
+    lingers: bool,
     restarts: u64,
     /// Whether the outcomes of a key must come in order.
     ordered: bool,
+    /// Whether there is a failure destination.
+    has_destination: bool,
 }
 
 /// Shared by all parts of a world.
@@ -84,16 +73,19 @@ struct Inner {
 pub(super) struct Record(Arc<Mutex<Inner>>);
 
 impl Record {
-    pub(super) fn new(ordered: bool) -> Self {
+    pub(super) fn new(ordered: bool, has_destination: bool) -> Self {
         Self(Arc::new(Mutex::new(Inner {
             begun: Instant::now(),
             lines: Vec::new(),
             fates: BTreeMap::new(),
+            answers: BTreeMap::new(),
             violations: Vec::new(),
-            allowed_extra: 0,
             faults: 0,
+            breaks: 0,
+            lingers: false,
             restarts: 0,
             ordered,
+            has_destination,
         })))
     }
 
@@ -118,9 +110,28 @@ impl Record {
         self.inner().faults += 1;
     }
 
+    /// A connection to the broker breaks, or may have broken.
+    pub(super) fn broke(&self) {
+        self.inner().breaks += 1;
+    }
+
+    /// A connection has broken, and nobody is told.
+    pub(super) fn broke_silently(&self) {
+        self.broke();
+        self.inner().lingers = true;
+    }
+
+    /// The bridge connects again, so that whatever was silent is over.
+    pub(super) fn reconnected(&self) {
+        let mut inner = self.inner();
+        inner.breaks += u64::from(std::mem::take(&mut inner.lingers));
+    }
+
     /// A process of the bridge knows nothing of what ran before.
     pub(super) fn forgotten(&self) {
-        self.inner().restarts += 1;
+        let mut inner = self.inner();
+        inner.restarts += 1;
+        inner.fates.values_mut().for_each(|fate| (fate.not_before, fate.passed) = (None, false));
     }
 
     /// How often that has happened.
@@ -132,25 +143,57 @@ impl Record {
     /// bridge can `recognise` it.
     pub(super) fn sent_again(&self, numbers: &[u64], recognise: bool) {
         let mut inner = self.inner();
-        let is_done = |number: &&u64| inner.fates.get(number).is_some_and(|fate| fate.outcomes > 0);
-        let done = numbers.iter().filter(is_done).count();
-        inner.allowed_extra += if recognise { done } else { numbers.len() } as u64;
+        for number in numbers {
+            let Some(fate) = inner.fates.get_mut(number) else { continue };
+            fate.passed = false;
+            if !recognise || fate.outcomes > 0 {
+                fate.allowed += 1;
+                (fate.copied, fate.not_before) = (true, None);
+            }
+        }
     }
 
-    /// So many invocations more are no surprise.
-    pub(super) fn allow(&self, extra: u64) {
-        self.inner().allowed_extra += extra;
+    /// The broker keeps this message and sends it to whoever subscribes.
+    pub(super) fn owed(&self, number: u64) {
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            // One more where it was owed before.
+            let again = std::mem::replace(&mut fate.owed, true);
+            fate.allowed += u64::from(again);
+            fate.copied |= again;
+        }
     }
 
-    pub(super) fn published(&self, number: u64, key: u64, owed: bool) {
+    /// One more invocation for each is no surprise.
+    pub(super) fn allow(&self, numbers: &[u64]) {
+        let mut inner = self.inner();
+        for number in numbers {
+            if let Some(fate) = inner.fates.get_mut(number) {
+                fate.allowed += 1;
+            }
+        }
+    }
+
+    /// A device has published this.
+    pub(super) fn published(&self, number: u64, key: u64, owed: bool, expires_after: Option<Duration>) {
         let mut inner = self.inner();
         let published = inner.begun.elapsed();
-        inner.fates.insert(number, Fate { key, owed, published, ..Fate::default() });
+        let expires = expires_after.map(|after| published + after);
+        inner.fates.insert(number, Fate { key, owed, published, expires, ..Fate::default() });
     }
 
     /// The broker has dropped it, and that is nobody's right.
     pub(super) fn dropped(&self, number: u64, why: &'static str) {
         self.say("broker", format!("drops {number}: {why}"));
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            fate.dropped = true;
+        }
+    }
+
+    /// The bridge has said that the broker may have dropped something, and so it may.
+    pub(super) fn excuse_dropped(&self) {
+        let mut inner = self.inner();
+        let dropped = inner.fates.values_mut().filter(|fate| fate.dropped && fate.outcomes == 0);
+        dropped.for_each(|fate| fate.excused = fate.excused.or(Some("the bridge has said so")));
     }
 
     /// The broker has dropped it by itself.
@@ -161,78 +204,34 @@ impl Record {
         }
     }
 
-    /// A function is given these, in this order.
-    pub(super) fn invoked(&self, numbers: &[u64]) {
+    /// The bridge hears that it shall not ask for these again before this time is over.
+    pub(super) fn put_off(&self, numbers: &[u64], wait: Duration) {
         let mut inner = self.inner();
+        let until = inner.begun.elapsed() + wait;
         for number in numbers {
-            if let Some(fate) = inner.fates.get_mut(number) {
-                fate.invoked += 1;
+            if let Some(fate) = inner.fates.get_mut(number).filter(|fate| !fate.copied) {
+                fate.not_before = Some(until);
             }
         }
-        let overtaken = if inner.ordered { overtaken(&inner.fates, numbers) } else { None };
-        drop(inner);
-        if let Some((number, before)) = overtaken {
-            self.violated("order", format!("{number} is invoked for before {before}, which has the same key"));
-        }
     }
 
-    /// The bridge hears that the function has failed with it.
-    pub(super) fn failed(&self, number: u64) {
+    /// The bridge hears that the function has failed with it, and whether that is for good.
+    pub(super) fn failed(&self, number: u64, for_good: bool) {
         if let Some(fate) = self.inner().fates.get_mut(&number) {
-            fate.taken = false;
-        }
-    }
-
-    /// The bridge hears that a message has succeeded.
-    pub(super) fn succeeded(&self, number: u64) {
-        if let Some(fate) = self.inner().fates.get_mut(&number) {
-            fate.outcomes += 1;
-            fate.taken = true;
-        }
-    }
-
-    /// The bridge hears that a dead letter is safe.
-    pub(super) fn dead_lettered(&self, number: u64) {
-        let early = {
-            let mut inner = self.inner();
-            let now = inner.begun.elapsed();
-            let Some(fate) = inner.fates.get_mut(&number) else { return };
-            fate.outcomes += 1;
-            let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
-            let early = fate.taken || attempts < MAX_ATTEMPTS && age < MAX_AGE;
-            early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
-        };
-        if let Some(early) = early {
-            self.violated("given up early", early);
-        }
-    }
-
-    /// The broker has read an acknowledgement.
-    pub(super) fn acknowledged(&self, number: u64) {
-        let early = {
-            let mut inner = self.inner();
-            let Some(fate) = inner.fates.get_mut(&number) else { return };
-            fate.acknowledged += 1;
-            fate.outcomes == 0
-        };
-        if early {
-            self.violated("acknowledged early", format!("{number} has no outcome"));
+            (fate.taken, fate.passed) = (false, false);
+            fate.hopeless |= for_good;
         }
     }
 
     /// What is owed and has no outcome.
     pub(super) fn waiting(&self) -> Vec<u64> {
         let inner = self.inner();
-        let waits = |fate: &Fate| fate.owed && fate.excused.is_none() && fate.outcomes == 0;
-        inner.fates.iter().filter(|(_, fate)| waits(fate)).map(|(number, _)| *number).collect()
+        let now = inner.begun.elapsed();
+        inner.fates.iter().filter(|(_, fate)| fate.waits(now)).map(|(number, _)| *number).collect()
     }
 
     pub(super) fn fates(&self) -> BTreeMap<u64, Fate> {
         self.inner().fates.clone()
-    }
-
-    pub(super) fn allowed_extra(&self) -> u64 {
-        self.inner().allowed_extra
     }
 
     pub(super) fn faults(&self) -> u64 {
@@ -247,14 +246,4 @@ impl Record {
         let mut inner = self.inner();
         (std::mem::take(&mut inner.lines), std::mem::take(&mut inner.violations))
     }
-}
-
-/// A message of these that comes before an earlier one of its key, which has no outcome and does not stand before it here.
-fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64]) -> Option<(u64, u64)> {
-    numbers.iter().enumerate().find_map(|(at, number)| {
-        let key = fates.get(number)?.key;
-        let waits = |fate: &Fate| fate.key == key && fate.owed && fate.outcomes == 0 && fate.excused.is_none();
-        let mut before = fates.range(..*number).filter(|(_, fate)| waits(fate)).map(|(before, _)| *before);
-        Some((*number, before.find(|before| !numbers[..at].contains(before))?))
-    })
 }

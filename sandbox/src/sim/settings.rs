@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bridge::config::{Config, Overrides};
 
-use super::plan::Plan;
+use super::letter;
+use super::plan::{Place, Plan};
 
 /// Longer than all that breaks.
 pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);
@@ -42,9 +43,20 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
     if plan.identified {
         variables.push(("MAPPING_MESSAGE_ID", "payload:/id".to_owned()));
     }
-    if plan.destinations {
-        let queue = "https://sqs.us-east-1.amazonaws.com/123456789012/letters";
-        variables.push(("MAPPING_ON_FAILURE_SQS", queue.to_owned()));
+    for place in plan.places {
+        let (name, value) = match place {
+            Place::Queue => ("MAPPING_ON_FAILURE_SQS", "https://sqs.us-east-1.amazonaws.com/123456789012/letters"),
+            Place::Bucket => ("MAPPING_ON_FAILURE_S3", "s3://bucket/letters/"),
+            Place::Topic => ("MAPPING_ON_FAILURE_TOPIC", letter::TOPIC),
+        };
+        variables.push((name, value.to_owned()));
+    }
+    if plan.answers.commands > 0 {
+        variables.push(("MAPPING_RESPONSE_ALLOW", "commands/+/+".to_owned()));
+    }
+    if plan.answers.replies {
+        variables.push(("MAPPING_REPLY", "true".to_owned()));
+        variables.push(("MAPPING_REPLY_TOPICS", "replies/{topic[1]}".to_owned()));
     }
     let environment =
         variables.into_iter().map(|(name, value)| (OsString::from(format!("BRIDGE_{name}")), OsString::from(value)));

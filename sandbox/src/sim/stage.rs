@@ -5,10 +5,11 @@ mod strike;
 
 use std::time::Duration;
 
+use bridge::config::Protocol;
 use tokio::time::{Instant, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::broker::Broker;
+use super::broker::{Broker, Published};
 use super::chance::Chance;
 use super::cloud::Cloud;
 use super::link::Links;
@@ -16,22 +17,27 @@ use super::oracle;
 use super::plan::Plan;
 use super::process::{End, Numbers, Order, Process};
 use super::record::{Line, Record, Violation};
-use super::settings;
 use super::watcher::{MARKER, Watcher};
+use super::{settings, timeline};
+use crate::plot::Plot;
 
 /// When nothing breaks any more, all must be settled within this: the longest back-off, the longest hold, and as many
 /// invocations, one behind the other, as a full window of the slowest function takes.
 const REST_WITHIN: Duration = Duration::from_hours(3);
+/// How many messages show that the world works again.
+const PROBES: u64 = 20;
 /// How long leaving for good may take.
 const LEAVE_WITHIN: Duration = Duration::from_hours(1);
 
 /// What became of a world.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Outcome {
     /// Every event.
     pub lines: Vec<Line>,
     /// What was broken.
     pub violations: Vec<Violation>,
+    /// The world as a picture, when anything was.
+    pub picture: Option<Plot>,
     /// Messages that were owed.
     pub messages: u64,
     /// Faults that struck.
@@ -53,7 +59,7 @@ pub fn run(plan: &Plan) -> Outcome {
     let runtime = runtime.expect("a runtime without I/O");
     fastrand::seed(plan.seed);
     runtime.block_on(async {
-        let record = Record::new(plan.ordered);
+        let record = Record::new(plan.ordered, !plan.places.is_empty());
         let watched = tracing_subscriber::registry().with(Watcher(record.clone()));
         let _guard = tracing::subscriber::set_default(watched);
         Stage::new(plan, record).play().await
@@ -73,13 +79,20 @@ struct Stage<'a> {
     /// When an operator lets go.
     resumes: Option<Instant>,
     reloads: u64,
+    /// When there were new TLS files last.
+    rotated: Option<Instant>,
     chance: Chance,
 }
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let broker = Broker::new(plan.habits, plan.protocol, settings::SESSION_EXPIRY, record.clone());
-        let cloud = Cloud::new(record.clone(), Chance::of(plan.seed, 2), plan.moods, plan.ordered);
+        let broker = Broker::new(
+            (plan.habits, plan.protocol),
+            plan.answers.refused_every,
+            settings::SESSION_EXPIRY,
+            record.clone(),
+        );
+        let cloud = Cloud::new(record.clone(), plan);
         Self {
             plan,
             record,
@@ -90,6 +103,7 @@ impl<'a> Stage<'a> {
             starts: vec![None; plan.replicas],
             resumes: None,
             reloads: 0,
+            rotated: None,
             chance: Chance::of(plan.seed, 3),
         }
     }
@@ -98,9 +112,10 @@ impl<'a> Stage<'a> {
         for replica in 0..self.plan.replicas {
             self.start(replica);
         }
-        self.until(|stage| stage.broker.is_subscribed(), Duration::from_mins(10)).await;
+        self.until(Self::is_subscribed, Duration::from_mins(10)).await;
         self.trouble().await;
         self.mend();
+        self.probe().await;
         let rested = self.until(Self::is_at_rest, REST_WITHIN).await;
         self.judge(rested).await;
         if let Some(burst) = self.plan.retires.filter(|_| rested) {
@@ -137,10 +152,27 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
+    async fn probe(&mut self) {
+        if !self.until(Self::is_subscribed, REST_WITHIN).await {
+            let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.broker.subscribed());
+            return self.record.violated("rest", what);
+        }
+        let mut chance = Chance::of(self.plan.seed, 7);
+        let first = self.plan.messages + 1;
+        (first..first + PROBES).for_each(|number| self.publish(number, &mut chance));
+    }
+
     fn publish(&self, number: u64, chance: &mut Chance) {
-        let device = chance.number(0..self.plan.devices);
-        let payload = format!("{{\"n\":{number},\"id\":\"m-{number}\",\"text\":\"{MARKER}\"}}");
-        self.broker.publish(&format!("devices/{device}/data"), number, device, payload.as_bytes());
+        let key = chance.number(0..self.plan.devices);
+        let payload = format!("{{\"n\":{number},\"id\":\"m-{number}\",\"text\":\"{MARKER}\"}}").into_bytes();
+        let expires_after = chance.percent(self.plan.expiring).then(|| Duration::from_secs(chance.number(1..60)));
+        let asks = self.plan.answers.replies && self.plan.protocol == Protocol::V5 && chance.percent(50);
+        // Some ask for a reply where none is allowed.
+        let response_topic =
+            asks.then(|| if chance.percent(10) { "secrets".to_owned() } else { format!("replies/{key}") });
+        let (topic, retain) = (format!("devices/{key}/data"), chance.percent(self.plan.retained));
+        self.broker.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
     }
 
     /// Sleeps, and sees to what is due meanwhile.
@@ -167,6 +199,10 @@ impl<'a> Stage<'a> {
         if self.resumes.is_some() {
             self.resumes = Some(now);
         }
+    }
+
+    fn is_subscribed(&self) -> bool {
+        self.broker.subscribed() >= self.plan.sessions * self.plan.replicas
     }
 
     fn is_at_rest(&self) -> bool {
@@ -204,7 +240,7 @@ impl<'a> Stage<'a> {
             self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
             let busy = self.busy().await;
             if busy.is_none() {
-                return;
+                return oracle::rotated(&self.record, self.rotated, self.broker.oldest_connection());
             }
             if begun.elapsed() >= REST_WITHIN {
                 return oracle::at_rest(&self.record, busy);
@@ -216,7 +252,7 @@ impl<'a> Stage<'a> {
     async fn busy(&self) -> Option<Numbers> {
         for process in self.processes.iter().flatten() {
             let numbers = process.look().await;
-            if numbers.is_some_and(|numbers| !numbers.are_at_rest()) {
+            if numbers.is_some_and(|numbers| !numbers.are_at_rest(self.plan.sessions)) {
                 return numbers;
             }
         }
@@ -226,29 +262,36 @@ impl<'a> Stage<'a> {
     /// The bridge leaves for good, and nothing stays behind.
     async fn retire(&mut self, burst: u64) {
         let mut chance = Chance::of(self.plan.seed, 6);
-        (self.plan.messages + 1..=self.plan.messages + burst).for_each(|number| self.publish(number, &mut chance));
+        let first = self.plan.messages + PROBES + 1;
+        (first..first + burst).for_each(|number| self.publish(number, &mut chance));
         self.record.say("operator", "retires");
-        let mut unproven = false;
         self.ask_all(|| Order::Retire);
         for replica in 0..self.plan.replicas {
             let Some(process) = &mut self.processes[replica] else { continue };
             match tokio::time::timeout(LEAVE_WITHIN, process.ended()).await {
-                Ok(End::Retired { unproven: said }) => unproven |= said,
+                Ok(End::Retired { unproven }) => self.has_retired(unproven),
                 Ok(end) => self.record.violated("retire", format!("replica {replica} has ended: {end:?}")),
                 Err(_) => self.record.violated("retire", format!("replica {replica} does not end")),
             }
             self.processes[replica] = None;
         }
-        // What the bridge says that it cannot prove, it may lose.
-        if !unproven {
-            oracle::nothing_lost(&self.record);
+        oracle::nothing_lost(&self.record);
+    }
+
+    /// What the bridge says that it cannot prove, it may lose.
+    fn has_retired(&self, unproven: bool) {
+        if unproven {
+            self.record.excuse_dropped();
         }
     }
 
     fn outcome(self) -> Outcome {
         let (lasted, faults, invocations) = (self.record.elapsed(), self.record.faults(), self.cloud.invocations());
-        let messages = self.record.fates().values().filter(|fate| fate.owed).count() as u64;
+        let fates = self.record.fates();
+        let messages = fates.values().filter(|fate| fate.owed).count() as u64;
         let (lines, violations) = self.record.take();
-        Outcome { lines, violations, messages, faults, invocations, lasted }
+        let broken = !violations.is_empty();
+        let picture = broken.then(|| timeline::of(self.plan, fates.values(), &lines, &violations));
+        Outcome { lines, violations, picture, messages, faults, invocations, lasted }
     }
 }

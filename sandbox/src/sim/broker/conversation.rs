@@ -4,13 +4,15 @@ use std::time::Duration;
 
 use bridge::config::Protocol;
 use bytes::BytesMut;
+use rumqttc::mqttbytes::v5::PublishProperties;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::session::Session;
-use super::{Broker, State, Word};
-use crate::scripted::heard::{Connect, Packet, Subscribe, decode};
+use super::publishing::{Confirmations, Said};
+use super::session::{Session, Stored};
+use super::{Broker, Refuses, State, Word};
+use crate::scripted::heard::{Connect, Packet, decode};
 use crate::scripted::said::{ConnAck, Message, frame};
 
 /// Holds the conversation until one side ends it.
@@ -18,12 +20,14 @@ pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
     let (sender, words) = mpsc::unbounded_channel();
     let (number, protocol) = {
         let mut state = broker.state();
-        state.last_connection += 1;
-        let number = state.last_connection;
+        let number = state.begun.len() as u64;
+        state.begun.push(Instant::now());
         state.connections.insert(number, sender);
         (number, state.protocol)
     };
-    let talk = Talk { broker: broker.clone(), stream, number, protocol, client_id: None, will_end: false };
+    let confirmations = Confirmations::default();
+    let talk =
+        Talk { broker: broker.clone(), stream, number, protocol, client_id: None, confirmations, will_end: false };
     talk.go_on(words).await;
     let mut state = broker.state();
     state.connections.remove(&number);
@@ -37,6 +41,8 @@ struct Talk {
     protocol: Protocol,
     /// Who it is, once CONNECT has come.
     client_id: Option<String>,
+    /// What it still has to confirm.
+    confirmations: Confirmations,
     /// What is written is the last.
     will_end: bool,
 }
@@ -49,6 +55,7 @@ impl Talk {
             while let Some(packet) = decode(self.protocol, &mut input) {
                 self.answer(packet, &mut output);
             }
+            self.confirmations.write(&self.broker.state(), &mut output);
             self.send_again(&mut output);
             self.send(&mut output);
             if self.stream.write_all(&output).await.is_err() || self.will_end {
@@ -79,13 +86,16 @@ impl Talk {
         let mut state = broker.state();
         match packet {
             Packet::Connect(connect) => self.connect(&mut state, &connect, output),
-            Packet::Subscribe(subscribe) => self.subscribe(&mut state, &subscribe, output),
-            Packet::Unsubscribe { packet_id } => self.unsubscribe(&mut state, packet_id, output),
+            Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
+            Packet::Unsubscribe { packet_id } => state.unsubscribe(self.number, packet_id, output),
             Packet::Ack(ack) if ack.received => {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
-                if let Some(number) = received {
-                    state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
-                    state.record.acknowledged(number);
+                match received {
+                    Some(number) => {
+                        state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
+                        state.record.acknowledged(number);
+                    }
+                    None => state.record.say("broker", format!("PUBREC {} for nothing new", ack.packet_id)),
                 }
                 output.extend(frame(0x62, &ack.packet_id.to_be_bytes()));
             }
@@ -100,12 +110,12 @@ impl Talk {
                 }
             }
             Packet::Complete(packet_id) => {
-                let _ = state.session(self.number).and_then(|session| session.acknowledged(packet_id));
+                state.session(self.number).into_iter().for_each(|session| session.completed(packet_id));
             }
-            Packet::Publish { packet_id, topic, payload } => {
+            Packet::Publish { packet_id, topic, payload, properties } => {
                 let topic = String::from_utf8_lossy(&topic).into_owned();
-                state.published.push((topic, payload.to_vec()));
-                output.extend(frame(0x40, &packet_id.to_be_bytes()));
+                let said = Said { packet_id, topic, payload, properties: *properties };
+                self.will_end = self.confirmations.take(&mut state, &said, output);
             }
             Packet::PingReq => output.extend([0xd0, 0]),
             Packet::Disconnect(_) => self.will_end = true,
@@ -118,8 +128,7 @@ impl Talk {
 
     fn connect(&mut self, state: &mut State, connect: &Connect, output: &mut Vec<u8>) {
         state.expire();
-        let now = Instant::now();
-        if state.refusing_until.is_some_and(|until| until > now) {
+        if state.refuses(Refuses::Connections) {
             // Server unavailable.
             let code = if self.protocol == Protocol::V5 { 0x88 } else { 3 };
             output.extend(ConnAck::refused(code).bytes(self.protocol));
@@ -132,6 +141,9 @@ impl Talk {
             && let Some(session) = state.sessions.remove(&client_id)
         {
             session.drop_as_asked(&record, "clean start");
+        }
+        if client_id.ends_with("-publisher") {
+            record.reconnected();
         }
         let present = state.sessions.contains_key(&client_id);
         let expiry = match self.protocol {
@@ -163,42 +175,15 @@ impl Talk {
         if let Some(seconds) = habits.server_keep_alive {
             connack = connack.server_keep_alive(seconds);
         }
+        if let Some(number) = habits.takes {
+            connack = connack.receive_maximum(number);
+        }
         output.extend(connack.bytes(self.protocol));
         // MQTT 5, 4.4: PUBREL is sent again, too.
         for flying in state.session(self.number).into_iter().flat_map(|session| &session.in_flight) {
             output.extend(frame(0x62, &flying.packet_id.to_be_bytes()));
         }
         self.client_id = Some(client_id);
-    }
-
-    fn subscribe(&mut self, state: &mut State, subscribe: &Subscribe, output: &mut Vec<u8>) {
-        let record = state.record.clone();
-        let Some(session) = state.session(self.number) else { return };
-        session.filter = subscribe.filter.parse().ok();
-        session.qos = subscribe.qos;
-        record.say("broker", format!("SUBSCRIBE {} by {}", subscribe.filter, session.client_id));
-        let [high, low] = subscribe.packet_id.to_be_bytes();
-        output.extend(match self.protocol {
-            Protocol::V5 => frame(0x90, &[high, low, 0, subscribe.qos]),
-            Protocol::V311 => frame(0x90, &[high, low, subscribe.qos]),
-        });
-    }
-
-    fn unsubscribe(&mut self, state: &mut State, packet_id: u16, output: &mut Vec<u8>) {
-        let (record, drops) = (state.record.clone(), state.habits.drops_at_unsubscribe);
-        let Some(session) = state.session(self.number) else { return };
-        session.filter = None;
-        record.say("broker", format!("UNSUBSCRIBE by {}", session.client_id));
-        if drops {
-            // Allowed (MQTT 5, 3.10.4), and yet owed: whoever leaves has to fetch it before.
-            let queue = std::mem::take(&mut session.queue);
-            queue.iter().for_each(|stored| record.dropped(stored.number, "UNSUBSCRIBE"));
-        }
-        let [high, low] = packet_id.to_be_bytes();
-        output.extend(match self.protocol {
-            Protocol::V5 => frame(0xb0, &[high, low, 0, 0]),
-            Protocol::V311 => frame(0xb0, &[high, low]),
-        });
     }
 
     /// What was not acknowledged in the broker's own time.
@@ -213,8 +198,7 @@ impl Talk {
         for flying in late {
             flying.sent_at = now;
             record.say("broker", format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
-            let message = Message::new(flying.packet_id, flying.stored.payload.clone());
-            write(message.topic(flying.stored.topic.clone()).qos(qos).again(), protocol, output);
+            write(message(flying.packet_id, &flying.stored, now).qos(qos).again(), protocol, output);
         }
     }
 
@@ -225,12 +209,13 @@ impl Talk {
         let (habits, record, protocol) = (state.habits, state.record.clone(), self.protocol);
         let Some(session) = state.session(self.number) else { return };
         let (qos, now) = (session.qos, Instant::now());
+        session.drop_expired(&record, now);
         while let Some(flying) = session.next(habits.reuses_at_once, now) {
             let dup = flying.stored.sent && habits.marks_again;
             let (packet_id, stored) = (flying.packet_id, &flying.stored);
             let again = if dup { ", DUP" } else { "" };
             record.say("broker", format!("PUBLISH {packet_id} {}{again}", stored.number));
-            let message = Message::new(packet_id, stored.payload.clone()).topic(stored.topic.clone()).qos(qos);
+            let message = message(packet_id, stored, now).qos(qos);
             write(if dup { message.again() } else { message }, protocol, output);
             if let Some(flying) = session.in_flight.last_mut() {
                 flying.stored.sent = true;
@@ -242,6 +227,7 @@ impl Talk {
         let broker = self.broker.clone();
         let mut state = broker.state();
         let far = Instant::now() + Duration::from_hours(1);
+        let far = self.confirmations.next().map_or(far, |next| next.min(far));
         let Some(after) = state.habits.resends_after else { return far };
         let Some(session) = state.session(self.number) else { return far };
         session
@@ -253,6 +239,23 @@ impl Talk {
     }
 }
 
+fn message(packet_id: u16, stored: &Stored, now: Instant) -> Message {
+    let message = Message::new(packet_id, stored.payload.clone()).topic(stored.topic.clone());
+    let message = if stored.retain { message.retained() } else { message };
+    // In whole seconds, and never too early.
+    let seconds = |expires: Instant| expires.saturating_duration_since(now).as_secs_f64().ceil().max(1.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few seconds")]
+    let message_expiry_interval = stored.expires.map(|expires| seconds(expires) as u32);
+    let response_topic = stored.response_topic.clone();
+    let correlation_data = response_topic.as_ref().map(|_| stored.number.to_string().into());
+    message.properties(PublishProperties {
+        message_expiry_interval,
+        response_topic,
+        correlation_data,
+        ..PublishProperties::default()
+    })
+}
+
 fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
     // Its own codec writes what the model has made.
     if let Ok(bytes) = message.bytes(protocol) {
@@ -262,7 +265,7 @@ fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
 
 impl State {
     /// The session that this connection has.
-    fn session(&mut self, connection: u64) -> Option<&mut Session> {
+    pub(super) fn session(&mut self, connection: u64) -> Option<&mut Session> {
         self.sessions.values_mut().find(|session| session.connection == Some(connection))
     }
 
@@ -278,6 +281,8 @@ impl State {
             }
         } else {
             session.expires_at = Some(now + session.expires_after);
+            let client_id = session.client_id.clone();
+            self.hand_over(&client_id);
         }
     }
 }

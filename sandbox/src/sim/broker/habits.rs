@@ -43,6 +43,14 @@ pub struct Habits {
     pub knows_shared: bool,
     /// Whether CONNACK overrides Keep Alive, in seconds.
     pub server_keep_alive: Option<u16>,
+    /// How many messages wait for a session at most.
+    pub queue: usize,
+    /// What a member of a group leaves when its connection ends goes to another member.
+    pub redistributes: bool,
+    /// Receive Maximum, for those who publish. MQTT 5.
+    pub takes: Option<u16>,
+    /// How long it takes to confirm what is published.
+    pub confirms_after: Duration,
 }
 
 const USUAL: Habits = Habits {
@@ -62,10 +70,14 @@ const USUAL: Habits = Habits {
     drops_at_unsubscribe: false,
     knows_shared: true,
     server_keep_alive: None,
+    queue: usize::MAX,
+    redistributes: false,
+    takes: None,
+    confirms_after: Duration::ZERO,
 };
 
 /// The habits of real brokers.
-const ALL: [Habits; 10] = [
+const ALL: [Habits; 11] = [
     USUAL,
     Habits { name: "mosquitto-2.0.11", exceeds: 2, ..USUAL },
     Habits { name: "rabbitmq", renumbers: true, window: 10, knows_shared: false, grants: DAY, ..USUAL },
@@ -75,6 +87,7 @@ const ALL: [Habits; 10] = [
     Habits { name: "aedes", speaks_5: false, keeps_over_restart: false, marks_again: false, ..RENUMBERS },
     Habits { name: "rumqttd", keeps_over_restart: false, marks_again: false, renumbers: true, ..LEAVES_BADLY },
     Habits { name: "emqx", resends_after: HALF_A_MINUTE, window: 32, ..USUAL },
+    Habits { name: "hivemq", redistributes: true, takes: Some(10), ..USUAL },
     Habits { name: "vernemq", resends_after: Some(Duration::from_secs(20)), window: 20, ..USUAL },
 ];
 
@@ -111,12 +124,16 @@ impl Habits {
             reuses_at_once: chance.percent(40),
             first_id: chance.one_of(&[0, 0, 65_500]),
             resends_after: chance.percent(30).then(|| Duration::from_secs(chance.number(5..40))),
-            exceeds: chance.one_of(&[1, 1, 2]),
+            exceeds: chance.one_of(&[1, 1, 2, 5]),
             window: chance.one_of(&[1, 10, 100]),
             grants: chance.one_of(&[None, None, Some(Duration::from_mins(1))]),
             drops_at_unsubscribe: chance.percent(30),
             knows_shared: chance.percent(60),
             server_keep_alive: chance.one_of(&[None, None, Some(0), Some(5), Some(65_535)]),
+            queue: chance.one_of(&[usize::MAX, usize::MAX, usize::MAX, 50]),
+            redistributes: chance.percent(30),
+            takes: chance.one_of(&[None, Some(1), Some(10)]),
+            confirms_after: chance.one_of(&[Duration::ZERO, Duration::from_millis(50), Duration::from_secs(1)]),
         }
     }
 

@@ -15,6 +15,12 @@ pub(super) struct Stored {
     pub(super) number: u64,
     pub(super) topic: String,
     pub(super) payload: Vec<u8>,
+    /// It was kept for whoever would subscribe.
+    pub(super) retain: bool,
+    /// When nobody wants it any more.
+    pub(super) expires: Option<Instant>,
+    /// Where its device waits for a reply.
+    pub(super) response_topic: Option<String>,
     /// It was sent before, on whatever connection.
     pub(super) sent: bool,
     /// The packet identifier that it has to keep.
@@ -97,6 +103,25 @@ impl Session {
         self.numbers().for_each(|number| record.dropped(number, why));
     }
 
+    /// What nobody wants any more is not sent (MQTT 5, 3.3.2.3.3).
+    pub(super) fn drop_expired(&mut self, record: &Record, now: Instant) {
+        self.queue.retain(|stored| {
+            let wanted = stored.expires.is_none_or(|expires| expires > now);
+            if !wanted {
+                record.excuse(stored.number, "it has expired");
+            }
+            wanted
+        });
+    }
+
+    /// All that it holds and nobody has acknowledged, for another session.
+    pub(super) fn take_all(&mut self) -> Vec<Stored> {
+        let (received, others): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(|flying| flying.received);
+        self.in_flight = received;
+        let all = others.into_iter().map(|flying| flying.stored).chain(self.queue.drain(..));
+        all.map(|stored| Stored { sent: false, keeps: None, ..stored }).collect()
+    }
+
     /// What is in flight goes back to the front of the queue, but for QoS 2 that was received.
     pub(super) fn rewind(&mut self, renumbers: bool, first_id: u16) {
         let (received, again): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(|flying| flying.received);
@@ -142,6 +167,11 @@ impl Session {
     pub(super) fn acknowledged(&mut self, packet_id: u16) -> Option<Stored> {
         let index = self.in_flight.iter().position(|flying| flying.packet_id == packet_id)?;
         Some(self.in_flight.remove(index).stored)
+    }
+
+    /// PUBCOMP. It says nothing of a message that has the same identifier and no PUBREC yet.
+    pub(super) fn completed(&mut self, packet_id: u16) {
+        self.in_flight.retain(|flying| !flying.received || flying.packet_id != packet_id);
     }
 
     /// PUBREC: what it is for, the first time.

@@ -9,7 +9,6 @@ use tokio::time::Instant;
 
 use super::Stage;
 use crate::sim::chance::Chance;
-use crate::sim::cloud;
 use crate::sim::link::Pace;
 use crate::sim::process::{End, Order, Process};
 use crate::sim::settings;
@@ -27,6 +26,7 @@ impl Stage<'_> {
                 if end == End::Broken {
                     self.record.violated("panic", format!("replica {replica} has ended by itself"));
                 }
+                self.has_retired(end == End::Retired { unproven: true });
                 self.processes[replica] = None;
                 self.starts[replica].get_or_insert(now + Duration::from_secs(1));
             }
@@ -43,16 +43,12 @@ impl Stage<'_> {
             self.resumes = None;
             self.ask_all(|| Order::Pause(false));
         }
-        for (topic, payload) in self.broker.take_published() {
-            if let Some(number) = cloud::letter(&payload) {
-                self.record.say("topic", format!("{topic} has {number}"));
-            }
-        }
     }
 
     pub(super) fn start(&mut self, replica: usize) {
         self.record.say("process", format!("replica {replica} starts"));
-        let aws = Aws::in_memory(self.cloud.clone());
+        let caller = self.cloud.caller(self.plan.concurrency);
+        let aws = Aws::in_memory(caller.clone());
         let (broker, links) = (self.broker.clone(), self.links.clone());
         let pace = Pace { delay: self.plan.delay, piece: self.plan.piece };
         let seeds = std::sync::atomic::AtomicU64::new(self.chance.number(0..u64::MAX / 2));
@@ -66,7 +62,8 @@ impl Stage<'_> {
             Ok(near)
         };
         let config = self.config(replica);
-        let process = Process::start(config, aws, InMemory::new(connect), self.record.clone());
+        let memory = InMemory::new(connect);
+        let process = Process::start(config, (aws, caller), memory, self.record.clone());
         self.processes[replica] = Some(process);
     }
 

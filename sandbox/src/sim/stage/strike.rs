@@ -1,21 +1,46 @@
 //! What a fault of the plan does to the world.
 
+use std::time::Duration;
+
+use bridge::config::Protocol;
 use tokio::time::{Instant, sleep};
 
 use super::Stage;
+use crate::sim::broker::Refuses;
 use crate::sim::cloud::Weather;
 use crate::sim::link::State;
 use crate::sim::plan::Fault;
-use crate::sim::process::Order;
+use crate::sim::process::{Order, Process};
 
 impl Stage<'_> {
     pub(super) async fn strike(&mut self, fault: Fault) {
         self.record.fault(format!("{fault:?}"));
-        if matches!(fault, Fault::Killed(_) | Fault::Stopped(_) | Fault::Reloaded) {
-            self.record.forgotten();
+        match fault {
+            Fault::Killed(away) => self.kill(away).await,
+            Fault::Stopped(_) | Fault::Retired | Fault::Paused(_) | Fault::Reloaded | Fault::Rotated => {
+                self.operate(fault);
+            }
+            Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
+            Fault::ServiceErrors(how_long) => self.cloud.set(Weather::ServiceErrors, how_long),
+            Fault::SetUpWrong(how_long) => self.cloud.set(Weather::SetUpWrong, how_long),
+            Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
+            Fault::QueueFails(how_long) => self.cloud.set(Weather::QueueFails, how_long),
+            Fault::BucketFails(how_long) => self.cloud.set(Weather::BucketFails, how_long),
+            Fault::PublishesRefused(how_long) => self.broker.refuse(Refuses::Publishes, how_long),
+            Fault::PublishesSwallowed(how_long) => self.broker.refuse(Refuses::Confirmations, how_long),
+            other => self.disconnect(other),
+        }
+    }
+
+    /// What ends connections.
+    fn disconnect(&mut self, fault: Fault) {
+        if matches!(fault, Fault::Vanished | Fault::BlackHole(_) | Fault::HalfClose) {
+            self.record.broke_silently();
+        } else {
+            self.record.broke();
         }
         match fault {
-            Fault::Cut => drop(self.links.set(State::Cut)),
+            Fault::CutOne => self.links.cut_one(&mut self.chance),
             Fault::HalfClose => drop(self.links.set(State::HalfClosed)),
             Fault::Vanished => drop(self.links.set(State::Gone)),
             Fault::BlackHole(how_long) => {
@@ -28,43 +53,71 @@ impl Stage<'_> {
                 });
             }
             Fault::BrokerRestarts(away) => self.broker.restart(away),
-            Fault::BrokerRefuses(how_long) => {
-                self.broker.refuse(how_long);
+            Fault::TakenOver => self.broker.take_over(),
+            Fault::BrokerRefuses(how_long) => self.cut_and_refuse(Refuses::Connections, how_long),
+            Fault::SubscriptionsRefused(how_long) => self.cut_and_refuse(Refuses::Subscriptions, how_long),
+            other => {
+                // Under MQTT 3.1.1 there is no telling, so that brokers must not do it.
+                if other == Fault::SubscriptionsForgotten && self.plan.protocol == Protocol::V5 {
+                    self.broker.forget_subscriptions();
+                }
                 self.links.set(State::Cut);
             }
-            Fault::TakenOver => self.broker.take_over(),
-            Fault::Killed(away) => {
-                let replica = self.chance.index(self.plan.replicas);
-                if let Some(process) = self.processes[replica].take() {
-                    process.kill().await;
-                    self.starts[replica] = Some(Instant::now() + away);
-                }
-            }
+        }
+    }
+
+    fn cut_and_refuse(&self, what: Refuses, how_long: Duration) {
+        self.broker.refuse(what, how_long);
+        self.links.set(State::Cut);
+    }
+
+    async fn kill(&mut self, away: Duration) {
+        self.record.forgotten();
+        let replica = self.chance.index(self.plan.replicas);
+        if let Some(process) = self.processes[replica].take() {
+            process.kill().await;
+            self.starts[replica] = Some(Instant::now() + away);
+        }
+    }
+
+    /// What somebody asks of the bridge.
+    fn operate(&mut self, fault: Fault) {
+        let replica = self.chance.index(self.plan.replicas);
+        match fault {
             Fault::Stopped(away) => {
-                let replica = self.chance.index(self.plan.replicas);
+                self.record.forgotten();
                 if let Some(process) = &self.processes[replica] {
                     process.ask(Order::Stop);
                     self.starts[replica] = Some(Instant::now() + away);
+                }
+            }
+            Fault::Retired => {
+                self.record.forgotten();
+                if let Some(process) = &self.processes[replica] {
+                    process.ask(Order::Retire);
                 }
             }
             Fault::Paused(how_long) => {
                 self.resumes = Some(Instant::now() + how_long);
                 self.ask_all(|| Order::Pause(true));
             }
-            Fault::Reloaded => {
-                self.reloads += 1;
-                for replica in 0..self.plan.replicas {
-                    let config = self.config(replica);
-                    if let Some(process) = &self.processes[replica] {
-                        process.ask(Order::Reload(Box::new(config)));
-                    }
-                }
+            Fault::Rotated => {
+                self.record.broke();
+                self.rotated = Some(Instant::now());
+                self.processes.iter().flatten().for_each(Process::renew);
             }
-            Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
-            Fault::ServiceErrors(how_long) => self.cloud.set(Weather::ServiceErrors, how_long),
-            Fault::SetUpWrong(how_long) => self.cloud.set(Weather::SetUpWrong, how_long),
-            Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
-            Fault::DestinationsFail(how_long) => self.cloud.set(Weather::QueueFails, how_long),
+            _ => self.reload(),
+        }
+    }
+
+    fn reload(&mut self) {
+        self.record.forgotten();
+        self.reloads += 1;
+        for replica in 0..self.plan.replicas {
+            let config = self.config(replica);
+            if let Some(process) = &self.processes[replica] {
+                process.ask(Order::Reload(Box::new(config)));
+            }
         }
     }
 

@@ -1,0 +1,78 @@
+//! What AWS answers, and what the bridge knows once it has heard it.
+
+use std::time::Duration;
+
+use aws_smithy_runtime_api::client::result::ConnectorError;
+use aws_smithy_runtime_api::http::Response;
+use aws_smithy_types::body::SdkBody;
+use serde_json::json;
+
+use crate::sim::letter::Letter;
+use crate::sim::record::Record;
+
+/// What is going to be answered.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: String,
+    /// The messages that it says have succeeded, each with what is to be published about it.
+    pub(super) succeeded: Vec<(u64, Vec<u64>)>,
+    /// Those that it says have not, and whether that is for good.
+    pub(super) failed: Vec<(u64, bool)>,
+    /// Those that are not to be asked for again so soon.
+    pub(super) put_off: Option<(Vec<u64>, Duration)>,
+    /// What is safe now, and where.
+    pub(super) letter: Option<(Letter, &'static str)>,
+}
+
+/// How a request ends.
+#[derive(Debug)]
+pub(super) enum Fate {
+    Answered(Answer),
+    /// The connection breaks.
+    Broken,
+    /// Nothing comes, ever.
+    Silent,
+}
+
+impl Answer {
+    pub(super) fn of(status: u16, body: impl Into<String>) -> Self {
+        Self { status, body: body.into(), ..Self::default() }
+    }
+
+    pub(super) fn error(status: u16, code: &str) -> Self {
+        let answer = Self::of(status, json!({ "Message": "simulated", "Type": "User" }).to_string());
+        answer.with("x-amzn-errortype", code)
+    }
+
+    /// The same, about messages that have all failed, for now.
+    pub(super) fn failing(self, numbers: &[u64]) -> Self {
+        Self { failed: numbers.iter().map(|number| (*number, false)).collect(), ..self }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.push((name, value.to_owned()));
+        self
+    }
+
+    /// The caller has it: from here on an acknowledgement is due.
+    pub(super) fn heard(self, record: &Record) -> Result<Response, ConnectorError> {
+        self.succeeded.into_iter().for_each(|(number, answers)| record.succeeded(number, answers));
+        self.failed.iter().for_each(|(number, for_good)| record.failed(*number, *for_good));
+        if let Some((numbers, wait)) = &self.put_off {
+            record.put_off(numbers, *wait);
+        }
+        if let Some((letter, place)) = self.letter {
+            letter.is_safe(record, place);
+        }
+        let status = self.status.try_into().map_err(|_| ConnectorError::io("no status".into()))?;
+        let mut response = Response::new(status, SdkBody::from(self.body));
+        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
+        response.headers_mut().insert("x-amzn-requestid", "simulated");
+        for (name, value) in self.headers {
+            response.headers_mut().insert(name, value);
+        }
+        Ok(response)
+    }
+}

@@ -1,0 +1,60 @@
+//! What the command line says about the kind of worlds, and about what to leave out.
+
+use super::Keep;
+use crate::sim::broker::Habits;
+use crate::sim::plan::{Faults, Profile};
+use crate::sim::shrink::Less;
+
+/// `broker=NAME,faults=heavy`.
+pub(super) fn profile(text: &str) -> Result<Profile, String> {
+    let mut profile = Profile::default();
+    for part in text.split(',').filter(|part| !part.is_empty()) {
+        match part.split_once('=') {
+            Some(("broker", name)) => profile.broker = Some(known("broker", name, Habits::names())?),
+            Some(("faults", "none")) => profile.faults = Faults::None,
+            Some(("faults", "usual")) => profile.faults = Faults::Usual,
+            Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
+            _ => return Err(format!("`{part}`: unknown; write broker=NAME or faults=none|usual|heavy")),
+        }
+    }
+    Ok(profile)
+}
+
+/// One part that is left out.
+pub(super) fn part(name: &str) -> Result<&'static str, String> {
+    known("part", name, Less::names())
+}
+
+/// `2,5`, or `none`.
+pub(super) fn keep(text: &str) -> Result<Keep, String> {
+    let number = |number: &str| number.parse().map_err(|_| format!("fault `{number}`: not a number"));
+    if text == "none" { Ok(Keep::new()) } else { text.split(',').map(number).collect() }
+}
+
+fn known(what: &str, name: &str, names: impl Iterator<Item = &'static str>) -> Result<&'static str, String> {
+    let names: Vec<_> = names.collect();
+    let found = names.iter().find(|known| **known == name).copied();
+    found.ok_or_else(|| format!("{what} `{name}`: unknown; one of {}", names.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_profile_names_a_broker_and_how_much_breaks() {
+        let heavy = Profile { broker: Some("vernemq"), faults: Faults::Heavy };
+        assert_eq!(profile("broker=vernemq,faults=heavy"), Ok(heavy));
+        assert_eq!(profile(""), Ok(Profile::default()));
+        assert!(profile("broker=verne").unwrap_err().starts_with("broker `verne`: unknown; one of mosquitto, "));
+        assert!(profile("faults=many").unwrap_err().contains("faults=none|usual|heavy"));
+    }
+
+    #[test]
+    fn faults_are_kept_by_their_numbers() {
+        assert_eq!(keep("2,15"), Ok(vec![2, 15]));
+        assert_eq!(keep("none"), Ok(Vec::new()));
+        assert_eq!(keep("x").unwrap_err(), "fault `x`: not a number");
+        assert!(part("lies").is_ok() && part("truth").is_err());
+    }
+}

@@ -1,0 +1,89 @@
+//! What the function wants published, from the moment that the bridge hears of it until somebody has it.
+
+use super::{Answer, Inner, Record};
+
+impl Record {
+    /// The bridge hears that a message has succeeded, and that these answers came with it.
+    pub(in crate::sim) fn succeeded(&self, number: u64, answers: Vec<u64>) {
+        let mut inner = self.inner();
+        let (breaks, now) = (inner.breaks, inner.begun.elapsed());
+        for answer in &answers {
+            if let Some(answer) = inner.answers.get_mut(answer) {
+                answer.breaks_before = breaks;
+            }
+        }
+        if let Some(fate) = inner.fates.get_mut(&number) {
+            fate.settle(now);
+            (fate.taken, fate.passed) = (true, true);
+            fate.answers.push(answers);
+        }
+    }
+
+    /// The function has something to say about this message; `impossible` when it may not. The number of the answer.
+    pub(in crate::sim) fn answered(&self, number: u64, impossible: bool) -> u64 {
+        let mut inner = self.inner();
+        let answer = inner.answers.len() as u64 + 1;
+        inner.answers.insert(answer, Answer { number, impossible, ..Answer::default() });
+        answer
+    }
+
+    /// The message that this answer is about.
+    pub(in crate::sim) fn about(&self, answer: u64) -> Option<u64> {
+        self.inner().answers.get(&answer).map(|answer| answer.number)
+    }
+
+    /// The broker says that it has it.
+    pub(in crate::sim) fn answer_confirmed(&self, answer: u64) {
+        self.of_answer(answer, |answer| answer.confirmed = true);
+    }
+
+    /// The broker refuses it, for now or for good.
+    pub(in crate::sim) fn answer_refused(&self, answer: u64, for_good: bool) {
+        self.of_answer(answer, |answer| {
+            answer.refusals += 1;
+            answer.impossible |= for_good;
+        });
+    }
+
+    /// A dead letter of its own is safe.
+    pub(in crate::sim) fn answer_kept(&self, answer: u64) {
+        let early = {
+            let mut inner = self.inner();
+            let breaks = inner.breaks;
+            let Some(answer) = inner.answers.get_mut(&answer) else { return };
+            answer.kept = true;
+            !answer.may_be_given_up(breaks)
+        };
+        if early {
+            self.violated("given up early", format!("answer {answer}, which the broker would take"));
+        }
+    }
+
+    fn of_answer(&self, answer: u64, change: impl FnOnce(&mut Answer)) {
+        if let Some(answer) = self.inner().answers.get_mut(&answer) {
+            change(answer);
+        }
+    }
+
+    /// The key of a message.
+    pub(in crate::sim) fn key_of(&self, number: u64) -> Option<u64> {
+        self.inner().fates.get(&number).map(|fate| fate.key)
+    }
+}
+
+impl Inner {
+    /// Whether a message may be given up for one of its answers.
+    pub(super) fn may_give_up_answer_of(&self, number: u64) -> bool {
+        let mut all = self.fates.get(&number).into_iter().flat_map(|fate| fate.answers.iter().flatten());
+        all.any(|answer| self.answers.get(answer).is_some_and(|answer| answer.may_be_given_up(self.breaks)))
+    }
+
+    /// Whether there were answers with every success, and none of them is complete.
+    pub(super) fn unsettled_answer_of(&self, number: u64) -> bool {
+        let Some(fate) = self.fates.get(&number) else { return false };
+        let settled = |answer: &u64| {
+            self.answers.get(answer).is_none_or(|answer| answer.is_settled(self.breaks, self.has_destination))
+        };
+        !fate.answers.is_empty() && !fate.answers.iter().any(|answers| answers.iter().all(settled))
+    }
+}

@@ -1,0 +1,108 @@
+//! Judges what can be judged when it happens: who is invoked and when, what is given up, and an acknowledgement above all.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Fate, MAX_ATTEMPTS, Record};
+
+/// The bridge's own default: `mapping.retry.max_age`.
+const MAX_AGE: Duration = Duration::from_mins(10);
+
+impl Record {
+    /// A function is given these, in this order.
+    pub(in crate::sim) fn invoked(&self, numbers: &[u64]) {
+        let mut inner = self.inner();
+        let now = inner.begun.elapsed();
+        for number in numbers {
+            if let Some(fate) = inner.fates.get_mut(number) {
+                fate.invoked += 1;
+            }
+        }
+        let (overtaken, behind) = if inner.ordered {
+            (overtaken(&inner.fates, numbers, now), left_behind(&inner.fates, numbers, now))
+        } else {
+            (None, None)
+        };
+        drop(inner);
+        if let Some((number, after)) = behind {
+            let what = format!("{number} is invoked for when {after}, which is behind it in its key, was taken");
+            self.violated("order", what);
+        }
+        if let Some((number, before)) = overtaken {
+            self.violated("order", format!("{number} is invoked for before {before}, which has the same key"));
+        }
+    }
+
+    /// Somebody asks Lambda to invoke a function for these.
+    pub(in crate::sim) fn asked(&self, numbers: &[u64]) {
+        let early = {
+            let inner = self.inner();
+            let now = inner.begun.elapsed();
+            let is_early = |number: &&u64| inner.fates.get(number).and_then(|fate| fate.not_before) > Some(now);
+            numbers.iter().find(is_early).copied()
+        };
+        if let Some(number) = early {
+            self.violated("too soon", format!("{number} is asked for again before the time that Retry-After gives"));
+        }
+    }
+
+    /// The bridge hears that a dead letter is safe: of a message, or of one whose `answer` was refused.
+    pub(in crate::sim) fn dead_lettered(&self, number: u64, for_answer: bool) {
+        let early = {
+            let mut inner = self.inner();
+            let now = inner.begun.elapsed();
+            let blamed = for_answer && inner.may_give_up_answer_of(number);
+            let Some(fate) = inner.fates.get_mut(&number) else { return };
+            fate.settle(now);
+            fate.dead_lettered = true;
+            let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
+            let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
+            let early = !blamed && (fate.taken || !spent);
+            early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
+        };
+        if let Some(early) = early {
+            self.violated("given up early", early);
+        }
+    }
+
+    /// The broker has read an acknowledgement.
+    pub(in crate::sim) fn acknowledged(&self, number: u64) {
+        let early = {
+            let mut inner = self.inner();
+            let now = inner.begun.elapsed();
+            let unsettled = inner.unsettled_answer_of(number);
+            let Some(fate) = inner.fates.get_mut(&number) else { return };
+            fate.acknowledged.get_or_insert(now);
+            if fate.outcomes == 0 && !fate.is_expired(now) {
+                Some("has no outcome")
+            } else if !fate.dead_lettered && unsettled {
+                Some("has an answer that nobody has")
+            } else {
+                None
+            }
+        };
+        if let Some(early) = early {
+            self.violated("acknowledged early", format!("{number} {early}"));
+        }
+    }
+}
+
+/// A message of these that comes before an earlier one of its key, which has no outcome and does not stand before it here.
+fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
+    numbers.iter().enumerate().find_map(|(at, number)| {
+        let key = fates.get(number)?.key;
+        let waits = |fate: &Fate| fate.key == key && fate.waits(now);
+        let mut before = fates.range(..*number).filter(|(_, fate)| waits(fate)).map(|(before, _)| *before);
+        Some((*number, before.find(|before| !numbers[..at].contains(before))?))
+    })
+}
+
+/// A message of these that has no outcome, though a later one of its key was taken and does not stand behind it here.
+fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
+    numbers.iter().enumerate().find_map(|(at, number)| {
+        let fate = fates.get(number).filter(|fate| fate.waits(now))?;
+        let passed = |later: &Fate| later.key == fate.key && later.passed;
+        let mut after = fates.range(number + 1..).filter(|(_, later)| passed(later)).map(|(after, _)| *after);
+        Some((*number, after.find(|after| !numbers[at..].contains(after))?))
+    })
+}
