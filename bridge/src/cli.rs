@@ -77,7 +77,11 @@ pub enum Command {
     #[command(after_help = REDRIVE_EXAMPLES)]
     Redrive(RedriveFlags),
     /// Print a configuration file with every key, its meaning and its default.
-    Config,
+    Config {
+        /// Print the file's JSON Schema instead, for editors and other programs.
+        #[arg(long)]
+        schema: bool,
+    },
     /// Ask the bridge on this machine whether it lives: exit code 0 when it does, 1 when not.
     Health(HealthFlags),
     /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.

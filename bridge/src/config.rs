@@ -1,23 +1,27 @@
-//! What the bridge is told to do: a TOML file, the environment and flags become one [`Config`], or one error that names
-//! the place. Opens no connection, and never repeats a value that may be a secret.
+//! What the bridge is told to do: a TOML file, the environment and flags become one [`Config`], or all that is wrong with
+//! them, each with its place. Opens no connection, and never repeats a value that may be a secret.
+//!
+//! A new key is one entry of a section: of [`Config`] below, of `mqtt.rs` or of `mapping.rs`.
 
 mod broker_url;
 mod bucket_url;
-mod changes;
 mod circles;
 mod draft;
 mod error;
 mod field;
 mod file;
 mod function;
+mod key;
 pub(crate) mod keys;
 mod mapping;
 mod mqtt;
 mod on_failure;
 mod overlay;
 mod rate;
-mod read;
+mod reader;
 mod reference;
+mod schema;
+mod section;
 mod tls_files;
 mod values;
 
@@ -34,34 +38,52 @@ pub use error::ConfigError;
 pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};
 pub use function::Function;
-pub use mapping::{Batch, Mapping, OnRefusedAnswer, ResponseTopics, Retry};
+pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
 pub use mqtt::{Mqtt, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
 pub use rate::Rate;
 pub use reference::commented_default;
-pub use values::{Format, InvalidValue, Invocation, LogFormat, Protocol, Qos, Range, TlsVersion};
+pub use schema::schema;
+pub use values::{Format, InvalidValue, Invocation, LogFormat, OnRefusedAnswer, Protocol, Qos, Range, TlsVersion};
 
-/// The whole configuration, checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// How long a stop may take before the rest is left for the next start; default 25 s.
-    pub drain_timeout: Duration,
-    /// How log lines are written; default text on a terminal, JSON elsewhere.
-    pub log: LogFormat,
-    /// The endpoint for operators.
-    pub admin: Admin,
-    /// The broker and the sessions with it.
-    pub mqtt: Mqtt,
-    /// At least one mapping; their names differ.
-    pub mappings: Vec<Mapping>,
+use error::Mistakes;
+use key::Kind::{self, Period, Text};
+use reader::Reader;
+use section::{Section, section};
+use values::{HOUR, MS};
+
+section! {
+    /// The whole configuration, checked.
+    pub struct Config in "", checked by mapping::whole {
+        /// How long a stop may take; what is not done by then is left for the next start.
+        pub drain_timeout: Duration = key { Period(MS, HOUR).is("25s").flag("drain-timeout").live(), duration };
+        /// How log lines are written: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
+        pub log: LogFormat = key { Kind::of::<LogFormat>().is("auto").flag("log"), choice };
+        /// The endpoint for operators.
+        pub admin: Admin = subsection {};
+        /// The broker and the sessions with it.
+        pub mqtt: Mqtt = subsection {};
+        /// At least one mapping; their names differ.
+        pub mappings: Vec<Mapping> = other { mapping::keys(), mapping::mappings, None };
+    }
 }
 
-/// `[admin]`: `/livez`, `/readyz` and `/metrics`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Admin {
-    /// Where to listen; default `127.0.0.1:9464`; `None` is written `off`.
-    pub listen: Option<SocketAddr>,
+section! {
+    /// `[admin]`: `/livez`, `/readyz` and `/metrics`.
+    pub struct Admin in "admin." {
+        /// Where /livez, /readyz and /metrics are served: address and port, or `off`.
+        pub listen: Option<SocketAddr> = key { Text.is("127.0.0.1:9464").flag("admin-listen"), with(listen) };
+    }
+}
+
+fn listen(text: &str) -> Result<Option<SocketAddr>, InvalidValue> {
+    if text == "off" {
+        return Ok(None);
+    }
+    text.parse()
+        .map(Some)
+        .map_err(|_| InvalidValue::new("not an address; write for example `127.0.0.1:9464`, or `off`"))
 }
 
 impl Config {
@@ -73,7 +95,8 @@ impl Config {
     /// into.
     ///
     /// # Errors
-    /// The first thing that is wrong, with the line, variable or flag that says it.
+    /// All that is wrong, each with the line, variable or flag that says it. Of a file that is not TOML, its syntax alone;
+    /// what settings mean together is judged where each of them is good.
     pub fn load(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
@@ -81,36 +104,48 @@ impl Config {
     ) -> Result<Self, ConfigError> {
         let variables: BTreeMap<_, _> = overlay::of_bridge(environment).collect();
         let named = variables.get(keys::FILE_VARIABLE).map(PathBuf::from);
+        let mut mistakes = Mistakes::default();
         let draft = match (file, named.as_deref()) {
-            (Some(path), _) => file::read(path, "--config")?,
-            (None, Some(path)) => file::read(path, keys::FILE_VARIABLE)?,
-            (None, None) => draft::Draft::default(),
+            (Some(path), _) => file::read(path, "--config", &mut mistakes),
+            (None, Some(path)) => file::read(path, keys::FILE_VARIABLE, &mut mistakes),
+            (None, None) => Some(draft::Draft::default()),
         };
-        Self::finish(draft, variables, overrides)
+        let Some(mut draft) = draft else { return mistakes.or(None) };
+        overlay::environment(&mut draft, variables, &mut mistakes);
+        overlay::flags(&mut draft, overrides, &mut mistakes);
+        read(&draft, mistakes, true)
     }
 
-    fn finish(
-        mut draft: draft::Draft,
-        variables: BTreeMap<String, OsString>,
-        overrides: Overrides,
-    ) -> Result<Self, ConfigError> {
-        overlay::environment(&mut draft, variables)?;
-        overlay::flags(&mut draft, overrides)?;
-        let config = read::config(&draft)?;
-        tls_files::check(&draft, &config.mqtt)?;
-        Ok(config)
+    /// The keys that differ and hold for the life of a process: where the broker and the admin endpoint are, who we are
+    /// there, and how log lines are written. All others can change while the bridge runs.
+    #[must_use]
+    pub fn fixed_keys_changed(&self, new: &Self) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        self.fixed(new, &mut changed);
+        changed
     }
+}
+
+fn read(draft: &draft::Draft, mistakes: Mistakes, looks_into_files: bool) -> Result<Config, ConfigError> {
+    let mut reader = Reader::new(draft, mistakes, looks_into_files);
+    let config = Config::read(&mut reader);
+    reader.mistakes.or(config)
 }
 
 /// Reads the text of a file, and opens none of the files that it names.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn read_text(text: &str) -> Result<Config, ConfigError> {
-    read::config(&file::parse(Path::new("bridge.toml"), text)?)
+    let mut mistakes = Mistakes::default();
+    match file::parse(Path::new("b.toml"), text, &mut mistakes) {
+        Some(draft) => read(&draft, mistakes, false),
+        None => mistakes.or(None),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::keys::{KEYS, Kind};
+    use super::key::{Change, Fallback, Key};
+    use super::keys::KEYS;
     use super::*;
 
     fn minimal() -> Overrides {
@@ -123,8 +158,9 @@ mod tests {
     }
 
     fn from_text(text: &str) -> Result<Config, String> {
-        let draft = file::parse(Path::new("conf/bridge.toml"), text).map_err(|error| error.to_string())?;
-        Config::finish(draft, BTreeMap::new(), Overrides::default()).map_err(|error| error.to_string())
+        let mut mistakes = Mistakes::default();
+        let draft = file::parse(Path::new("conf/bridge.toml"), text, &mut mistakes).unwrap();
+        super::read(&draft, mistakes, false).map_err(|error| error.to_string())
     }
 
     const FILE: &str =
@@ -163,14 +199,14 @@ mod tests {
     }
 
     /// A value that is allowed for the key and is not its default.
-    fn other_value(key: &keys::Key) -> &'static str {
+    fn other_value(key: &Key) -> &'static str {
         match (key.kind, key.path) {
             (_, "mapping.response.qos") => "0",
             (Kind::Number(..), _) => "2",
-            (Kind::Duration(..) | Kind::Seconds(..), _) => "11s",
+            (Period(..) | Kind::Seconds(..), _) => "11s",
             (Kind::Range, _) => "1s..2s",
             (Kind::Size, _) => "7",
-            (Kind::Switch, _) if matches!(key.default, keys::Fallback::Is("true")) => "false",
+            (Kind::Switch, _) if matches!(key.default, Fallback::Is("true")) => "false",
             (Kind::Switch, _) => "true",
             (Kind::Json, _) => "{}",
             (_, "log") => "json",
@@ -188,7 +224,7 @@ mod tests {
             (_, "mapping.message_id") => "property:id",
             (_, "mapping.on_failure.sqs") => "https://localhost/1/another",
             (_, "mapping.on_failure.s3") => "s3://another/",
-            (Kind::Text | Kind::File | Kind::List, _) => "another",
+            (Text | Kind::Choice(_) | Kind::File | Kind::List, _) => "another",
         }
     }
 
@@ -205,32 +241,78 @@ mod tests {
         }
     }
 
+    /// The commented default with these flags.
+    fn default_with(overrides: Overrides) -> Config {
+        let mut mistakes = Mistakes::default();
+        let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default(), &mut mistakes).unwrap();
+        overlay::flags(&mut draft, overrides, &mut mistakes);
+        super::read(&draft, mistakes, false).unwrap()
+    }
+
     #[test]
-    fn every_key_of_the_table_is_read() {
-        let read = |overrides: Overrides| {
-            let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default()).unwrap();
-            overlay::flags(&mut draft, overrides).unwrap();
-            read::config(&draft).unwrap()
-        };
-        for key in KEYS {
+    fn every_key_is_read() {
+        for key in KEYS.iter() {
             let beside = companions(key.path);
-            assert_ne!(read(beside.clone().set(key.path, other_value(key))), read(beside), "{}", key.path);
+            let changed = default_with(beside.clone().set(key.path, other_value(key)));
+            assert_ne!(changed, default_with(beside), "{}", key.path);
         }
     }
 
     #[test]
-    fn every_key_but_those_of_mappings_is_named_when_it_needs_a_restart() {
-        let read = |overrides: Overrides| {
-            let mut draft = file::parse(Path::new("b.toml"), &reference::commented_default()).unwrap();
-            overlay::flags(&mut draft, overrides).unwrap();
-            read::config(&draft).unwrap()
-        };
-        for key in KEYS {
+    fn every_key_that_needs_a_restart_is_named_and_no_other() {
+        for key in KEYS.iter() {
             let beside = companions(key.path);
-            let changed = read(beside.clone().set(key.path, other_value(key)));
-            let fixed: &[&str] = if key.is_of_mapping() || key.path == "drain_timeout" { &[] } else { &[key.path] };
-            assert_eq!(read(beside).fixed_keys_changed(&changed), fixed);
+            let changed = default_with(beside.clone().set(key.path, other_value(key)));
+            let fixed: &[&str] = if key.change() == Change::Restart { &[key.path] } else { &[] };
+            assert_eq!(default_with(beside).fixed_keys_changed(&changed), fixed);
         }
+        let live: Vec<_> = KEYS.iter().filter(|key| key.change() == Change::Nothing).map(|key| key.path).collect();
+        assert_eq!(live, ["drain_timeout"]);
+    }
+
+    #[test]
+    fn a_password_in_the_environment_needs_a_restart() {
+        let with = |password: &str| Config::load(None, environment(&[("BRIDGE_MQTT_PASSWORD", password)]), minimal());
+        let (one, other) = (with("hunter2").unwrap(), with("hunter3").unwrap());
+        assert_eq!(one.fixed_keys_changed(&other), ["BRIDGE_MQTT_PASSWORD"]);
+        assert_eq!(one.fixed_keys_changed(&with("hunter2").unwrap()), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once_in_the_order_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("bridge.toml");
+        let text = "log = 3\n[[mapping]]\nname = \"A\"\nqos = 7\nsessions = 2\ntopic_filter = \"a/#/b\"\n[mqtt]\nurll = \"x\"\n\
+                    tls.cert_file = \"absent\"\n[[mapping]]\nname = \"b\"\nfunction = \"f\"\ntopic_filter = \"t\"\nreply = true\n\
+                    rate_limit = \"0/s\"\nresponse.qos = 1\n[[mapping]]\nname = \"c\"\nfunction = \"f\"\ntopic_filter = \"t\"\nreply = true\n";
+        std::fs::write(&path, text).unwrap();
+        let variables = environment(&[("BRIDGE_MQTT_KEEP_ALIVE", "1s"), ("BRIDGE_QOS", "1")]);
+        let flags = Overrides::default().set("admin.listen", "x");
+        let error = Config::load(Some(&path), variables, flags).unwrap_err();
+        let begins = |line: String| {
+            let line = line.replace(path.to_str().unwrap(), "f");
+            line.split(": ").take(2).collect::<Vec<_>>().join(": ")
+        };
+        assert_eq!(
+            error.lines().map(begins).collect::<Vec<_>>(),
+            [
+                "f:1: log",
+                "f:2: mapping.function",
+                "f:3: mapping.name",
+                "f:4: mapping.qos",
+                "f:6: mapping.topic_filter",
+                "f:8: mqtt.urll",
+                "f:9: mqtt.tls.cert_file",
+                "f:15: mapping.rate_limit",
+                "f:21: mapping.reply",
+                "BRIDGE_QOS: unknown variable; did you mean `BRIDGE_LOG`?",
+                "--admin-listen: not an address; write for example `127.0.0.1:9464`, or `off`",
+                "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url",
+                "BRIDGE_MQTT_KEEP_ALIVE: out of bounds; allowed is 5s to 18h 12m 15s",
+            ]
+        );
+        let whole = error.to_string();
+        assert!(whole.starts_with("13 mistakes: (1) ") && !whole.contains('\n'), "{whole}");
     }
 
     const EVERYTHING: &str = r#"invocation = "event"
@@ -316,8 +398,14 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
 
     #[test]
     fn what_is_missing_says_where_it_can_be_set() {
-        let error = Config::load(None, [], Overrides::default()).unwrap_err().to_string();
-        assert_eq!(error, "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url");
+        let error = Config::load(None, [], Overrides::default()).unwrap_err();
+        assert_eq!(
+            error.lines().collect::<Vec<_>>(),
+            [
+                "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url",
+                "mapping: there is none; write a `[[mapping]]`, or give --topic-filter and --function",
+            ]
+        );
         let nameless = FILE.replace("name = \"a\"\n", "");
         let error = from_text(&nameless).unwrap_err();
         assert_eq!(error, "conf/bridge.toml:3: mapping.name: missing; set it in the file, or by BRIDGE_MAPPING_NAME");

@@ -5,7 +5,7 @@ use std::process;
 use anyhow::Context;
 use bridge::aws::Aws;
 use bridge::cli::{self, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
-use bridge::config::{self, Config, Overrides};
+use bridge::config::{self, Config, ConfigError, Overrides};
 use bridge::panics;
 use bridge::redrive::RedriveError;
 
@@ -22,7 +22,8 @@ fn main() -> process::ExitCode {
             Ok(names) => show(&format!("{}\n", names.join("\n"))),
             Err(reason) => fail(&reason, ExitCode::Failed as u8),
         },
-        Ok(Cli { command: Command::Config }) => show(&config::commented_default()),
+        Ok(Cli { command: Command::Config { schema: false } }) => show(&config::commented_default()),
+        Ok(Cli { command: Command::Config { schema: true } }) => show(&format!("{:#}\n", config::schema())),
         Err(NothingToRun::Help(text)) => show(&text),
         Err(NothingToRun::Usage(text)) => {
             tell(&text);
@@ -36,7 +37,7 @@ fn run(flags: Flags) -> u8 {
     let load = || Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides.clone());
     let config = match load() {
         Ok(config) => config,
-        Err(error) => return fail(&error, ExitCode::Usage as u8),
+        Err(error) => return refuse(&error),
     };
     if let Err(error) = cli::start_logging(config.log) {
         return fail(&error, ExitCode::Usage as u8);
@@ -59,7 +60,7 @@ fn redrive(flags: &RedriveFlags) -> u8 {
     let (options, config) = match (flags.options(), config) {
         (Ok(options), Ok(config)) => (options, config),
         (Err(error), _) => return fail(&error, ExitCode::Usage as u8),
-        (_, Err(error)) => return fail(&error, ExitCode::Usage as u8),
+        (_, Err(error)) => return refuse(&error),
     };
     if let Err(error) = cli::start_logging(config.log) {
         return fail(&error, ExitCode::Usage as u8);
@@ -87,6 +88,12 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.context("cannot start the runtime");
     runtime.map_err(|error| fail(&format!("{error:#}"), ExitCode::Failed as u8))
+}
+
+/// Says all that is wrong with a configuration, a line each.
+fn refuse(error: &ConfigError) -> u8 {
+    error.lines().for_each(|mistake| tell(&format!("error: {mistake}\n")));
+    ExitCode::Usage as u8
 }
 
 fn fail(error: &impl std::fmt::Display, code: u8) -> u8 {

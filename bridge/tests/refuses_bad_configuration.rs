@@ -1,5 +1,5 @@
-//! The promise: a wrong configuration ends the bridge with exit code 2 before any connection, on one line that names the
-//! place, and without a word of a secret. Each row runs the real binary.
+//! The promise: a wrong configuration ends the bridge with exit code 2 before any connection, with a line for each mistake
+//! that names its place, and without a word of a secret. Each row runs the real binary.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what its tests share")]
 
@@ -93,8 +93,8 @@ fn refusal(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
     };
     assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
     assert_eq!(printed, "", "nothing goes to standard output");
-    assert!(said.starts_with("error: ") && said.ends_with('\n'), "{said:?}");
-    assert_eq!(said.lines().count(), 1, "{said:?}");
+    assert!(said.lines().count() > 0 && said.ends_with('\n'), "{said:?}");
+    assert!(said.lines().all(|line| line.starts_with("error: ")), "{said:?}");
     assert!(!said.contains(SECRET), "{said:?}");
     said
 }
@@ -111,6 +111,7 @@ fn refuses_file(toml: &str, expected: &str) {
     write_files(directory.path(), toml);
     let said = refusal(directory.path(), &["run", "--config", "bridge.toml"], &[]);
     assert!(said.starts_with(&format!("error: {expected}")), "{said:?} does not begin with {expected:?}");
+    assert_eq!(said.lines().count(), 1, "one thing is wrong: {said:?}");
 }
 
 #[test]
@@ -249,7 +250,7 @@ fn values_out_of_bounds() {
 #[test]
 fn settings_that_mean_nothing() {
     let refuses = |line: &str, expected: &str| refuses("receive_maximum = 256", line, expected);
-    refuses("invocation = \"async\"", "mapping.invocation: unknown kind of invocation; write `request-response`");
+    refuses("invocation = \"async\"", "mapping.invocation: unknown value; write `request-response`");
     refuses("ordering_key = \"device_id\"", "mapping.ordering_key: not an ordering key; write for example `topic[1]`");
     refuses("ordering_key = \"payload:device_id\"", "mapping.ordering_key: not a JSON Pointer (RFC 6901); ");
     refuses("message_id = \"topic[1]\"", "mapping.message_id: not a message id; write for example");
@@ -326,7 +327,7 @@ fn what_a_payload_alone_has_no_room_for() {
     raw("batch.max_window = \"1s\"", "batch.max_window", "carries one message an invocation");
     raw("reply = true\nreply_topics = [\"a\"]", "reply", "reads no `reply` in the function's answer");
     raw("response.allow = [\"a\"]", "response.allow", "reads no `publish` in the function's answer");
-    refuses("receive_maximum = 256", "format = \"json\"", "mapping.format: unknown format; write `records` or `raw`");
+    refuses("receive_maximum = 256", "format = \"json\"", "mapping.format: unknown value; write `records` or `raw`");
 }
 
 #[test]
@@ -355,12 +356,35 @@ fn names_that_cannot_serve() {
 
 #[test]
 fn what_is_missing() {
-    refuses_file("", "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url");
+    let mapping = GOOD.split_once("[[mapping]]").unwrap().1;
+    refuses_file(
+        &format!("[[mapping]]{mapping}"),
+        "mqtt.url: missing; set it in the file, or by BRIDGE_MQTT_URL, --url",
+    );
     refuses_file("mqtt.url = \"mqtts://localhost\"\n", "bridge.toml: mapping: there is none; ");
     let nameless = GOOD.replacen("name = \"sensor-log\"\n", "", 1);
     refuses_file(&nameless, "bridge.toml:15: mapping.name: missing; ");
     let certificate_alone = GOOD.replacen("tls.key_file = \"bridge.key\"\n", "", 1);
     refuses_file(&certificate_alone, "bridge.toml:8: mqtt.tls.cert_file: needs its private key; ");
+}
+
+#[test]
+fn all_mistakes_have_a_line_each() {
+    let directory = tempfile::tempdir().unwrap();
+    let wrong = GOOD.replace("client_id", "clientid").replace("receive_maximum", "qos = 3\nfilter");
+    write_files(directory.path(), &wrong.replace("\"bridge.key\"", "\"absent.key\""));
+    let environment = [("BRIDGE_LOG", SECRET), ("BRIDGE_MAPPING_SENSOR_LOG_REPLY", "true")];
+    let said = refusal(directory.path(), &["run", "--config", "bridge.toml", "--drain-timeout", SECRET], &environment);
+    let expected = [
+        "bridge.toml:6: mqtt.clientid: unknown key; did you mean `client_id`?",
+        "bridge.toml:9: mqtt.tls.key_file: absent.key: no such file",
+        "bridge.toml:14: mapping.qos: out of bounds; allowed is 0 to 2",
+        "bridge.toml:15: mapping.filter: is a number without quotes; write a list of tables",
+        "--drain-timeout: not a duration; write for example `500ms`, `30s` or `10m`",
+        "BRIDGE_LOG: unknown value; write `auto`, `text` or `json`",
+        "BRIDGE_MAPPING_SENSOR_LOG_REPLY: needs topics that it may answer to; set `reply_topics`",
+    ];
+    assert_eq!(said.lines().collect::<Vec<_>>(), expected.map(|line| format!("error: {line}")));
 }
 
 #[test]

@@ -77,9 +77,7 @@ fn reached(mappings: &[Mapping], from: usize) -> BTreeSet<usize> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::super::{file, read};
+    use super::super::read_text;
 
     /// The circles among mappings, each written as its filter and the topics that its function may answer to.
     fn circles(mappings: &[(&str, &str, &str)]) -> Vec<Vec<String>> {
@@ -89,7 +87,7 @@ mod tests {
             )
         };
         let text = mappings.iter().map(table).collect::<String>() + "[mqtt]\nurl = \"mqtts://b\"\n";
-        let config = read::config(&file::parse(Path::new("b.toml"), &text).unwrap()).unwrap();
+        let config = read_text(&text).unwrap();
         super::circles(&config.mappings).iter().map(|group| group.iter().map(ToString::to_string).collect()).collect()
     }
 

@@ -1,11 +1,10 @@
 //! A configuration before it is checked: which key has which text, and where it was written. Does not judge values.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 
-use super::ConfigError;
-use super::keys::Key;
+use super::error::{Mistakes, Place};
+use super::key::{Key, Kind};
 use crate::secret::Secret;
 
 /// What file, environment and flags say, the later over the earlier.
@@ -16,65 +15,69 @@ pub(super) struct Draft {
     /// The password for the broker, which the environment alone may hold.
     pub(super) password: Option<Secret>,
     /// All keys that are of no mapping.
-    pub(super) root: Section,
+    pub(super) root: Settings,
     /// Each `[[mapping]]`, or the one that environment and flags describe.
-    pub(super) mappings: Vec<Section>,
+    pub(super) mappings: Vec<Settings>,
 }
 
-/// The settings of the root or of one mapping.
+/// The settings of the root, of one mapping or of one failure destination.
 #[derive(Debug, Default)]
-pub(super) struct Section {
+pub(super) struct Settings {
     /// Where its header stands; `None` when it stands in no file.
     pub(super) header: Option<Place>,
-    pub(super) settings: BTreeMap<&'static str, Setting>,
-    /// The failure destinations of the file, in its order; those of environment and flags are settings like all others.
-    pub(super) on_failure: Vec<(&'static Key, Setting)>,
+    /// Those that are given, by the path of their key.
+    pub(super) given: BTreeMap<&'static str, Setting>,
+    /// The failure destinations of the file, in its order, with one setting each; those of environment and flags are
+    /// settings like all others.
+    pub(super) on_failure: Vec<Settings>,
 }
 
 /// A text and where it was written.
 #[derive(Debug)]
 pub(super) struct Setting {
-    /// As it was written; out of a file, a list or a table as JSON.
-    pub(super) text: String,
+    /// As it was written; a list as JSON, and so a table out of a file. `None` when it has been refused.
+    pub(super) text: Option<String>,
     pub(super) place: Place,
 }
 
-/// Where a setting was written. `Display` gives what stands before the reason in an error.
-#[derive(Debug, Clone)]
-pub(super) enum Place {
-    Line { file: String, line: usize, key: String },
-    Variable(String),
-    Flag(String),
-}
+impl Settings {
+    /// Sets a key from outside the file.
+    pub(super) fn lay(&mut self, key: &'static Key, text: String, place: Place) {
+        let text = match key.kind {
+            Kind::List => text.split(',').map(str::trim).collect::<serde_json::Value>().to_string(),
+            _ => text,
+        };
+        self.given.insert(key.path, Setting { text: Some(text), place });
+    }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Line { file, line, key } => write!(f, "{file}:{line}: {key}"),
-            Self::Variable(name) => f.write_str(name),
-            Self::Flag(name) => write!(f, "--{name}"),
-        }
+    /// Where the key at `path` was written, in the settings themselves or in a failure destination.
+    pub(super) fn place(&self, path: &str) -> Place {
+        let in_list = || self.on_failure.iter().find_map(|one| one.given.get(path));
+        let setting = self.given.get(path).or_else(in_list);
+        setting.map_or_else(|| Place::Named(path.to_owned()), |setting| setting.place.clone())
     }
 }
 
 impl Draft {
-    /// Sets a key from outside the file: a key of a mapping goes to the only one there is.
-    ///
-    /// # Errors
-    /// When there are several mappings, so that it could mean any; `way_out` says what to do then.
-    pub(super) fn overlay(&mut self, key: &'static Key, setting: Setting, way_out: &str) -> Result<(), ConfigError> {
-        let section = if !key.is_of_mapping() {
-            &mut self.root
-        } else if self.mappings.len() > 1 {
-            let reason = format!("the file has {} mappings; {way_out}", self.mappings.len());
-            return Err(ConfigError::setting(&setting.place, &reason));
-        } else {
-            if self.mappings.is_empty() {
-                self.mappings.push(Section::default());
-            }
-            &mut self.mappings[0]
-        };
-        section.settings.insert(key.path, setting);
-        Ok(())
+    /// Sets a key from outside the file: a key of a mapping goes to the only one there is. With several it could mean
+    /// any; `way_out` says what to do then.
+    pub(super) fn lay(
+        &mut self,
+        key: &'static Key,
+        text: String,
+        place: Place,
+        way_out: &str,
+        mistakes: &mut Mistakes,
+    ) {
+        if !key.is_of_mapping() {
+            return self.root.lay(key, text, place);
+        }
+        if self.mappings.is_empty() {
+            self.mappings.push(Settings::default());
+        }
+        match self.mappings.as_mut_slice() {
+            [mapping] => mapping.lay(key, text, place),
+            several => mistakes.add(place, &format!("the file has {} mappings; {way_out}", several.len())),
+        }
     }
 }

@@ -1,48 +1,85 @@
-//! What can be wrong with a configuration, on one line that names the place. Never holds a line of the file, nor a value
-//! that may be a secret.
+//! What can be wrong with a configuration, each mistake on one line that names the place. Never holds a line of the file,
+//! nor a value that may be a secret.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
-use std::path::Path;
 
-/// Why there is no configuration. Its `Display` is one line: the place, the cause, the way out.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("{file}: {}", in_words(.cause))]
-    Unreadable {
-        /// The file as it was named.
-        file: String,
-        /// What the system said.
-        cause: io::Error,
-    },
-    /// The file is not TOML.
-    #[error("{file}:{line}: {reason}")]
-    Syntax {
-        /// The file as it was named.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// What the parser said.
-        reason: String,
-    },
-    /// A key is unknown, missing, or has a value it cannot have.
-    #[error("{place}: {reason}")]
-    Setting {
-        /// `bridge.toml:12: mqtt.url`, `BRIDGE_MQTT_URL`, `--url`, or the key alone when it is given nowhere.
-        place: String,
-        /// The cause and the way out.
-        reason: String,
-    },
-}
+/// The most mistakes that are shown; the rest is counted.
+const MOST: usize = 20;
+
+/// Why there is no configuration: all mistakes, in the order of the file, then those of variables and flags. Its `Display`
+/// is one line, however many there are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
-    pub(super) fn unreadable(file: &Path, cause: io::Error) -> Self {
-        Self::Unreadable { file: file.display().to_string(), cause }
+    /// Each mistake on a line of its own: the place, the cause, the way out. Of more than 20 the last line says how many
+    /// more there are.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let more = self.0.len().saturating_sub(MOST);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        self.0.iter().take(MOST).cloned().chain(more)
+    }
+}
+
+impl Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let [mistake] = self.0.as_slice() {
+            return f.write_str(mistake);
+        }
+        write!(f, "{} mistakes:", self.0.len())?;
+        self.lines().enumerate().try_for_each(|(index, line)| write!(f, " ({}) {line}", index + 1))
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// The mistakes so far.
+#[derive(Debug, Default)]
+pub(super) struct Mistakes(Vec<(Place, String)>);
+
+impl Mistakes {
+    pub(super) fn add(&mut self, place: Place, reason: &(impl Display + ?Sized)) {
+        self.0.push((place, reason.to_string()));
     }
 
-    pub(super) fn setting(place: &(impl Display + ?Sized), reason: &(impl Display + ?Sized)) -> Self {
-        Self::Setting { place: place.to_string(), reason: reason.to_string() }
+    /// All of them, or what was made of a configuration without any.
+    pub(super) fn or<T>(mut self, made: Option<T>) -> Result<T, ConfigError> {
+        self.0.sort_by_key(|(place, _)| match place {
+            Place::Line { line, .. } => *line,
+            Place::Named(_) => usize::MAX,
+        });
+        let mistakes: Vec<_> = self.0.into_iter().map(|(place, reason)| format!("{place}: {reason}")).collect();
+        made.filter(|_| mistakes.is_empty()).ok_or(ConfigError(mistakes))
+    }
+}
+
+/// Where a setting was written. `Display` gives what stands before the reason in an error.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// In a file; without a key, it is the file that is wrong there.
+    Line { file: String, line: usize, key: String },
+    /// A variable, a flag, or a key that is written nowhere.
+    Named(String),
+}
+
+impl Place {
+    /// The same line, for a key that is not on it.
+    pub(super) fn of_key(&self, key: &str) -> Self {
+        match self {
+            Self::Line { file, line, .. } => Self::Line { file: file.clone(), line: *line, key: key.to_owned() },
+            Self::Named(_) => Self::Named(key.to_owned()),
+        }
+    }
+}
+
+impl Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Line { file, line, key } if key.is_empty() => write!(f, "{file}:{line}"),
+            Self::Line { file, line, key } => write!(f, "{file}:{line}: {key}"),
+            Self::Named(name) => f.write_str(name),
+        }
     }
 }
 
@@ -120,6 +157,19 @@ pub(super) fn shown(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn more_than_twenty_mistakes_are_counted() {
+        let lines = |number: usize| {
+            let mut mistakes = Mistakes::default();
+            (0..number).for_each(|index| mistakes.add(Place::Named(format!("k{index}")), "wrong"));
+            mistakes.or(Some(())).map_err(|error| error.lines().collect::<Vec<_>>())
+        };
+        assert_eq!(lines(0), Ok(()));
+        assert_eq!(lines(1), Err(vec!["k0: wrong".to_owned()]));
+        assert_eq!(lines(20).unwrap_err().last().unwrap(), "k19: wrong");
+        assert_eq!(lines(23).unwrap_err()[19..], ["k19: wrong", "and 3 more"]);
+    }
 
     #[test]
     fn near_names_are_offered_and_far_ones_not() {

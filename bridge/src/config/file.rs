@@ -8,147 +8,132 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::{DeArray, DeTable, DeValue};
 
-use super::ConfigError;
-use super::draft::{Draft, Place, Section, Setting};
-use super::error::{shown, unknown};
+use super::draft::{Draft, Setting, Settings};
+use super::error::{Mistakes, Place, in_words, shown, unknown};
+use super::key::MAPPING_PREFIX;
 use super::keys::{self, KEYS};
+use super::on_failure::ON_FAILURE;
 use value::{article, text_of};
 
-/// Reads the file at `path`, which `named_by` names.
-pub(super) fn read(path: &Path, named_by: &str) -> Result<Draft, ConfigError> {
+/// Reads the file at `path`, which `named_by` names. `None` when there is nothing in it to go on with.
+pub(super) fn read(path: &Path, named_by: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     if path.as_os_str().is_empty() {
-        return Err(ConfigError::setting(named_by, "must not be empty"));
+        mistakes.add(Place::Named(named_by.to_owned()), "must not be empty");
+        return None;
     }
-    let text = std::fs::read_to_string(path).map_err(|cause| ConfigError::unreadable(path, cause))?;
-    parse(path, &text)
+    let text = std::fs::read_to_string(path);
+    let named = || Place::Named(path.display().to_string());
+    let text = text.map_err(|cause| mistakes.add(named(), &in_words(&cause))).ok()?;
+    parse(path, &text, mistakes)
 }
 
-/// Reads `text`, which stands in the file at `path`.
-pub(super) fn parse(path: &Path, text: &str) -> Result<Draft, ConfigError> {
-    let file = File { name: path.display().to_string(), text };
-    let document = DeTable::parse(text).map_err(|error| file.syntax(&error))?;
+/// Reads `text`, which stands in the file at `path`. `None` when it is not TOML: the rest could mean anything.
+pub(super) fn parse(path: &Path, text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
+    let mut file = File { name: path.display().to_string(), text, mistakes };
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        errors.iter().for_each(|error| file.syntax(error));
+        return None;
+    }
     let mut draft = Draft { file: Some(path.to_owned()), ..Draft::default() };
     for (key, value) in document.get_ref() {
         if key.get_ref() == "mapping" {
-            draft.mappings = file.mappings(key, value)?;
+            draft.mappings = file.mappings(key, value);
         } else {
-            file.entry("", key, value, &mut draft.root)?;
+            file.entry("", key, value, &mut draft.root);
         }
     }
-    Ok(draft)
+    Some(draft)
 }
 
 struct File<'a> {
     name: String,
     text: &'a str,
+    mistakes: &'a mut Mistakes,
 }
 
 type Name<'a> = Spanned<std::borrow::Cow<'a, str>>;
 
 impl File<'_> {
-    fn mappings(&self, key: &Name<'_>, value: &Spanned<DeValue<'_>>) -> Result<Vec<Section>, ConfigError> {
-        let wrong = || ConfigError::setting(&self.place(key, "mapping"), "not a list of mappings; write `[[mapping]]`");
-        let items: &DeArray<'_> = value.get_ref().as_array().ok_or_else(wrong)?;
-        let mut sections = Vec::with_capacity(items.len());
-        for item in items {
-            let table = item.get_ref().as_table().ok_or_else(wrong)?;
-            let header = self.line_at(item.span().start, "mapping");
-            let mut section = Section { header: Some(header), ..Section::default() };
-            self.table(keys::MAPPING_PREFIX, table, &mut section)?;
-            sections.push(section);
+    fn mappings(&mut self, key: &Name<'_>, value: &Spanned<DeValue<'_>>) -> Vec<Settings> {
+        let none = DeArray::new();
+        let items = value.get_ref().as_array().unwrap_or(&none);
+        if !value.get_ref().is_array() || items.iter().any(|item| !item.get_ref().is_table()) {
+            self.mistakes.add(self.line_at(key.span().start, "mapping"), "not a list of mappings; write `[[mapping]]`");
         }
-        Ok(sections)
+        let mut mappings = Vec::with_capacity(items.len());
+        for item in items {
+            let Some(table) = item.get_ref().as_table() else { continue };
+            let header = self.line_at(item.span().start, "mapping");
+            let mut settings = Settings { header: Some(header), ..Settings::default() };
+            self.table(MAPPING_PREFIX, table, &mut settings);
+            mappings.push(settings);
+        }
+        mappings
     }
 
     /// Takes over a table whose keys' paths begin with `prefix`, which is empty or ends in a dot.
-    fn table(&self, prefix: &str, table: &DeTable<'_>, section: &mut Section) -> Result<(), ConfigError> {
+    fn table(&mut self, prefix: &str, table: &DeTable<'_>, settings: &mut Settings) {
         for (key, value) in table {
-            self.entry(prefix, key, value, section)?;
+            self.entry(prefix, key, value, settings);
         }
-        Ok(())
     }
 
-    fn entry(
-        &self,
-        prefix: &str,
-        name: &Name<'_>,
-        value: &Spanned<DeValue<'_>>,
-        section: &mut Section,
-    ) -> Result<(), ConfigError> {
+    fn entry(&mut self, prefix: &str, name: &Name<'_>, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
         let path = format!("{prefix}{}", name.get_ref());
-        let place = self.place(name, &path);
+        let place = self.line_at(name.span().start, &path);
         if let Some(key) = keys::find(&path) {
-            let text = text_of(key, value.get_ref()).map_err(|reason| ConfigError::setting(&place, &reason))?;
-            section.settings.insert(key.path, Setting { text, place });
-            return Ok(());
+            let text = text_of(key, value.get_ref()).map_err(|reason| self.mistakes.add(place.clone(), &reason)).ok();
+            settings.given.insert(key.path, Setting { text, place });
+        } else if path == ON_FAILURE {
+            self.on_failure(place, value, settings);
+        } else if !keys::is_section(&path) {
+            self.mistakes.add(place, &unknown("key", name.get_ref(), siblings(prefix)));
+        } else if let Some(table) = value.get_ref().as_table() {
+            self.table(&format!("{path}."), table, settings);
+        } else {
+            self.mistakes.add(place, &format!("{}; write a table", article(value.get_ref())));
         }
-        if path == keys::ON_FAILURE {
-            return self.on_failure(&place, value, section);
-        }
-        if !keys::is_section(&path) {
-            return Err(ConfigError::setting(&place, &unknown("key", name.get_ref(), siblings(prefix))));
-        }
-        let Some(table) = value.get_ref().as_table() else {
-            return Err(ConfigError::setting(&place, &format!("{}; write a table", article(value.get_ref()))));
-        };
-        self.table(&format!("{path}."), table, section)
     }
 
     /// Takes over one failure destination, or a list of them.
-    fn on_failure(
-        &self,
-        place: &Place,
-        value: &Spanned<DeValue<'_>>,
-        section: &mut Section,
-    ) -> Result<(), ConfigError> {
+    fn on_failure(&mut self, place: Place, value: &Spanned<DeValue<'_>>, settings: &mut Settings) {
         let DeValue::Array(items) = value.get_ref() else {
-            return self.destination(place, value.get_ref(), section);
+            return self.destination(place, value.get_ref(), settings);
         };
         for item in items {
-            let place = self.line_at(item.span().start, keys::ON_FAILURE);
-            self.destination(&place, item.get_ref(), section)?;
+            let place = self.line_at(item.span().start, ON_FAILURE);
+            self.destination(place, item.get_ref(), settings);
         }
-        Ok(())
     }
 
-    fn destination(&self, place: &Place, value: &DeValue<'_>, section: &mut Section) -> Result<(), ConfigError> {
+    fn destination(&mut self, place: Place, value: &DeValue<'_>, settings: &mut Settings) {
         let Some(table) = value.as_table() else {
-            let reason = format!("{}; write a table, or a list of tables", article(value));
-            return Err(ConfigError::setting(place, &reason));
+            return self.mistakes.add(place, &format!("{}; write a table, or a list of tables", article(value)));
         };
-        // Through a section of its own, since a list may hold two destinations of one kind.
-        let mut one = Section::default();
-        self.table(&format!("{}.", keys::ON_FAILURE), table, &mut one)?;
+        let mut one = Settings::default();
+        self.table(&format!("{ON_FAILURE}."), table, &mut one);
         if table.len() != 1 {
             let reason = "each table must name exactly one destination; write for example \
                           `[{ topic = \"dead/letters\" }, { file = \"dead-letters.jsonl\" }]`";
-            return Err(ConfigError::setting(place, reason));
+            return self.mistakes.add(place, reason);
         }
-        let destination = keys::on_failure().find_map(|key| Some((key, one.settings.remove(key.path)?)));
-        section.on_failure.extend(destination);
-        Ok(())
-    }
-
-    fn place(&self, name: &Name<'_>, path: &str) -> Place {
-        self.line_at(name.span().start, path)
+        settings.on_failure.push(one);
     }
 
     fn line_at(&self, offset: usize, path: &str) -> Place {
-        Place::Line { file: self.name.clone(), line: self.line(offset), key: shown(path) }
+        let line = 1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count();
+        Place::Line { file: self.name.clone(), line, key: shown(path) }
     }
 
-    fn line(&self, offset: usize) -> usize {
-        1 + self.text.bytes().take(offset).filter(|byte| *byte == b'\n').count()
-    }
-
-    fn syntax(&self, error: &toml::de::Error) -> ConfigError {
+    fn syntax(&mut self, error: &toml::de::Error) {
         let span = error.span().unwrap_or_default();
-        let reason = match self.text.get(span.clone()) {
+        let (key, reason) = match self.text.get(span.clone()) {
             // The parser marks the key itself, which is no secret.
-            Some(key) if error.message() == "duplicate key" => format!("{}: duplicate key", shown(key)),
-            _ => format!("not valid TOML: {}", error.message()),
+            Some(key) if error.message() == "duplicate key" => (key, "duplicate key".to_owned()),
+            _ => ("", format!("not valid TOML: {}", error.message())),
         };
-        ConfigError::Syntax { file: self.name.clone(), line: self.line(span.start), reason }
+        self.mistakes.add(self.line_at(span.start, key), &reason);
     }
 }
 
@@ -161,22 +146,27 @@ fn siblings(prefix: &str) -> impl Iterator<Item = &'static str> {
 mod tests {
     use super::*;
 
+    fn read(text: &str) -> Result<Draft, super::super::ConfigError> {
+        let mut mistakes = Mistakes::default();
+        let draft = parse(Path::new("bridge.toml"), text, &mut mistakes);
+        mistakes.or(draft)
+    }
+
     fn refusal(text: &str) -> String {
-        parse(Path::new("bridge.toml"), text).unwrap_err().to_string()
+        read(text).unwrap_err().to_string()
     }
 
     #[test]
     fn each_setting_knows_its_line() {
-        let draft = parse(
-            Path::new("bridge.toml"),
+        let draft = read(
             "log = \"json\"\r\n\r\n[mqtt]\r\ntls = { ca_file = \"ca.crt\" }\r\n[[mapping]]\r\nbatch.max_records = 0x10\r\n",
         )
         .unwrap();
-        let place = |section: &Section, path: &str| section.settings[path].place.to_string();
+        let place = |settings: &Settings, path: &str| settings.given[path].place.to_string();
         assert_eq!(place(&draft.root, "log"), "bridge.toml:1: log");
         assert_eq!(place(&draft.root, "mqtt.tls.ca_file"), "bridge.toml:4: mqtt.tls.ca_file");
         assert_eq!(place(&draft.mappings[0], "mapping.batch.max_records"), "bridge.toml:6: mapping.batch.max_records");
-        assert_eq!(draft.mappings[0].settings["mapping.batch.max_records"].text, "16");
+        assert_eq!(draft.mappings[0].given["mapping.batch.max_records"].text.as_deref(), Some("16"));
         assert_eq!(draft.mappings[0].header.as_ref().unwrap().to_string(), "bridge.toml:5: mapping");
     }
 
@@ -212,24 +202,27 @@ mod tests {
     #[test]
     fn failure_destinations_are_a_table_or_a_list_of_tables() {
         let chain = |text: &str| -> Vec<(String, String)> {
-            let draft = parse(Path::new("b.toml"), text).unwrap();
-            let places = draft.mappings[0].on_failure.iter();
-            places.map(|(_, setting)| (setting.place.to_string(), setting.text.clone())).collect()
+            let draft = read(text).unwrap();
+            let settings = draft.mappings[0].on_failure.iter().flat_map(|one| one.given.values());
+            settings.map(|setting| (setting.place.to_string(), setting.text.clone().unwrap())).collect()
         };
         let pair = |place: &str, text: &str| (place.to_owned(), text.to_owned());
-        assert_eq!(chain("[[mapping]]\non_failure.file = \"a\"\n"), [pair("b.toml:2: mapping.on_failure.file", "a")]);
+        assert_eq!(
+            chain("[[mapping]]\non_failure.file = \"a\"\n"),
+            [pair("bridge.toml:2: mapping.on_failure.file", "a")]
+        );
         assert_eq!(chain("[[mapping]]\non_failure = []\n"), []);
         assert_eq!(
             chain("[[mapping]]\non_failure = [\n{ topic = \"a\" },\n{ file = \"b\" }, { topic = \"c\" }]\n"),
             [
-                pair("b.toml:3: mapping.on_failure.topic", "a"),
-                pair("b.toml:4: mapping.on_failure.file", "b"),
-                pair("b.toml:4: mapping.on_failure.topic", "c"),
+                pair("bridge.toml:3: mapping.on_failure.topic", "a"),
+                pair("bridge.toml:4: mapping.on_failure.file", "b"),
+                pair("bridge.toml:4: mapping.on_failure.topic", "c"),
             ]
         );
         assert_eq!(
             chain("[[mapping]]\n[[mapping.on_failure]]\nsqs = \"a\"\n[[mapping.on_failure]]\nfile = \"b\"\n"),
-            [pair("b.toml:3: mapping.on_failure.sqs", "a"), pair("b.toml:5: mapping.on_failure.file", "b")]
+            [pair("bridge.toml:3: mapping.on_failure.sqs", "a"), pair("bridge.toml:5: mapping.on_failure.file", "b")]
         );
     }
 
@@ -252,6 +245,15 @@ mod tests {
         let error = refusal("log = \"json\"\nurl = mqtts://user:hunter2@broker\n");
         assert!(error.starts_with("bridge.toml:2: not valid TOML: ") && !error.contains("hunter2"), "{error}");
         assert!(!error.contains('\n'));
+    }
+
+    #[test]
+    fn every_error_of_syntax_is_told() {
+        let error = read("log = \"json\"\nlog = \"text\"\n[mqtt]\nurl = x\n[mqtt]\n").unwrap_err();
+        let lines: Vec<_> = error.lines().collect();
+        assert_eq!(lines[0], "bridge.toml:2: log: duplicate key");
+        assert!(lines[1].starts_with("bridge.toml:4: not valid TOML: "), "{lines:?}");
+        assert_eq!(lines[2..], ["bridge.toml:5: mqtt: duplicate key"]);
     }
 
     #[test]

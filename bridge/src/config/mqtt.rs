@@ -1,43 +1,74 @@
-//! The settings of the way to the broker, which all mappings have in common.
+//! The settings of the way to the broker, which all mappings have in common: each key once, with its values and their
+//! checks.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::{BrokerUrl, Protocol, Range, TlsVersion};
+use super::broker_url::BrokerUrl;
+use super::key::Kind::{self, File, List, Period, Seconds, Text};
+use super::key::PASSWORD_VARIABLE;
+use super::reader::Reader;
+use super::section::section;
+use super::tls_files;
+use super::values::{HOUR, InvalidValue, MS, Protocol, Range, SECOND, TlsVersion, YEAR, plain};
+use crate::crypto;
 use crate::secret::Secret;
+use crate::topic::validate_topic_name;
 
-/// `[mqtt]`: the broker and the sessions with it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Mqtt {
-    /// The broker; required.
-    pub url: BrokerUrl,
-    /// The stem of every client id, which names the broker-side sessions and so must stay the same over restarts;
-    /// default `mqtt-lambda-bridge`.
-    pub client_id: String,
-    /// The user name for the broker; default none.
-    pub username: Option<String>,
-    /// The file that holds the password alone, read anew for each connection; default none. Under MQTT 3.1.1 a password
-    /// comes with a user name (3.1.2-22).
-    pub password_file: Option<PathBuf>,
-    /// The password, where it came as a variable; never beside a file.
-    pub password: Option<Secret>,
-    /// The version of MQTT; default 5.
-    pub protocol: Protocol,
-    /// How long the broker keeps a session without a connection: whole seconds, at least one; default 1 h. MQTT 3.1.1
-    /// has no such setting, there the broker decides.
-    pub session_expiry: Duration,
-    /// How long the connection may be silent: whole seconds from 5 to 65,535; default 30 s.
-    pub keep_alive: Duration,
-    /// How long TCP, TLS and CONNACK together may take; default 10 s.
-    pub connect_timeout: Duration,
-    /// The pause before the next attempt to connect; default 500 ms to 30 s.
-    pub backoff: Range,
-    /// The topic on which the broker counts the messages that it has dropped; default none, and then nobody reads it.
-    pub dropped_topic: Option<String>,
-    /// Certificates and keys.
-    pub tls: Tls,
+section! {
+    /// `[mqtt]`: the broker and the sessions with it.
+    pub struct Mqtt in "mqtt.", checked by login {
+        /// The broker, always over verified TLS: `mqtts://host[:port]`; the port is 8883 unless written.
+        pub url: BrokerUrl = key { Text.required("mqtts://broker.example:8883").flag("url"), with(str::parse) };
+        /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
+        pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
+        /// The user name for a broker that wants one; beside the certificate or in its place.
+        pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
+        /// The file of mode 0600 that holds its password or token alone, read anew for each connection; or
+        /// `BRIDGE_MQTT_PASSWORD`.
+        pub password_file: Option<PathBuf> = key { File.absent("bridge.password").flag("password-file"), file };
+        /// The password, where it came as a variable; never beside a file.
+        pub password: Option<Secret> = other { vec![], Reader::password, Some(PASSWORD_VARIABLE) };
+        /// The version of MQTT: `5` or `3.1.1`.
+        pub protocol: Protocol = key { Kind::of::<Protocol>().is("5").flag("protocol"), choice };
+        /// How long the broker keeps messages for a bridge that is away; longer than the worst outage.
+        pub session_expiry: Duration = key { Seconds(SECOND, YEAR).is("1h").flag("session-expiry"), duration };
+        /// How long a connection may be silent before a ping.
+        pub keep_alive: Duration = key { Seconds(SECOND * 5, SECOND * 65_535).is("30s"), duration };
+        /// How long TCP, TLS and CONNACK together may take.
+        pub connect_timeout: Duration = key { Period(MS, HOUR).is("10s"), duration };
+        /// The pause before the next attempt to connect: the first, and the longest.
+        pub backoff: Range = key { Kind::Range.is("500ms..30s"), with(str::parse) };
+        /// Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a
+        /// warning.
+        pub dropped_topic: Option<String> = key { Text.absent("$SYS/broker/publish/messages/dropped"), maybe(topic) };
+        /// Certificates and keys.
+        pub tls: Tls = subsection {};
+    }
+}
+
+section! {
+    /// `[mqtt.tls]`: whom to trust and who we are. Nothing here turns verification off.
+    pub struct Tls in "mqtt.tls.", checked by pairs {
+        /// The authorities to trust, in PEM; the system's own unless given.
+        pub ca_file: Option<PathBuf> = key { File.absent("ca.crt").flag("ca-file"), file };
+        /// The bridge's certificate chain for mutual TLS, in PEM; comes with the key.
+        pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
+        /// The bridge's private key, in PEM, not encrypted; comes with the certificate.
+        pub key_file: Option<PathBuf> = key { File.absent("bridge.key").flag("key-file"), file };
+        /// The authorities' revocation lists, in PEM.
+        pub crl_file: Option<PathBuf> = key { File.absent("ca.crl").flag("crl-file"), file };
+        /// The oldest version of TLS to speak: `1.2` or `1.3`.
+        pub min_version: TlsVersion = key { Kind::of::<TlsVersion>().is("1.2"), choice };
+        /// The cipher suites to offer by IANA's names, the first preferred; in the variable, commas part them.
+        pub cipher_suites: Vec<CipherSuite> =
+            key { List.absent(r#"["TLS_AES_256_GCM_SHA384"]"#), list(crypto::cipher_suite) };
+        /// The key exchange groups to offer, the first preferred; X25519MLKEM768 comes first unless given.
+        pub key_exchange_groups: Vec<NamedGroup> =
+            key { List.absent(r#"["X25519MLKEM768", "X25519"]"#), list(crypto::key_exchange_group) };
+    }
 }
 
 impl Mqtt {
@@ -47,17 +78,13 @@ impl Mqtt {
     pub fn client_id_for(&self, mapping: &str, index: usize) -> String {
         format!("{}-{}", self.client_id, session_name(mapping, index))
     }
-}
 
-impl Mqtt {
     /// The client id of the one connection that publishes. No mapping may be called `publisher`.
     #[must_use]
     pub fn publisher_client_id(&self) -> String {
         format!("{}-{PUBLISHER}", self.client_id)
     }
-}
 
-impl Mqtt {
     /// The client id of the connection that reads the broker's own count. No mapping may be called `broker-stats`.
     #[must_use]
     pub fn broker_stats_client_id(&self) -> String {
@@ -71,29 +98,62 @@ pub(super) const BROKER_STATS: &str = "broker-stats";
 /// What tells the publisher from all sessions of one bridge. Without a dot, which some brokers refuse in a client id.
 pub(super) const PUBLISHER: &str = "publisher";
 
+/// The longest name of a mapping, in characters.
+pub(super) const MAX_NAME: usize = 63;
+
+/// The longest string of MQTT (MQTT 5, 1.5.4).
+const MAX_STRING: usize = 65_535;
+
 /// What tells a session from all others of one bridge.
 pub(super) fn session_name(mapping: &str, index: usize) -> String {
     if index == 0 { mapping.to_owned() } else { format!("{mapping}-{}", index + 1) }
 }
 
-/// `[mqtt.tls]`: whom to trust and who we are. Nothing here turns verification off.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tls {
-    /// PEM certificates of the authorities to trust; `None`, the default, stands for the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM certificate chain of the bridge, for mutual TLS; comes with `key_file`; default none.
-    pub cert_file: Option<PathBuf>,
-    /// PEM private key of the bridge, not encrypted; comes with `cert_file`; default none.
-    pub key_file: Option<PathBuf>,
-    /// PEM revocation lists of the authorities; default none.
-    pub crl_file: Option<PathBuf>,
-    /// The oldest version of TLS to speak; default 1.2.
-    pub min_version: TlsVersion,
-    /// The cipher suites to offer, the first preferred; empty, the default, for the provider's own choice.
-    pub cipher_suites: Vec<CipherSuite>,
-    /// The key exchange groups to offer, the first preferred; empty, the default, for the provider's own choice, in which
-    /// X25519MLKEM768 comes first.
-    pub key_exchange_groups: Vec<NamedGroup>,
+fn client_id(text: &str) -> Result<String, InvalidValue> {
+    // Room for the name of a mapping and the number of a session.
+    const MAX_BYTES: usize = MAX_STRING - "-".len() - MAX_NAME - "-64".len();
+    plain(text, MAX_BYTES, "must not be empty; the broker keeps our messages under it")
+}
+
+fn username(text: &str) -> Result<String, InvalidValue> {
+    plain(text, MAX_STRING, "must not be empty; leave it out for none")
+}
+
+fn topic(text: &str) -> Result<String, InvalidValue> {
+    validate_topic_name(text).map_err(|error| InvalidValue::new(format!("{}; name one topic", error.fault())))?;
+    Ok(text.to_owned())
+}
+
+/// Who we say we are to a broker that wants a user name: what goes with what, and whether the files can serve.
+fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
+    let (by_variable, by_file) = (mqtt.password.is_some(), mqtt.password_file.is_some());
+    let place = if by_file { "mqtt.password_file" } else { PASSWORD_VARIABLE };
+    if by_variable && by_file {
+        reader.mistake(place, &"BRIDGE_MQTT_PASSWORD is set, too; keep one of them");
+    }
+    // MQTT 3.1.1, 3.1.2-22.
+    if mqtt.protocol == Protocol::V311 && mqtt.username.is_none() && (by_variable || by_file) {
+        let reason = "MQTT 3.1.1 knows no password without a user name; set `mqtt.username`, or `mqtt.protocol` to `5`";
+        reader.mistake(place, &reason);
+    }
+    if reader.looks_into_files {
+        tls_files::check(mqtt, reader);
+    }
+}
+
+/// What TLS can do nothing with.
+fn pairs(tls: &Tls, reader: &mut Reader<'_>) {
+    let suites = &tls.cipher_suites;
+    if tls.min_version == TlsVersion::V1_3 && !suites.is_empty() && !suites.iter().any(|suite| crypto::is_tls13(*suite))
+    {
+        let reason = "names no suite of TLS 1.3, which `mqtt.tls.min_version` asks for; add `TLS_AES_256_GCM_SHA384`";
+        reader.mistake("mqtt.tls.cipher_suites", &reason);
+    }
+    match (&tls.cert_file, &tls.key_file) {
+        (Some(_), None) => reader.mistake("mqtt.tls.cert_file", &"needs its private key; set `mqtt.tls.key_file`"),
+        (None, Some(_)) => reader.mistake("mqtt.tls.key_file", &"needs its certificate; set `mqtt.tls.cert_file`"),
+        _ => {}
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,12 @@
 
 use std::path::PathBuf;
 
-use super::{BucketUrl, InvalidValue};
+use super::bucket_url::{BucketUrl, bucket_url};
+use super::key::Key;
+use super::key::Kind::{File, Text};
+use super::reader::Reader;
+use super::values::InvalidValue;
+use crate::topic::validate_topic_name;
 
 /// One failure destination of `mapping.on_failure`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +21,65 @@ pub enum OnFailure {
     S3(BucketUrl),
     /// A topic of the same broker; the mapping itself does not subscribe to it.
     Topic(String),
+}
+
+/// The table of failure destinations, of which one stands in each table of the file. Elsewhere several may be given: then
+/// they are tried in the order of their keys here.
+pub(super) const ON_FAILURE: &str = "mapping.on_failure";
+
+type Read = fn(&mut Reader<'_>, &Key) -> Option<OnFailure>;
+
+/// Each kind: its key, and what reads it.
+fn kinds() -> [(Key, Read); 4] {
+    let sqs = Text.absent("https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters").flag("on-failure-sqs").at(
+        "mapping.on_failure.sqs",
+        "The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order",
+    );
+    let s3 = Text.absent("s3://my-bucket/dead-letters/").flag("on-failure-s3");
+    let s3 = s3.at("mapping.on_failure.s3", "The S3 bucket and prefix for such messages; it gets an object each");
+    let topics = Text.absent("dead/letters").at(
+        "mapping.on_failure.topic",
+        "The topic of the same broker for such messages; the mapping must not subscribe to it",
+    );
+    let file = File
+        .absent("dead-letters.jsonl")
+        .flag("on-failure-file")
+        .at("mapping.on_failure.file", "The file for messages that no attempt could deliver; it grows by a line each");
+    [
+        (sqs, |reader, key| reader.with(key, queue_url).map(OnFailure::Sqs)),
+        (s3, |reader, key| reader.with(key, bucket_url).map(OnFailure::S3)),
+        (topics, |reader, key| reader.with(key, topic).map(OnFailure::Topic)),
+        (file, |reader, key| reader.file(key).flatten().map(OnFailure::File)),
+    ]
+}
+
+/// The keys, in the order in which destinations of environment and flags are tried.
+pub(super) fn keys() -> Vec<Key> {
+    kinds().into_iter().map(|(key, _)| key).collect()
+}
+
+/// Reads all of a mapping. Those of environment and flags stand in place of all of the file.
+pub(super) fn on_failure(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
+    let mut found = given(reader);
+    if found.is_empty() {
+        found = reader.settings().on_failure.iter().flat_map(|one| reader.within(one, given)).collect();
+    }
+    found.into_iter().collect()
+}
+
+fn given(reader: &mut Reader<'_>) -> Vec<Option<OnFailure>> {
+    let given = kinds().into_iter().filter(|(key, _)| reader.settings().given.contains_key(key.path));
+    let given: Vec<_> = given.collect();
+    given.into_iter().map(|(key, read)| read(reader, &key)).collect()
+}
+
+/// A topic that may be published to; those that begin with `$` belong to the broker (MQTT 5, 4.7.2).
+pub(super) fn topic(text: &str) -> Result<String, InvalidValue> {
+    validate_topic_name(text).map_err(|error| InvalidValue::new(error.to_string()))?;
+    if text.starts_with('$') || text.chars().any(char::is_control) {
+        return Err(InvalidValue::new("must hold no control characters and not begin with `$`"));
+    }
+    Ok(text.to_owned())
 }
 
 /// Checks the URL of a queue as `GetQueueUrl` of the SQS API gives it: `https://host/account/name`.
@@ -39,6 +103,12 @@ pub(super) fn queue_url(text: &str) -> Result<String, InvalidValue> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failure_destinations_have_their_order() {
+        let paths: Vec<_> = keys().iter().filter_map(|key| key.path.strip_prefix("mapping.on_failure.")).collect();
+        assert_eq!(paths, ["sqs", "s3", "topic", "file"]);
+    }
 
     #[test]
     fn queues_of_aws_and_local_ones_are_taken_as_written() {

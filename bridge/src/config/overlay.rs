@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::ConfigError;
-use super::draft::{Draft, Place, Setting};
-use super::error::{shown, unknown};
-use super::keys::{self, FILE_VARIABLE, KEYS, Key, PASSWORD_VARIABLE, VARIABLE_PREFIX};
+use super::draft::{Draft, Settings};
+use super::error::{Mistakes, Place, shown, unknown};
+use super::key::{FILE_VARIABLE, Key, PASSWORD_VARIABLE, VARIABLE_PREFIX};
+use super::keys::{self, KEYS};
 use crate::secret::Secret;
 
 /// Settings from the command line or from a program, which win over file and environment.
@@ -33,42 +33,42 @@ impl fmt::Debug for Overrides {
 }
 
 /// Lays the flags over the draft.
-pub(super) fn flags(draft: &mut Draft, overrides: Overrides) -> Result<(), ConfigError> {
+pub(super) fn flags(draft: &mut Draft, overrides: Overrides, mistakes: &mut Mistakes) {
     for (path, text) in overrides.0 {
-        let key = keys::find(&path).ok_or_else(|| {
-            ConfigError::setting(&shown(&path), &unknown("key", &path, KEYS.iter().map(|key| key.path)))
-        })?;
-        let place = Place::Flag(key.flag.unwrap_or(key.path).to_owned());
-        draft.overlay(key, Setting { text, place }, "set it in the file")?;
+        let Some(key) = keys::find(&path) else {
+            let reason = unknown("key", &path, KEYS.iter().map(|key| key.path));
+            mistakes.add(Place::Named(shown(&path)), &reason);
+            continue;
+        };
+        let place = Place::Named(format!("--{}", key.flag.unwrap_or(key.path)));
+        draft.lay(key, text, place, "set it in the file", mistakes);
     }
-    Ok(())
 }
 
 /// Lays the variables that begin with `BRIDGE_` over the draft.
-pub(super) fn environment(draft: &mut Draft, variables: BTreeMap<String, OsString>) -> Result<(), ConfigError> {
+pub(super) fn environment(draft: &mut Draft, variables: BTreeMap<String, OsString>, mistakes: &mut Mistakes) {
     // The names go by the file alone, not by what the first variable adds to it.
     let names = draft.names();
-    for (name, value) in variables {
-        if name == FILE_VARIABLE {
-            continue;
-        }
+    for (name, value) in variables.into_iter().filter(|(name, _)| name != FILE_VARIABLE) {
+        let place = Place::Named(shown(&name));
         if name == PASSWORD_VARIABLE {
             let password = Secret::password(value.into_encoded_bytes());
-            draft.password = Some(password.map_err(|reason| ConfigError::setting(&name, &reason))?);
+            draft.password = password.map_err(|reason| mistakes.add(place, &reason)).ok();
             continue;
         }
-        let text = value.into_string().map_err(|_| ConfigError::setting(&name, "not UTF-8 text"))?;
-        let setting = Setting { text, place: Place::Variable(shown(&name)) };
+        let Ok(text) = value.into_string() else {
+            mistakes.add(place, "not UTF-8 text");
+            continue;
+        };
         if let Some((mapping, key)) = key_of_one(&name, &names) {
-            draft.mappings[mapping].settings.insert(key.path, setting);
+            draft.mappings[mapping].lay(key, text, place);
         } else if let Some(key) = KEYS.iter().find(|key| key.variable() == name) {
             let way_out = format!("write `{}`", key.variable_of("<NAME>").unwrap_or_default());
-            draft.overlay(key, setting, &way_out)?;
+            draft.lay(key, text, place, &way_out, mistakes);
         } else {
-            return Err(ConfigError::setting(&setting.place, &unknown_variable(&name, &names)));
+            mistakes.add(place, &unknown_variable(&name, &names));
         }
     }
-    Ok(())
 }
 
 /// The variables of the bridge, in alphabetical order.
@@ -104,8 +104,8 @@ impl Draft {
         if self.mappings.len() < 2 {
             return Vec::new();
         }
-        let name = |setting: Option<&Setting>| setting.map(|setting| setting.text.clone()).unwrap_or_default();
-        self.mappings.iter().map(|mapping| name(mapping.settings.get("mapping.name"))).collect()
+        let name = |mapping: &Settings| mapping.given.get("mapping.name")?.text.clone();
+        self.mappings.iter().map(|mapping| name(mapping).unwrap_or_default()).collect()
     }
 }
 
@@ -116,10 +116,16 @@ mod tests {
     use super::super::file;
     use super::*;
 
+    fn parsed(text: &str) -> (Draft, Mistakes) {
+        let mut mistakes = Mistakes::default();
+        (file::parse(Path::new("bridge.toml"), text, &mut mistakes).unwrap(), mistakes)
+    }
+
     fn lay(file: &str, variable: &str, value: &str) -> Result<Draft, String> {
-        let mut draft = file::parse(Path::new("bridge.toml"), file).unwrap();
+        let (mut draft, mut mistakes) = parsed(file);
         let variables = [(variable.to_owned(), OsString::from(value))].into_iter().collect();
-        environment(&mut draft, variables).map(|()| draft).map_err(|error| error.to_string())
+        environment(&mut draft, variables, &mut mistakes);
+        mistakes.or(Some(draft)).map_err(|error| error.to_string())
     }
 
     const TWO: &str = "[[mapping]]\nname = \"a-b\"\n[[mapping]]\nname = \"c\"\n";
@@ -127,16 +133,16 @@ mod tests {
     #[test]
     fn a_single_mapping_needs_no_name() {
         let draft = lay("[[mapping]]\nname = \"a\"\n", "BRIDGE_MAPPING_QOS", "2").unwrap();
-        assert_eq!(draft.mappings[0].settings["mapping.qos"].text, "2");
+        assert_eq!(draft.mappings[0].given["mapping.qos"].text.as_deref(), Some("2"));
         let draft = lay("", "BRIDGE_MAPPING_QOS", "2").unwrap();
-        assert_eq!(draft.mappings[0].settings["mapping.qos"].text, "2");
+        assert_eq!(draft.mappings[0].given["mapping.qos"].text.as_deref(), Some("2"));
     }
 
     #[test]
     fn one_mapping_of_several_is_named() {
         let draft = lay(TWO, "BRIDGE_MAPPING_A_B_RETRY_MAX_AGE", "1s").unwrap();
-        assert_eq!(draft.mappings[0].settings["mapping.retry.max_age"].text, "1s");
-        assert!(!draft.mappings[1].settings.contains_key("mapping.retry.max_age"));
+        assert_eq!(draft.mappings[0].given["mapping.retry.max_age"].text.as_deref(), Some("1s"));
+        assert!(!draft.mappings[1].given.contains_key("mapping.retry.max_age"));
         assert_eq!(
             lay(TWO, "BRIDGE_MAPPING_QOS", "2").unwrap_err(),
             "BRIDGE_MAPPING_QOS: the file has 2 mappings; write `BRIDGE_MAPPING_<NAME>_QOS`"
@@ -147,11 +153,13 @@ mod tests {
 
     #[test]
     fn flags_cannot_mean_one_of_several() {
-        let mut draft = file::parse(Path::new("bridge.toml"), TWO).unwrap();
-        let error = flags(&mut draft, Overrides::default().set("mapping.qos", "2")).unwrap_err();
-        assert_eq!(error.to_string(), "--qos: the file has 2 mappings; set it in the file");
-        let error = flags(&mut draft, Overrides::default().set("mqtt.uri", "x")).unwrap_err();
-        assert_eq!(error.to_string(), "mqtt.uri: unknown key; did you mean `mqtt.url`?");
+        let refusal = |path: &str| {
+            let (mut draft, mut mistakes) = parsed(TWO);
+            flags(&mut draft, Overrides::default().set(path, "2"), &mut mistakes);
+            mistakes.or(Some(())).unwrap_err().to_string()
+        };
+        assert_eq!(refusal("mapping.qos"), "--qos: the file has 2 mappings; set it in the file");
+        assert_eq!(refusal("mqtt.uri"), "mqtt.uri: unknown key; did you mean `mqtt.url`?");
     }
 
     #[test]

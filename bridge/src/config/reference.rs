@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::keys::{Fallback, KEYS, Key, Kind};
+use super::key::{Change, Fallback, Key, Kind};
+use super::keys::KEYS;
 
 /// A TOML file with each key, its meaning, its default and its other names. Keys without a default carry an example;
 /// keys that may be left out are commented out.
@@ -15,7 +16,7 @@ pub fn commented_default() -> String {
          # relative to it.\n",
     );
     let mut header = "";
-    for key in KEYS {
+    for key in KEYS.iter() {
         let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
         if section != header {
             header = section;
@@ -42,14 +43,16 @@ fn entry(key: &Key, name: &str) -> String {
         Kind::Number(..) | Kind::Switch | Kind::List | Kind::Json => "",
         _ => "\"",
     };
-    let mut entry = format!("\n# {}{bounds}.\n# {}{flag}\n", key.doc, key.variable());
+    let change = if key.change() == Change::Restart { "; a change needs a restart" } else { "" };
+    let mut entry = format!("\n# {}{bounds}.\n# {}{flag}{change}\n", key.doc, key.variable());
     let _ = writeln!(entry, "{mark}{name} = {quote}{text}{quote}");
     entry
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Config, Overrides, keys};
+    use super::super::error::Mistakes;
+    use super::super::{Config, Overrides, file, on_failure, read_text};
     use super::*;
 
     fn load(text: &str) -> Config {
@@ -88,19 +91,20 @@ mod tests {
     fn every_line_of_it_loads() {
         let text = commented_default();
         // A table holds one failure destination.
-        for destination in keys::on_failure() {
+        let destinations = on_failure::keys();
+        for destination in &destinations {
             let live =
-                |key: &Key| key.path == destination.path || keys::on_failure().all(|other| other.path != key.path);
+                |key: &Key| key.path == destination.path || destinations.iter().all(|other| other.path != key.path);
             let all: String = text
                 .lines()
                 .map(|line| commented_out(line).filter(|key| live(key)).map_or(line, |_| &line[1..]))
                 .flat_map(|line| [line, "\n"])
                 .collect();
-            let draft = super::super::file::parse(std::path::Path::new("bridge.toml"), &all).unwrap();
-            let others = keys::on_failure().count();
-            assert_eq!(draft.root.settings.len() + draft.mappings[0].settings.len(), KEYS.len() - others);
-            assert_eq!(draft.mappings[0].on_failure[0].0.path, destination.path);
-            super::super::read::config(&draft).unwrap();
+            let draft = file::parse(std::path::Path::new("b.toml"), &all, &mut Mistakes::default()).unwrap();
+            let settings = draft.root.given.len() + draft.mappings[0].given.len();
+            assert_eq!(settings, KEYS.len() - destinations.len());
+            assert!(draft.mappings[0].on_failure[0].given.contains_key(destination.path));
+            read_text(&all).unwrap();
         }
     }
 }

@@ -4,33 +4,27 @@
 use std::fs;
 use std::path::Path;
 
-use super::draft::Draft;
+use super::Mqtt;
 use super::error::in_words;
-use super::{ConfigError, Mqtt};
+use super::reader::Reader;
 use crate::secret::read_password;
 
 /// Checks that each file is there and holds what its key asks for.
-pub(super) fn check(draft: &Draft, mqtt: &Mqtt) -> Result<(), ConfigError> {
-    let tls = &mqtt.tls;
+pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     let files = [
-        ("mqtt.tls.ca_file", &tls.ca_file, "CERTIFICATE"),
-        ("mqtt.tls.cert_file", &tls.cert_file, "CERTIFICATE"),
-        ("mqtt.tls.key_file", &tls.key_file, "PRIVATE KEY"),
-        ("mqtt.tls.crl_file", &tls.crl_file, "X509 CRL"),
+        ("mqtt.tls.ca_file", &mqtt.tls.ca_file, "CERTIFICATE"),
+        ("mqtt.tls.cert_file", &mqtt.tls.cert_file, "CERTIFICATE"),
+        ("mqtt.tls.key_file", &mqtt.tls.key_file, "PRIVATE KEY"),
+        ("mqtt.tls.crl_file", &mqtt.tls.crl_file, "X509 CRL"),
+        ("mqtt.password_file", &mqtt.password_file, ""),
     ];
     for (key, path, label) in files {
         let Some(path) = path else { continue };
-        look_into(path, label).map_err(|reason| refused(draft, key, path, &reason))?;
+        let looked = if label.is_empty() { read_password(path).map(drop) } else { look_into(path, label) };
+        if let Err(reason) = looked {
+            reader.mistake(key, &format!("{}: {reason}", path.display()));
+        }
     }
-    if let Some(path) = &mqtt.password_file {
-        read_password(path).map_err(|reason| refused(draft, "mqtt.password_file", path, &reason))?;
-    }
-    Ok(())
-}
-
-fn refused(draft: &Draft, key: &str, path: &Path, reason: &str) -> ConfigError {
-    let place = draft.root.settings.get(key).map_or_else(|| key.to_owned(), |setting| setting.place.to_string());
-    ConfigError::setting(&place, &format!("{}: {reason}", path.display()))
 }
 
 /// Looks for a PEM block (RFC 7468) whose label ends in `label`, as `EC PRIVATE KEY` does in `PRIVATE KEY`.

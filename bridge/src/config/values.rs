@@ -5,6 +5,16 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use clap::ValueEnum;
+
+pub(super) const MS: Duration = Duration::from_millis(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const HOUR: Duration = Duration::from_hours(1);
+pub(super) const MONTH: Duration = Duration::from_hours(30 * 24);
+/// As `humantime` counts it, so that it is shown as `1year`. Far below what a session expiry can say (MQTT 5,
+/// 3.1.2.11.2), but who needs more does not come back.
+pub(super) const YEAR: Duration = Duration::from_hours(8_766);
+
 /// A value that cannot be what its key asks for: the cause and the way out, without the value where it may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -50,7 +60,7 @@ impl fmt::Display for Range {
 }
 
 /// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// Text on a terminal, JSON elsewhere.
     Auto,
@@ -60,21 +70,8 @@ pub enum LogFormat {
     Json,
 }
 
-impl FromStr for LogFormat {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            _ => Err(InvalidValue::new("unknown format; write `auto`, `text` or `json`")),
-        }
-    }
-}
-
 /// How a function is invoked (Lambda API reference, operation Invoke, `InvocationType`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Invocation {
     /// Synchronously: the outcome is the function's own answer.
     RequestResponse,
@@ -82,20 +79,8 @@ pub enum Invocation {
     Event,
 }
 
-impl FromStr for Invocation {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "request-response" => Ok(Self::RequestResponse),
-            "event" => Ok(Self::Event),
-            _ => Err(InvalidValue::new("unknown kind of invocation; write `request-response` or `event`")),
-        }
-    }
-}
-
 /// What one invocation carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
     /// The records of a batch, with all that is known of each.
     Records,
@@ -103,37 +88,26 @@ pub enum Format {
     Raw,
 }
 
-impl FromStr for Format {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "records" => Ok(Self::Records),
-            "raw" => Ok(Self::Raw),
-            _ => Err(InvalidValue::new("unknown format; write `records` or `raw`")),
-        }
-    }
+/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never invoked
+/// again for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnRefusedAnswer {
+    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without a
+    /// destination it is dropped.
+    DeadLetter,
+    /// It is dropped and counted.
+    Drop,
 }
 
 /// The version of MQTT that a session speaks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {
     /// MQTT 5.
+    #[value(name = "5")]
     V5,
     /// MQTT 3.1.1.
+    #[value(name = "3.1.1")]
     V311,
-}
-
-impl FromStr for Protocol {
-    type Err = InvalidValue;
-
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "5" => Ok(Self::V5),
-            "3.1.1" => Ok(Self::V311),
-            _ => Err(InvalidValue::new("unknown version of MQTT; write `5` or `3.1.1`")),
-        }
-    }
 }
 
 impl fmt::Display for Protocol {
@@ -146,24 +120,29 @@ impl fmt::Display for Protocol {
 }
 
 /// A version of TLS.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum TlsVersion {
     /// TLS 1.2, with ECDHE and an AEAD cipher.
+    #[value(name = "1.2")]
     V1_2,
     /// TLS 1.3.
+    #[value(name = "1.3")]
     V1_3,
 }
 
-impl FromStr for TlsVersion {
-    type Err = InvalidValue;
+/// The words of a choice, as they are written.
+pub(super) fn names<T: ValueEnum>() -> Vec<String> {
+    let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    values.map(|value| value.get_name().to_owned()).collect()
+}
 
-    fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        match text {
-            "1.2" => Ok(Self::V1_2),
-            "1.3" => Ok(Self::V1_3),
-            _ => Err(InvalidValue::new("not a version that is spoken here; write `1.2` or `1.3`")),
-        }
-    }
+/// Reads one word of a choice.
+pub(super) fn choice<T: ValueEnum>(text: &str) -> Result<T, InvalidValue> {
+    T::from_str(text, false).map_err(|_| {
+        let names: Vec<_> = names::<T>().into_iter().map(|name| format!("`{name}`")).collect();
+        let (last, others) = names.split_last().map_or(("", String::new()), |(last, others)| (last, others.join(", ")));
+        InvalidValue::new(format!("unknown value; write {others} or {last}"))
+    })
 }
 
 /// A quality of service (MQTT 5, 4.3); `as u8` gives the number of the wire.
@@ -211,6 +190,16 @@ pub(super) fn parse_size(text: &str) -> Result<u64, InvalidValue> {
     number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)).ok_or_else(invalid)
 }
 
+/// A text of at most so many bytes that is not `empty` and holds no control characters.
+pub(super) fn plain(text: &str, most: usize, empty: &str) -> Result<String, InvalidValue> {
+    match text {
+        "" => Err(InvalidValue::new(empty)),
+        _ if text.chars().any(char::is_control) => Err(InvalidValue::new("must not hold control characters")),
+        _ if text.len() > most => Err(InvalidValue::new(format!("longer than {most} bytes"))),
+        _ => Ok(text.to_owned()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -254,13 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn small_enums_name_their_values_when_refusing() {
-        assert_eq!(refusal::<Protocol>("3.1"), "unknown version of MQTT; write `5` or `3.1.1`");
-        assert!(refusal::<TlsVersion>("1.1").contains("`1.2` or `1.3`"));
-        assert!(refusal::<Invocation>("Event").contains("`request-response` or `event`"));
-        assert!(refusal::<LogFormat>("xml").contains("`auto`, `text` or `json`"));
-        assert!(refusal::<Qos>("3").contains("0, 1 or 2"));
+    fn choices_name_their_values_when_refusing() {
+        let refusal = |refused: Result<(), InvalidValue>| refused.unwrap_err().to_string();
+        assert_eq!(refusal(choice::<Protocol>("3.1").map(drop)), "unknown value; write `5` or `3.1.1`");
+        assert!(refusal(choice::<TlsVersion>("1.1").map(drop)).ends_with("write `1.2` or `1.3`"));
+        assert!(refusal(choice::<Invocation>("Event").map(drop)).ends_with("`request-response` or `event`"));
+        assert!(refusal(choice::<LogFormat>("xml").map(drop)).ends_with("write `auto`, `text` or `json`"));
+        assert!(refusal(choice::<OnRefusedAnswer>("").map(drop)).ends_with("write `dead-letter` or `drop`"));
+        assert!(refusal(choice::<Format>("json").map(drop)).ends_with("write `records` or `raw`"));
+        assert!(refusal("3".parse::<Qos>().map(drop)).contains("0, 1 or 2"));
         assert_eq!("2".parse::<Qos>().unwrap() as u8, 2);
+        assert_eq!(names::<Protocol>(), Protocol::value_variants().iter().map(ToString::to_string).collect::<Vec<_>>());
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Number, Value};
 use toml::de::{DeInteger, DeTable, DeValue};
 
-use super::super::keys::{Key, Kind};
+use super::super::key::{Key, Kind};
 
 /// The text of a value of the type that the key asks for. A list or a table becomes JSON.
 pub(super) fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {

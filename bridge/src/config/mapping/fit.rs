@@ -4,25 +4,24 @@
 use std::collections::BTreeMap;
 
 use super::super::circles::outputs;
-use super::super::draft::{Place, Section};
+use super::super::error::Place;
 use super::super::mqtt::{BROKER_STATS, PUBLISHER, session_name};
-use super::super::{ConfigError, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
-use super::reader::Reader;
+use super::super::reader::Reader;
+use super::super::{Config, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 
 /// Checks the settings of one mapping against each other.
-pub(super) fn mapping(section: &Reader<'_>, mapping: &Mapping, protocol: Protocol) -> Result<(), ConfigError> {
-    let faults = [
-        shared(mapping),
-        scattered(mapping),
-        not_former(mapping),
-        answers(mapping),
-        raw(mapping),
-        circle(mapping),
-        properties(mapping, protocol),
-    ];
-    match faults.into_iter().flatten().next() {
-        Some((path, reason)) => Err(section.error(path, &reason)),
-        None => Ok(()),
+pub(super) fn mapping(mapping: &Mapping, reader: &mut Reader<'_>) {
+    let faults = [shared, scattered, not_former, answers, raw, circle].map(|fault| fault(mapping));
+    faults.into_iter().flatten().for_each(|(path, reason)| reader.mistake(path, &reason));
+}
+
+/// Checks all mappings against each other and against what they have in common.
+pub(crate) fn whole(config: &Config, reader: &mut Reader<'_>) {
+    sessions(config, reader);
+    for (mapping, settings) in config.mappings.iter().zip(&reader.draft().mappings) {
+        if let Some((path, reason)) = properties(mapping, config.mqtt.protocol) {
+            reader.within(settings, |reader| reader.mistake(path, &reason));
+        }
     }
 }
 
@@ -115,33 +114,30 @@ fn properties(mapping: &Mapping, protocol: Protocol) -> Option<Fault> {
 }
 
 /// Two sessions of one client id would take each other over for ever.
-pub(super) fn sessions(sections: &[Section], mappings: &[Mapping]) -> Result<(), ConfigError> {
-    let mut seen: BTreeMap<String, (&Mapping, Option<&Place>)> = BTreeMap::new();
-    for (mapping, section) in mappings.iter().zip(sections) {
-        let place = section.settings.get("mapping.name").map(|setting| &setting.place);
-        if [PUBLISHER, BROKER_STATS].contains(&mapping.name.as_str()) {
-            let reason = format!(
-                "`{}` is what a connection of the bridge's own is called; name the mapping otherwise",
-                mapping.name
-            );
-            return Err(ConfigError::setting(&place.map(ToString::to_string).unwrap_or_default(), &reason));
+fn sessions(config: &Config, reader: &mut Reader<'_>) {
+    let mut seen: BTreeMap<String, (&Mapping, Place)> = BTreeMap::new();
+    for (mapping, settings) in config.mappings.iter().zip(&reader.draft().mappings) {
+        let (name, place) = (&mapping.name, settings.place("mapping.name"));
+        if [PUBLISHER, BROKER_STATS].contains(&name.as_str()) {
+            let reason =
+                format!("`{name}` is what a connection of the bridge's own is called; name the mapping otherwise");
+            reader.mistakes.add(place.clone(), &reason);
         }
+        let mut fault = None;
         for index in 0..mapping.sessions {
-            let Some((other, first)) = seen.insert(session_name(&mapping.name, index), (mapping, place)) else {
-                continue;
-            };
-            let reason = same_id(mapping, index, other, first);
-            return Err(ConfigError::setting(&place.map(ToString::to_string).unwrap_or_default(), &reason));
+            let other = seen.insert(session_name(name, index), (mapping, place.clone()));
+            fault = fault.or_else(|| other.map(|(other, place)| same_id(mapping, index, other, &place)));
+        }
+        if let Some(reason) = fault {
+            reader.mistakes.add(place, &reason);
         }
     }
-    Ok(())
 }
 
-fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: Option<&Place>) -> String {
+fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: &Place) -> String {
     let place = match place {
-        Some(Place::Line { line, .. }) => format!(" in line {line}"),
-        Some(place) => format!(" by {place}"),
-        None => String::new(),
+        Place::Line { line, .. } => format!(" in line {line}"),
+        Place::Named(name) => format!(" by {name}"),
     };
     if mapping.name == other.name {
         return format!("`{}` is the name of another mapping{place}; names must differ", mapping.name);
@@ -155,16 +151,12 @@ fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: Option<&Plac
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use super::super::super::file;
-    use super::super::config;
+    use super::super::super::read_text;
 
     /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` stands behind it.
     fn refusal(lines: &str, root: &str) -> String {
         let mapping = format!("[[mapping]]\nname = \"a\"\nfunction = \"f\"\n{lines}\n");
-        let draft = file::parse(Path::new("b.toml"), &format!("{mapping}[mqtt]\nurl = \"mqtts://b\"\n{root}")).unwrap();
-        config(&draft).map(|_| ()).unwrap_err().to_string()
+        read_text(&format!("{mapping}[mqtt]\nurl = \"mqtts://b\"\n{root}")).unwrap_err().to_string()
     }
 
     const TOPIC: &str = "topic_filter = \"sensor/+\"\n";
@@ -228,8 +220,8 @@ mod tests {
         };
         let read = |first: (&str, usize), second: (&str, usize)| {
             let mappings = mapping(first.0, first.1) + &mapping(second.0, second.1);
-            let draft = file::parse(Path::new("b.toml"), &format!("{mappings}[mqtt]\nurl = \"mqtts://b\"\n")).unwrap();
-            config(&draft).map(|_| ()).map_err(|error| error.to_string())
+            let read = read_text(&format!("{mappings}[mqtt]\nurl = \"mqtts://b\"\n"));
+            read.map(drop).map_err(|error| error.to_string())
         };
         assert_eq!(
             read(("a", 3), ("a-3", 1)).unwrap_err(),
