@@ -198,33 +198,23 @@ mod tests {
         assert_eq!(error.to_string(), "BRIDGE_CONFIG: must not be empty");
     }
 
-    /// A value that is allowed for the key and is not its default.
-    fn other_value(key: &Key) -> &'static str {
-        match (key.kind, key.path) {
-            (_, "mapping.response.qos") => "0",
-            (Kind::Number(..), _) => "2",
-            (Period(..) | Kind::Seconds(..), _) => "11s",
-            (Kind::Range, _) => "1s..2s",
-            (Kind::Size, _) => "7",
-            (Kind::Switch, _) if matches!(key.default, Fallback::Is("true")) => "false",
-            (Kind::Switch, _) => "true",
-            (Kind::Json, _) => "{}",
-            (_, "log") => "json",
-            (_, "admin.listen") => "off",
-            (_, "mqtt.url") => "mqtts://another",
-            (_, "mqtt.protocol") => "3.1.1",
-            (_, "mqtt.tls.min_version") => "1.3",
-            (_, "mqtt.tls.cipher_suites") => "TLS_AES_128_GCM_SHA256",
-            (_, "mqtt.tls.key_exchange_groups") => "secp384r1",
-            (_, "mapping.invocation") => "event",
-            (_, "mapping.format") => "raw",
-            (_, "mapping.on_refused_answer") => "drop",
-            (_, "mapping.ordering_key") => "topic[2]",
-            (_, "mapping.rate_limit") => "7/m",
-            (_, "mapping.message_id") => "property:id",
-            (_, "mapping.on_failure.sqs") => "https://localhost/1/another",
-            (_, "mapping.on_failure.s3") => "s3://another/",
-            (Text | Kind::Choice(_) | Kind::File | Kind::List, _) => "another",
+    /// A value that is allowed for the key and is not the one of the commented default.
+    fn other_value(key: &Key) -> String {
+        let list = |text| serde_json::from_str::<Vec<String>>(text).unwrap().join(",");
+        match (key.kind, key.default) {
+            (Kind::List, Fallback::Absent(example)) => list(example),
+            (Kind::Json, _) => "{}".to_owned(),
+            (_, Fallback::Absent(example)) => example.to_owned(),
+            (Kind::Choice(names), Fallback::Is(text)) => names().into_iter().find(|name| name != text).unwrap(),
+            (Kind::Number(min, max), Fallback::Is(text)) if text == max.to_string() => min.to_string(),
+            (Kind::Number(_, max), _) => max.to_string(),
+            (Period(_, max) | Kind::Seconds(_, max), _) => humantime::format_duration(max).to_string(),
+            (Kind::Range, _) => "1s..2s".to_owned(),
+            (Kind::Size, _) => "7".to_owned(),
+            (Kind::Switch, Fallback::Is(text)) => (text == "false").to_string(),
+            _ if key.path == "admin.listen" => "off".to_owned(),
+            _ if key.path == "mqtt.url" => "mqtts://another".to_owned(),
+            _ => "another".to_owned(),
         }
     }
 

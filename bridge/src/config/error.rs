@@ -127,26 +127,10 @@ fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a s
     let name = name.to_lowercase();
     let allowed = name.chars().count().div_ceil(3);
     known
-        .map(|known| (distance(&name, &known.to_lowercase()), known))
+        .map(|known| (strsim::levenshtein(&name, &known.to_lowercase()), known))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
-}
-
-/// The number of characters to insert, drop or change between two words (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, a) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, b) in b.iter().enumerate() {
-            let changed = diagonal + usize::from(a != *b);
-            diagonal = row[j + 1];
-            row[j + 1] = changed.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 /// A name out of a file or the environment, made safe for one line.
@@ -197,12 +181,5 @@ mod tests {
             let said = unknown("key", name, ["url", "password_file"].into_iter());
             assert!(said.contains("`mqtt.password_file`, or set BRIDGE_MQTT_PASSWORD"), "{name}: {said}");
         }
-    }
-
-    #[test]
-    fn distance_counts_edits() {
-        assert_eq!(distance("", "abc"), 3);
-        assert_eq!(distance("kitten", "sitting"), 3);
-        assert_eq!(distance("same", "same"), 0);
     }
 }

@@ -3,6 +3,9 @@
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
 
 use super::InvalidValue;
 
@@ -11,6 +14,17 @@ const MAX_LENGTH: usize = 170;
 
 /// The longest function name, in characters.
 const MAX_NAME: usize = 64;
+
+/// A whole ARN, or a name with any of region, account and `function:` before it; then perhaps an alias or a version.
+#[expect(clippy::expect_used, reason = "a test reads by it")]
+static FORM: LazyLock<Regex> = LazyLock::new(|| {
+    let (region, account) = ("(?:[a-z]{2}|eusc)(?:-[a-z]+)+-[0-9]", "[0-9]{12}");
+    let arn = format!("arn:aws[A-Za-z-]*:lambda:{region}:{account}:function:");
+    let part = format!("(?:{region}:)?(?:{account}:)?(?:function:)?");
+    let qualifier = r"\$LATEST(?:\.PUBLISHED)?|[A-Za-z0-9_-]+";
+    Regex::new(&format!("^(?:{arn}|{part})(?<name>[A-Za-z0-9_-]+)(?::(?:{qualifier}))?$"))
+        .expect("a regular expression")
+});
 
 /// A function name, `name:qualifier`, a partial ARN or a full ARN.
 ///
@@ -48,19 +62,14 @@ impl FromStr for Function {
         if text.len() > MAX_LENGTH {
             return Err(InvalidValue::new(format!("longer than {MAX_LENGTH} characters")));
         }
-        let rest = strip_arn(text).ok_or_else(invalid)?;
-        let (name, qualifier) = match rest.split_once(':') {
-            Some((name, qualifier)) => (name, Some(qualifier)),
-            None => (rest, None),
-        };
+        let name = FORM.captures(text).and_then(|found| found.name("name").map(|name| name.range()));
+        let name = name.ok_or_else(|| {
+            InvalidValue::new("not a function; write a name, `name:alias`, or an ARN `arn:aws:lambda:…:function:name`")
+        })?;
         if name.len() > MAX_NAME {
             return Err(InvalidValue::new(format!("the name is longer than {MAX_NAME} characters")));
         }
-        if !is_word(name) || !qualifier.is_none_or(is_qualifier) {
-            return Err(invalid());
-        }
-        let start = text.len() - rest.len();
-        Ok(Self { text: text.to_owned(), name: start..start + name.len() })
+        Ok(Self { text: text.to_owned(), name })
     }
 }
 
@@ -68,58 +77,6 @@ impl fmt::Display for Function {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
-}
-
-fn invalid() -> InvalidValue {
-    InvalidValue::new("not a function; write a name, `name:alias`, or an ARN `arn:aws:lambda:…:function:name`")
-}
-
-/// Drops what stands before the name: a whole ARN, or any of region, account and `function:`. `None` when the ARN is not
-/// of a Lambda function.
-fn strip_arn(text: &str) -> Option<&str> {
-    let arn = text.strip_prefix("arn:");
-    let mut rest = match arn {
-        Some(arn) => arn.split_once(':').filter(|(partition, _)| is_partition(partition))?.1.strip_prefix("lambda:")?,
-        None => text,
-    };
-    let parts: [fn(&str) -> bool; 3] = [is_region, is_account, |part| part == "function"];
-    for is_part in parts {
-        match rest.split_once(':') {
-            Some((part, after)) if is_part(part) => rest = after,
-            _ if arn.is_some() => return None,
-            _ => {}
-        }
-    }
-    Some(rest)
-}
-
-/// `aws`, `aws-cn`, `aws-us-gov`.
-fn is_partition(part: &str) -> bool {
-    part.starts_with("aws") && part.bytes().all(|b| b.is_ascii_alphabetic() || b == b'-')
-}
-
-/// `eu-west-1`, `us-gov-west-1`, `us-iso-east-1`.
-fn is_region(part: &str) -> bool {
-    let words: Vec<_> = part.split('-').collect();
-    let [first, middle @ .., last] = words.as_slice() else { return false };
-    let letters = |word: &&str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_lowercase());
-    (first.len() == 2 || *first == "eusc")
-        && letters(first)
-        && !middle.is_empty()
-        && middle.iter().all(letters)
-        && matches!(last.as_bytes(), [b'0'..=b'9'])
-}
-
-fn is_account(part: &str) -> bool {
-    part.len() == 12 && part.bytes().all(|b| b.is_ascii_digit())
-}
-
-fn is_word(part: &str) -> bool {
-    !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-}
-
-fn is_qualifier(part: &str) -> bool {
-    is_word(part) || part == "$LATEST" || part == "$LATEST.PUBLISHED"
 }
 
 #[cfg(test)]

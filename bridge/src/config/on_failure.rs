@@ -7,6 +7,7 @@ use super::bucket_url::{BucketUrl, bucket_url};
 use super::key::Key;
 use super::key::Kind::{File, Text};
 use super::reader::Reader;
+use super::section::{Section, section};
 use super::values::InvalidValue;
 use crate::topic::validate_topic_name;
 
@@ -23,54 +24,50 @@ pub enum OnFailure {
     Topic(String),
 }
 
-/// The table of failure destinations, of which one stands in each table of the file. Elsewhere several may be given: then
-/// they are tried in the order of their keys here.
+/// The table of failure destinations.
 pub(super) const ON_FAILURE: &str = "mapping.on_failure";
 
-type Read = fn(&mut Reader<'_>, &Key) -> Option<OnFailure>;
-
-/// Each kind: its key, and what reads it.
-fn kinds() -> [(Key, Read); 4] {
-    let sqs = Text.absent("https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters").flag("on-failure-sqs").at(
-        "mapping.on_failure.sqs",
-        "The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order",
-    );
-    let s3 = Text.absent("s3://my-bucket/dead-letters/").flag("on-failure-s3");
-    let s3 = s3.at("mapping.on_failure.s3", "The S3 bucket and prefix for such messages; it gets an object each");
-    let topics = Text.absent("dead/letters").at(
-        "mapping.on_failure.topic",
-        "The topic of the same broker for such messages; the mapping must not subscribe to it",
-    );
-    let file = File
-        .absent("dead-letters.jsonl")
-        .flag("on-failure-file")
-        .at("mapping.on_failure.file", "The file for messages that no attempt could deliver; it grows by a line each");
-    [
-        (sqs, |reader, key| reader.with(key, queue_url).map(OnFailure::Sqs)),
-        (s3, |reader, key| reader.with(key, bucket_url).map(OnFailure::S3)),
-        (topics, |reader, key| reader.with(key, topic).map(OnFailure::Topic)),
-        (file, |reader, key| reader.file(key).flatten().map(OnFailure::File)),
-    ]
+section! {
+    /// `mapping.on_failure`: one stands in each table of the file. Elsewhere several may be given, and are tried in this
+    /// order.
+    pub struct Destinations in "mapping.on_failure." {
+        /// The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order.
+        pub sqs: Option<String> = key {
+            Text.absent("https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters").flag("on-failure-sqs"),
+            maybe(queue_url)
+        };
+        /// The S3 bucket and prefix for such messages; it gets an object each.
+        pub s3: Option<BucketUrl> = key { Text.absent("s3://my-bucket/dead-letters/").flag("on-failure-s3"), maybe(bucket_url) };
+        /// The topic of the same broker for such messages; the mapping must not subscribe to it.
+        pub topic: Option<String> = key { Text.absent("dead/letters"), maybe(topic) };
+        /// The file for messages that no attempt could deliver; it grows by a line each.
+        pub file: Option<PathBuf> = key { File.absent("dead-letters.jsonl").flag("on-failure-file"), file };
+    }
 }
 
-/// The keys, in the order in which destinations of environment and flags are tried.
+/// The keys of all destinations.
 pub(super) fn keys() -> Vec<Key> {
-    kinds().into_iter().map(|(key, _)| key).collect()
+    let mut keys = Vec::new();
+    Destinations::keys(&mut keys);
+    keys
 }
 
 /// Reads all of a mapping. Those of environment and flags stand in place of all of the file.
 pub(super) fn on_failure(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
-    let mut found = given(reader);
-    if found.is_empty() {
-        found = reader.settings().on_failure.iter().flat_map(|one| reader.within(one, given)).collect();
+    let given = keys().iter().any(|key| reader.settings().given.contains_key(key.path));
+    if given {
+        return destinations(reader);
     }
-    found.into_iter().collect()
+    let listed = reader.settings().on_failure.iter().map(|one| reader.within(one, destinations));
+    let listed: Vec<_> = listed.collect();
+    Some(listed.into_iter().collect::<Option<Vec<_>>>()?.concat())
 }
 
-fn given(reader: &mut Reader<'_>) -> Vec<Option<OnFailure>> {
-    let given = kinds().into_iter().filter(|(key, _)| reader.settings().given.contains_key(key.path));
-    let given: Vec<_> = given.collect();
-    given.into_iter().map(|(key, read)| read(reader, &key)).collect()
+fn destinations(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
+    let Destinations { sqs, s3, topic, file } = Destinations::read(reader)?;
+    let in_order =
+        [sqs.map(OnFailure::Sqs), s3.map(OnFailure::S3), topic.map(OnFailure::Topic), file.map(OnFailure::File)];
+    Some(in_order.into_iter().flatten().collect())
 }
 
 /// A topic that may be published to; those that begin with `$` belong to the broker (MQTT 5, 4.7.2).
