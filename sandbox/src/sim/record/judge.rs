@@ -75,7 +75,7 @@ impl Record {
             fate.acknowledged.get_or_insert(now);
             if fate.outcomes == 0 && !fate.is_expired(now) {
                 Some("has no outcome")
-            } else if !fate.dead_lettered && unsettled {
+            } else if !fate.dead_lettered && unsettled && !fate.is_expired(now) {
                 Some("has an answer that nobody has")
             } else {
                 None
@@ -101,7 +101,7 @@ fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Opt
 fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
         let fate = fates.get(number).filter(|fate| fate.waits(now))?;
-        let passed = |later: &Fate| later.key == fate.key && later.passed;
+        let passed = |later: &Fate| later.key == fate.key && later.passed && !later.is_expired(now);
         let mut after = fates.range(number + 1..).filter(|(_, later)| passed(later)).map(|(after, _)| *after);
         Some((*number, after.find(|after| !numbers[at..].contains(after))?))
     })
