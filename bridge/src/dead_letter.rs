@@ -20,7 +20,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::metrics::MappingMetrics;
+use crate::metrics::{MappingMetrics, Writes};
 use destinations::Endpoint;
 use standing::Standing;
 
@@ -63,13 +63,16 @@ pub struct Destination(Arc<Chain>);
 #[derive(Debug)]
 struct Chain {
     links: Vec<Endpoint>,
+    /// What is counted of each.
+    writes: Vec<Writes>,
     standing: Standing,
 }
 
 impl Destination {
     fn new(mapping: &str, metrics: MappingMetrics, links: Vec<Endpoint>) -> Self {
+        let writes = links.iter().map(|place| metrics.writes_to(place.kind())).collect();
         let standing = Standing::new(mapping, metrics, links.len());
-        Self(Arc::new(Chain { links, standing }))
+        Self(Arc::new(Chain { links, writes, standing }))
     }
 
     /// What an operator must know of it although messages go on, while a destination refuses.
@@ -87,15 +90,17 @@ impl Destination {
     /// # Errors
     /// When none takes it, with the cause of each; final when none of them ever can. Otherwise the same call may be made again.
     pub async fn put(&self, letter: &DeadLetter) -> Result<&'static str, DestinationError> {
-        let (patience, Chain { links, standing }) = (patience(letter), &*self.0);
+        let (patience, Chain { links, writes, standing }) = (patience(letter), &*self.0);
         let mut failed: Option<DestinationError> = None;
-        for (index, place) in links.iter().enumerate() {
+        for (index, (place, writes)) in links.iter().zip(writes).enumerate() {
             match timeout(patience, place.put(letter)).await.unwrap_or_else(|_| Err(place.late(patience))) {
                 Ok(()) => {
+                    writes.succeeded.inc();
                     standing.taken(index, place);
                     return Ok(place.kind());
                 }
                 Err(error) => {
+                    writes.failed.inc();
                     standing.refused(index, &error);
                     failed = Some(also(failed, error));
                 }

@@ -31,7 +31,7 @@ pub enum Outcome {
 }
 
 /// The right to acknowledge one receipt, worthless on any connection but its own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket {
     /// Which connection of the session, counted from 1.
     pub epoch: u64,

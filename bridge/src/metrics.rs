@@ -2,18 +2,33 @@
 //! itself.
 
 mod broker;
+mod exposition;
+mod failures;
+mod histogram;
+mod live;
+mod lives;
 mod mapping;
+mod process;
 mod reload;
 mod tls;
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 pub use broker::BrokerMetrics;
+pub use exposition::Exposition;
+pub use failures::{Failures, Writes};
+pub use histogram::{Counts, Durations};
+pub use live::{About, Connection, Live, LiveSession, Trouble};
 pub use mapping::MappingMetrics;
+pub use process::Process;
 pub use tls::TlsMetrics;
+
+/// What the name of each number of the bridge begins with.
+pub const PREFIX: &str = "bridge";
 
 /// All metrics of one bridge. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,6 +37,8 @@ pub struct Metrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
+    /// The numbers whose names do not begin with [`PREFIX`].
+    process: Registry,
     mappings: mapping::Families,
     reloads: reload::ReloadMetrics,
     tls: TlsMetrics,
@@ -32,14 +49,21 @@ impl Metrics {
     /// No mapping yet.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::with_prefix("bridge");
+        let mut registry = Registry::with_prefix(PREFIX);
+        let build =
+            vec![("version", env!("CARGO_PKG_VERSION")), ("fips", if cfg!(feature = "fips") { "yes" } else { "no" })];
+        registry.register("build", "Which build of the bridge this is", Info::new(build));
+        let mut process = Registry::default();
+        process.register_collector(Box::new(process::ProcessMetrics));
+        // The first look says when it started.
+        let _ = Process::now();
         let mappings = mapping::Families::register(&mut registry);
         let reloads = reload::ReloadMetrics::register(&mut registry);
         let tls = TlsMetrics::default();
         tls.register(&mut registry);
         let broker = BrokerMetrics::default();
         broker.register(&mut registry);
-        Self(Arc::new(Inner { registry, mappings, reloads, tls, broker }))
+        Self(Arc::new(Inner { registry, process, mappings, reloads, tls, broker }))
     }
 
     /// Books that a configuration was taken up while the bridge ran, or refused.
@@ -70,13 +94,21 @@ impl Metrics {
         self.0.broker.clone()
     }
 
-    /// Everything in Prometheus' text format (OpenMetrics 1.0).
+    /// Everything in OpenMetrics.
     #[must_use]
     pub fn render(&self) -> String {
+        self.render_as(Exposition::OpenMetrics)
+    }
+
+    /// Everything, in this text format.
+    #[must_use]
+    pub fn render_as(&self, exposition: Exposition) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = encode(&mut text, &self.0.registry);
-        text
+        let _ = encode_registry(&mut text, &self.0.registry);
+        let _ = encode_registry(&mut text, &self.0.process);
+        let _ = encode_eof(&mut text);
+        exposition.write(text)
     }
 }
 
@@ -88,6 +120,8 @@ impl Default for Metrics {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -97,7 +131,7 @@ mod tests {
         mapping.received.inc();
         mapping.dead_lettered.inc();
         mapping.outstanding_bytes.set(7);
-        mapping.invocation_seconds.observe(0.02);
+        mapping.invocation_seconds.observe(Duration::from_millis(20));
         let text = metrics.render();
         for line in [
             r#"bridge_received_total{mapping="sensor-data"} 1"#,

@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 use super::refusals::Refusals;
 use super::{DeadLetter, DestinationError};
 use crate::clock::now;
-use crate::metrics::MappingMetrics;
+use crate::metrics::{About, MappingMetrics};
 
 /// How the destinations of a chain stand.
 #[derive(Debug)]
@@ -51,6 +51,7 @@ impl Standing {
     /// This one has failed. One that a letter is too large for works for the others.
     pub(super) fn refused(&self, link: usize, reason: &DestinationError) {
         self.metrics.dead_letter_failures.inc();
+        self.metrics.live.failed(About::Destination, &reason.to_string());
         if reason.is_final {
             return;
         }
@@ -68,6 +69,7 @@ impl Standing {
 
     /// This one has taken a letter.
     pub(super) fn taken(&self, link: usize, destination: &impl fmt::Display) {
+        self.metrics.live.went_well(About::Destination);
         let mut state = self.state();
         let State { links, none } = &mut *state;
         let (mapping, now) = (&self.mapping, now());

@@ -26,6 +26,7 @@ use crate::foreign::Foreign;
 use crate::lambda::{
     Answer, Disposition, Failure, InvokeError, Load, Next, Reading, Request, after_failure, event_limit,
 };
+use crate::metrics::{About, Failures};
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
@@ -101,6 +102,7 @@ impl Lane {
                 () = shutdown.reached(Phase::Retiring) => return,
             }
         }
+        self.mapping.metrics.live.went_well(About::Lambda);
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
     }
 
@@ -177,7 +179,7 @@ impl Lane {
         };
         let ended = now();
         mapping.metrics.in_flight.dec();
-        mapping.metrics.invocation_seconds.observe((ended - begun).as_secs_f64());
+        mapping.metrics.invocation_seconds.observe(ended - begun);
         let load = match &result {
             Err(InvokeError::Throttled { .. } | InvokeError::Service(_)) => Load::Trouble,
             _ => Load::Fine,
@@ -190,6 +192,7 @@ impl Lane {
     /// Settles what the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
+        self.mapping.metrics.live.went_well(About::Lambda);
         self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
@@ -198,6 +201,7 @@ impl Lane {
             Ok(read) => read,
             Err(failure) => {
                 metrics.function_errors.inc();
+                metrics.failures.count(Failures::OF_FUNCTION);
                 self.log_failure(&failure, pending);
                 let divisible = self.mapping.settings.batch.bisect_on_error;
                 return Some(Attempted::by_function(failure, divisible));
@@ -206,7 +210,13 @@ impl Lane {
         if ignored {
             self.mapping.log_ignored();
         }
-        if failures.is_empty() { &metrics.succeeded } else { &metrics.partial }.inc();
+        if failures.is_empty() {
+            metrics.succeeded.inc();
+            metrics.live.went_well(About::Function);
+        } else {
+            metrics.partial.inc();
+            metrics.failures.count(Failures::OF_RECORDS);
+        }
         if self.mapping.destination.is_none() {
             // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
             failures.values_mut().for_each(|failure| failure.retry = true);
@@ -245,6 +255,7 @@ impl Lane {
     /// Books an invocation that brought no answer.
     fn refused(&mut self, error: InvokeError, pending: &mut Pending) -> Attempted {
         let metrics = &self.mapping.metrics;
+        metrics.failures.count(error.kind());
         match &error {
             InvokeError::Throttled { .. } => metrics.throttled.inc(),
             InvokeError::Misconfigured { .. } => metrics.misconfigured.inc(),
@@ -267,6 +278,7 @@ impl Lane {
 
     fn log_refusal(&self, error: &InvokeError, disposition: Disposition, attempts: u32) {
         let name = &self.mapping.settings.name;
+        self.mapping.metrics.live.failed(About::Lambda, &error.to_string());
         if disposition == Disposition::Hold {
             let news = self.mapping.fault.send_replace(Some(error.to_string())).is_none();
             if news {
@@ -284,6 +296,7 @@ impl Lane {
     fn log_failure(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
+        self.mapping.metrics.live.failed(About::Function, &failure.kind);
         // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own log.
         warn!(mapping = name, attempts, records, kind = %failure.kind, "function failed");
     }

@@ -20,6 +20,12 @@ impl BrokerMetrics {
         self.dropped.get_or_init(Gauge::default).set(i64::try_from(total).unwrap_or(i64::MAX));
     }
 
+    /// How many it has dropped, once it has said so.
+    #[must_use]
+    pub fn total(&self) -> Option<i64> {
+        self.dropped.get().map(Gauge::get)
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register_collector(Box::new(self.clone()));
     }

@@ -7,8 +7,12 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+
+use super::failures::{Failures, FailuresFamily, WriteFamily, Writes};
+use super::histogram::Durations;
+use super::live::Live;
+use super::lives::Lives;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Labels {
@@ -42,6 +46,7 @@ macro_rules! numbers {
         one { $(#[doc = $help:literal] $field:ident: $kind:ident = $name:literal $($unit:ident)?;)* }
         outcomes { $(#[doc = $outcome_help:literal] $outcome:ident = $outcome_name:literal;)* }
         results { $(#[doc = $result_help:literal] $result:ident = $result_name:literal;)* }
+        durations { $(#[doc = $took:literal] $duration:ident = $duration_name:literal;)* }
     ) => {
         /// The numbers of one mapping.
         #[derive(Debug, Clone)]
@@ -49,8 +54,14 @@ macro_rules! numbers {
             $(#[doc = $help] pub $field: $kind,)*
             $(#[doc = $outcome_help] pub $outcome: Counter,)*
             $(#[doc = $result_help] pub $result: Counter,)*
-            /// How long invocations took, in seconds.
-            pub invocation_seconds: Histogram,
+            $(#[doc = $took] pub $duration: Durations,)*
+            /// Failures of invocations and of the function, by reason.
+            pub failures: Failures,
+            /// Where its dead letters go.
+            writes: WriteFamily,
+            mapping: Arc<str>,
+            /// What cannot be counted.
+            pub live: Live,
         }
 
         /// The numbers of all mappings.
@@ -59,7 +70,10 @@ macro_rules! numbers {
             $($field: Family<Labels, $kind>,)*
             settled: Family<OutcomeLabels, Counter>,
             invocations: Family<ResultLabels, Counter>,
-            invocation_seconds: Family<Labels, Histogram, fn() -> Histogram>,
+            $($duration: Family<Labels, Durations>,)*
+            failures: FailuresFamily,
+            writes: WriteFamily,
+            lives: Lives,
         }
 
         impl Families {
@@ -69,13 +83,18 @@ macro_rules! numbers {
                     $($field: Family::default(),)*
                     settled: Family::default(),
                     invocations: Family::default(),
-                    invocation_seconds: Family::new_with_constructor(|| Histogram::new(BUCKETS)),
+                    $($duration: Family::default(),)*
+                    failures: FailuresFamily::default(),
+                    writes: WriteFamily::default(),
+                    lives: Lives::default(),
                 };
                 $(register(registry, $name, $help, [$(Unit::$unit)?], all.$field.clone());)*
                 register(registry, "settled", "Deliveries with a final outcome", [], all.settled.clone());
                 register(registry, "invocations", "Invocations of the function by result", [], all.invocations.clone());
-                let took = "How long invocations took";
-                register(registry, "invocation", took, [Unit::Seconds], all.invocation_seconds.clone());
+                $(register(registry, $duration_name, $took, [Unit::Seconds], all.$duration.clone());)*
+                all.failures.register(registry);
+                all.writes.register(registry);
+                registry.register_collector(Box::new(all.lives.clone()));
                 all
             }
 
@@ -88,7 +107,11 @@ macro_rules! numbers {
                     $($field: self.$field.get_or_create_owned(&labels),)*
                     $($outcome: self.settled.get_or_create_owned(&outcome($outcome_name)),)*
                     $($result: self.invocations.get_or_create_owned(&result($result_name)),)*
-                    invocation_seconds: self.invocation_seconds.get_or_create_owned(&labels),
+                    $($duration: self.$duration.get_or_create_owned(&labels),)*
+                    failures: self.failures.of(&mapping),
+                    writes: self.writes.clone(),
+                    live: self.lives.of(&mapping),
+                    mapping,
                 }
             }
 
@@ -98,7 +121,10 @@ macro_rules! numbers {
                 $(self.$field.remove(&labels);)*
                 $(self.settled.remove(&OutcomeLabels { mapping: mapping.clone(), outcome: Word($outcome_name) });)*
                 $(self.invocations.remove(&ResultLabels { mapping: mapping.clone(), result: Word($result_name) });)*
-                self.invocation_seconds.remove(&labels);
+                $(self.$duration.remove(&labels);)*
+                self.failures.forget(&mapping);
+                self.writes.forget(&mapping);
+                self.lives.forget(&mapping);
             }
         }
     };
@@ -132,15 +158,23 @@ numbers! {
         session_expiry: Gauge = "session_expiry_granted" Seconds;
         /// Whether the mapping is subscribed with the QoS asked.
         ready: Gauge = "ready";
+        /// Whether an operator holds the mapping.
+        paused: Gauge = "paused";
+        /// When the last message came, as a Unix time; 0 before the first.
+        last_received: Gauge = "last_received_timestamp" Seconds;
+        /// When the function last took a message, as a Unix time; 0 before the first.
+        last_success: Gauge = "last_success_timestamp" Seconds;
         /// Messages held: un-acknowledged, or still on their way through the function.
         outstanding: Gauge = "outstanding";
         /// What the messages held weigh.
         outstanding_bytes: Gauge = "outstanding" Bytes;
+        /// Messages that all sessions together may hold.
+        window_capacity: Gauge = "window_capacity";
         /// Invocations made again for the same records.
         retries: Counter = "retries";
         /// Invocations under way.
         in_flight: Gauge = "invocations_in_flight";
-        /// Invocations that may be under way, as Lambda bears them.
+        /// The current concurrency limit.
         concurrency: Gauge = "concurrency";
         /// Writes to the failure destination that failed.
         dead_letter_failures: Counter = "dead_letter_failures";
@@ -180,10 +214,24 @@ numbers! {
         function_errors = "function_error";
         /// Invocations refused for too many.
         throttled = "throttled";
-        /// Invocations refused until somebody mends the configuration.
+        /// Invocations refused until the configuration is fixed.
         misconfigured = "misconfigured";
         /// Invocations that failed in any other way.
         failed = "failed";
+    }
+    durations {
+        /// How long invocations took.
+        invocation_seconds = "invocation";
+        /// How long messages took from their receipt to their outcome.
+        receive_to_settle = "receive_to_settle";
+    }
+}
+
+impl MappingMetrics {
+    /// The dead letters written to one kind of destination.
+    #[must_use]
+    pub fn writes_to(&self, destination: &'static str) -> Writes {
+        self.writes.of(&self.mapping, destination)
     }
 }
 
@@ -201,6 +249,3 @@ fn register<const N: usize>(
         None => registry.register(name, help, family),
     }
 }
-
-/// Seconds: from a warm function next door to the longest timeout that Lambda has.
-const BUCKETS: [f64; 14] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 120.0, 900.0];

@@ -29,6 +29,9 @@ struct PartLabels {
     of: &'static str,
 }
 
+/// The parts that can end.
+const PARTS: [&str; 3] = ["certificate", "authority", "revocation_list"];
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RenewalLabels {
     result: &'static str,
@@ -44,6 +47,13 @@ impl TlsMetrics {
     pub fn expires(&self, of: &'static str, at: SystemTime) {
         let seconds = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         self.expires.get_or_create(&PartLabels { of }).set(i64::try_from(seconds).unwrap_or(i64::MAX));
+    }
+
+    /// When the first of each part ends, as Unix times; without those that have no end.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(&'static str, u64)> {
+        let end = |of| Some((of, u64::try_from(self.expires.get(&PartLabels { of })?.get()).ok()?));
+        PARTS.into_iter().filter_map(end).collect()
     }
 
     /// A new set of files, taken into use or refused.

@@ -1,25 +1,28 @@
 //! One MQTT session as a task: the [`Machine`] that decides, and the channels that connect it with lanes and operators.
 //! Decides nothing itself.
 
+mod ages;
 mod event;
 mod log;
 mod machine;
 mod settings;
+mod shown;
 
 use std::time::{Instant as StdInstant, SystemTime};
 
 use bytes::BytesMut;
-use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{mpsc, watch};
 
 use self::event::Event;
 use self::machine::Machine;
+use self::shown::Shown;
 use super::connector::Connector;
 use super::driver::{self, Client};
 use super::end::End;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
 use super::transport::Agreed;
+use crate::clock;
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
@@ -38,18 +41,9 @@ pub struct Session {
     paused: watch::Receiver<bool>,
     metrics: MappingMetrics,
     shutdown: Listener,
-    /// This session's part of what the mapping's gauges show.
     shown: Shown,
     /// What an operator must know although it is ready, on this connection.
     note: Option<String>,
-}
-
-/// What a session has added to gauges that it shares with the mapping's other sessions.
-#[derive(Debug, Default)]
-struct Shown {
-    ready: i64,
-    outstanding: i64,
-    bytes: i64,
 }
 
 /// How a session has ended.
@@ -75,8 +69,9 @@ impl Session {
     ) -> (Self, watch::Receiver<Status>) {
         let (settler, settlements) = mpsc::channel(settings.max_running());
         let (status, heard) = watch::channel(Status::Connecting);
+        let shown = Shown::new(metrics.clone(), &settings.link.client_id);
         let machine = Machine::new(settings, metrics.clone(), fastrand::u64(..));
-        let (deliveries, shown, note) = (Some(deliveries), Shown::default(), None);
+        let (deliveries, note) = (Some(deliveries), None);
         let session = Self {
             machine,
             connector,
@@ -95,7 +90,8 @@ impl Session {
 
     /// Connects, serves and connects again until it drains, stops, or has left for good.
     pub async fn run(mut self) -> Ended {
-        self.machine.pause(*self.paused.borrow_and_update());
+        self.hold();
+        self.shown.capacity(self.machine.settings.max_outstanding());
         self.enter_phase();
         let (connector, link) = (self.connector.clone(), self.machine.settings.link.clone());
         driver::run(&mut self, &connector, &link).await;
@@ -106,22 +102,16 @@ impl Session {
     /// Takes its part out of what the mapping shows, and says how it has ended.
     fn withdraw(&mut self) {
         let (unacknowledged, _) = self.machine.outstanding();
-        self.show_ready(false);
-        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, 0);
-        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, 0);
+        self.shown.withdraw();
         let (retired, left_behind) = (self.machine.leaves(), self.machine.is_left_behind());
         log::log_ended(&self.machine.settings, unacknowledged, retired, left_behind);
     }
 
-    fn show_ready(&mut self, ready: bool) {
-        move_to(&self.metrics.ready, &mut self.shown.ready, i64::from(ready));
-    }
-
-    fn show_outstanding(&mut self) {
-        let number = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let (messages, bytes) = self.machine.outstanding();
-        move_to(&self.metrics.outstanding, &mut self.shown.outstanding, number(messages));
-        move_to(&self.metrics.outstanding_bytes, &mut self.shown.bytes, number(bytes));
+    /// Takes in whether an operator holds the mapping.
+    fn hold(&mut self) {
+        let paused = *self.paused.borrow_and_update();
+        self.machine.pause(paused);
+        self.shown.paused(paused);
     }
 
     fn enter_phase(&mut self) {
@@ -137,6 +127,7 @@ impl Session {
     fn hand_over(&mut self, now: StdInstant) {
         let received_at = SystemTime::now();
         for admitted in self.machine.take_admitted() {
+            self.shown.received(admitted.ticket, (received_at, now));
             let delivery = Delivery::received(
                 admitted.message,
                 admitted.id,
@@ -159,7 +150,7 @@ impl Session {
                     self.note = Some(format!("the broker keeps the session for {granted:?}, not for {asked:?}"));
                 }
                 Event::Subscribed => {
-                    self.show_ready(true);
+                    self.shown.ready(true);
                     self.status.send_replace(Status::Ready(self.note.clone()));
                 }
                 _ => {}
@@ -168,9 +159,10 @@ impl Session {
     }
 
     fn settle(&mut self, first: Settlement) {
-        let mut next = Some(first);
+        let (mut next, now) = (Some(first), clock::now());
         while let Some(settlement) = next {
             self.machine.settled(settlement);
+            self.shown.settled(settlement, now);
             next = self.settlements.try_recv().ok();
         }
     }
@@ -185,6 +177,7 @@ impl Client for Session {
         self.metrics.connects.inc();
         self.note = None;
         log::log_connected(&self.machine.settings, connack.session_present, agreed);
+        self.shown.connected(&self.machine.settings, connack, agreed);
         self.machine.connected(connack, now);
     }
 
@@ -198,7 +191,7 @@ impl Client for Session {
         }
         let result = self.machine.turn(input, output, now);
         self.hand_over(now);
-        self.show_outstanding();
+        self.shown.outstanding(self.machine.outstanding());
         self.tell();
         result
     }
@@ -223,7 +216,8 @@ impl Client for Session {
     fn disconnected(&mut self, end: End) -> End {
         let end = self.machine.disconnected(end);
         self.tell();
-        self.show_ready(false);
+        self.shown.ready(false);
+        self.shown.disconnected();
         end
     }
 
@@ -236,6 +230,7 @@ impl Client for Session {
             self.metrics.taken_over.inc();
         }
         log::log_failure(&self.machine.settings, &failure);
+        self.shown.failed(&failure.why);
         self.status.send_replace(Status::Failing(failure.why));
     }
 
@@ -247,19 +242,8 @@ impl Client for Session {
         tokio::select! {
             biased;
             () = self.shutdown.changed() => self.enter_phase(),
-            Ok(()) = self.paused.changed() => {
-                let paused = *self.paused.borrow_and_update();
-                self.machine.pause(paused);
-            }
+            Ok(()) = self.paused.changed() => self.hold(),
             Some(settlement) = self.settlements.recv() => self.settle(settlement),
         }
-    }
-}
-
-/// Moves our part of a shared gauge to a new value.
-fn move_to(gauge: &Gauge, ours: &mut i64, value: i64) {
-    if *ours != value {
-        gauge.inc_by(value - *ours);
-        *ours = value;
     }
 }

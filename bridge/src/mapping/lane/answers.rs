@@ -13,6 +13,7 @@ use crate::backoff::Backoff;
 use crate::config::OnRefusedAnswer;
 use crate::foreign::Foreign;
 use crate::lambda::{Answers, Failure, PublishedAnswer};
+use crate::metrics::About;
 use crate::outgoing::{PublishError, PublishHandle, publish_each};
 
 /// An answer that could not be published, and why.
@@ -84,7 +85,10 @@ impl Lane {
             let (mut again, mut failed, mut first) = (Vec::new(), 0, None);
             for (answer, verdict) in std::mem::take(&mut waiting).into_iter().zip(verdicts) {
                 match verdict {
-                    Ok(()) => drop(metrics.published.inc()),
+                    Ok(()) => {
+                        metrics.published.inc();
+                        metrics.live.went_well(About::Answers);
+                    }
                     Err(PublishError::Ended) => return false,
                     Err(cause) => {
                         metrics.publish_failures.inc();
@@ -100,6 +104,7 @@ impl Lane {
                 }
             }
             if let Some(cause) = first {
+                metrics.live.failed(About::Answers, &cause);
                 warn!(mapping = settings.name, attempts, answers = failed, %cause, "answers not published; the first for this reason");
             }
             waiting = again;
