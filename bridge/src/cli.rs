@@ -1,8 +1,11 @@
-//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing; only `health` opens a
-//! connection, to the bridge on this machine.
+//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing; only `health`,
+//! `status` and the orders open a connection, to the bridge on this machine.
 
+mod ask;
 mod health;
+mod orders;
 mod redrive;
+mod status;
 mod write_files;
 
 use std::ffi::OsString;
@@ -19,7 +22,9 @@ use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 
 pub use health::HealthFlags;
+pub use orders::{AdminFlags, MappingFlags, OrderFlags};
 pub use redrive::RedriveFlags;
+pub use status::StatusFlags;
 pub use write_files::WriteFilesFlags;
 
 const EXAMPLES: &str = "\
@@ -84,6 +89,14 @@ pub enum Command {
     },
     /// Ask the bridge on this machine whether it lives: exit code 0 when it does, 1 when not.
     Health(HealthFlags),
+    /// Show how the bridge on this machine stands, mapping by mapping.
+    Status(StatusFlags),
+    /// Hold a mapping: it keeps its session, finishes what it has, and takes no more.
+    Pause(MappingFlags),
+    /// Let a paused mapping go on.
+    Resume(MappingFlags),
+    /// Have the bridge leave for good: it unsubscribes, finishes what the broker has for it, and ends.
+    Retire(OrderFlags),
     /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.
     WriteFiles(WriteFilesFlags),
 }
@@ -192,9 +205,7 @@ fn in_one_line(error: &clap::Error) -> String {
         ErrorKind::UnknownArgument => {
             "an argument is no flag; `mqtt-lambda-bridge run --help` lists all flags".to_owned()
         }
-        ErrorKind::InvalidSubcommand => {
-            "unknown command; write `run`, `redrive`, `config`, `health` or `write-files`".to_owned()
-        }
+        ErrorKind::InvalidSubcommand => "unknown command; `mqtt-lambda-bridge --help` lists them".to_owned(),
         ErrorKind::InvalidValue | ErrorKind::NoEquals => format!("{flag}: needs a value"),
         ErrorKind::ValueValidation if flag.starts_with("--") => format!("{flag}: not of the form that --help shows"),
         ErrorKind::ArgumentConflict => format!("{flag}: given twice"),
@@ -280,10 +291,7 @@ mod tests {
         assert_eq!(usage(&["run", "--urll", "x"]), "error: --urll: unknown flag; did you mean `--url`?\n");
         assert_eq!(usage(&["run", "--url"]), "error: --url: needs a value\n");
         assert_eq!(usage(&["run", "--url", "a", "--url", "b"]), "error: --url: given twice\n");
-        assert_eq!(
-            usage(&["rum"]),
-            "error: unknown command; write `run`, `redrive`, `config`, `health` or `write-files`\n"
-        );
+        assert_eq!(usage(&["rum"]), "error: unknown command; `mqtt-lambda-bridge --help` lists them\n");
         assert_eq!(
             usage(&["health", "--admin-listen", "x"]),
             "error: --admin-listen: not of the form that --help shows\n"

@@ -14,10 +14,11 @@ fn main() -> process::ExitCode {
     let code = match Cli::read(std::env::args_os()) {
         Ok(Cli { command: Command::Run(flags) }) => run(flags),
         Ok(Cli { command: Command::Redrive(flags) }) => redrive(&flags),
-        Ok(Cli { command: Command::Health(flags) }) => match flags.ask() {
-            Ok(text) => show(&text),
-            Err(reason) => fail(&reason, ExitCode::Failed as u8),
-        },
+        Ok(Cli { command: Command::Health(flags) }) => told(flags.ask()),
+        Ok(Cli { command: Command::Status(flags) }) => told(flags.ask()),
+        Ok(Cli { command: Command::Pause(flags) }) => told(flags.pause()),
+        Ok(Cli { command: Command::Resume(flags) }) => told(flags.resume()),
+        Ok(Cli { command: Command::Retire(flags) }) => told(flags.retire()),
         Ok(Cli { command: Command::WriteFiles(flags) }) => match flags.write() {
             Ok(names) => show(&format!("{}\n", names.join("\n"))),
             Err(reason) => fail(&reason, ExitCode::Failed as u8),
@@ -94,6 +95,14 @@ fn runtime() -> Result<tokio::runtime::Runtime, u8> {
 fn refuse(error: &ConfigError) -> u8 {
     error.lines().for_each(|mistake| tell(&format!("error: {mistake}\n")));
     ExitCode::Usage as u8
+}
+
+/// What a bridge that runs has answered, or why it has not.
+fn told(answer: Result<String, String>) -> u8 {
+    match answer {
+        Ok(text) => show(&text),
+        Err(reason) => fail(&reason, ExitCode::Failed as u8),
+    }
 }
 
 fn fail(error: &impl std::fmt::Display, code: u8) -> u8 {

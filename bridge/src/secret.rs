@@ -86,6 +86,15 @@ pub fn read_password(path: &Path) -> Result<Secret, String> {
     Secret::password(std::mem::take(&mut *bytes))
 }
 
+/// Reads a token for the admin endpoint; the same rules as for a password.
+///
+/// # Errors
+/// As those of [`read`], or when it is empty.
+pub fn read_token(path: &Path) -> Result<Secret, String> {
+    let Secret(mut bytes) = read(path)?;
+    Secret::password(std::mem::take(&mut *bytes)).map_err(|_| "no token: the file is empty, or far too long".to_owned())
+}
+
 /// Reads a secret. Its group may read it, as Kubernetes mounts secrets; others may not.
 ///
 /// # Errors

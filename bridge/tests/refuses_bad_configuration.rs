@@ -449,7 +449,7 @@ fn command_lines() {
             &["run", "--url", "mqtts://b", "--topic-filter", "a", "--function", "f", "--on-failure-s3", SECRET],
             "--on-failure-s3: ",
         ),
-        (&["rum"], "unknown command; write `run`, `redrive`, `config`, `health` or `write-files`"),
+        (&["rum"], "unknown command; `mqtt-lambda-bridge --help` lists them"),
     ];
     let directory = tempfile::tempdir().unwrap();
     write_files(directory.path(), GOOD);

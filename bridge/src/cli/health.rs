@@ -1,14 +1,12 @@
 //! `health`: asks a bridge on this machine how it is, for the health check of a container that has no shell. Reads no
 //! configuration file: a bridge that runs must not be stopped because a file beside it is no longer right.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use clap::Args;
 
-/// For each of connecting, asking and reading; container engines give a check some seconds.
-const TIMEOUT: Duration = Duration::from_secs(2);
+use super::ask::{Question, ask};
+
 /// The most of an answer to read: the troubles of many mappings, and no more than a log should take.
 const LONGEST: u64 = 16 * 1024;
 
@@ -18,6 +16,7 @@ pub struct HealthFlags {
     /// Where the bridge serves /livez, /startedz and /readyz
     #[arg(
         long,
+        visible_alias = "admin",
         value_name = "ADDRESS",
         env = "BRIDGE_ADMIN_LISTEN",
         hide_env_values = true,
@@ -44,30 +43,15 @@ impl HealthFlags {
             Self { started: true, .. } => "/startedz",
             _ => "/livez",
         };
-        let answer = get(self.admin_listen, path)
-            .map_err(|cause| format!("{}: {cause}; does the bridge run, and listen there?", self.admin_listen))?;
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
-        match head.strip_prefix("HTTP/1.1 ").map(|status| status.starts_with("200 ")) {
-            Some(true) => Ok(body.to_owned()),
-            Some(false) => Err(format!("{path}: {}", body.trim_end())),
-            None => Err(format!("{}: no bridge: the answer is not HTTP", self.admin_listen)),
-        }
+        let question = Question { method: "GET", path, token: None, longest: LONGEST };
+        let (status, body) = ask(self.admin_listen, &question)?;
+        if status == 200 { Ok(body) } else { Err(format!("{path}: {}", body.trim_end())) }
     }
-}
-
-fn get(address: SocketAddr, path: &str) -> io::Result<String> {
-    let mut stream = TcpStream::connect_timeout(&address, TIMEOUT)?;
-    stream.set_read_timeout(Some(TIMEOUT))?;
-    stream.set_write_timeout(Some(TIMEOUT))?;
-    // In one write: who reads only the first piece, answers and closes would break the next.
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: bridge\r\nConnection: close\r\n\r\n").as_bytes())?;
-    let mut answer = Vec::new();
-    stream.take(LONGEST).read_to_end(&mut answer)?;
-    Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 
