@@ -1,37 +1,45 @@
-//! The endpoint for operators: `/livez`, `/startedz`, `/readyz`, `/metrics` and `/mappings` over plain HTTP on an address of
-//! the operator's choice. Shows no payload, and changes nothing but whether a mapping is paused, and whether the bridge is to
-//! retire.
+//! The endpoint for operators over plain HTTP, on an address of their choice: a status page, health, numbers, and orders. Shows no
+//! payload, and changes nothing but whether a mapping is paused, and whether the bridge is to retire.
 
+mod about;
+mod connections;
+mod gate;
+mod history;
+mod orders;
+mod page;
+mod status;
 mod watched;
 
+pub use about::About;
+pub use gate::Gate;
 pub use watched::{Signs, Standing, Watched, troubles};
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http_body_util::Full;
 use hyper::body::{Bytes, Incoming};
-use hyper::header::{ALLOW, CONTENT_TYPE, ORIGIN};
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use serde::Serialize;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
 
-use tracing::info;
-
-use crate::foreign::{Foreign, one_line};
-use crate::metrics::Metrics;
+use crate::metrics::{Exposition, Metrics};
 use crate::shutdown::{Listener, Phase};
+use history::History;
 
-/// More connections than this wait: an operator's endpoint must not become a way to exhaust descriptors.
-const MAX_CONNECTIONS: usize = 32;
-/// How long a client may take to send its request.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// What there is, for who asks for something else.
+const PATHS: &str = "not found; there are /, /livez, /startedz, /readyz, /metrics, /status.json, /history.json, /mappings and /retire\n";
+
+/// On every answer: it is for who asked, of the type that it says, and for no other site's page.
+const GUARDS: [(HeaderName, HeaderValue); 4] = [
+    (CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
+    (HeaderName::from_static("referrer-policy"), HeaderValue::from_static("no-referrer")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
 
 /// What the endpoint shows, and what it can be asked for.
 #[derive(Debug, Clone)]
@@ -46,6 +54,12 @@ pub struct State {
     pub retire: watch::Sender<bool>,
     /// Whether it was ready once.
     pub started: watch::Receiver<bool>,
+    /// Who may ask.
+    pub gate: Gate,
+    /// The broker's address.
+    pub broker: String,
+    /// The version of MQTT.
+    pub protocol: String,
 }
 
 /// The endpoint, listening.
@@ -74,120 +88,77 @@ impl Admin {
 
     /// Answers until it is dropped.
     pub async fn serve(self, state: State) {
-        let state = Arc::new(state);
-        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        loop {
-            let Ok(permit) = room.clone().acquire_owned().await else { return };
-            match self.listener.accept().await {
-                Ok((stream, _)) => {
-                    let state = state.clone();
-                    tokio::spawn(async move {
-                        converse(stream, state).await;
-                        drop(permit);
-                    });
-                }
-                // Out of descriptors, most likely: they come back.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
-            }
+        let (history, state) = (History::default(), Arc::new(state));
+        let (seen, mappings) = (history.clone(), state.mappings.clone());
+        let answer = move |request| answer(request, state.clone(), history.clone());
+        tokio::select! {
+            () = connections::serve(self.listener, answer) => {}
+            () = seen.keep(mappings) => {}
         }
     }
 }
 
-async fn converse(stream: TcpStream, state: Arc<State>) {
-    let service = service_fn(move |request: Request<Incoming>| {
-        let answer = answer(&request, &state);
-        async move { Ok::<_, Infallible>(answer) }
-    });
-    // A client that goes away in the middle is its own affair.
-    let _ = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+/// `answered`, with what every answer carries.
+async fn answer(request: Request<Incoming>, state: Arc<State>, history: History) -> Response<Full<Bytes>> {
+    let mut response = answered(&request, &state, &history).await;
+    response.headers_mut().extend(GUARDS);
+    response
 }
 
-fn answer(request: &Request<Incoming>, state: &State) -> Response<Full<Bytes>> {
-    let path = request.uri().path();
-    let order = path.strip_prefix("/mappings/");
-    if order.is_some() || path == "/retire" {
-        return match *request.method() {
-            // A page in a browser on this machine must not hold anything; browsers name the origin of every POST.
-            Method::POST if request.headers().contains_key(ORIGIN) => {
-                text(StatusCode::FORBIDDEN, "not for browsers; use curl -X POST\n".into())
-            }
-            Method::POST => order.map_or_else(|| retire(state), |order| obey(order, state)),
+async fn answered(request: &Request<Incoming>, state: &State, history: &History) -> Response<Full<Bytes>> {
+    let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
+    // Whoever asks whether the bridge lives is told so under any name: there is nothing to learn from it.
+    if path != "/livez"
+        && let Err((status, reason)) = state.gate.look(headers)
+    {
+        return text(status, reason);
+    }
+    if let Some(order) = orders::named(path) {
+        return match *method {
+            Method::POST => match state.gate.order(headers).await {
+                Ok(()) => orders::obey(order, state),
+                Err((status, reason)) => text(status, reason),
+            },
             _ => only("POST"),
         };
     }
-    if request.method() != Method::GET && request.method() != Method::HEAD {
+    if method != Method::GET && method != Method::HEAD {
         return only("GET, HEAD");
     }
     match path {
-        "/mappings" => text(StatusCode::OK, list(state)),
+        "/" => page(),
+        "/status.json" => json(&status::Document::of(state, history)),
+        "/history.json" => json(&history.document()),
+        "/mappings" => text(StatusCode::OK, orders::list(state)),
         "/livez" => text(StatusCode::OK, "ok\n".into()),
         "/readyz" => readiness(state),
         "/startedz" => started(state),
         "/metrics" => {
-            let mut response = text(StatusCode::OK, state.metrics.render());
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            response.headers_mut().insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static(kind));
-            response
+            let exposition = Exposition::preferred(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
+            typed(StatusCode::OK, exposition.content_type(), state.metrics.render_as(exposition))
         }
-        _ => text(
-            StatusCode::NOT_FOUND,
-            "not found; there are /livez, /startedz, /readyz, /metrics, /mappings and /retire\n".into(),
-        ),
+        _ => text(StatusCode::NOT_FOUND, PATHS.into()),
     }
 }
 
-/// The bridge unsubscribes, finishes what the broker still has for it, has the broker forget its sessions, and ends. There
-/// is no way back but SIGTERM, which cuts it short, and another start.
-fn retire(state: &State) -> Response<Full<Bytes>> {
-    state.retire.send_replace(true);
-    text(StatusCode::ACCEPTED, "retiring; the process ends when the broker has nothing more for it\n".into())
-}
-
-/// `{mapping}/pause` and `{mapping}/resume`. A paused mapping keeps its connection and its session, finishes what it has
-/// and takes no more; it is not paused any more after a restart of the bridge.
-fn obey(order: &str, state: &State) -> Response<Full<Bytes>> {
-    let (name, pause) = match order.rsplit_once('/') {
-        Some((name, "pause")) => (name, true),
-        Some((name, "resume")) => (name, false),
-        _ => return text(StatusCode::NOT_FOUND, "not found; there are /mappings/{name}/pause and …/resume\n".into()),
-    };
-    let mappings = state.mappings.borrow();
-    let Some(paused) = mappings.iter().find(|watched| watched.mapping == name).and_then(|held| held.paused.as_ref())
-    else {
-        let name = Foreign::of(name);
-        return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
-    };
-    if paused.send_replace(pause) != pause {
-        info!(mapping = name, "{}", if pause { "paused" } else { "resumed" });
+fn page() -> Response<Full<Bytes>> {
+    let mut response = typed(StatusCode::OK, "text/html; charset=utf-8", page::PAGE.clone());
+    if let Ok(policy) = HeaderValue::from_str(&page::POLICY) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
     }
-    text(StatusCode::OK, if pause { "paused\n" } else { "resumed\n" }.into())
+    response
 }
 
-/// One line a session: the mapping, and how it stands.
-fn list(state: &State) -> String {
-    let line = |watched: &Watched| {
-        let paused = watched.paused.as_ref().is_some_and(|paused| *paused.borrow());
-        let trouble = match watched.standing {
-            Standing::Retires => watched.hindrance().map(|why| format!("retiring: {why}")),
-            Standing::Stays | Standing::Changes => watched.trouble(),
-        };
-        let stands = trouble.unwrap_or_else(|| {
-            let stands = if watched.standing == Standing::Retires { "retiring" } else { "ready" };
-            if paused { "paused" } else { stands }.to_owned()
-        });
-        format!("{}: {}\n", watched.mapping, one_line(&stands))
-    };
-    state.mappings.borrow().iter().map(line).collect()
+fn json(document: &impl Serialize) -> Response<Full<Bytes>> {
+    match serde_json::to_string(document) {
+        Ok(body) => typed(StatusCode::OK, "application/json", body + "\n"),
+        Err(cause) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("not written: {cause}\n")),
+    }
 }
 
 fn only(methods: &'static str) -> Response<Full<Bytes>> {
     let mut refusal = text(StatusCode::METHOD_NOT_ALLOWED, format!("only {methods}\n"));
-    refusal.headers_mut().insert(ALLOW, hyper::header::HeaderValue::from_static(methods));
+    refusal.headers_mut().insert(ALLOW, HeaderValue::from_static(methods));
     refusal
 }
 
@@ -222,9 +193,12 @@ fn started(state: &State) -> Response<Full<Bytes>> {
 }
 
 fn text(status: StatusCode, body: String) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
-    let kind = hyper::header::HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }

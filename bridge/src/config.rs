@@ -70,10 +70,15 @@ section! {
 }
 
 section! {
-    /// `[admin]`: `/livez`, `/readyz` and `/metrics`.
-    pub struct Admin in "admin." {
-        /// Where /livez, /readyz and /metrics are served: address and port, or `off`.
+    /// `[admin]`: the status page, `/livez`, `/readyz` and `/metrics`.
+    pub struct Admin in "admin.", checked by token {
+        /// Where the status page, /livez, /readyz and /metrics are served: address and port, or `off`.
         pub listen: Option<SocketAddr> = key { Text.is("127.0.0.1:9464").flag("admin-listen"), with(listen) };
+        /// Names under which it may be asked, beside addresses and `localhost`; others are refused, so that no web page can
+        /// ask.
+        pub allowed_hosts: Vec<String> = key { Kind::List.absent(r#"["bridge.example"]"#), list(host_name) };
+        /// The file of mode 0600 that holds the token which pause, resume and retire take, read anew for each.
+        pub token_file: Option<PathBuf> = key { Kind::File.absent("admin.token"), file };
     }
 }
 
@@ -84,6 +89,20 @@ fn listen(text: &str) -> Result<Option<SocketAddr>, InvalidValue> {
     text.parse()
         .map(Some)
         .map_err(|_| InvalidValue::new("not an address; write for example `127.0.0.1:9464`, or `off`"))
+}
+
+fn host_name(text: &str) -> Result<String, InvalidValue> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
+    if text.is_empty() || !text.bytes().all(is_part) {
+        return Err(InvalidValue::new("not a host name; write it alone, without scheme and port: `bridge.example`"));
+    }
+    Ok(text.to_owned())
+}
+
+fn token(admin: &Admin, reader: &mut Reader<'_>) {
+    if reader.looks_into_files {
+        tls_files::check_token(admin, reader);
+    }
 }
 
 impl Config {

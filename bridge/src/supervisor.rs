@@ -30,7 +30,7 @@ use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
 use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls, TlsError};
 use crate::shutdown::{self, Announcer, Listener, Phase};
-use prepare::{bind_admin, prepare, warn_about, warn_of_circles};
+use prepare::{bind_admin, broker, gate, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
 use reload::Wanted;
 use running::{Happening, Running};
@@ -156,7 +156,9 @@ impl Bridge {
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         if let Some(admin) = admin {
             let (mappings, shutdown, started) = (mappings.clone(), listener.clone(), started.subscribe());
-            bridge.admin.spawn(admin.serve(State { mappings, metrics, shutdown, retire, started }));
+            let (gate, (broker, protocol)) = (gate(&bridge.config), broker(&bridge.config));
+            let state = State { mappings, metrics, shutdown, retire, started, gate, broker, protocol };
+            bridge.admin.spawn(admin.serve(state));
         }
         bridge.admin.spawn(readiness::watch(mappings, listener, started));
         Ok(bridge)

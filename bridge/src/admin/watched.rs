@@ -1,7 +1,10 @@
 //! How the sessions of the bridge stand, for whoever has to say so: the endpoint, and the log. Changes nothing.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
+use super::about::About;
 use crate::foreign::one_line;
 use crate::mapping::Holding;
 use crate::mqtt::Status;
@@ -30,6 +33,8 @@ pub struct Watched {
     pub paused: Option<watch::Sender<bool>>,
     /// Whether it is to stay.
     pub standing: Standing,
+    /// What the mapping does; the bridge's own publisher is none.
+    pub about: Option<Arc<About>>,
 }
 
 /// What the lanes and the failure destinations of a mapping say of it. By default nothing, for ever.
@@ -74,6 +79,12 @@ impl Watched {
 
     /// What must be known of it although it is ready.
     pub(super) fn notes(&self) -> Vec<String> {
+        let note = |note| format!("note: mapping `{}`: {note}\n", self.mapping);
+        self.own_notes().into_iter().map(note).collect()
+    }
+
+    /// The same without its name.
+    pub(super) fn own_notes(&self) -> Vec<String> {
         if self.standing != Standing::Stays {
             return Vec::new();
         }
@@ -81,11 +92,7 @@ impl Watched {
             Status::Ready(note) => note.clone(),
             Status::Connecting | Status::Failing(_) => None,
         };
-        session
-            .into_iter()
-            .chain(self.signs.notes())
-            .map(|note| format!("note: mapping `{}`: {}\n", self.mapping, one_line(&note)))
-            .collect()
+        session.into_iter().chain(self.signs.notes()).map(|note| one_line(&note)).collect()
     }
 
     pub(super) fn hindrance(&self) -> Option<String> {
@@ -116,7 +123,7 @@ mod tests {
 
     fn watched(status: Status, standing: Standing) -> Watched {
         let (session, signs) = (watch::channel(status).1, Signs::default());
-        Watched { mapping: "m".into(), session, signs, paused: None, standing }
+        Watched { mapping: "m".into(), session, signs, paused: None, standing, about: None }
     }
 
     #[test]

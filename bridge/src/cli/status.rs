@@ -83,9 +83,8 @@ fn about(mapping: &Value) -> Vec<String> {
     if let Some(since) = mapping["paused_since"].as_str() {
         lines.push(format!("  paused since {}", one_line(since)));
     }
-    if let Some(note) = mapping["note"].as_str() {
-        lines.push(format!("  note: {}", one_line(note)));
-    }
+    let notes = mapping["notes"].as_array().into_iter().flatten();
+    lines.extend(notes.map(|note| format!("  note: {}", text(note))));
     let troubles = mapping["troubles"].as_array().into_iter().flatten();
     lines.extend(troubles.filter(|trouble| trouble["is_over"] != true).map(|trouble| {
         let (about, words, since) = (text(&trouble["about"]), text(&trouble["text"]), text(&trouble["since"]));
@@ -112,7 +111,7 @@ mod tests {
             "state": "not ready", "version": "1", "broker": "mqtts://b:8883", "protocol": "5", "publisher": null,
             "mappings": [{
                 "name": "m", "state": "not ready", "reason": "connecting", "topic_filter": "a/+", "function": "f",
-                "paused_since": "2026-01-01T00:00:00Z", "note": null,
+                "paused_since": "2026-01-01T00:00:00Z", "notes": ["the broker keeps no session"],
                 "per_second": { "received": 1.25, "settled": 0.0, "failed": 3.0 }, "totals": { "dead_lettered": 4 },
                 "held": { "messages": 5, "capacity": 6 }, "invocations": { "in_flight": 7, "allowed": 8 },
                 "troubles": [
@@ -123,7 +122,7 @@ mod tests {
         });
         let expected = "not ready: version 1, broker mqtts://b:8883, MQTT 5\nm: not ready (connecting)\n  a/+ -> f\n  \
                         in 1.2/s, out 0.0/s, failed invocations 3.0/s, 4 dead-lettered\n  window 5 of 6, in flight 7 of 8\n  \
-                        paused since 2026-01-01T00:00:00Z\n  lambda: timeout\\u{1b} (9 in all, since s)\n";
+                        paused since 2026-01-01T00:00:00Z\n  note: the broker keeps no session\n  lambda: timeout\\u{1b} (9 in all, since s)\n";
         assert_eq!(in_words(&status), expected);
     }
 }

@@ -1,13 +1,13 @@
-//! Looks once into the certificate, key and password files that a configuration names, so that a wrong one is refused with the
+//! Looks once into the certificate, key, password and token files that a configuration names, so that a wrong one is refused with the
 //! place where it is named. Verifies no certificate and keeps nothing of a key.
 
 use std::fs;
 use std::path::Path;
 
-use super::Mqtt;
 use super::error::in_words;
 use super::reader::Reader;
-use crate::secret::read_password;
+use super::{Admin, Mqtt};
+use crate::secret::{read_password, read_token};
 
 /// Checks that each file is there and holds what its key asks for.
 pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
@@ -24,6 +24,15 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
         if let Err(reason) = looked {
             reader.mistake(key, &format!("{}: {reason}", path.display()));
         }
+    }
+}
+
+/// Checks that the token for orders is there, and for the bridge alone.
+pub(super) fn check_token(admin: &Admin, reader: &mut Reader<'_>) {
+    if let Some(path) = &admin.token_file
+        && let Err(reason) = read_token(path)
+    {
+        reader.mistake("admin.token_file", &format!("{}: {reason}", path.display()));
     }
 }
 

@@ -7,9 +7,9 @@ use tracing::warn;
 use super::StartError;
 use super::running::Given;
 use super::settings::needs_publisher;
-use crate::admin::Admin;
+use crate::admin::{Admin, Gate};
 use crate::aws::Aws;
-use crate::config::{self, Protocol, Qos};
+use crate::config::{self, Config, Protocol, Qos};
 use crate::dead_letter::Destinations;
 use crate::mapping::filter::Filters;
 use crate::metrics::Metrics;
@@ -41,6 +41,17 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
             Err(source) => Err(StartError::Admin { address, source }),
         },
     }
+}
+
+/// Who may ask the admin endpoint.
+pub(super) fn gate(config: &Config) -> Gate {
+    let config::Admin { allowed_hosts, token_file, .. } = &config.admin;
+    Gate { allowed_hosts: allowed_hosts.clone(), token_file: token_file.clone() }
+}
+
+/// The broker and the version of MQTT, in words.
+pub(super) fn broker(config: &Config) -> (String, String) {
+    (config.mqtt.url.to_string(), config.mqtt.protocol.to_string())
 }
 
 /// What is allowed and yet seldom meant, about all mappings together.

@@ -44,7 +44,7 @@ impl Publishing {
     /// How it stands; `None` while nobody needs it.
     pub(super) fn watched(&self) -> Option<Watched> {
         let (mapping, session, signs) = ("(publisher)".to_owned(), self.status.clone(), Signs::default());
-        let watched = Watched { mapping, session, signs, paused: None, standing: Standing::Stays };
+        let watched = Watched { mapping, session, signs, paused: None, standing: Standing::Stays, about: None };
         self.idle.is_none().then_some(watched)
     }
 

@@ -2,6 +2,7 @@
 //! and ended while the others go on. Decides nothing about when.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use tokio::sync::{mpsc, watch};
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::settings::session_settings;
-use crate::admin::{Signs, Standing, Watched};
+use crate::admin::{About, Signs, Standing, Watched};
 use crate::config::{self, Qos};
 use crate::dead_letter::Destination;
 use crate::delivery::Delivery;
@@ -81,6 +82,7 @@ pub(super) struct Running {
     subscribed: BTreeSet<String>,
     lanes: JoinSet<()>,
     paused: watch::Sender<bool>,
+    about: Arc<About>,
     /// The sessions that have not ended, by client id.
     watched: BTreeMap<String, Watched>,
     standing: Standing,
@@ -118,6 +120,7 @@ impl Running {
         let letters = given.destination.as_ref().map_or(silent.letters, Destination::note);
         let signs = Signs { fault: fault.subscribe(), letters, holding: holding.subscribe() };
         let sessions = heritage.settings_of_sessions(settings, mqtt);
+        let about = Arc::new(About::of(settings, given.metrics.clone()));
         let mut running = Self {
             settings: settings.clone(),
             given,
@@ -128,6 +131,7 @@ impl Running {
             subscribed: BTreeSet::new(),
             lanes: JoinSet::new(),
             paused: watch::Sender::new(heritage.paused),
+            about,
             watched: BTreeMap::new(),
             standing: Standing::Stays,
             deadline: None,
@@ -158,8 +162,8 @@ impl Running {
         let (paused, metrics) = (self.paused.subscribe(), self.given.metrics.clone());
         let (session, status) =
             Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
-        let (signs, paused) = (signs.clone(), Some(self.paused.clone()));
-        self.watched.insert(client_id.clone(), Watched { mapping, session: status, signs, paused, standing });
+        let (signs, paused, about) = (signs.clone(), Some(self.paused.clone()), Some(self.about.clone()));
+        self.watched.insert(client_id.clone(), Watched { mapping, session: status, signs, paused, standing, about });
         self.sessions.spawn(async move { (client_id, Box::pin(session.run()).await) });
     }
 

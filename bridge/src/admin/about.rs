@@ -1,0 +1,39 @@
+//! What a mapping is configured to do, and what it counts: what the status page needs to know of it. Changes nothing.
+
+use crate::config::{self, OnFailure};
+use crate::metrics::MappingMetrics;
+
+/// What a mapping does, for the status page.
+#[derive(Debug)]
+pub struct About {
+    /// What it subscribes to.
+    pub topic_filter: String,
+    /// What it invokes.
+    pub function: String,
+    /// The most invocations at once.
+    pub concurrency: u64,
+    /// Its failure destinations, in their order.
+    pub destinations: Vec<String>,
+    /// What it counts.
+    pub metrics: MappingMetrics,
+}
+
+impl About {
+    /// As configured.
+    #[must_use]
+    pub fn of(settings: &config::Mapping, metrics: MappingMetrics) -> Self {
+        let destination = |place: &OnFailure| match place {
+            OnFailure::File(path) => format!("file {}", path.display()),
+            OnFailure::Sqs(url) => format!("sqs {url}"),
+            OnFailure::S3(url) => format!("s3 {url}"),
+            OnFailure::Topic(topic) => format!("topic {topic}"),
+        };
+        Self {
+            topic_filter: settings.topic_filter.to_string(),
+            function: settings.function.as_str().to_owned(),
+            concurrency: settings.concurrency as u64,
+            destinations: settings.on_failure.iter().map(destination).collect(),
+            metrics,
+        }
+    }
+}
