@@ -168,7 +168,7 @@ numbers! {
         outstanding: Gauge = "outstanding";
         /// What the messages held weigh.
         outstanding_bytes: Gauge = "outstanding" Bytes;
-        /// Messages that all sessions together may hold.
+        /// Messages that the broker may send ahead of our acknowledgements, over all sessions.
         window_capacity: Gauge = "window_capacity";
         /// Invocations made again for the same records.
         retries: Counter = "retries";

@@ -91,7 +91,7 @@ impl Session {
     /// Connects, serves and connects again until it drains, stops, or has left for good.
     pub async fn run(mut self) -> Ended {
         self.hold();
-        self.shown.capacity(self.machine.settings.max_outstanding());
+        self.shown.capacity(usize::from(self.machine.settings.receive_maximum));
         self.enter_phase();
         let (connector, link) = (self.connector.clone(), self.machine.settings.link.clone());
         driver::run(&mut self, &connector, &link).await;

@@ -43,7 +43,7 @@ impl Shown {
         self.live.oldest(self.ages.oldest());
     }
 
-    /// It may hold so many messages.
+    /// A broker that is right sends so many messages ahead of our acknowledgements.
     pub(super) fn capacity(&mut self, messages: usize) {
         move_to(&self.metrics.window_capacity, &mut self.capacity, count(messages));
     }
