@@ -5,6 +5,9 @@ mod credentials;
 mod environment;
 mod guard;
 mod http;
+#[cfg(test)]
+mod made_up;
+mod sign;
 mod words;
 
 use aws_config::identity::IdentityCache;
@@ -16,9 +19,14 @@ use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
 use aws_smithy_types::retry::ReconnectMode;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-pub(crate) use credentials::Ready;
+use crate::config::LambdaClient;
+
+pub(crate) use credentials::{Identity, Ready};
 pub(crate) use guard::{Panicked, caught};
-pub(crate) use http::Http;
+pub(crate) use http::{Body, Http, Limits, Target};
+#[cfg(test)]
+pub(crate) use made_up::MadeUp;
+pub(crate) use sign::{Signed, Signer, canonical, encoded, stamp};
 pub(crate) use words::{Fault, causes, line, words};
 
 /// Crates that print whole requests and responses, payloads and signatures included, below the level error.
@@ -38,6 +46,7 @@ pub struct Aws {
     /// None when requests go over no network.
     http: Option<Http>,
     credentials: Ready,
+    invoking: LambdaClient,
 }
 
 /// What is missing before anything can be called.
@@ -99,7 +108,18 @@ impl Aws {
         if let Some(http) = &http {
             builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
         }
-        Self { settings: builder.build(), http, credentials }
+        Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default() }
+    }
+
+    /// The same, with this client for invocations.
+    #[must_use]
+    pub fn invoking(&self, by: LambdaClient) -> Self {
+        Self { invoking: by, ..self.clone() }
+    }
+
+    /// Which client is wanted for invocations.
+    pub(crate) fn wanted_client(&self) -> LambdaClient {
+        self.invoking
     }
 
     /// A local endpoint, with made-up credentials that it does not check.
@@ -140,7 +160,7 @@ impl Aws {
         self.endpoint_for(service).is_some()
     }
 
-    fn endpoint_for(&self, service: &str) -> Option<String> {
+    pub(crate) fn endpoint_for(&self, service: &str) -> Option<String> {
         let key =
             ServiceConfigKey::builder().service_id(service).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
         let of_its_own = || self.settings.service_config()?.load_config(key.ok()?);
@@ -150,10 +170,18 @@ impl Aws {
     /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions outside
     /// `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
     pub(crate) fn place(&self, service: &str) -> String {
-        let region = self.settings.region().map_or("no region", |region| region.as_ref());
         let endpoint = self.endpoint_for(service);
-        let host = endpoint.as_deref().map_or_else(|| format!("{service}.{region}.amazonaws.com"), host_of);
-        format!("{host} ({region})")
+        let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com", self.region()));
+        self.place_of(&endpoint)
+    }
+
+    /// The same of an endpoint that is known.
+    pub(crate) fn place_of(&self, endpoint: &str) -> String {
+        format!("{} ({})", host_of(endpoint), self.region())
+    }
+
+    pub(crate) fn region(&self) -> &str {
+        self.settings.region().map_or("no region", |region| region.as_ref())
     }
 
     /// What the clients of single services are made from.

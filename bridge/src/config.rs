@@ -45,7 +45,9 @@ pub use overlay::Overrides;
 pub use rate::Rate;
 pub use reference::commented_default;
 pub use schema::schema;
-pub use values::{Format, InvalidValue, Invocation, LogFormat, OnRefusedAnswer, Protocol, Qos, Range, TlsVersion};
+pub use values::{
+    Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Protocol, Qos, Range, TlsVersion,
+};
 
 use error::Mistakes;
 use key::Kind::{self, Period, Text};
@@ -62,6 +64,8 @@ section! {
         pub log: LogFormat = key { Kind::of::<LogFormat>().is("auto").flag("log"), choice };
         /// The endpoint for operators.
         pub admin: Admin = subsection {};
+        /// The way to Lambda.
+        pub lambda: Lambda = subsection {};
         /// The broker and the sessions with it.
         pub mqtt: Mqtt = subsection {};
         /// At least one mapping; their names differ.
@@ -79,6 +83,14 @@ section! {
         pub allowed_hosts: Vec<String> = key { Kind::List.absent(r#"["bridge.example"]"#), list(host_name) };
         /// The file of mode 0600 that holds the token which pause, resume and retire take, read anew for each.
         pub token_file: Option<PathBuf> = key { Kind::File.absent("admin.token"), file };
+    }
+}
+
+section! {
+    /// `[lambda]`: the way to Lambda.
+    pub struct Lambda in "lambda." {
+        /// What sends invocations: `sdk`, or `lean`, the bridge's own client, which takes a fraction of the CPU.
+        pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("sdk"), choice };
     }
 }
 

@@ -1,6 +1,7 @@
-//! The cryptography of TLS: the only file that names its provider, and the names by which parts of it can be chosen.
-//! Makes no connection.
+//! The cryptography of TLS and of signatures: the only file that names its provider, and the names by which parts of it can be
+//! chosen. Makes no connection.
 
+use ::aws_lc_rs::{digest, hmac};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
 use rustls::{CipherSuite, ClientConfig, NamedGroup, SupportedCipherSuite};
 
@@ -72,6 +73,24 @@ pub fn hello_is_large(config: &ClientConfig) -> bool {
 #[must_use]
 pub fn is_tls13(suite: CipherSuite) -> bool {
     all_suites().any(|known| known.suite() == suite && known.tls13().is_some())
+}
+
+/// A key of HMAC with SHA-256 (RFC 2104, FIPS 180-4), ready for any number of texts.
+pub(crate) struct MacKey(hmac::Key);
+
+impl MacKey {
+    pub(crate) fn new(secret: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+    }
+
+    pub(crate) fn of(&self, text: &[u8]) -> impl AsRef<[u8]> + use<> {
+        hmac::sign(&self.0, text)
+    }
+}
+
+/// SHA-256 (FIPS 180-4).
+pub(crate) fn sha256(text: &[u8]) -> impl AsRef<[u8]> + use<> {
+    digest::digest(&digest::SHA256, text)
 }
 
 fn all_suites() -> impl Iterator<Item = SupportedCipherSuite> {

@@ -124,7 +124,8 @@ enum Verdict {
 
 impl Redrive {
     fn new(config: &Config, aws: &Aws, options: Options) -> Result<Self, RedriveError> {
-        let route = |mapping| Route::new(mapping, aws);
+        let aws = aws.invoking(config.lambda.client);
+        let route = |mapping| Route::new(mapping, &aws);
         let routes: BTreeMap<_, _> =
             config.mappings.iter().map(|mapping| (mapping.name.clone(), Arc::new(route(mapping)))).collect();
         if let Some(name) = options.mapping.as_ref().filter(|name| !routes.contains_key(*name)) {

@@ -111,6 +111,7 @@ impl Bridge {
         connector: Connector,
         tls: Option<LiveTls>,
     ) -> Result<Self, StartError> {
+        let aws = &aws.invoking(config.lambda.client);
         let connector = connector.with(Credentials::of(&config.mqtt));
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);

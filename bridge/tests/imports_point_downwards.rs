@@ -26,7 +26,7 @@ const STRANGERS: &[(&str, &str)] = &[("mqtt", "mapping"), ("mqtt", "lambda"), ("
 const HOMES: &[(&str, &str)] = &[
     ("rumqttc_v4", "mqtt/v4.rs"),
     ("rumqttc", "mqtt/v5.rs"),
-    ("aws_sdk_lambda", "lambda/client.rs"),
+    ("aws_sdk_lambda", "lambda/client/sdk.rs"),
     ("aws_sdk_s3", "dead_letter/s3.rs"),
     ("aws_sdk_sqs", "dead_letter/sqs.rs"),
     ("aws_config", "aws.rs"),

@@ -1,5 +1,5 @@
 //! Credentials that are there before a call begins: fetched from the SDK's chain with a deadline of their own, kept until
-//! shortly before they expire, and handed to the SDK without a wait. No secret leaves this file but to the SDK.
+//! shortly before they expire, and handed over without a wait. No secret leaves this file but to the SDK and to who signs.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -42,8 +42,16 @@ impl std::fmt::Debug for Shared {
 }
 
 struct Kept {
-    credentials: Credentials,
+    identity: Identity,
     fetch_again: SystemTime,
+}
+
+/// Who signs a request.
+#[derive(Clone)]
+pub(crate) struct Identity {
+    pub(crate) credentials: Credentials,
+    /// How many were fetched before: the same number is the same credentials.
+    pub(crate) generation: u64,
 }
 
 impl Ready {
@@ -97,7 +105,9 @@ impl Ready {
             Some(at) => at.checked_sub(EARLY).unwrap_or(now),
             None => now + KEPT,
         };
-        *self.kept() = Some(Kept { credentials, fetch_again });
+        let mut kept = self.kept();
+        let generation = kept.as_ref().map_or(0, |kept| kept.identity.generation + 1);
+        *kept = Some(Kept { identity: Identity { credentials, generation }, fetch_again });
         Ok(())
     }
 
@@ -105,8 +115,19 @@ impl Ready {
         self.kept().as_ref().is_some_and(|kept| SystemTime::now() < kept.fetch_again)
     }
 
+    /// Those for the next call, at once while they last.
+    pub(crate) async fn identity(&self) -> Result<Identity, String> {
+        let fresh = |kept: &&Kept| SystemTime::now() < kept.fetch_again;
+        if let Some(kept) = self.kept().as_ref().filter(fresh) {
+            return Ok(kept.identity.clone());
+        }
+        self.ready().await?;
+        let kept = self.kept().as_ref().map(|kept| kept.identity.clone());
+        kept.ok_or_else(|| "none were fetched".to_owned())
+    }
+
     fn current(&self) -> Option<Credentials> {
-        self.kept().as_ref().map(|kept| kept.credentials.clone())
+        self.kept().as_ref().map(|kept| kept.identity.credentials.clone())
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Kept>> {
@@ -191,6 +212,16 @@ mod tests {
             }
             assert_eq!(asked.load(Ordering::Relaxed), expected, "{lasts:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_same_credentials_have_the_same_number_and_others_another() {
+        let (lasting, _) = ready(Duration::ZERO, None);
+        let numbers = [lasting.identity().await.unwrap().generation, lasting.identity().await.unwrap().generation];
+        assert_eq!(numbers, [0, 0]);
+        let (ending, _) = ready(Duration::ZERO, Some(Duration::from_secs(30)));
+        let numbers = [ending.identity().await.unwrap().generation, ending.identity().await.unwrap().generation];
+        assert_eq!(numbers, [0, 1]);
     }
 
     #[test]

@@ -14,8 +14,10 @@ use crate::foreign::Foreign;
 /// Why a call brought no response of the service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Fault {
-    /// The SDK could not make the request: the endpoint, the region or the function is configured wrongly.
+    /// There is no request: the endpoint, the region or the function is configured wrongly.
     Request,
+    /// The SDK has given up on what it is told.
+    Panicked,
     /// No credentials, for this reason.
     Credentials(String),
     /// The peer could not be verified, or does not speak TLS as we do.
@@ -53,13 +55,26 @@ impl Fault {
     }
 }
 
+/// The same of an exchange that the SDK knows nothing of.
+impl From<HttpError> for Fault {
+    fn from(error: HttpError) -> Self {
+        match (tls(&error), error) {
+            (Some(fault), _) => fault,
+            (None, HttpError::Timeout) => Self::Timeout,
+            (None, HttpError::Proxy(cause)) => Self::Proxy(line(&cause)),
+            (None, HttpError::NoHost) => Self::Request,
+            (None, error) => Self::Connection(network(&error)),
+        }
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Request => f.write_str(
-                "request: the SDK cannot make one from what it is told; check AWS_ENDPOINT_URL, AWS_REGION and the \
-                 credentials",
+                "request: none can be made from the environment; check AWS_ENDPOINT_URL, AWS_REGION and the credentials",
             ),
+            Self::Panicked => f.write_str("the SDK panicked: something of its configuration cannot be used"),
             Self::Credentials(cause) => write!(f, "credentials: {cause}"),
             Self::Tls(cause) => write!(f, "tls: {cause}"),
             Self::Proxy(cause) => write!(f, "proxy: {cause}; check HTTPS_PROXY, HTTP_PROXY and NO_PROXY"),
@@ -158,6 +173,28 @@ mod tests {
         for error in errors {
             let words = Fault::of(&error).unwrap().to_string();
             assert!(!words.contains("marker"), "{words}");
+        }
+    }
+
+    #[test]
+    fn both_ways_to_aws_mean_the_same() {
+        let io = |kind| std::io::Error::from(kind);
+        let errors: [fn() -> HttpError; 6] = [
+            || HttpError::NoHost,
+            || HttpError::ConnectTimeout,
+            || HttpError::Proxy("it refuses\nus".into()),
+            || HttpError::Timeout,
+            || HttpError::TooLong { status: 200, limit: 6_000_000 },
+            || HttpError::Connect(io::Error::other(rustls::Error::General("not trusted".into()))),
+        ];
+        let of_the_sdk =
+            |error: HttpError| Fault::of(&Refused::dispatch_failure(super::super::http::as_the_sdk_has_it(error)));
+        for error in errors {
+            assert_eq!(Some(Fault::from(error())), of_the_sdk(error()), "{:?}", error());
+        }
+        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::ConnectionReset] {
+            let error = || HttpError::Connect(io(kind));
+            assert_eq!(Some(Fault::from(error())), of_the_sdk(error()), "{kind}");
         }
     }
 

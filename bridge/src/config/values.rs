@@ -70,6 +70,16 @@ pub enum LogFormat {
     Json,
 }
 
+/// What sends invocations to Lambda.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum LambdaClient {
+    /// The bridge's own client, which takes a fraction of the CPU.
+    Lean,
+    /// The SDK's.
+    #[default]
+    Sdk,
+}
+
 /// How a function is invoked (Lambda API reference, operation Invoke, `InvocationType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Invocation {

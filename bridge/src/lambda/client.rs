@@ -1,15 +1,14 @@
-//! The Invoke API: the only file that names the SDK for Lambda. One call is one attempt; retries are the lane's.
+//! The Invoke API: what a call is, and what its response means, whichever client sends it. One call is one attempt; retries
+//! are the lane's.
 
+mod lean;
+mod said;
+mod sdk;
+
+use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_lambda::config::StalledStreamProtectionConfig;
-use aws_sdk_lambda::config::timeout::TimeoutConfig;
-use aws_sdk_lambda::error::SdkError;
-use aws_sdk_lambda::operation::RequestId;
-use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
-use aws_sdk_lambda::operation::invoke::{InvokeError as SdkInvokeError, InvokeOutput};
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::InvocationType;
+use bytes::Bytes;
 
 use super::InvokeError;
 use super::Request;
@@ -17,9 +16,12 @@ use super::classify::{self, classify, of_somebody_else, unexpected};
 use super::error::Refused;
 use super::interpret::{Failure, Reading, function_error, interpret};
 use super::raw;
-use crate::aws::{Aws, Fault, Panicked, Ready, caught, one_attempt};
-use crate::config::{Format, Function};
+use crate::aws::{Aws, Fault, Ready};
+use crate::config::{Format, Function, Invocation, LambdaClient};
 use crate::delivery::RecordId;
+use lean::Lean;
+use said::Said;
+use sdk::Sdk;
 
 /// How long a TCP connection and TLS handshake to Lambda may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -33,7 +35,7 @@ pub struct Answer {
     /// The header `X-Amz-Function-Error`: the function failed, though the HTTP status is 200.
     pub function_error: Option<String>,
     /// The body.
-    pub payload: Vec<u8>,
+    pub payload: Bytes,
 }
 
 impl Answer {
@@ -54,7 +56,7 @@ impl Answer {
 /// Invokes the function of one mapping.
 #[derive(Debug, Clone)]
 pub struct Client {
-    sdk: aws_sdk_lambda::Client,
+    way: Way,
     function: String,
     timeout: Duration,
     /// Endpoint and region, for messages.
@@ -62,32 +64,26 @@ pub struct Client {
     credentials: Ready,
 }
 
+/// Who sends the calls.
+#[derive(Debug, Clone)]
+enum Way {
+    Sdk(Sdk),
+    Lean(Arc<Lean>),
+}
+
 impl Aws {
     /// A client for this function, whose calls take `timeout` at most.
     #[must_use]
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
-        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one.
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
-        let timeouts = match self.http() {
-            // That of our own HTTP client, which begins once there is a connection.
-            Some(_) => timeouts.read_timeout(timeout),
-            None => timeouts.operation_attempt_timeout(timeout),
+        let (function, endpoint) = (function.as_str(), sdk::endpoint(self));
+        let place = endpoint.as_deref().map_or_else(|| self.place("lambda"), |endpoint| self.place_of(endpoint));
+        // Where no endpoint can be worked out, or there is no network, the SDK says so or knows better.
+        let lean = || Lean::new(self, endpoint.as_deref()?, function, timeout);
+        let way = match self.wanted_client() {
+            LambdaClient::Lean if let Some(lean) = lean() => Way::Lean(Arc::new(lean)),
+            _ => Way::Sdk(Sdk::new(self, function, timeout)),
         };
-        let mut config = aws_sdk_lambda::config::Builder::from(self.settings())
-            .retry_config(one_attempt())
-            .timeout_config(timeouts.build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(http) = self.http() {
-            config = config.http_client(http.at_most(LARGEST_ANSWER));
-        }
-        let sdk = aws_sdk_lambda::Client::from_conf(config.build());
-        Client {
-            sdk,
-            function: function.as_str().to_owned(),
-            timeout,
-            place: self.place("lambda"),
-            credentials: self.ready(),
-        }
+        Client { way, function: function.to_owned(), timeout, place, credentials: self.ready() }
     }
 }
 
@@ -103,7 +99,7 @@ impl Client {
     /// # Errors
     /// [`InvokeError::Misconfigured`], when there are none.
     pub async fn ready(&self) -> Result<(), InvokeError> {
-        self.credentials.ready().await.map_err(|cause| self.set_up(&Fault::Credentials(cause).to_string()))
+        self.credentials.ready().await.map_err(|cause| self.failed(Fault::Credentials(cause)))
     }
 
     /// One synchronous invocation, `RequestResponse`.
@@ -111,9 +107,8 @@ impl Client {
     /// # Errors
     /// When there is no answer of the function. That the function failed is an answer.
     pub async fn invoke(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
-        let request = request.into();
-        let call = self.sdk.invoke().function_name(&self.function).set_client_context(request.context);
-        self.send(call.payload(Blob::new(request.event)), 200).await.map(answer)
+        let said = self.send(Invocation::RequestResponse, request.into()).await?;
+        Ok(Answer { function_error: said.function_error, payload: said.body })
     }
 
     /// One asynchronous invocation, `Event`. Once Lambda has taken it (202), retries and destinations are Lambda's own.
@@ -121,68 +116,61 @@ impl Client {
     /// # Errors
     /// When Lambda has not taken it.
     pub async fn enqueue(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
-        let event = request.into().event;
-        let call = self.sdk.invoke().function_name(&self.function).invocation_type(InvocationType::Event);
-        let taken = self.send(call.payload(Blob::new(event)), 202).await;
-        taken.map(|_| Answer { function_error: None, payload: Vec::new() })
+        let request = Request { context: None, ..request.into() };
+        self.send(Invocation::Event, request).await?;
+        Ok(Answer { function_error: None, payload: Bytes::new() })
     }
 
-    async fn send(&self, call: InvokeFluentBuilder, expected: u16) -> Result<InvokeOutput, InvokeError> {
-        // Not on the function's time.
-        self.ready().await?;
-        match caught(call.send()).await {
-            Ok(Ok(output)) if is_of_somebody_else(&output) => Err(of_somebody_else(expected, &self.place)),
-            Ok(Ok(output)) if output.status_code == i32::from(expected) => Ok(output),
-            Ok(Ok(output)) => {
-                Err(unexpected(u16::try_from(output.status_code).unwrap_or_default(), expected, &self.place))
+    async fn send(&self, kind: Invocation, request: Request) -> Result<Said, InvokeError> {
+        let said = match &self.way {
+            Way::Sdk(sdk) => {
+                // Not on the function's time.
+                self.ready().await?;
+                sdk.call(kind, request).await
             }
-            Ok(Err(error)) => Err(self.error(&error)),
-            Err(Panicked) => Err(self.set_up("the SDK panicked: something of its configuration cannot be used")),
+            Way::Lean(lean) => lean.call(kind, request).await,
+        };
+        let said = said.map_err(|fault| self.failed(fault))?;
+        let expected = match kind {
+            Invocation::RequestResponse => 200,
+            Invocation::Event => 202,
+        };
+        match said.status {
+            200..=299 if is_of_somebody_else(&said) => Err(of_somebody_else(expected, &self.place)),
+            status if status == expected => Ok(said),
+            200..=299 => Err(unexpected(said.status, expected, &self.place)),
+            _ => Err(self.refused(&said)),
         }
     }
 
-    fn error(&self, error: &SdkError<SdkInvokeError>) -> InvokeError {
-        let place = || self.place.clone();
-        match Fault::of(error) {
-            Some(Fault::Timeout) => InvokeError::Timeout { after: self.timeout, place: place() },
-            Some(Fault::Connection(cause)) => InvokeError::Connection { cause, place: place() },
-            Some(fault) => self.set_up(&fault.to_string()),
-            None => match error.raw_response() {
-                // Broken off, or no answer of the Invoke API though it says 200.
-                Some(response) if response.status().is_success() => {
-                    let cause = "the response broke off, or is none of the Invoke API's".into();
-                    InvokeError::Connection { cause, place: place() }
-                }
-                Some(response) => {
-                    let header = |name| response.headers().get(name);
-                    let parts = classify::Response {
-                        status: response.status().as_u16(),
-                        error_type: header("x-amzn-errortype"),
-                        retry_after: header("retry-after"),
-                        body: response.body().bytes().unwrap_or_default(),
-                    };
-                    classify(parts, &self.place)
-                }
-                None => InvokeError::Connection { cause: "it broke".into(), place: place() },
-            },
-        }
+    fn refused(&self, said: &Said) -> InvokeError {
+        let parts = classify::Response {
+            status: said.status,
+            error_type: said.error_type.as_deref(),
+            retry_after: said.retry_after.as_deref(),
+            body: &said.body,
+        };
+        classify(parts, &self.place)
     }
 
-    /// Nothing was sent, and nothing will be until the set-up is another.
-    fn set_up(&self, cause: &str) -> InvokeError {
-        let head = format!("{cause}; endpoint {}", self.place);
-        InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
+    fn failed(&self, fault: Fault) -> InvokeError {
+        let place = self.place.clone();
+        match fault {
+            Fault::Timeout => InvokeError::Timeout { after: self.timeout, place },
+            Fault::Connection(cause) => InvokeError::Connection { cause, place },
+            // Nothing was sent, and nothing will be until the set-up is another.
+            fault => {
+                let head = format!("{fault}; endpoint {place}");
+                InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }
+            }
+        }
     }
 }
 
 /// Lambda gives each response an id, which some emulators do not. Without it, a page or nothing at all is a success of
 /// whatever else listens there, and no function has seen the event.
-fn is_of_somebody_else(output: &InvokeOutput) -> bool {
-    let body = output.payload.as_ref().map_or(&[][..], |payload| payload.as_ref()).trim_ascii_start();
-    let is_synchronous = output.status_code == 200;
-    output.request_id().is_none() && (body.starts_with(b"<") || (body.is_empty() && is_synchronous))
-}
-
-fn answer(output: InvokeOutput) -> Answer {
-    Answer { function_error: output.function_error, payload: output.payload.map(Blob::into_inner).unwrap_or_default() }
+fn is_of_somebody_else(said: &Said) -> bool {
+    let body = said.body.trim_ascii_start();
+    let is_synchronous = said.status == 200;
+    !said.has_id && (body.starts_with(b"<") || (body.is_empty() && is_synchronous))
 }

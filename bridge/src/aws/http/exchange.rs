@@ -8,13 +8,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
-use hyper::{Request, Response, Uri};
+use hyper::{Request, Response};
 use hyper_util::client::proxy::matcher::Matcher;
 
 use super::connection::{Body, Connection};
 use super::dial::Dialler;
 use super::error::HttpError;
-use super::origin::Origin;
+use super::origin::Target;
 use super::pool::Pool;
 use super::roots;
 use super::tcp::{Names, Tcp};
@@ -79,21 +79,31 @@ impl Http {
     ///
     /// # Errors
     /// [`HttpError`], by the stage at which it failed. Before [`HttpError::Timeout`] nothing but the exchange has taken time.
-    pub(crate) async fn send(&self, mut request: Request<Body>, limits: Limits) -> Result<Response<Bytes>, HttpError> {
-        let uri = request.uri().clone();
-        let origin = Origin::of(&uri)?;
+    pub(crate) async fn send(&self, request: Request<Body>, limits: Limits) -> Result<Response<Bytes>, HttpError> {
+        let target = Target::of(request.uri().clone())?;
+        self.send_to(&target, request, limits).await
+    }
+
+    /// The same for a request that leads to `target`, whatever its URL is.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub(crate) async fn send_to(
+        &self,
+        target: &Target,
+        mut request: Request<Body>,
+        limits: Limits,
+    ) -> Result<Response<Bytes>, HttpError> {
         if !request.headers().contains_key(HOST) {
-            request.headers_mut().insert(HOST, origin.header()?);
+            request.headers_mut().insert(HOST, target.host().clone());
         }
         loop {
-            let connecting = self.connection(&origin, &uri);
-            let late = HttpError::ConnectTimeout;
-            let (mut connection, fresh) = within(limits.connect.or(Some(CONNECT)), connecting, late).await?;
-            address(&mut request, &uri, &connection);
+            let (mut connection, fresh) = self.connection(target, limits).await?;
+            address(&mut request, target, &connection);
             let exchange = exchange(&mut connection, request, self.longest);
             match within(limits.exchange, exchange, HttpError::Timeout).await {
                 Ok(Sent::Answered(response)) => {
-                    self.keep(origin, connection, &response);
+                    self.keep(target, connection, &response);
                     return Ok(response);
                 }
                 Ok(Sent::Unsent(back)) if !fresh => request = back,
@@ -101,7 +111,7 @@ impl Http {
                     return Err(HttpError::Connect(io::Error::other("closed before anything was sent")));
                 }
                 Err(error) => {
-                    self.pool.forget(&origin);
+                    self.pool.forget(&target.origin);
                     return Err(error);
                 }
             }
@@ -109,22 +119,36 @@ impl Http {
     }
 
     /// One from the pool, or a new one (`true`).
-    async fn connection(&self, origin: &Origin, uri: &Uri) -> Result<(Connection, bool), HttpError> {
-        while let Some(mut connection) = self.pool.take(origin) {
+    async fn connection(&self, target: &Target, limits: Limits) -> Result<(Connection, bool), HttpError> {
+        let pooled = self.pool.take(&target.origin);
+        match pooled {
+            // The usual case needs no clock.
+            Some(connection) if connection.sender.is_ready() => Ok((connection, false)),
+            pooled => {
+                let connecting = self.connect(target, pooled);
+                within(limits.connect.or(Some(CONNECT)), connecting, HttpError::ConnectTimeout).await
+            }
+        }
+    }
+
+    async fn connect(&self, target: &Target, pooled: Option<Connection>) -> Result<(Connection, bool), HttpError> {
+        let mut next = pooled;
+        while let Some(mut connection) = next {
             if connection.sender.ready().await.is_ok() {
                 return Ok((connection, false));
             }
+            next = self.pool.take(&target.origin);
         }
-        Ok((self.dialler.dial(origin, uri).await?, true))
+        Ok((self.dialler.dial(&target.origin, &target.uri).await?, true))
     }
 
     /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes to
     /// the address that its name has then.
-    fn keep(&self, origin: Origin, connection: Connection, response: &Response<Bytes>) {
+    fn keep(&self, target: &Target, connection: Connection, response: &Response<Bytes>) {
         if is_of_the_service(response) {
-            self.pool.put(origin, connection);
+            self.pool.put(&target.origin, connection);
         } else {
-            self.pool.forget(&origin);
+            self.pool.forget(&target.origin);
         }
     }
 }
@@ -139,9 +163,8 @@ fn is_of_the_service(response: &Response<Bytes>) -> bool {
 }
 
 /// A server is asked for a path, a proxy for the whole URL (RFC 9112, 3.2).
-fn address(request: &mut Request<Body>, uri: &Uri, connection: &Connection) {
-    let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    *request.uri_mut() = if connection.forwarded.is_some() { uri.clone() } else { path.parse().unwrap_or_default() };
+fn address(request: &mut Request<Body>, target: &Target, connection: &Connection) {
+    *request.uri_mut() = if connection.forwarded.is_some() { target.uri.clone() } else { target.path.clone() };
     request.headers_mut().remove(PROXY_AUTHORIZATION);
     if let Some(login) = connection.forwarded.as_ref().and_then(|proxy| proxy.login.clone()) {
         request.headers_mut().insert(PROXY_AUTHORIZATION, login);

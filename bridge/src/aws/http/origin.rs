@@ -1,9 +1,41 @@
-//! Where a request leads: scheme, host and port. Knows no connection.
+//! Where a request leads: scheme, host and port, and what a request says of it. Knows no connection.
 
 use hyper::Uri;
 use hyper::header::HeaderValue;
 
 use super::error::HttpError;
+
+/// Where requests of one URL lead, worked out once for all of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(super) uri: Uri,
+    pub(super) origin: Origin,
+    /// A server is asked for a path (RFC 9112, 3.2.1).
+    pub(super) path: Uri,
+    host: HeaderValue,
+}
+
+impl Target {
+    /// That of an absolute URL.
+    ///
+    /// # Errors
+    /// When it has no host.
+    pub(crate) fn of(uri: Uri) -> Result<Self, HttpError> {
+        let origin = Origin::of(&uri)?;
+        let path = uri.path_and_query().map_or("/", |path| path.as_str()).parse().unwrap_or_default();
+        Ok(Self { host: origin.header()?, uri, origin, path })
+    }
+
+    /// The header Host.
+    pub(crate) fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// The path, as it is written.
+    pub(crate) fn path(&self) -> &str {
+        self.path.path()
+    }
+}
 
 /// Requests to one origin can share connections.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

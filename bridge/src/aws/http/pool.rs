@@ -1,6 +1,6 @@
 //! Connections that have nothing to do, by where they lead. Holds none that an exchange has not ended well on, and makes none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ const OLDEST: Duration = Duration::from_mins(5);
 
 #[derive(Debug, Default)]
 pub(super) struct Pool {
-    idle: Mutex<HashMap<Origin, Vec<(Instant, Connection)>>>,
+    /// Those of an origin in the order in which they became idle.
+    idle: Mutex<HashMap<Origin, VecDeque<(Instant, Connection)>>>,
 }
 
 impl Pool {
@@ -29,8 +30,7 @@ impl Pool {
     pub(super) fn take(&self, origin: &Origin) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         let connections = idle.get_mut(origin)?;
-        discard(connections);
-        connections.pop().map(|(_, connection)| connection)
+        std::iter::from_fn(|| connections.pop_back()).find(usable).map(|(_, connection)| connection)
     }
 
     /// Closes all that lead there. When one connection is dead the others often are, and each would cost an attempt.
@@ -39,19 +39,22 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange has ended.
-    pub(super) fn put(&self, origin: Origin, connection: Connection) {
+    pub(super) fn put(&self, origin: &Origin, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        let connections = idle.entry(origin).or_default();
-        connections.push((Instant::now(), connection));
-        discard(connections);
+        if !idle.contains_key(origin) {
+            idle.insert(origin.clone(), VecDeque::new());
+        }
+        let Some(connections) = idle.get_mut(origin) else { return };
+        // So that a call costs the same however many there are, only the one that was idle for longest is looked at.
+        while connections.len() >= MOST || connections.front().is_some_and(|oldest| !usable(oldest)) {
+            connections.pop_front();
+        }
+        connections.push_back((Instant::now(), connection));
     }
 }
 
-fn discard(connections: &mut Vec<(Instant, Connection)>) {
-    connections.retain(|(since, connection)| {
-        since.elapsed() < IDLE && connection.made.elapsed() < OLDEST && !connection.is_closed()
-    });
-    connections.truncate(MOST);
+fn usable((since, connection): &(Instant, Connection)) -> bool {
+    since.elapsed() < IDLE && connection.made.elapsed() < OLDEST && !connection.is_closed()
 }
 
 #[cfg(test)]
@@ -72,9 +75,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_idle_for_too_long_is_closed() {
         let (pool, (connection, _theirs)) = (Pool::default(), connection().await);
-        pool.put(origin(), connection);
+        pool.put(&origin(), connection);
         tokio::time::advance(IDLE.saturating_sub(Duration::from_millis(1))).await;
-        pool.put(origin(), pool.take(&origin()).expect("it is kept until then"));
+        pool.put(&origin(), pool.take(&origin()).expect("it is kept until then"));
         tokio::time::advance(IDLE).await;
         assert!(pool.take(&origin()).is_none());
     }
@@ -84,7 +87,7 @@ mod tests {
         let (pool, (mut connection, _theirs)) = (Pool::default(), connection().await);
         let mut uses = 0;
         while uses < 1_000 {
-            pool.put(origin(), connection);
+            pool.put(&origin(), connection);
             tokio::time::advance(IDLE / 2).await;
             let Some(taken) = pool.take(&origin()) else { break };
             (connection, uses) = (taken, uses + 1);
@@ -99,7 +102,7 @@ mod tests {
         for _ in 0..MOST + 3 {
             let (connection, other) = connection().await;
             theirs.push(other);
-            pool.put(origin(), connection);
+            pool.put(&origin(), connection);
         }
         let kept = std::iter::from_fn(|| pool.take(&origin())).count();
         assert_eq!(kept, MOST);
@@ -108,7 +111,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_server_has_closed_is_not_used() {
         let (pool, (connection, theirs)) = (Pool::default(), connection().await);
-        pool.put(origin(), connection);
+        pool.put(&origin(), connection);
         drop(theirs);
         while pool.idle.lock().unwrap().values().flatten().any(|(_, connection)| !connection.is_closed()) {
             tokio::task::yield_now().await;

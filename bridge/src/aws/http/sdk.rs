@@ -36,7 +36,7 @@ impl HttpConnector for Connector {
 }
 
 /// Only the exchange's timeout is one: without a connection the service has had no time yet.
-fn error(error: HttpError) -> ConnectorError {
+pub(in crate::aws) fn error(error: HttpError) -> ConnectorError {
     match error {
         HttpError::Timeout => ConnectorError::timeout(error.into()),
         HttpError::NoHost => ConnectorError::user(error.into()),

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream
 use tokio::net::TcpListener;
 
 use super::super::connection::Forwarded;
+use super::super::origin::Origin;
 use super::*;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -69,7 +70,7 @@ async fn pooled(http: &Http, url: &str) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(4096);
     let mut connection = Connection::over(ours, None).await.unwrap();
     connection.sender.ready().await.unwrap();
-    http.pool.put(origin(url), connection);
+    http.pool.put(&origin(url), connection);
     theirs
 }
 
@@ -83,7 +84,7 @@ async fn a_proxy_that_passes_requests_on_gets_the_whole_url_and_its_password_and
         (None, "GET /a?b HTTP/1.1\r\n", false),
     ] {
         let (ours, mut theirs) = tokio::io::duplex(4096);
-        http.pool.put(origin(url), Connection::over(ours, forwarded).await.unwrap());
+        http.pool.put(&origin(url), Connection::over(ours, forwarded).await.unwrap());
         let serves = async {
             let head = head(&mut theirs).await.unwrap();
             theirs.write_all(HELLO.as_bytes()).await.unwrap();
@@ -190,9 +191,9 @@ async fn a_page_of_somebody_else_makes_the_next_request_look_the_name_up_again()
     let (http, url, old, new, moves) = moved(PAGE).await;
     // Another that is idle leads to the old address, too.
     let first = http.dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
-    http.pool.put(origin(&url), first);
+    http.pool.put(&origin(&url), first);
     let second = http.dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
-    http.pool.put(origin(&url), second);
+    http.pool.put(&origin(&url), second);
     moves();
     assert_eq!(http.send(get(&url), Limits::default()).await.unwrap().status(), 404);
     assert_eq!(http.send(get(&url), Limits::default()).await.unwrap().status(), 200);

@@ -1,0 +1,180 @@
+//! Invocations without the SDK: what all requests to a function have in common is laid out once, and each is then signed and
+//! sent as it is. Means to be indistinguishable from the SDK for Lambda. Retries nothing.
+
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::{Duration, SystemTime};
+
+use aws_smithy_types::DateTime;
+use aws_smithy_types::date_time::Format;
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderValue, USER_AGENT};
+use hyper::http::request;
+use hyper::{HeaderMap, Response};
+
+use super::said::{IDS, Said};
+use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
+use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Ready, Signed, Signer, Target};
+use crate::config::Invocation;
+use crate::lambda::Request;
+
+const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
+const AGENT: HeaderValue = HeaderValue::from_static(concat!("mqtt-lambda-bridge/", env!("CARGO_PKG_VERSION")));
+
+/// Calls of one function.
+#[derive(Debug)]
+pub(super) struct Lean {
+    http: Http,
+    limits: Limits,
+    credentials: Ready,
+    signer: Signer,
+    target: Target,
+    /// The path as it is signed.
+    path: String,
+    host: String,
+    clock: Clock,
+}
+
+/// The time of the service, which takes no signature that is off by minutes.
+#[derive(Debug, Default)]
+struct Clock(Mutex<Skew>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Skew {
+    by: Duration,
+    /// Ours is late.
+    is_ahead: bool,
+}
+
+impl Lean {
+    /// `None` when calls go over no network, or the endpoint is none.
+    pub(super) fn new(aws: &Aws, endpoint: &str, function: &str, timeout: Duration) -> Option<Self> {
+        let http = aws.http()?.at_most(LARGEST_ANSWER);
+        let target = Target::of(url(endpoint, function)?.parse().ok()?).ok()?;
+        Some(Self {
+            http,
+            limits: Limits { connect: Some(CONNECT_TIMEOUT), exchange: Some(timeout) },
+            credentials: aws.ready(),
+            signer: Signer::new(aws.region(), "lambda"),
+            path: aws::canonical(target.path()),
+            host: target.host().to_str().ok()?.to_owned(),
+            target,
+            clock: Clock::default(),
+        })
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// Why there is no whole response.
+    pub(super) async fn call(&self, kind: Invocation, request: Request) -> Result<Said, Fault> {
+        // Not on the function's time.
+        let identity = self.credentials.identity().await.map_err(Fault::Credentials)?;
+        let request = self.request(kind, request, &identity, self.clock.now()).ok_or(Fault::Request)?;
+        let response = self.http.send_to(&self.target, request, self.limits).await?;
+        let said = said(&response);
+        if said.has_id && !(200..300).contains(&said.status) {
+            self.clock.heed(response.headers());
+        }
+        Ok(Said { body: response.into_body(), ..said })
+    }
+
+    /// `None` when a key or a token cannot stand in a header.
+    fn request(
+        &self,
+        kind: Invocation,
+        request: Request,
+        identity: &Identity,
+        now: SystemTime,
+    ) -> Option<hyper::Request<Body>> {
+        let (stamp, body) = (aws::stamp(now), Bytes::from(request.event));
+        // In the order in which they are signed.
+        let mut signed = [("", ""); 6];
+        let headers = [
+            Some(("content-type", "application/octet-stream")),
+            Some(("host", self.host.as_str())),
+            request.context.as_deref().map(|context| ("x-amz-client-context", context)),
+            Some(("x-amz-date", stamp.as_str())),
+            (kind == Invocation::Event).then_some(("x-amz-invocation-type", "Event")),
+            identity.credentials.session_token().map(|token| ("x-amz-security-token", token)),
+        ];
+        let mut count = 0;
+        for header in headers.into_iter().flatten() {
+            signed[count] = header;
+            count += 1;
+        }
+        let signed = &signed[..count];
+        let to_sign = Signed { method: "POST", path: &self.path, headers: signed, body: &body };
+        let authorization = self.signer.authorization(identity, &stamp, to_sign);
+        let head = hyper::Request::post(hyper::Uri::default())
+            .header(CONTENT_TYPE, OCTETS)
+            .header(HOST, self.target.host())
+            .header(USER_AGENT, AGENT);
+        let head = signed[2..].iter().fold(head, |head, (name, value)| with(head, name, value));
+        let head = with(head, AUTHORIZATION.as_str(), &authorization);
+        head.body(Full::new(body).map_err(|never| match never {}).boxed_unsync()).ok()
+    }
+}
+
+/// The values of all of them may be secrets.
+fn with(head: request::Builder, name: &str, value: &str) -> request::Builder {
+    match HeaderValue::from_str(value) {
+        Ok(mut value) => {
+            value.set_sensitive(true);
+            head.header(name, value)
+        }
+        // An error that the builder keeps.
+        Err(_) => head.header(name, value),
+    }
+}
+
+/// Below the path of the endpoint, if it has one.
+fn url(endpoint: &str, function: &str) -> Option<String> {
+    let parsed: hyper::Uri = endpoint.parse().ok()?;
+    let (scheme, authority, base) = (parsed.scheme_str()?, parsed.authority()?, parsed.path());
+    let base = base.strip_suffix('/').unwrap_or(base);
+    let function = aws::encoded(function);
+    Some(format!("{scheme}://{authority}{base}/2015-03-31/functions/{function}/invocations"))
+}
+
+/// Without its body.
+fn said(response: &Response<Bytes>) -> Said {
+    let header =
+        |name: &str| response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+    Said {
+        status: response.status().as_u16(),
+        has_id: IDS.into_iter().any(|name| response.headers().contains_key(name)),
+        function_error: header("x-amz-function-error"),
+        error_type: header("x-amzn-errortype"),
+        retry_after: header("retry-after"),
+        body: Bytes::new(),
+    }
+}
+
+impl Clock {
+    fn now(&self) -> SystemTime {
+        let (now, skew) = (SystemTime::now(), *self.skew());
+        let moved = if skew.is_ahead { now.checked_add(skew.by) } else { now.checked_sub(skew.by) };
+        moved.unwrap_or(now)
+    }
+
+    /// From the Date of a refusal on, for the next call: the SDK does so, too.
+    fn heed(&self, headers: &HeaderMap) {
+        let date = headers.get(DATE).and_then(|date| date.to_str().ok());
+        let date = date.and_then(|date| DateTime::from_str(date, Format::HttpDate).ok());
+        let Some(theirs) = date.and_then(|date| SystemTime::try_from(date).ok()) else { return };
+        let skew = match theirs.duration_since(SystemTime::now()) {
+            Ok(by) => Skew { by, is_ahead: true },
+            Err(error) => Skew { by: error.duration(), is_ahead: false },
+        };
+        *self.skew() = skew;
+    }
+
+    fn skew(&self) -> std::sync::MutexGuard<'_, Skew> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,21 @@
+//! A whole response of the Invoke API, as far as the bridge reads it. Pure.
+
+use bytes::Bytes;
+
+/// The headers by which AWS names a request.
+pub(super) const IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
+
+/// What came back.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    pub(super) status: u16,
+    /// Whether it names the request, as all that AWS says does.
+    pub(super) has_id: bool,
+    /// `X-Amz-Function-Error`.
+    pub(super) function_error: Option<String>,
+    /// `X-Amzn-ErrorType`.
+    pub(super) error_type: Option<String>,
+    /// `Retry-After`.
+    pub(super) retry_after: Option<String>,
+    pub(super) body: Bytes,
+}

@@ -1,0 +1,101 @@
+//! Invocations by the SDK's client for Lambda, over the bridge's connections. Its retries and its clocks are off. The only
+//! file, with its room, that names this SDK.
+
+mod endpoint;
+
+use std::time::Duration;
+
+use aws_sdk_lambda::config::StalledStreamProtectionConfig;
+use aws_sdk_lambda::config::timeout::TimeoutConfig;
+use aws_sdk_lambda::error::SdkError;
+use aws_sdk_lambda::operation::RequestId;
+use aws_sdk_lambda::operation::invoke::{InvokeError, InvokeOutput};
+use aws_sdk_lambda::primitives::Blob;
+use aws_sdk_lambda::types::InvocationType;
+use bytes::Bytes;
+
+pub(super) use endpoint::endpoint;
+
+use super::said::{IDS, Said};
+use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
+use crate::aws::{Aws, Fault, Panicked, caught, one_attempt};
+use crate::config::Invocation;
+use crate::lambda::Request;
+
+/// The SDK's client, for one function.
+#[derive(Debug, Clone)]
+pub(super) struct Sdk {
+    client: aws_sdk_lambda::Client,
+    function: String,
+}
+
+impl Sdk {
+    pub(super) fn new(aws: &Aws, function: &str, timeout: Duration) -> Self {
+        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
+        let timeouts = match aws.http() {
+            // That of our own HTTP client, which begins once there is a connection.
+            Some(_) => timeouts.read_timeout(timeout),
+            None => timeouts.operation_attempt_timeout(timeout),
+        };
+        let mut config = aws_sdk_lambda::config::Builder::from(aws.settings())
+            .retry_config(one_attempt())
+            .timeout_config(timeouts.build())
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+        if let Some(http) = aws.http() {
+            config = config.http_client(http.at_most(LARGEST_ANSWER));
+        }
+        Self { client: aws_sdk_lambda::Client::from_conf(config.build()), function: function.to_owned() }
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// Why there is no whole response.
+    pub(super) async fn call(&self, kind: Invocation, request: Request) -> Result<Said, Fault> {
+        let call = self.client.invoke().function_name(&self.function).set_client_context(request.context);
+        let call = match kind {
+            Invocation::RequestResponse => call,
+            Invocation::Event => call.invocation_type(InvocationType::Event),
+        };
+        match caught(call.payload(Blob::new(request.event)).send()).await {
+            Ok(Ok(output)) => Ok(answered(output)),
+            Ok(Err(error)) => refused(&error),
+            Err(Panicked) => Err(Fault::Panicked),
+        }
+    }
+}
+
+fn answered(output: InvokeOutput) -> Said {
+    Said {
+        status: u16::try_from(output.status_code).unwrap_or_default(),
+        has_id: output.request_id().is_some(),
+        function_error: output.function_error,
+        body: output.payload.map(Blob::into_inner).unwrap_or_default().into(),
+        ..Said::default()
+    }
+}
+
+fn refused(error: &SdkError<InvokeError>) -> Result<Said, Fault> {
+    if let Some(fault) = Fault::of(error) {
+        return Err(fault);
+    }
+    match error.raw_response() {
+        // Broken off, or no answer of the Invoke API though it says 200.
+        Some(response) if response.status().is_success() => {
+            Err(Fault::Connection("the response broke off, or is none of the Invoke API's".into()))
+        }
+        Some(response) => {
+            let header = |name: &str| response.headers().get(name).map(str::to_owned);
+            Ok(Said {
+                status: response.status().as_u16(),
+                has_id: IDS.into_iter().any(|name| response.headers().contains_key(name)),
+                function_error: None,
+                error_type: header("x-amzn-errortype"),
+                retry_after: header("retry-after"),
+                body: Bytes::copy_from_slice(response.body().bytes().unwrap_or_default()),
+            })
+        }
+        None => Err(Fault::Connection("it broke".into())),
+    }
+}
