@@ -24,7 +24,7 @@ use crate::lambda::{Lambda, StartError};
 use crate::oracle;
 use crate::sensors::{SensorError, SensorOptions, Sensors};
 
-pub use builder::{BrokerKind, WorldBuilder};
+pub use builder::{BrokerKind, WorldBuilder, lambda_client};
 pub use process::{BridgeProcess, Usage};
 
 /// The name of the world's mapping.

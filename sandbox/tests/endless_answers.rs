@@ -17,7 +17,7 @@ use bridge::config::{Config, Overrides, Protocol};
 use bridge::lambda::Disposition;
 use common::{PATIENCE, eventually, publish};
 use replica::{SHORT, broker, mapping};
-use sandbox::world::{FUNCTION, World};
+use sandbox::world::{FUNCTION, World, lambda_client};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -49,7 +49,7 @@ async fn an_answer_without_an_end_is_cut_and_its_connection_closed() {
     for (status, words) in [(200, "larger than the 6 MB that the service answers at most"), (502, "HTTP 502")] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Aws::local(LocalEndpoint { url: format!("http://{}", listener.local_addr().unwrap()) });
-        let client = aws.client(&FUNCTION.parse().unwrap(), Duration::from_mins(10));
+        let client = aws.invoking(lambda_client()).client(&FUNCTION.parse().unwrap(), Duration::from_mins(10));
         let server = tokio::spawn(endless(listener, status));
         let error = tokio::time::timeout(PATIENCE, client.invoke(b"{}".to_vec())).await.unwrap().unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
@@ -120,7 +120,8 @@ async fn f46_an_answer_without_an_end_does_not_stop_another_mapping() {
     let config = broker(world.url(), &world.files, Protocol::V5, "b", SHORT) + &of("endless") + &of("other");
     let file = world.directory().join("bridge.toml");
     std::fs::write(&file, config).unwrap();
-    let config = Config::load(Some(&file), std::iter::empty(), Overrides::default()).unwrap();
+    let overrides = Overrides::default().set("lambda.client", lambda_client().to_string());
+    let config = Config::load(Some(&file), std::iter::empty(), overrides).unwrap();
     let bridge = Bridge::start(config, &Aws::local(LocalEndpoint { url: endpoint })).await.unwrap();
     tokio::time::timeout(PATIENCE, bridge.ready()).await.expect("ready");
 

@@ -1,4 +1,4 @@
-//! Promise: each error of Lambda means what docs/errors.md says, through the real SDK; and one event that something between
+//! Promise: each error of Lambda means what docs/errors.md says, with either client for Lambda; and one event that something between
 //! refuses does not stop its mapping.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
@@ -8,6 +8,7 @@ mod common;
 use std::time::{Duration, Instant};
 
 use bridge::aws::{Aws, LocalEndpoint};
+use bridge::config::LambdaClient;
 use bridge::lambda::{Client, Disposition, ERRORS, InvokeError, Meaning, by_status};
 use common::{Fate, PATIENCE, acknowledged, ended, eventually, fault, nothing_lost, publish, willing};
 use sandbox::lambda::{Action, Fault, Kind, Lambda, Outcome, Refusal, When};
@@ -17,10 +18,13 @@ const PAGE: &str = "<html><body>Request blocked. marker</body></html>";
 /// What a reading has that the registry marks as bad.
 const POISON: &str = "broken";
 
-async fn lambda() -> (Lambda, Client) {
+/// Both clients for Lambda.
+const CLIENTS: [LambdaClient; 2] = [LambdaClient::Sdk, LambdaClient::Lean];
+
+async fn lambda(by: LambdaClient) -> (Lambda, Client) {
     let lambda = Lambda::start([willing()]).await.unwrap();
     let aws = Aws::local(LocalEndpoint { url: lambda.endpoint() });
-    let client = aws.client(&FUNCTION.parse().unwrap(), Duration::from_secs(5));
+    let client = aws.invoking(by).client(&FUNCTION.parse().unwrap(), Duration::from_secs(5));
     (lambda, client)
 }
 
@@ -41,7 +45,13 @@ fn check_names(error: &InvokeError, status: u16, lambda: &Lambda) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f43_every_code_of_the_table_means_what_it_says() {
-    let (lambda, client) = lambda().await;
+    for by in CLIENTS {
+        every_code_means_what_it_says(by).await;
+    }
+}
+
+async fn every_code_means_what_it_says(by: LambdaClient) {
+    let (lambda, client) = lambda(by).await;
     for row in ERRORS {
         let raw = Refusal::Raw { status: row.status, code: Some(row.code), body: r#"{"Message":"words"}"# };
         let error = refusal(&lambda, &client, raw).await;
@@ -56,7 +66,13 @@ async fn f43_every_code_of_the_table_means_what_it_says() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f43_html_and_empty_bodies_go_by_their_status_and_are_not_repeated() {
-    let (lambda, client) = lambda().await;
+    for by in CLIENTS {
+        other_bodies_go_by_their_status(by).await;
+    }
+}
+
+async fn other_bodies_go_by_their_status(by: LambdaClient) {
+    let (lambda, client) = lambda(by).await;
     for status in [301, 400, 401, 403, 404, 405, 407, 408, 409, 413, 415, 429, 500, 502, 503, 504] {
         for (body, what) in [("", "body is empty"), (PAGE, "body is HTML"), ("marker", "not JSON")] {
             let error = refusal(&lambda, &client, Refusal::Raw { status, code: None, body }).await;
@@ -70,7 +86,13 @@ async fn f43_html_and_empty_bodies_go_by_their_status_and_are_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f43_202_and_204_are_no_success_of_a_synchronous_invocation() {
-    let (lambda, client) = lambda().await;
+    for by in CLIENTS {
+        other_successes_are_none(by).await;
+    }
+}
+
+async fn other_successes_are_none(by: LambdaClient) {
+    let (lambda, client) = lambda(by).await;
     for status in [202, 204] {
         let error = refusal(&lambda, &client, Refusal::Raw { status, code: None, body: "" }).await;
         assert_eq!(error.disposition(), Disposition::Hold, "{error}");

@@ -8,6 +8,7 @@ mod common;
 use std::time::Duration;
 
 use bridge::aws::{Aws, LocalEndpoint};
+use bridge::config::LambdaClient;
 use bridge::lambda::Disposition;
 use common::{PATIENCE, eventually, publish, willing};
 use rustls::ServerConfig;
@@ -221,6 +222,12 @@ async fn answer(listener: tokio::net::TcpListener, head: &'static str, body: &'s
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_a_success_of_somebody_else_is_none_of_the_functions() {
+    for by in [LambdaClient::Sdk, LambdaClient::Lean] {
+        somebody_else_succeeds(by).await;
+    }
+}
+
+async fn somebody_else_succeeds(by: LambdaClient) {
     let (anonymous, named) = ("200 OK", "200 OK\r\nx-amzn-requestid: 1");
     for (head, body, is_lambda) in [
         (anonymous, "", false),
@@ -231,7 +238,7 @@ async fn f41_a_success_of_somebody_else_is_none_of_the_functions() {
     ] {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let aws = Aws::local(LocalEndpoint { url: format!("http://{}", listener.local_addr().unwrap()) });
-        let client = aws.client(&FUNCTION.parse().unwrap(), PATIENCE);
+        let client = aws.invoking(by).client(&FUNCTION.parse().unwrap(), PATIENCE);
         tokio::spawn(answer(listener, head, body));
         match client.invoke(b"{}".to_vec()).await {
             Ok(answer) => assert!(is_lambda && answer.payload == body.as_bytes(), "{head} {body}"),
@@ -241,6 +248,26 @@ async fn f41_a_success_of_somebody_else_is_none_of_the_functions() {
                 assert!(error.to_string().contains("without a request id"), "{error}");
             }
         }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_is_the_one_that_is_chosen() {
+    for (by, agent) in [("sdk", "user-agent: aws-sdk-rust/"), ("lean", "user-agent: mqtt-lambda-bridge/")] {
+        let mut world = world().await;
+        world.set("lambda.client", by);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("AWS_ENDPOINT_URL=http://{}", listener.local_addr().unwrap());
+        let mut process = world.spawn_bridge_under(&["/usr/bin/env", &endpoint]).unwrap();
+        assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+        publish(&world, 1, |_| {}).await;
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = Vec::new();
+        while !request.ends_with(b"}]}") {
+            assert!(stream.read_buf(&mut request).await.unwrap() > 0, "the end");
+        }
+        let request = String::from_utf8(request).unwrap();
+        assert!(request.contains(agent), "{by}: {request}");
     }
 }
 

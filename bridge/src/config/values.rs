@@ -80,6 +80,23 @@ pub enum LambdaClient {
     Sdk,
 }
 
+impl FromStr for LambdaClient {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        choice(text)
+    }
+}
+
+impl fmt::Display for LambdaClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lean => "lean",
+            Self::Sdk => "sdk",
+        })
+    }
+}
+
 /// How a function is invoked (Lambda API reference, operation Invoke, `InvocationType`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Invocation {

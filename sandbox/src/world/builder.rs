@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bridge::config::{BrokerUrl, Protocol};
+use bridge::config::{BrokerUrl, LambdaClient, Protocol};
 
 use super::{FUNCTION, MAPPING, World, WorldError};
 use crate::binaries;
@@ -140,6 +140,14 @@ impl WorldBuilder {
     }
 }
 
+/// The client for Lambda that worlds have unless they say otherwise: that of the variable `SANDBOX_LAMBDA_CLIENT`, `sdk` or
+/// `lean`, so that any test can run with either; without it the bridge's own default.
+#[must_use]
+pub fn lambda_client() -> LambdaClient {
+    let said = std::env::var("SANDBOX_LAMBDA_CLIENT").ok();
+    said.and_then(|name| name.parse().ok()).unwrap_or_default()
+}
+
 /// The environment variable that says the same as a key.
 pub(super) fn variable(key: &str) -> String {
     format!("BRIDGE_{}", key.replace('.', "_").to_uppercase())
@@ -180,6 +188,7 @@ fn defaults(world: &World) -> Vec<(String, String)> {
     let files = &world.files;
     [
         ("admin.listen", "127.0.0.1:0".to_owned()),
+        ("lambda.client", lambda_client().to_string()),
         ("mqtt.url", world.url().to_string()),
         ("mqtt.client_id", "sandbox".to_owned()),
         ("mqtt.backoff", "50ms..500ms".to_owned()),
