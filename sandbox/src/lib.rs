@@ -3,6 +3,7 @@
 //!
 //! Depends on the bridge, never the reverse. Listens on the loopback interface alone.
 
+pub mod bench;
 pub mod binaries;
 pub mod broker;
 pub mod bucket;

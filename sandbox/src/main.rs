@@ -9,6 +9,7 @@ use std::time::Duration;
 use anyhow::Context;
 use bridge::config::{BrokerUrl, Protocol};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use sandbox::bench;
 use sandbox::certs::IdentityFiles;
 use sandbox::demo::{self, Demo};
 use sandbox::lambda::{Action, Fault, Function, When};
@@ -99,6 +100,14 @@ enum Part {
     /// Faults of all kinds, at random, for an hour; every message is accounted for in the end.
     Soak(SoakFlags),
     Sim(sim::command::Flags),
+    Bench(bench::command::Flags),
+    /// The endpoint of a benchmark, which starts it by itself.
+    #[command(hide = true)]
+    BenchStub {
+        /// How long it takes.
+        #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
+        latency: Duration,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -138,6 +147,7 @@ Examples:
   cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
       --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
   cargo sandbox lambda                                 the function alone, for a bridge of your own
+  cargo sandbox bench                                  what a message costs, with both clients for Lambda
   cargo sandbox soak --duration 5m --plot soak.svg     faults at random, and a picture of it
 
 Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
@@ -199,6 +209,8 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     match cli.part {
         Some(Part::Lambda { listen }) => return runtime.block_on(parts::lambda(listen)).map(|()| true),
         Some(Part::Soak(flags)) => return runtime.block_on(soak(flags)),
+        Some(Part::Bench(flags)) => return Ok(runtime.block_on(bench::command::execute(&flags)).map(|()| true)?),
+        Some(Part::BenchStub { latency }) => return Ok(runtime.block_on(bench::stub::run(latency)).map(|()| true)?),
         Some(Part::Sim(flags)) => return Ok(sim::command::execute(&flags)?),
         None => {}
     }

@@ -9,6 +9,7 @@ mod reading;
 mod registry;
 
 pub use bridge::config::Protocol;
+pub(crate) use client::{Client, Notice};
 pub use foreign::{ForeignError, mosquitto_pub};
 pub use registry::{Counts, Receipt, Registry};
 

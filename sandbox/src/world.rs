@@ -227,6 +227,21 @@ impl World {
         Ok(BridgeProcess::start(&mut command)?)
     }
 
+    /// Starts this binary with the world's configuration and these variables, which win. Not subscribed yet when this returns.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn spawn_binary(
+        &self,
+        bridge: &Path,
+        variables: impl IntoIterator<Item = (&'static str, String)>,
+    ) -> Result<BridgeProcess, WorldError> {
+        let mut command = Command::new(bridge);
+        self.prepare(&mut command);
+        command.envs(self.variables()).envs(variables).arg("run");
+        Ok(BridgeProcess::start(&mut command)?)
+    }
+
     fn prepare(&self, command: &mut Command) {
         command
             .env_clear()

@@ -20,13 +20,13 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Publishes; the connection behind it lives in a task of its own, because its future must never be dropped.
-pub(super) enum Client {
+pub(crate) enum Client {
     V5(rumqttc::AsyncClient),
     V311(rumqttc_v4::AsyncClient),
 }
 
 /// The answer that is still to come for one publication.
-pub(super) enum Notice {
+pub(crate) enum Notice {
     V5(rumqttc::PublishNotice),
     V311(rumqttc_v4::PublishNotice),
 }
@@ -37,7 +37,7 @@ impl Client {
     /// Each connection starts a new session, so nothing of the device stays with the broker.
     ///
     /// [`disconnect`]: Client::disconnect
-    pub(super) fn connect(
+    pub(crate) fn connect(
         protocol: Protocol,
         id: &str,
         broker: &BrokerUrl,
@@ -119,7 +119,7 @@ impl Client {
 
     /// Hands a message with QoS 1 to the connection, waiting while its window is full. `None`: there is no connection
     /// any more, nor will there be.
-    pub(super) async fn publish(&self, topic: &str, payload: Bytes) -> Option<Notice> {
+    pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Option<Notice> {
         match self {
             Self::V5(client) => {
                 let options = rumqttc::PublishOptions::at_least_once();
@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// Asks the connection to say good-bye and to end.
-    pub(super) async fn disconnect(&self) {
+    pub(crate) async fn disconnect(&self) {
         // Err: it has ended already.
         match self {
             Self::V5(client) => drop(client.disconnect().await),
@@ -144,7 +144,7 @@ impl Client {
 
 /// Why a message has to be published again.
 #[derive(Debug)]
-pub(super) enum Unconfirmed {
+pub(crate) enum Unconfirmed {
     /// The session it belonged to is gone.
     SessionLost,
     /// The broker answered with a reason of failure (MQTT 5, section 3.4.2.1).
@@ -153,7 +153,7 @@ pub(super) enum Unconfirmed {
 
 impl Notice {
     /// Waits for the PUBACK.
-    pub(super) async fn confirmed(self) -> Result<(), Unconfirmed> {
+    pub(crate) async fn confirmed(self) -> Result<(), Unconfirmed> {
         use rumqttc::PublishNoticeError::V5PubAck;
         match self {
             Self::V5(notice) => notice.wait_completion_async().await.map_err(|error| match error {

@@ -1,0 +1,196 @@
+//! An endpoint of the Invoke API that knows neither functions nor faults: it takes any request, waits for a set time and
+//! answers that all went well. Runs as a process of its own, so that what it costs is not the bridge's; counts the messages
+//! that it got by the times in their payloads.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Stands before the time of each message, in microseconds since 1970.
+pub(super) const MARK: &str = "\"at\":";
+
+const ANSWER: &[u8] =
+    b"HTTP/1.1 200 OK\r\nx-amzn-requestid: bench\r\ncontent-length: 24\r\n\r\n{\"batchItemFailures\":[]}";
+
+/// What has come since the last reset; times in microseconds.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) invocations: u64,
+    pub(super) messages: u64,
+    /// From the first invocation to the last.
+    pub(super) took: u64,
+    /// From publication to invocation.
+    pub(super) p50: u64,
+    pub(super) p90: u64,
+    pub(super) p99: u64,
+}
+
+#[derive(Debug)]
+struct Book {
+    invocations: u64,
+    first: u64,
+    last: u64,
+    delays: Histogram<u64>,
+}
+
+impl Book {
+    fn new() -> Result<Self, hdrhistogram::CreationError> {
+        Ok(Self { invocations: 0, first: 0, last: 0, delays: Histogram::new(3)? })
+    }
+
+    fn note(&mut self, body: &[u8], now: u64) {
+        self.invocations += 1;
+        self.last = now;
+        if self.first == 0 {
+            self.first = now;
+        }
+        for at in times(body) {
+            self.delays.saturating_record(now.saturating_sub(at));
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let percentile = |q| self.delays.value_at_quantile(q);
+        Seen {
+            invocations: self.invocations,
+            messages: self.delays.len(),
+            took: self.last - self.first,
+            p50: percentile(0.5),
+            p90: percentile(0.9),
+            p99: percentile(0.99),
+        }
+    }
+}
+
+/// Says on stdout which port it has, and serves until its stdin ends.
+///
+/// # Errors
+/// When it cannot listen.
+pub async fn run(latency: Duration) -> io::Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("{}", listener.local_addr()?.port());
+    let book = Arc::new(Mutex::new(Book::new().map_err(io::Error::other)?));
+    let serving = async {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            // A connection that breaks is the bridge's affair.
+            tokio::spawn(serve(stream, Arc::clone(&book), latency));
+        }
+    };
+    let (mut stdin, mut end) = (tokio::io::stdin(), [0]);
+    tokio::select! {
+        ended = serving => ended,
+        // Whoever started it has gone.
+        _ = stdin.read(&mut end) => Ok(()),
+    }
+}
+
+/// One request after the other, on one connection.
+async fn serve(mut stream: TcpStream, book: Arc<Mutex<Book>>, latency: Duration) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut bytes = Vec::with_capacity(64 * 1024);
+    loop {
+        let Some((head, whole)) = next(&mut stream, &mut bytes).await? else { return Ok(()) };
+        let answer = if bytes.starts_with(b"POST /2015-03-31/") {
+            locked(&book).note(&bytes[head..whole], now());
+            if !latency.is_zero() {
+                tokio::time::sleep(latency).await;
+            }
+            ANSWER.to_vec()
+        } else {
+            let is_reset = bytes.starts_with(b"POST /reset");
+            let seen = locked(&book).seen();
+            if is_reset {
+                *locked(&book) = Book::new().map_err(io::Error::other)?;
+            }
+            let seen = serde_json::to_string(&seen)?;
+            format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{seen}", seen.len()).into_bytes()
+        };
+        bytes.drain(..whole);
+        stream.write_all(&answer).await?;
+    }
+}
+
+/// Reads until `bytes` begins with a whole request: where its body begins, and where it ends. `None` at the end.
+async fn next(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<(usize, usize)>> {
+    loop {
+        if let Some(head) = find(bytes, b"\r\n\r\n").map(|at| at + 4) {
+            let whole = head + length(&bytes[..head]);
+            if bytes.len() >= whole {
+                return Ok(Some((head, whole)));
+            }
+        }
+        if stream.read_buf(bytes).await? == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+fn length(head: &[u8]) -> usize {
+    let head = String::from_utf8_lossy(head).to_ascii_lowercase();
+    let value = head.lines().find_map(|line| line.strip_prefix("content-length:"));
+    value.and_then(|value| value.trim().parse().ok()).unwrap_or_default()
+}
+
+fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
+    bytes.windows(needle.len()).position(|window| window == needle)
+}
+
+/// The times of the messages in an event.
+fn times(body: &[u8]) -> impl Iterator<Item = u64> {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    text.match_indices(MARK).filter_map(|(at, _)| {
+        let digits = &text[at + MARK.len()..];
+        let end = digits.find(|c: char| !c.is_ascii_digit())?;
+        digits[..end].parse().ok()
+    })
+}
+
+/// Microseconds since 1970.
+pub(super) fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn locked(book: &Mutex<Book>) -> std::sync::MutexGuard<'_, Book> {
+    book.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_counted_by_their_times() {
+        let mut book = Book::new().unwrap();
+        book.note(br#"{"records":[{"payload":{"at":100,"n":1}},{"payload":{"at":150,"n":2}}]}"#, 200);
+        book.note(br#"{"at":900,"n":3}"#, 1_000);
+        let seen = book.seen();
+        assert_eq!((seen.invocations, seen.messages, seen.took), (2, 3, 800));
+        assert_eq!((seen.p50, seen.p99), (100, 100));
+    }
+
+    #[tokio::test]
+    async fn requests_are_told_apart_on_one_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let book = Arc::new(Mutex::new(Book::new().unwrap()));
+        let mut stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        tokio::spawn(serve(listener.accept().await.unwrap().0, Arc::clone(&book), Duration::ZERO));
+        for body in [r#"{"at":1,"n":1}"#, r#"[{"at":1,"n":1},{"at":2,"n":2}]"#] {
+            let head =
+                format!("POST /2015-03-31/functions/f/invocations HTTP/1.1\r\nContent-Length: {}\r\n\r\n", body.len());
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(body.as_bytes()).await.unwrap();
+            let mut answer = vec![0; ANSWER.len()];
+            stream.read_exact(&mut answer).await.unwrap();
+            assert_eq!(answer, ANSWER);
+        }
+        let seen = locked(&book).seen();
+        assert_eq!((seen.invocations, seen.messages), (2, 3));
+    }
+}
