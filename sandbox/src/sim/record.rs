@@ -159,7 +159,9 @@ impl Record {
             // One more where it was owed before.
             let again = std::mem::replace(&mut fate.owed, true);
             fate.allowed += u64::from(again);
-            fate.copied |= again;
+            if again {
+                (fate.copied, fate.not_before) = (true, None);
+            }
         }
     }
 
