@@ -223,7 +223,7 @@ impl Lane {
         } else {
             pending.note_last(&mut failures, &self.mapping.settings.retry, now());
         }
-        hold_back_behind(&pending.deliveries, &mut failures);
+        let taken = hold_back_behind(&pending.deliveries, &mut failures);
         if !self.answer(&response, &mut failures, pending).await {
             return None;
         }
@@ -235,8 +235,16 @@ impl Lane {
         for (index, delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
             match failures.remove(&index) {
                 None => delivery.settle(Outcome::Delivered),
-                Some(failure) if !failure.retry => hopeless.push((delivery, failure)),
+                Some(failure) if !failure.retry => {
+                    pending.taken.remove(&delivery.id);
+                    hopeless.push((delivery, failure));
+                }
                 Some(failure) => {
+                    if taken.contains(&index) {
+                        pending.taken.insert(delivery.id.clone());
+                    } else {
+                        pending.taken.remove(&delivery.id);
+                    }
                     pending.deliveries.push(delivery);
                     last = Some(failure);
                 }

@@ -67,6 +67,10 @@ impl Lane {
         if delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned()) {
             return;
         }
+        // It went again for the sake of another one's place only.
+        if pending.taken.contains(&delivery.id) {
+            return delivery.settle(Outcome::Delivered);
+        }
         let letter = self.letter(&delivery, pending, failure);
         match self.write(&letter).await {
             Written::Safe => delivery.settle(Outcome::DeadLettered),

@@ -1,16 +1,18 @@
 //! The records of one event on their way through the function, and how they are divided and held back. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::backoff::Backoff;
 use crate::config::{Range, Retry};
-use crate::delivery::{Delivery, Outcome};
+use crate::delivery::{Delivery, Outcome, RecordId};
 use crate::lambda::Failure;
 
 /// Records on their way through the function, all of one event.
 pub(super) struct Pending {
     pub(super) deliveries: Vec<Delivery>,
+    /// Those that the function has taken, and that go again only because one of their key before them has to.
+    pub(super) taken: HashSet<RecordId>,
     pub(super) attempts: u32,
     pub(super) first_attempt_at: SystemTime,
     pub(super) last_attempt_at: SystemTime,
@@ -31,7 +33,7 @@ impl Pending {
     pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
         let now = SystemTime::now();
         let backoff = Backoff::new(backoff);
-        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
+        Self { deliveries, taken: HashSet::new(), attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
     }
 
     pub(super) fn settle_expired(&mut self, now: Instant) {
@@ -67,26 +69,30 @@ impl Pending {
     pub(super) fn halves(mut self) -> Onward {
         let second = self.deliveries.split_off(self.deliveries.len() / 2);
         self.attempts = self.attempts.saturating_sub(1);
-        let second = Self { deliveries: second, backoff: self.backoff.clone(), ..self };
+        let second = Self { deliveries: second, taken: self.taken.clone(), backoff: self.backoff.clone(), ..self };
         Onward::Halves(self, second)
     }
 }
 
 /// In an ordered mapping a record that is tried again takes those of its key behind it along, whatever the function said
-/// of them: they must not overtake it.
-pub(super) fn hold_back_behind(deliveries: &[Delivery], failures: &mut HashMap<usize, Failure>) {
-    let mut held = HashMap::new();
+/// of them: they must not overtake it. Returns those of them that the function has taken.
+pub(super) fn hold_back_behind(deliveries: &[Delivery], failures: &mut HashMap<usize, Failure>) -> HashSet<usize> {
+    let (mut held, mut taken) = (HashMap::new(), HashSet::new());
     for (index, delivery) in deliveries.iter().enumerate() {
         let Some(key) = delivery.hold.as_ref().map(|hold| hold.key()) else { continue };
         match failures.get(&index) {
             Some(failure) if failure.retry => drop(held.entry(key).or_insert_with(|| failure.clone())),
             _ => {
                 if let Some(failure) = held.get(&key) {
-                    failures.insert(index, Failure { message: "behind a record of its key".into(), ..failure.clone() });
+                    let behind = Failure { message: "behind a record of its key".into(), ..failure.clone() };
+                    if failures.insert(index, behind).is_none() {
+                        taken.insert(index);
+                    }
                 }
             }
         }
     }
+    taken
 }
 
 #[cfg(test)]
@@ -98,7 +104,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::config::Qos;
-    use crate::delivery::{Freed, Hold, Keys, RecordId, Ticket};
+    use crate::delivery::{Freed, Hold, Keys, Ticket};
     use crate::message::Message;
 
     pub(in crate::mapping::lane) const BACKOFF: Range =
@@ -169,6 +175,14 @@ pub(super) mod tests {
         let keys = [Some(1), Some(2), Some(1), Some(1), None, Some(2)];
         assert_eq!(failing(&keys, &[(0, true)]), [0, 2, 3]);
         assert_eq!(failing(&keys, &[(2, true), (4, true)]), [2, 3, 4]);
+    }
+
+    #[test]
+    fn what_the_function_has_taken_is_told_from_what_it_has_failed() {
+        let failure = |retry| Failure { kind: "k".into(), message: "m".into(), retry };
+        let mut failures = HashMap::from([(0, failure(true)), (2, failure(false))]);
+        let taken = hold_back_behind(&deliveries(&[Some(1), Some(1), Some(1), Some(2)]), &mut failures);
+        assert_eq!((taken, failures.len()), (HashSet::from([1]), 3));
     }
 
     #[test]
