@@ -142,6 +142,8 @@ pub struct Delivery {
     pub encoding: Option<Encoding>,
     /// The hold on its ordering key, in an ordered mapping.
     pub hold: Option<Arc<Hold>>,
+    /// The function has taken it, and it goes again only because one of its key before it has to.
+    pub taken: bool,
     ticket: Ticket,
     settler: Option<Settler>,
 }
@@ -162,7 +164,17 @@ impl Delivery {
         settler: Settler,
         (received_at, received): (SystemTime, Instant),
     ) -> Self {
-        Self { message, id, received_at, received, encoding: None, hold: None, ticket, settler: Some(settler) }
+        Self {
+            message,
+            id,
+            received_at,
+            received,
+            encoding: None,
+            hold: None,
+            taken: false,
+            ticket,
+            settler: Some(settler),
+        }
     }
 
     /// Reports the verdict.

@@ -232,19 +232,15 @@ impl Lane {
             return None;
         }
         let (mut hopeless, mut last) = (Vec::new(), None);
-        for (index, delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
+        for (index, mut delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
             match failures.remove(&index) {
                 None => delivery.settle(Outcome::Delivered),
                 Some(failure) if !failure.retry => {
-                    pending.taken.remove(&delivery.id);
+                    delivery.taken = false;
                     hopeless.push((delivery, failure));
                 }
                 Some(failure) => {
-                    if taken.contains(&index) {
-                        pending.taken.insert(delivery.id.clone());
-                    } else {
-                        pending.taken.remove(&delivery.id);
-                    }
+                    delivery.taken = taken.contains(&index);
                     pending.deliveries.push(delivery);
                     last = Some(failure);
                 }

@@ -168,7 +168,6 @@ fn divided(mut pending: Pending) -> Result<Onward, Pending> {
     if others.is_empty() {
         return Ok(pending.halves());
     }
-    let others =
-        Pending { deliveries: others, taken: pending.taken.clone(), backoff: pending.backoff.clone(), ..pending };
+    let others = Pending { deliveries: others, backoff: pending.backoff.clone(), ..pending };
     Ok(Onward::Halves(pending, others))
 }

@@ -68,7 +68,7 @@ impl Lane {
             return;
         }
         // It went again for the sake of another one's place only.
-        if pending.taken.contains(&delivery.id) {
+        if delivery.taken {
             return delivery.settle(Outcome::Delivered);
         }
         let letter = self.letter(&delivery, pending, failure);

@@ -5,14 +5,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use crate::backoff::Backoff;
 use crate::config::{Range, Retry};
-use crate::delivery::{Delivery, Outcome, RecordId};
+use crate::delivery::{Delivery, Outcome};
 use crate::lambda::Failure;
 
 /// Records on their way through the function, all of one event.
 pub(super) struct Pending {
     pub(super) deliveries: Vec<Delivery>,
-    /// Those that the function has taken, and that go again only because one of their key before them has to.
-    pub(super) taken: HashSet<RecordId>,
     pub(super) attempts: u32,
     pub(super) first_attempt_at: SystemTime,
     pub(super) last_attempt_at: SystemTime,
@@ -33,7 +31,7 @@ impl Pending {
     pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
         let now = SystemTime::now();
         let backoff = Backoff::new(backoff);
-        Self { deliveries, taken: HashSet::new(), attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
+        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
     }
 
     pub(super) fn settle_expired(&mut self, now: Instant) {
@@ -69,7 +67,7 @@ impl Pending {
     pub(super) fn halves(mut self) -> Onward {
         let second = self.deliveries.split_off(self.deliveries.len() / 2);
         self.attempts = self.attempts.saturating_sub(1);
-        let second = Self { deliveries: second, taken: self.taken.clone(), backoff: self.backoff.clone(), ..self };
+        let second = Self { deliveries: second, backoff: self.backoff.clone(), ..self };
         Onward::Halves(self, second)
     }
 }
@@ -104,7 +102,7 @@ pub(super) mod tests {
 
     use super::*;
     use crate::config::Qos;
-    use crate::delivery::{Freed, Hold, Keys, Ticket};
+    use crate::delivery::{Freed, Hold, Keys, RecordId, Ticket};
     use crate::message::Message;
 
     pub(in crate::mapping::lane) const BACKOFF: Range =
