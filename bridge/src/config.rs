@@ -89,7 +89,7 @@ section! {
 section! {
     /// `[lambda]`: the way to Lambda.
     pub struct Lambda in "lambda." {
-        /// What sends invocations: `sdk`, or `lean`, the bridge's own client, which takes a fraction of the CPU.
+        /// What sends invocations: `sdk`, or `lean`, the bridge's own client, without its orchestration.
         pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("sdk"), choice };
     }
 }

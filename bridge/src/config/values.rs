@@ -73,7 +73,7 @@ pub enum LogFormat {
 /// What sends invocations to Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LambdaClient {
-    /// The bridge's own client, which takes a fraction of the CPU.
+    /// The bridge's own client, without the SDK's orchestration.
     Lean,
     /// The SDK's.
     #[default]
