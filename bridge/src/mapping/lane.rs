@@ -223,7 +223,12 @@ impl Lane {
         } else {
             pending.note_last(&mut failures, &self.mapping.settings.retry, now());
         }
-        let taken = hold_back_behind(&pending.deliveries, &mut failures);
+        let mut taken = hold_back_behind(&pending.deliveries, &mut failures);
+        if !taken.is_empty() {
+            // What the function answers about them comes with the attempt that settles them.
+            let named = answers::named(&response);
+            taken.retain(|index| !named.contains(pending.deliveries[*index].id.to_string().as_str()));
+        }
         if !self.answer(&response, &mut failures, pending).await {
             return None;
         }

@@ -1,7 +1,7 @@
 //! Publishes what the function answers, and sees it confirmed, before anything of its event is settled. The function has
 //! succeeded, so it is never invoked again for an answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use event::Response;
 use tokio::time::timeout;
@@ -18,6 +18,12 @@ use crate::outgoing::{PublishError, PublishHandle, publish_each};
 
 /// An answer that could not be published, and why.
 type Refused = (PublishedAnswer, Foreign);
+
+/// The records that an answer is about.
+pub(super) fn named(response: &Response) -> HashSet<&str> {
+    let published = response.publish.iter().filter_map(|publish| publish.item_identifier.as_deref());
+    published.chain(response.reply.iter().map(|reply| reply.item_identifier.as_str())).collect()
+}
 
 impl Lane {
     /// Publishes what the function answers, before anything is settled. A refusal that passes is tried again

@@ -52,12 +52,14 @@ impl Record {
             let mut inner = self.inner();
             let now = inner.begun.elapsed();
             let blamed = for_answer && inner.may_give_up_answer_of(number);
+            // It went again with its answer, which nobody would have if it counted as delivered.
+            let unanswered = inner.unsettled_answer_of(number);
             let Some(fate) = inner.fates.get_mut(&number) else { return };
             fate.settle(now);
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
             let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
-            let early = !blamed && (fate.taken || !spent);
+            let early = !blamed && ((fate.taken && !unanswered) || !spent);
             early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
         };
         if let Some(early) = early {
