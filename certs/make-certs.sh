@@ -297,8 +297,13 @@ make_issuing() {
 
 put_aside() {
     [ -e ca.crt ] || [ -e ca.key ] || return 0
-    aside=old-$(date -u +%Y%m%dT%H%M%SZ)
-    mkdir "$aside" || fail "$aside: cannot be made, was --new-ca used this very second?"
+    second=old-$(date -u +%Y%m%dT%H%M%SZ)
+    # Two authorities may follow each other within a second; each keeps a directory of its own.
+    aside=$second count=1
+    while [ -e "$aside" ]; do
+        count=$((count + 1)) aside=$second-$count
+    done
+    mkdir "$aside" || fail "$aside: cannot be made"
     for entry in *; do
         case $entry in
             old-*) ;;
