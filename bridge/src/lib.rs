@@ -19,6 +19,7 @@ pub mod foreign;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod lambda;
+pub mod latest;
 pub mod mapping;
 pub mod message;
 pub mod metrics;

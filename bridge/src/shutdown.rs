@@ -1,6 +1,8 @@
-//! The phases of a life, of the bridge's or of a mapping's, told to every task by one watch. Decides nothing about when they change.
+//! The phases of a life, of the bridge's or of a mapping's, told to every task. Decides nothing about when they change.
 
-use tokio::sync::watch;
+use std::sync::Arc;
+
+use crate::latest::{Heard, Latest};
 
 /// Where the bridge, or one mapping of it, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -17,33 +19,50 @@ pub enum Phase {
 
 /// Tells the phase to all who hold a [`Listener`].
 #[derive(Debug, Clone)]
-pub struct Announcer(watch::Sender<Phase>);
+pub struct Announcer(Arc<Voice>);
 
 /// Hears of the phase.
 #[derive(Debug, Clone)]
-pub struct Listener(watch::Receiver<Phase>);
+pub struct Listener(Heard<Phase>);
+
+/// What all clones of an [`Announcer`] share: when the last of them goes, nobody can announce anything any more.
+#[derive(Debug)]
+struct Voice(Latest<Phase>);
 
 /// A life that begins.
 #[must_use]
 pub fn channel() -> (Announcer, Listener) {
-    let (sender, receiver) = watch::channel(Phase::Running);
-    (Announcer(sender), Listener(receiver))
+    let phase = Latest::new(Phase::Running);
+    let listener = Listener(phase.listen());
+    (Announcer(Arc::new(Voice(phase))), listener)
 }
 
-impl Announcer {
-    /// Goes on to `phase`; never back.
-    pub fn announce(&self, phase: Phase) {
-        self.0.send_if_modified(|now| {
+impl Voice {
+    fn announce(&self, phase: Phase) {
+        self.0.update(|now| {
             let later = phase > *now;
             *now = phase.max(*now);
             later
         });
     }
+}
+
+impl Drop for Voice {
+    fn drop(&mut self) {
+        self.announce(Phase::Stopping);
+    }
+}
+
+impl Announcer {
+    /// Goes on to `phase`; never back.
+    pub fn announce(&self, phase: Phase) {
+        self.0.announce(phase);
+    }
 
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        self.0.0.get()
     }
 }
 
@@ -51,20 +70,17 @@ impl Listener {
     /// The phase now.
     #[must_use]
     pub fn phase(&self) -> Phase {
-        *self.0.borrow()
+        self.0.get()
     }
 
-    /// Waits until `phase` is reached or passed. A bridge that is gone counts as stopping.
+    /// Waits until `phase` is reached or passed. A bridge that is gone counts as stopping. Cancel safe.
     pub async fn reached(&mut self, phase: Phase) {
-        // The error says that the announcer is gone: then there is nothing left to wait for.
-        let _ = self.0.wait_for(|now| *now >= phase).await;
+        self.0.wait_for(|now| *now >= phase).await;
     }
 
     /// Waits for the next change of phase. Cancel safe.
     pub async fn changed(&mut self) {
-        if self.0.changed().await.is_err() {
-            std::future::pending::<()>().await;
-        }
+        self.0.changed().await;
     }
 }
 
@@ -79,5 +95,15 @@ mod tests {
         announcer.announce(Phase::Draining);
         listener.reached(Phase::Draining).await;
         assert_eq!(listener.phase(), Phase::Stopping);
+    }
+
+    #[tokio::test]
+    async fn a_bridge_that_is_gone_is_stopping() {
+        let (announcer, mut listener) = channel();
+        let clone = announcer.clone();
+        drop(announcer);
+        assert_eq!(listener.phase(), Phase::Running);
+        drop(clone);
+        listener.reached(Phase::Stopping).await;
     }
 }

@@ -187,7 +187,7 @@ impl Bridge {
     pub fn pause(&self, mapping: &str, paused: bool) -> bool {
         let all = self.watched.borrow();
         let found = all.iter().find(|watched| watched.mapping == mapping).and_then(|watched| watched.paused.as_ref());
-        found.map(|held| held.send_replace(paused)).is_some()
+        found.map(|held| held.replace(paused)).is_some()
     }
 
     /// Has the whole bridge leave for good: [`Bridge::tend`] sees to it, and returns when it is done.
@@ -237,6 +237,9 @@ impl Bridge {
             let mappings = &mut self.mappings;
             let retirement = &mut self.retirement;
             tokio::select! {
+                biased;
+                Ok(()) = retirement.changed() => self.retire(),
+                () = cut => self.cut(Instant::now()),
                 happening = poll_fn(|context| poll_any(mappings, context)) => match happening {
                     Happening::Left => self.reconcile(),
                     Happening::Broken { panicked } => {
@@ -244,8 +247,6 @@ impl Bridge {
                         return Exit::Broken;
                     }
                 },
-                () = cut => self.cut(Instant::now()),
-                Ok(()) = retirement.changed() => self.retire(),
             }
             if self.phase() == Phase::Retiring && self.mappings.is_empty() {
                 return Exit::Retired { unproven: self.unproven };

@@ -14,8 +14,8 @@ const LAYERS: &[&[&str]] = &[
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
     &[
-        "message", "payload", "topic", "config", "metrics", "backoff", "clock", "shutdown", "aws", "crypto", "secret",
-        "foreign", "panics",
+        "message", "payload", "topic", "config", "metrics", "backoff", "clock", "shutdown", "latest", "aws", "crypto",
+        "secret", "foreign", "panics",
     ],
 ];
 

@@ -26,7 +26,8 @@ fn seeds_that_found_a_fault_find_it_no_more() {
 
 #[test]
 fn a_seed_is_played_again_event_for_event() {
-    for seed in [1, 2, 3] {
+    // With rotations and pauses: what many tasks are told at once they must be told in one order.
+    for seed in [1, 20, 24, 41, 64, 150, 172, 19_138] {
         let plan = Plan::draw(seed, Profile::default());
         let (one, two) = (run(&plan).lines, run(&plan).lines);
         let differs = one.iter().zip(&two).position(|(one, two)| one != two);

@@ -7,6 +7,7 @@ use tracing::info;
 
 use super::{Standing, State, Watched, text};
 use crate::foreign::{Foreign, one_line};
+use crate::latest::Latest;
 
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,7 +52,7 @@ fn hold(order: &str, state: &State) -> Response<Full<Bytes>> {
         let name = Foreign::of(name);
         return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
     };
-    if paused.send_replace(pause) != pause {
+    if paused.replace(pause) != pause {
         info!(mapping = name, "{}", if pause { "paused" } else { "resumed" });
     }
     text(StatusCode::OK, if pause { "paused\n" } else { "resumed\n" }.into())
@@ -60,7 +61,7 @@ fn hold(order: &str, state: &State) -> Response<Full<Bytes>> {
 /// One line a session: the mapping, and how it stands.
 pub(super) fn list(state: &State) -> String {
     let line = |watched: &Watched| {
-        let paused = watched.paused.as_ref().is_some_and(|paused| *paused.borrow());
+        let paused = watched.paused.as_ref().is_some_and(Latest::get);
         let trouble = match watched.standing {
             Standing::Retires => watched.hindrance().map(|why| format!("retiring: {why}")),
             Standing::Stays | Standing::Changes => watched.trouble(),

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::about::About;
 use crate::foreign::one_line;
+use crate::latest::Latest;
 use crate::mapping::Holding;
 use crate::mqtt::Status;
 
@@ -30,7 +31,7 @@ pub struct Watched {
     /// What its lanes and failure destinations say.
     pub signs: Signs,
     /// Holds it; the bridge's own publisher cannot be held.
-    pub paused: Option<watch::Sender<bool>>,
+    pub paused: Option<Latest<bool>>,
     /// Whether it is to stay.
     pub standing: Standing,
     /// What the mapping does; the bridge's own publisher is none.

@@ -98,8 +98,9 @@ impl Lane {
             self.log_refusal(&error, Disposition::Hold, 0);
             let mut shutdown = self.shutdown.clone();
             tokio::select! {
-                () = sleep(backoff.next(fastrand::f64())) => {}
+                biased;
                 () = shutdown.reached(Phase::Retiring) => return,
+                () = sleep(backoff.next(fastrand::f64())) => {}
             }
         }
         self.mapping.metrics.live.went_well(About::Lambda);
@@ -313,8 +314,9 @@ impl Lane {
     /// False when the bridge drains: then nothing is waited for any more.
     async fn wait(&mut self, wait: Duration) -> bool {
         tokio::select! {
-            () = sleep(wait) => true,
+            biased;
             () = self.shutdown.reached(Phase::Draining) => false,
+            () = sleep(wait) => true,
         }
     }
 }

@@ -24,6 +24,7 @@ use super::reconnect::Failure;
 use super::transport::Agreed;
 use crate::clock;
 use crate::delivery::{Delivery, Settlement, Settler};
+use crate::latest::Heard;
 use crate::metrics::MappingMetrics;
 use crate::shutdown::{Listener, Phase};
 
@@ -38,7 +39,7 @@ pub struct Session {
     /// Where deliveries go; gone while draining, which tells the lanes that no more will come.
     deliveries: Option<mpsc::Sender<Delivery>>,
     status: watch::Sender<Status>,
-    paused: watch::Receiver<bool>,
+    paused: Heard<bool>,
     metrics: MappingMetrics,
     shutdown: Listener,
     shown: Shown,
@@ -63,7 +64,7 @@ impl Session {
         settings: Settings,
         connector: Connector,
         deliveries: mpsc::Sender<Delivery>,
-        paused: watch::Receiver<bool>,
+        paused: Heard<bool>,
         metrics: MappingMetrics,
         shutdown: Listener,
     ) -> (Self, watch::Receiver<Status>) {
@@ -109,7 +110,7 @@ impl Session {
 
     /// Takes in whether an operator holds the mapping.
     fn hold(&mut self) {
-        let paused = *self.paused.borrow_and_update();
+        let paused = self.paused.get();
         self.machine.pause(paused);
         self.shown.paused(paused);
     }
@@ -242,7 +243,7 @@ impl Client for Session {
         tokio::select! {
             biased;
             () = self.shutdown.changed() => self.enter_phase(),
-            Ok(()) = self.paused.changed() => self.hold(),
+            () = self.paused.changed() => self.hold(),
             Some(settlement) = self.settlements.recv() => self.settle(settlement),
         }
     }

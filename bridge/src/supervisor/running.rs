@@ -15,6 +15,7 @@ use crate::config::{self, Qos};
 use crate::dead_letter::Destination;
 use crate::delivery::Delivery;
 use crate::lambda::Client;
+use crate::latest::Latest;
 use crate::mapping::filter::Filters;
 use crate::mapping::{self, Parts};
 use crate::metrics::MappingMetrics;
@@ -81,7 +82,7 @@ pub(super) struct Running {
     /// The client ids of the ended ones that are.
     subscribed: BTreeSet<String>,
     lanes: JoinSet<()>,
-    paused: watch::Sender<bool>,
+    paused: Latest<bool>,
     about: Arc<About>,
     /// The sessions that have not ended, by client id.
     watched: BTreeMap<String, Watched>,
@@ -130,7 +131,7 @@ impl Running {
             sessions: JoinSet::new(),
             subscribed: BTreeSet::new(),
             lanes: JoinSet::new(),
-            paused: watch::Sender::new(heritage.paused),
+            paused: Latest::new(heritage.paused),
             about,
             watched: BTreeMap::new(),
             standing: Standing::Stays,
@@ -159,7 +160,7 @@ impl Running {
     ) {
         let (mapping, client_id) = (settings.mapping.clone(), settings.link.client_id.clone());
         let standing = if settings.leaves { Standing::Retires } else { Standing::Stays };
-        let (paused, metrics) = (self.paused.subscribe(), self.given.metrics.clone());
+        let (paused, metrics) = (self.paused.listen(), self.given.metrics.clone());
         let (session, status) =
             Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
         let (signs, paused, about) = (signs.clone(), Some(self.paused.clone()), Some(self.about.clone()));
@@ -238,7 +239,7 @@ impl Running {
     /// What the next mapping of this name takes over.
     pub(super) fn into_heritage(mut self) -> Heritage {
         self.stop();
-        let (sessions, paused) = (self.started, *self.paused.borrow());
+        let (sessions, paused) = (self.started, self.paused.get());
         let mut filters = std::mem::take(&mut self.former_filters);
         let filter = self.settings.topic_filter.to_string();
         filters.retain(|former| *former != filter);

@@ -90,10 +90,12 @@ impl Lane {
             let turn = self.next_turn(probe_at);
             let at = turn.map_or(probe_at, |(_, at)| at);
             let mut shutdown = self.shutdown.clone();
+            // What is aside goes first: its next turn is later, and a stream of batches would starve it.
             let batch = tokio::select! {
-                batch = &mut next, if self.aside.len() < ASIDE => Some(batch),
-                () = sleep_until(at.into()), if turn.is_some() => None,
+                biased;
                 () = shutdown.reached(Phase::Draining), if turn.is_some() => continue,
+                () = sleep_until(at.into()), if turn.is_some() => None,
+                batch = &mut next, if self.aside.len() < ASIDE => Some(batch),
             };
             match batch {
                 Some(None) => {

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, Semaphore};
+
+use crate::latest::{Heard, Latest};
 
 /// How long a connection that gives way may take to be replaced before the next one gives way too.
 const TURN: Duration = Duration::from_secs(10);
@@ -13,7 +15,7 @@ const TURN: Duration = Duration::from_secs(10);
 pub struct Generations(Arc<Inner>);
 
 struct Inner {
-    newest: watch::Sender<u64>,
+    newest: Latest<u64>,
     /// Held by the one connection that is being replaced.
     turn: Arc<Semaphore>,
     /// Told when a broker has accepted a connection.
@@ -22,7 +24,7 @@ struct Inner {
 
 impl Default for Generations {
     fn default() -> Self {
-        let (newest, turn, accepted) = (watch::Sender::new(0), Arc::new(Semaphore::new(1)), Arc::default());
+        let (newest, turn, accepted) = (Latest::new(0), Arc::new(Semaphore::new(1)), Arc::default());
         Self(Arc::new(Inner { newest, turn, accepted }))
     }
 }
@@ -30,17 +32,20 @@ impl Default for Generations {
 impl Generations {
     /// The number of the set in use.
     pub fn newest(&self) -> u64 {
-        *self.0.newest.borrow()
+        self.0.newest.get()
     }
 
     /// There is another set.
     pub fn advance(&self) {
-        self.0.newest.send_modify(|generation| *generation += 1);
+        self.0.newest.update(|generation| {
+            *generation += 1;
+            true
+        });
     }
 
     /// For a connection that was made with the set of that number.
     pub fn freshness(&self, generation: u64) -> Freshness {
-        Freshness { all: self.clone(), generation, newest: self.0.newest.subscribe() }
+        Freshness { all: self.clone(), generation, newest: self.0.newest.listen() }
     }
 }
 
@@ -49,15 +54,14 @@ impl Generations {
 pub struct Freshness {
     all: Generations,
     generation: u64,
-    newest: watch::Receiver<u64>,
+    newest: Heard<u64>,
 }
 
 impl Freshness {
     /// Waits for a newer set, and nothing else. Cancel safe.
     pub async fn renewed(&mut self) {
         let mine = self.generation;
-        // The sender lives as long as `all`.
-        let _ = self.newest.wait_for(|newest| *newest > mine).await;
+        self.newest.wait_for(|newest| *newest > mine).await;
     }
 
     /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does not
