@@ -16,6 +16,13 @@ use super::wire::Wire;
 use crate::config::Protocol;
 use crate::secret::Wiped;
 
+/// Why an attempt came to nothing.
+pub struct Unopened {
+    pub end: End,
+    /// CONNECT may have reached the broker and no CONNACK came back: nobody knows what it did with the session.
+    pub unanswered: bool,
+}
+
 /// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
 pub async fn open_within(
     connector: &Connector,
@@ -23,10 +30,11 @@ pub async fn open_within(
     hello: Hello,
     login: &mut Login,
     patience: Duration,
-) -> Result<(Connection, ConnAck), End> {
+) -> Result<(Connection, ConnAck), Unopened> {
     let stage = StageCell::default();
     let opened = timeout(patience, open(connector, &stage, wire, &hello, login, patience)).await;
-    opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))))
+    let opened = opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))));
+    opened.map_err(|end| Unopened { end, unanswered: stage.is_unanswered() })
 }
 
 /// Tells the broker why, and closes. A broker that is well gets the time to read our last acknowledgements; one that is
@@ -51,7 +59,7 @@ async fn open(
     login.read().await.map_err(|cause| End::lasting(format!("no password for the broker: {cause}")))?;
     let mut connection = connector.open(stage).await?;
     connection.send(&connect(wire, hello, login)?.0, patience).await?;
-    match answer(&mut connection, wire, hello, login).await {
+    match answer(&mut connection, stage, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),
         Err(end) => {
             // What it did wrong, it shall hear.
@@ -73,7 +81,13 @@ fn connect(wire: Wire, hello: &Hello, login: &Login) -> Result<Wiped, WireError>
     Ok(packet)
 }
 
-async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello, login: &Login) -> Result<ConnAck, End> {
+async fn answer(
+    connection: &mut Connection,
+    stage: &StageCell,
+    wire: Wire,
+    hello: &Hello,
+    login: &Login,
+) -> Result<ConnAck, End> {
     let mut decoder = Decoder::new(wire);
     loop {
         if connection.input.starts_with(b"HTTP/") {
@@ -81,9 +95,11 @@ async fn answer(connection: &mut Connection, wire: Wire, hello: &Hello, login: &
         }
         match decoder.next(&mut connection.input)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {
+                stage.answered();
                 return Err(refused(&reason, hello, login));
             }
             Some(Incoming::ConnAck(connack)) => {
+                stage.answered();
                 connection.accepted();
                 return Ok(connack);
             }

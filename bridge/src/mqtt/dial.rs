@@ -46,6 +46,7 @@ enum Stage {
     Connected {
         peer: String,
     },
+    Answered,
 }
 
 impl StageCell {
@@ -71,6 +72,16 @@ impl StageCell {
         *self.stage() = Stage::Connected { peer: peer.to_owned() };
     }
 
+    /// CONNACK is there, whatever it says.
+    pub(super) fn answered(&self) {
+        *self.stage() = Stage::Answered;
+    }
+
+    /// Whether CONNECT may have reached the broker and no CONNACK came back.
+    pub(super) fn is_unanswered(&self) -> bool {
+        matches!(*self.stage(), Stage::Connected { .. })
+    }
+
     /// The whole sentence: what has not happened in this time, and what to look at.
     pub(super) fn overdue(&self, patience: Duration) -> String {
         let hint = match &*self.stage() {
@@ -94,6 +105,7 @@ impl fmt::Display for StageCell {
             Stage::Connecting { broker, tried } => write!(f, "{}: no TCP connection", peer(broker, tried)),
             Stage::Handshaking { peer, .. } => write!(f, "{peer}: no TLS handshake"),
             Stage::Connected { peer } => write!(f, "{peer}: no CONNACK"),
+            Stage::Answered => f.write_str("CONNACK is there, and no end of the attempt"),
         }
     }
 }

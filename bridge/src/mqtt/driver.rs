@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as StdInstant};
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
-use super::connect::{hang_up, open_within};
+use super::connect::{Unopened, hang_up, open_within};
 use super::connection::Connection;
 use super::connector::Connector;
 use super::end::End;
@@ -25,6 +25,9 @@ pub(super) trait Client {
 
     /// CONNACK has come.
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
+
+    /// CONNECT went out and no CONNACK came back. Nothing to those who keep no session.
+    fn unanswered(&mut self) {}
 
     /// So many bytes more are in `input`.
     fn received(&mut self, bytes: usize, now: StdInstant);
@@ -74,7 +77,12 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
                     let made = Instant::now();
                     (serve(client, connection, &connack, link).await, Some(made.elapsed()))
                 }
-                Some(Err(end)) => (end, None),
+                Some(Err(Unopened { end, unanswered })) => {
+                    if unanswered {
+                        client.unanswered();
+                    }
+                    (end, None)
+                }
             }
         };
         let end = client.disconnected(end);

@@ -182,6 +182,10 @@ impl Client for Session {
         self.machine.connected(connack, now);
     }
 
+    fn unanswered(&mut self) {
+        self.machine.unanswered();
+    }
+
     fn received(&mut self, bytes: usize, now: StdInstant) {
         self.machine.received(bytes, now);
     }

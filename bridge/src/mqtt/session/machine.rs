@@ -120,6 +120,12 @@ impl Machine {
         }
     }
 
+    /// CONNECT went out and no CONNACK came back. A broker that had lost the session has made a new one, without a
+    /// subscription, and will say of it next time that it is present.
+    pub(super) fn unanswered(&mut self) {
+        self.subscribed = false;
+    }
+
     /// So many bytes have come.
     pub(super) fn received(&mut self, bytes: usize, now: Instant) {
         self.line.iter_mut().for_each(|line| line.keep_alive.received(bytes, now));

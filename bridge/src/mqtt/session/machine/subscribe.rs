@@ -18,7 +18,7 @@ impl Machine {
     /// What a connection begins with. Under MQTT 5 subscribing again repeats nothing that was retained (Retain Handling 1,
     /// 3.8.3.1), so it is done on every connection: a session that is present may hold another subscription than the one
     /// configured. MQTT 3.1.1 has no such word; there a SUBACK seen by this process, in a session that is still there, will
-    /// do.
+    /// do, unless a CONNECT since then was never answered: a session that it made would be there as well.
     pub(super) fn begin(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.leaves() {
             return self.begin_retirement(line, now);

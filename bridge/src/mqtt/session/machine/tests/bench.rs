@@ -244,6 +244,10 @@ impl Bench {
         self.turn();
     }
 
+    pub(super) fn unanswered(&mut self) {
+        self.machine.unanswered();
+    }
+
     pub(super) fn pause(&mut self, paused: bool) {
         self.machine.pause(paused);
         self.turn();

@@ -25,6 +25,20 @@ fn f33_mqtt_5_subscribes_on_every_connection_and_mqtt_3_1_1_after_a_start_and_a_
 }
 
 #[test]
+fn f33_a_session_that_an_unanswered_connect_may_have_made_is_subscribed_to() {
+    let mut bench = Bench::new(settings(Protocol::V311));
+    bench.connect(&fresh());
+    bench.suback(1);
+    bench.take_sent();
+    bench.unanswered();
+    bench.reconnect(&present());
+    assert_eq!(bench.take_sent(), [Sent::Subscribe], "the session may be a new one");
+    bench.suback(1);
+    bench.reconnect(&present());
+    assert_eq!(bench.take_sent(), [], "once is enough");
+}
+
+#[test]
 fn mqtt_3_9_3_anything_but_the_qos_asked_for_is_a_fault_that_lasts() {
     both(|protocol| {
         for (code, words) in [(0, "grants QoS 0"), (0x80, "0x80")] {
