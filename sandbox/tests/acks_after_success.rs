@@ -3,9 +3,10 @@
 
 mod common;
 
+use std::fs::File;
 use std::time::Duration;
 
-use common::{PATIENCE, acknowledged, acks, everywhere, fault, publish, tapped, willing};
+use common::{PATIENCE, acknowledged, acks, ended, eventually, everywhere, fault, publish, tapped, willing};
 use sandbox::lambda::{Action, Outcome, When};
 use sandbox::oracle;
 use sandbox::wiretap::Packet;
@@ -56,15 +57,26 @@ async fn no_puback_while_every_invocation_fails() {
     .await;
 }
 
+/// The destination is held by its lock, so that the order of letter and acknowledgement is no matter of luck.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_on_disk_before_its_puback() {
     everywhere(|builder| async move {
         let (world, tap) = tapped(builder.function(willing()).set("mapping.retry.max_attempts", "1")).await;
+        let destination = File::open(world.dead_letter_file()).unwrap();
+        destination.lock().unwrap();
         fault(&world, When::Always, Action::function_error("Boom", "no"));
         publish(&world, 3, |_| {}).await;
-        common::eventually("the first acknowledgement", || !acks(&tap.seen()).is_empty()).await;
-        assert!(!world.dead_letters().unwrap().is_empty(), "acknowledged before the dead letter was written");
-        acknowledged(&world, 3).await;
+        eventually("three fail", || ended(&world, |outcome| !matches!(outcome, Outcome::Answered(_))) == 3).await;
+        world.lambda.faults().clear();
+        // One by one, so that whatever the first three had released is written before the last one has its outcome.
+        for delivered in 1..=3 {
+            publish(&world, 1, |_| {}).await;
+            eventually("one behind them is delivered", || world.counters().delivered.get() == delivered).await;
+        }
+        assert_eq!(acks(&tap.seen()), [], "acknowledged before the dead letter was written");
+        assert_eq!(world.dead_letters().unwrap().len(), 0);
+        destination.unlock().unwrap();
+        acknowledged(&world, 6).await;
         assert_eq!(world.dead_letters().unwrap().len(), 3);
     })
     .await;
