@@ -15,7 +15,7 @@ use aws_config::retry::RetryConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::{HttpClient, SharedHttpClient};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use aws_smithy_types::retry::ReconnectMode;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
@@ -23,6 +23,7 @@ use crate::config::LambdaClient;
 
 pub(crate) use credentials::{Identity, Ready};
 pub(crate) use guard::{Panicked, caught};
+pub use http::{Answering, Service};
 pub(crate) use http::{Body, Http, Limits, Target};
 #[cfg(test)]
 pub(crate) use made_up::MadeUp;
@@ -43,8 +44,7 @@ pub(crate) fn one_attempt() -> RetryConfig {
 #[derive(Debug, Clone)]
 pub struct Aws {
     settings: SdkConfig,
-    /// None when requests go over no network.
-    http: Option<Http>,
+    http: Http,
     credentials: Ready,
     invoking: LambdaClient,
 }
@@ -89,10 +89,10 @@ impl Aws {
             return Err(AwsError::NoRegion);
         }
         let profile = std::env::var("AWS_PROFILE").ok().filter(|name| !name.is_empty());
-        Ok(Self::of(config, Some(http), profile.map(|name| line(&name))))
+        Ok(Self::of(config, http, profile.map(|name| line(&name))))
     }
 
-    fn of(config: SdkConfig, http: Option<Http>, profile: Option<String>) -> Self {
+    fn of(config: SdkConfig, http: Http, profile: Option<String>) -> Self {
         let provider = config.credentials_provider();
         let credentials = Ready::new(provider, profile);
         let mut builder = config.clone().into_builder();
@@ -105,9 +105,7 @@ impl Aws {
         builder.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
         // They are cached where they are waited for, which must not be inside a call.
         builder.set_identity_cache(Some(IdentityCache::no_cache()));
-        if let Some(http) = &http {
-            builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
-        }
+        builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
         Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default() }
     }
 
@@ -125,14 +123,14 @@ impl Aws {
     /// A local endpoint, with made-up credentials that it does not check.
     #[must_use]
     pub fn local(endpoint: LocalEndpoint) -> Self {
-        Self::of(local(endpoint).build(), Some(Http::plain()), None)
+        Self::of(local(endpoint).build(), Http::plain(), None)
     }
 
-    /// The same, in this process: every request goes to this client, over no network.
+    /// The same, in this process: this service answers every request, over no network.
     #[must_use]
-    pub fn in_memory(http: impl HttpClient + 'static) -> Self {
+    pub fn in_memory(service: impl Service + 'static) -> Self {
         let endpoint = LocalEndpoint { url: "http://memory".to_owned() };
-        Self::of(local(endpoint).http_client(http).build(), None, None)
+        Self::of(local(endpoint).build(), Http::in_memory(service), None)
     }
 
     /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
@@ -144,9 +142,9 @@ impl Aws {
         self.credentials.ready().await
     }
 
-    /// The way to AWS, when it is a network.
-    pub(crate) fn http(&self) -> Option<&Http> {
-        self.http.as_ref()
+    /// The way to AWS.
+    pub(crate) fn http(&self) -> &Http {
+        &self.http
     }
 
     /// What waits for credentials.

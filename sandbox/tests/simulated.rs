@@ -1,5 +1,6 @@
 //! Promise: nothing is lost in any interleaving. Worlds that a seed has drawn, played with a virtual clock.
 
+use bridge::config::LambdaClient;
 use sandbox::sim::{Plan, Profile, play, run};
 
 /// The everyday seeds; `cargo sim` plays as many as one likes.
@@ -19,8 +20,11 @@ fn worlds_keep_every_promise() {
 #[test]
 fn seeds_that_found_a_fault_find_it_no_more() {
     for seed in [11_093, 12_988, 14_559] {
-        let violations = run(&Plan::draw(seed, Profile::default())).violations;
-        assert!(violations.is_empty(), "seed {seed}: {violations:?}");
+        for client in [LambdaClient::Sdk, LambdaClient::Lean] {
+            let plan = Plan { client, ..Plan::draw(seed, Profile::default()) };
+            let violations = run(&plan).violations;
+            assert!(violations.is_empty(), "seed {seed}, {client:?}: {violations:?}");
+        }
     }
 }
 

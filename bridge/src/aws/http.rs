@@ -5,6 +5,7 @@ mod connection;
 mod dial;
 mod error;
 mod exchange;
+mod memory;
 mod origin;
 mod pool;
 mod proxy;
@@ -15,6 +16,7 @@ mod tcp;
 pub(crate) use connection::Body;
 pub(crate) use error::HttpError;
 pub(crate) use exchange::{Http, Limits};
+pub use memory::{Answering, Service};
 pub(crate) use origin::Target;
 #[cfg(test)]
 pub(super) use sdk::error as as_the_sdk_has_it;

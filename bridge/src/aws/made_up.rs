@@ -3,10 +3,9 @@
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use aws_smithy_runtime_api::client::http::HttpClient;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
-use super::{Aws, Http};
+use super::{Aws, Http, Service};
 
 /// An environment.
 #[derive(Debug, Clone, Copy)]
@@ -27,12 +26,12 @@ impl MadeUp {
     }
 
     pub(crate) fn on_the_network(self) -> Aws {
-        Aws::of(self.config().build(), Some(Http::plain()), None)
+        Aws::of(self.config().build(), Http::plain(), None)
     }
 
-    /// Every request goes to this client.
-    pub(crate) fn in_memory(self, http: impl HttpClient + 'static) -> Aws {
-        Aws::of(self.config().http_client(http).build(), None, None)
+    /// This service answers every request.
+    pub(crate) fn in_memory(self, service: impl Service + 'static) -> Aws {
+        Aws::of(self.config().build(), Http::in_memory(service), None)
     }
 
     fn config(self) -> aws_types::sdk_config::Builder {

@@ -77,7 +77,7 @@ impl Aws {
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
         let (function, endpoint) = (function.as_str(), sdk::endpoint(self));
         let place = endpoint.as_deref().map_or_else(|| self.place("lambda"), |endpoint| self.place_of(endpoint));
-        // Where no endpoint can be worked out, or there is no network, the SDK says so or knows better.
+        // Where no endpoint can be worked out the SDK says so.
         let lean = || Lean::new(self, endpoint.as_deref()?, function, timeout);
         let way = match self.wanted_client() {
             LambdaClient::Lean if let Some(lean) = lean() => Way::Lean(Arc::new(lean)),

@@ -1,20 +1,17 @@
-//! A model of AWS in memory, behind the SDK's own HTTP interface: a function with moods, a queue and a bucket for dead
+//! A model of AWS in memory, in the place of its network: a function with moods, a queue and a bucket for dead
 //! letters. What it runs goes on when the caller leaves, as a function does.
 
 mod answer;
 mod function;
 mod stores;
 
+use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
+use bridge::aws::{Answering, Service};
+use bytes::Bytes;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -112,7 +109,7 @@ struct Request {
     method: String,
     path: String,
     target: String,
-    body: Vec<u8>,
+    body: Bytes,
 }
 
 impl Request {
@@ -155,19 +152,16 @@ impl Drop for Running {
     }
 }
 
-impl HttpClient for Caller {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Caller {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+impl Service for Caller {
+    fn answer(&self, request: hyper::Request<Bytes>) -> Answering {
+        let (head, body) = request.into_parts();
+        let target =
+            head.headers.get("x-amz-target").map(|target| String::from_utf8_lossy(target.as_bytes()).into_owned());
         let request = Request {
-            method: request.method().to_owned(),
-            path: request.uri().split('?').next().unwrap_or_default().to_owned(),
-            target: request.headers().get("x-amz-target").unwrap_or_default().to_owned(),
-            body: request.body().bytes().unwrap_or_default().to_vec(),
+            method: head.method.to_string(),
+            path: head.uri.path().to_owned(),
+            target: target.unwrap_or_default(),
+            body,
         };
         let running = request.is_invocation().then(|| self.count());
         let (sender, answer) = oneshot::channel();
@@ -177,14 +171,14 @@ impl HttpConnector for Caller {
             let _ = sender.send(cloud.serve(request).await);
         });
         let ended = self.ended.clone();
-        HttpConnectorFuture::new(async move {
+        Box::pin(async move {
             let fate = answer.await;
             if running.is_some() {
                 ended.fetch_add(1, Ordering::Relaxed);
             }
             match fate {
                 Ok(Fate::Answered(answer)) => answer.heard(&record),
-                Ok(Fate::Broken) | Err(_) => Err(ConnectorError::io("the connection broke".into())),
+                Ok(Fate::Broken) | Err(_) => Err(io::ErrorKind::ConnectionReset.into()),
                 Ok(Fate::Silent) => std::future::pending().await,
             }
         })

@@ -7,7 +7,7 @@ mod moods;
 use std::fmt;
 use std::time::Duration;
 
-use bridge::config::Protocol;
+use bridge::config::{LambdaClient, Protocol};
 
 use super::broker::Habits;
 use super::chance::Chance;
@@ -84,6 +84,8 @@ pub struct Plan {
     pub moods: Moods,
     /// What it answers.
     pub answers: Answers,
+    /// `lambda.client`.
+    pub client: LambdaClient,
     /// What breaks, and when.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -134,6 +136,7 @@ impl Plan {
             piece,
             moods,
             answers: Answers::draw(&mut chance, protocol),
+            client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
             faults,
         }
     }
@@ -158,6 +161,7 @@ impl fmt::Display for Plan {
             ("message_id", self.identified),
             ("expiring", self.expiring > 0),
             ("retained", self.retained > 0),
+            ("lean", self.client == LambdaClient::Lean),
         ] {
             words.extend(is_so.then(|| word.to_owned()));
         }

@@ -25,6 +25,7 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MQTT_PROTOCOL", plan.protocol.to_string()),
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
+        ("LAMBDA_CLIENT", format!("{:?}", plan.client).to_lowercase()),
         ("MAPPING_NAME", "m".to_owned()),
         ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),
         ("MAPPING_FUNCTION", "f".to_owned()),

@@ -1,6 +1,8 @@
 //! Makes a world smaller that breaks a promise, as long as it still breaks the same one: fewer faults, and less of what the
 //! seed has drawn beside them. What is left out has a name, so that the smaller world can be played again.
 
+use bridge::config::LambdaClient;
+
 use super::plan::{Answers, Plan};
 
 /// What is left out of what a seed draws.
@@ -16,6 +18,7 @@ type LeaveOut = fn(&mut Plan);
 
 /// Everything beside faults that can be left out.
 const PARTS: &[(&str, LeaveOut)] = &[
+    ("lean", |plan| plan.client = LambdaClient::Sdk),
     ("throws", |plan| plan.moods.throws = 0),
     ("partial", |plan| plan.moods.partial = 0),
     ("answer-lost", |plan| plan.moods.answer_lost = 0),

@@ -36,7 +36,8 @@ impl Connection {
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(HttpError::Broken)?;
+        let (sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| HttpError::Broken(error.into()))?;
         // Why it ended, the exchange that runs on it is told.
         let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, forwarded, made: Instant::now(), task })

@@ -22,7 +22,7 @@ pub(crate) enum HttpError {
     Timeout,
     /// The connection broke before the whole response was there.
     #[error("the connection broke before the whole response was there")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// More than any response of the service has.
     #[error(
         "HTTP {status}: the response is larger than the {} MB that the service answers at most; something else may be \

@@ -14,6 +14,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use super::connection::{Body, Connection};
 use super::dial::Dialler;
 use super::error::HttpError;
+use super::memory::{self, Service};
 use super::origin::Target;
 use super::pool::Pool;
 use super::roots;
@@ -37,9 +38,20 @@ pub(crate) struct Limits {
 /// The client; clones share their connections.
 #[derive(Debug, Clone)]
 pub(crate) struct Http {
-    dialler: Arc<Dialler>,
-    pool: Arc<Pool>,
+    way: Way,
     longest: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Way {
+    Network(Arc<Network>),
+    Memory(Arc<dyn Service>),
+}
+
+#[derive(Debug)]
+struct Network {
+    dialler: Dialler,
+    pool: Pool,
 }
 
 /// What became of a request on one connection.
@@ -66,8 +78,13 @@ impl Http {
         Self::of(Dialler::plain(Tcp::new(Names::of_the_system(), CONNECT)))
     }
 
+    /// A client whose requests go over no network.
+    pub(crate) fn in_memory(service: impl Service + 'static) -> Self {
+        Self { way: Way::Memory(Arc::new(service)), longest: LONGEST }
+    }
+
     fn of(dialler: Dialler) -> Self {
-        Self { dialler: Arc::new(dialler), pool: Arc::default(), longest: LONGEST }
+        Self { way: Way::Network(Arc::new(Network { dialler, pool: Pool::default() })), longest: LONGEST }
     }
 
     /// The same connections, for responses of at most so many bytes.
@@ -97,10 +114,29 @@ impl Http {
         if !request.headers().contains_key(HOST) {
             request.headers_mut().insert(HOST, target.host().clone());
         }
+        match &self.way {
+            Way::Network(network) => network.send(target, request, limits, self.longest).await,
+            Way::Memory(service) => {
+                *request.uri_mut() = target.uri.clone();
+                let exchange = memory::exchange(&**service, request, self.longest);
+                within(limits.exchange, exchange, HttpError::Timeout).await
+            }
+        }
+    }
+}
+
+impl Network {
+    async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<Body>,
+        limits: Limits,
+        longest: usize,
+    ) -> Result<Response<Bytes>, HttpError> {
         loop {
             let (mut connection, fresh) = self.connection(target, limits).await?;
             address(&mut request, target, &connection);
-            let exchange = exchange(&mut connection, request, self.longest);
+            let exchange = exchange(&mut connection, request, longest);
             match within(limits.exchange, exchange, HttpError::Timeout).await {
                 Ok(Sent::Answered(response)) => {
                     self.keep(target, connection, &response);
@@ -177,7 +213,7 @@ async fn exchange(connection: &mut Connection, request: Request<Body>, longest: 
         Err(mut error) => {
             return match error.take_message() {
                 Some(request) => Ok(Sent::Unsent(request)),
-                None => Err(HttpError::Broken(error.into_error())),
+                None => Err(HttpError::Broken(error.into_error().into())),
             };
         }
     };
@@ -187,7 +223,7 @@ async fn exchange(connection: &mut Connection, request: Request<Body>, longest: 
         Err(error) if error.is::<LengthLimitError>() => {
             Err(HttpError::TooLong { status: head.status.as_u16(), limit: longest })
         }
-        Err(error) => Err(error.downcast().map_or(HttpError::Timeout, |error| HttpError::Broken(*error))),
+        Err(error) => Err(HttpError::Broken(error)),
     }
 }
 

@@ -31,20 +31,14 @@ pub(super) struct Sdk {
 
 impl Sdk {
     pub(super) fn new(aws: &Aws, function: &str, timeout: Duration) -> Self {
-        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one.
-        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT);
-        let timeouts = match aws.http() {
-            // That of our own HTTP client, which begins once there is a connection.
-            Some(_) => timeouts.read_timeout(timeout),
-            None => timeouts.operation_attempt_timeout(timeout),
-        };
-        let mut config = aws_sdk_lambda::config::Builder::from(aws.settings())
+        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one. The read
+        // timeout is that of our own HTTP client, and begins once there is a connection.
+        let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(timeout);
+        let config = aws_sdk_lambda::config::Builder::from(aws.settings())
             .retry_config(one_attempt())
             .timeout_config(timeouts.build())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
-        if let Some(http) = aws.http() {
-            config = config.http_client(http.at_most(LARGEST_ANSWER));
-        }
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .http_client(aws.http().at_most(LARGEST_ANSWER));
         Self { client: aws_sdk_lambda::Client::from_conf(config.build()), function: function.to_owned() }
     }
 

@@ -1,10 +1,10 @@
 //! What AWS answers, and what the bridge knows once it has heard it.
 
+use std::io;
 use std::time::Duration;
 
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::http::Response;
-use aws_smithy_types::body::SdkBody;
+use bytes::Bytes;
+use hyper::Response;
 use serde_json::json;
 
 use crate::sim::letter::Letter;
@@ -57,7 +57,7 @@ impl Answer {
     }
 
     /// The caller has it: from here on an acknowledgement is due.
-    pub(super) fn heard(self, record: &Record) -> Result<Response, ConnectorError> {
+    pub(super) fn heard(self, record: &Record) -> io::Result<Response<Bytes>> {
         self.succeeded.into_iter().for_each(|(number, answers)| record.succeeded(number, answers));
         self.failed.iter().for_each(|(number, for_good)| record.failed(*number, *for_good));
         if let Some((numbers, wait)) = &self.put_off {
@@ -66,13 +66,11 @@ impl Answer {
         if let Some((letter, place)) = self.letter {
             letter.is_safe(record, place);
         }
-        let status = self.status.try_into().map_err(|_| ConnectorError::io("no status".into()))?;
-        let mut response = Response::new(status, SdkBody::from(self.body));
-        response.headers_mut().insert("content-type", "application/x-amz-json-1.0");
-        response.headers_mut().insert("x-amzn-requestid", "simulated");
-        for (name, value) in self.headers {
-            response.headers_mut().insert(name, value);
-        }
-        Ok(response)
+        let response = Response::builder()
+            .status(self.status)
+            .header("content-type", "application/x-amz-json-1.0")
+            .header("x-amzn-requestid", "simulated");
+        let response = self.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
+        response.body(self.body.into()).map_err(io::Error::other)
     }
 }

@@ -17,6 +17,15 @@ const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 const PAGE: &str = "HTTP/1.1 404 Not Found\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>";
 const ERROR: &str = "HTTP/1.1 404 Not Found\r\nx-amzn-RequestId: 1\r\ncontent-length: 2\r\n\r\n{}";
 
+impl Http {
+    fn network(&self) -> &Network {
+        match &self.way {
+            Way::Network(network) => network,
+            Way::Memory(service) => unreachable!("{service:?}"),
+        }
+    }
+}
+
 /// The head of a request; none when the client has left.
 async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
@@ -70,7 +79,7 @@ async fn pooled(http: &Http, url: &str) -> DuplexStream {
     let (ours, theirs) = tokio::io::duplex(4096);
     let mut connection = Connection::over(ours, None).await.unwrap();
     connection.sender.ready().await.unwrap();
-    http.pool.put(&origin(url), connection);
+    http.network().pool.put(&origin(url), connection);
     theirs
 }
 
@@ -84,7 +93,7 @@ async fn a_proxy_that_passes_requests_on_gets_the_whole_url_and_its_password_and
         (None, "GET /a?b HTTP/1.1\r\n", false),
     ] {
         let (ours, mut theirs) = tokio::io::duplex(4096);
-        http.pool.put(&origin(url), Connection::over(ours, forwarded).await.unwrap());
+        http.network().pool.put(&origin(url), Connection::over(ours, forwarded).await.unwrap());
         let serves = async {
             let head = head(&mut theirs).await.unwrap();
             theirs.write_all(HELLO.as_bytes()).await.unwrap();
@@ -94,7 +103,7 @@ async fn a_proxy_that_passes_requests_on_gets_the_whole_url_and_its_password_and
         assert_eq!(sent.unwrap().status(), 200);
         assert!(head.starts_with(asks) && head.contains("host: aws.test\r\n"), "{head}");
         assert_eq!(head.contains("proxy-authorization: Basic secret\r\n"), has_login, "{head}");
-        http.pool.forget(&origin(url));
+        http.network().pool.forget(&origin(url));
     }
 }
 
@@ -140,7 +149,7 @@ async fn an_exchange_that_times_out_closes_its_connection_and_those_that_are_idl
     let mut ends = [pooled(&http, url).await, pooled(&http, url).await];
     let error = http.send(get(url), exchange_within(Duration::from_secs(3))).await.unwrap_err();
     assert!(matches!(error, HttpError::Timeout), "{error:?}");
-    assert!(http.pool.take(&origin(url)).is_none());
+    assert!(http.network().pool.take(&origin(url)).is_none());
     for end in &mut ends {
         // To the end of what was sent.
         end.read_to_end(&mut Vec::new()).await.unwrap();
@@ -190,10 +199,10 @@ async fn moved(answer: &'static str) -> (Http, String, Arc<AtomicUsize>, Arc<Ato
 async fn a_page_of_somebody_else_makes_the_next_request_look_the_name_up_again() {
     let (http, url, old, new, moves) = moved(PAGE).await;
     // Another that is idle leads to the old address, too.
-    let first = http.dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
-    http.pool.put(&origin(&url), first);
-    let second = http.dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
-    http.pool.put(&origin(&url), second);
+    let first = http.network().dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
+    http.network().pool.put(&origin(&url), first);
+    let second = http.network().dialler.dial(&origin(&url), &url.parse().unwrap()).await.unwrap();
+    http.network().pool.put(&origin(&url), second);
     moves();
     assert_eq!(http.send(get(&url), Limits::default()).await.unwrap().status(), 404);
     assert_eq!(http.send(get(&url), Limits::default()).await.unwrap().status(), 200);

@@ -3,40 +3,33 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use aws_smithy_runtime_api::client::http::{
-    HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
-use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
-use aws_smithy_runtime_api::client::result::ConnectorError;
-use aws_smithy_runtime_api::client::runtime_components::RuntimeComponents;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::super::sdk::{self, Sdk};
 use super::*;
-use crate::aws::{LocalEndpoint, MadeUp};
+use crate::aws::{Answering, LocalEndpoint, MadeUp, Service};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Keeps a request of the SDK and answers none.
 #[derive(Debug, Clone, Default)]
-struct Kept(Arc<Mutex<Option<HttpRequest>>>);
+struct Kept(Arc<Mutex<Option<hyper::Request<Bytes>>>>);
 
-impl HttpClient for Kept {
-    fn http_connector(&self, _: &HttpConnectorSettings, _: &RuntimeComponents) -> SharedHttpConnector {
-        SharedHttpConnector::new(self.clone())
-    }
-}
-
-impl HttpConnector for Kept {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+impl Service for Kept {
+    fn answer(&self, request: hyper::Request<Bytes>) -> Answering {
         *self.0.lock().unwrap() = Some(request);
-        HttpConnectorFuture::ready(Err(ConnectorError::other("kept".into(), None)))
+        Box::pin(async { Err(std::io::Error::other("kept")) })
     }
 }
 
 /// What the SDK sends, or nothing where it has no endpoint.
-async fn of_the_sdk(made_up: MadeUp, function: &str, kind: Invocation, request: Request) -> Option<HttpRequest> {
+async fn of_the_sdk(
+    made_up: MadeUp,
+    function: &str,
+    kind: Invocation,
+    request: Request,
+) -> Option<hyper::Request<Bytes>> {
     let kept = Kept::default();
     let sent = Sdk::new(&made_up.in_memory(kept.clone()), function, TIMEOUT).call(kind, request).await;
     assert!(sent.is_err());
@@ -64,23 +57,25 @@ async fn same(made_up: MadeUp, function: &str, kind: Invocation, request: Reques
     };
     let endpoint = endpoint.expect("the SDK has one");
     let lean = Lean::new(&aws, &endpoint, function, TIMEOUT).unwrap();
-    assert_eq!(theirs.uri(), url(&endpoint, function).unwrap());
-    assert_eq!(theirs.body().bytes().unwrap(), request.event);
+    assert_eq!(theirs.uri().to_string(), url(&endpoint, function).unwrap());
+    assert_eq!(theirs.body(), &request.event);
 
     let identity = aws.ready().identity().await.unwrap();
-    let stamp = theirs.headers().get("x-amz-date").unwrap();
+    let stamp = theirs.headers()["x-amz-date"].to_str().unwrap();
     let ours = lean.request(kind, request.clone(), &identity, time_of(stamp)).unwrap();
     assert_eq!(ours.method(), theirs.method());
     let unsigned = |name: &str| name == "authorization" || name == "host" || is_of_the_client(name);
-    let of_theirs: BTreeMap<_, _> = theirs.headers().iter().filter(|(name, _)| !unsigned(name)).collect();
-    let of_ours = ours.headers().iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
-    assert_eq!(of_ours.filter(|(name, _)| !unsigned(name)).collect::<BTreeMap<_, _>>(), of_theirs);
+    let signed = |headers: &HeaderMap| {
+        let all = headers.iter().map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()));
+        all.filter(|(name, _)| !unsigned(name)).collect::<BTreeMap<_, _>>()
+    };
+    assert_eq!(signed(ours.headers()), signed(theirs.headers()));
 
     // The SDK signs headers that only it has, so its signature is made again from its own.
-    let authorization = theirs.headers().get("authorization").unwrap();
+    let authorization = theirs.headers()["authorization"].to_str().unwrap();
     let names = authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
-    let value = |name| if name == "host" { Some(lean.host.as_str()) } else { theirs.headers().get(name) };
-    let headers: Vec<_> = names.split(';').map(|name| (name, value(name).unwrap())).collect();
+    let value = |name| if name == "host" { &lean.host } else { theirs.headers()[name].to_str().unwrap() };
+    let headers: Vec<_> = names.split(';').map(|name| (name, value(name))).collect();
     let signed = Signed { method: "POST", path: &lean.path, headers: &headers, body: &request.event };
     assert_eq!(lean.signer.authorization(&identity, stamp, signed), authorization);
     // And it covers all that we send and may matter.
@@ -90,7 +85,7 @@ async fn same(made_up: MadeUp, function: &str, kind: Invocation, request: Reques
     let sent: BTreeSet<_> = ours.keys().map(hyper::header::HeaderName::as_str).collect();
     let sent: Vec<_> = sent.into_iter().filter(|name| !["authorization", "user-agent"].contains(name)).collect();
     assert_eq!(covered, sent.join(";"));
-    Some(theirs.uri().to_owned())
+    Some(theirs.uri().to_string())
 }
 
 fn event(text: &str) -> Request {
