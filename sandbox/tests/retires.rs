@@ -36,8 +36,9 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
         fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
         let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
         let stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
-        let part = sized(300, 3_000);
-        let mut sensors = world.sensors(|options| options.rate = 300.0).unwrap();
+        let part = sized(100, 3_000);
+        // Slow enough for a machine with other work: a queue that grows is fetched before anybody leaves.
+        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
         eventually("both have had a part", || sensors.acked() > part).await;
         assert_eq!(goes.ask("POST", "/retire").await.0, 202);
         assert!(goes.ask("GET", "/readyz").await.1.starts_with("retiring\n"));
