@@ -28,7 +28,7 @@ pub use process::Process;
 pub use tls::TlsMetrics;
 
 /// What the name of each number of the bridge begins with.
-pub const PREFIX: &str = "bridge";
+pub const PREFIX: &str = "mqtt_lambda_bridge";
 
 /// All metrics of one bridge. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -134,10 +134,10 @@ mod tests {
         mapping.invocation_seconds.observe(Duration::from_millis(20));
         let text = metrics.render();
         for line in [
-            r#"bridge_received_total{mapping="sensor-data"} 1"#,
-            r#"bridge_settled_total{mapping="sensor-data",outcome="dead_lettered"} 1"#,
-            r#"bridge_outstanding_bytes{mapping="sensor-data"} 7"#,
-            r#"bridge_invocation_seconds_count{mapping="sensor-data"} 1"#,
+            r#"mqtt_lambda_bridge_received_total{mapping="sensor-data"} 1"#,
+            r#"mqtt_lambda_bridge_settled_total{mapping="sensor-data",outcome="dead_lettered"} 1"#,
+            r#"mqtt_lambda_bridge_outstanding_bytes{mapping="sensor-data"} 7"#,
+            r#"mqtt_lambda_bridge_invocation_seconds_count{mapping="sensor-data"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
@@ -156,22 +156,22 @@ mod tests {
     #[test]
     fn what_the_broker_has_dropped_is_not_shown_before_it_says_so() {
         let metrics = Metrics::new();
-        let line = |text: &str| text.lines().any(|line| line.starts_with("bridge_mqtt_dropped_by_broker"));
+        let line = |text: &str| text.lines().any(|line| line.starts_with("mqtt_lambda_bridge_mqtt_dropped_by_broker"));
         assert!(!line(&metrics.render()));
         metrics.broker().dropped(0);
-        assert!(metrics.render().contains("\nbridge_mqtt_dropped_by_broker 0\n"), "{}", metrics.render());
+        assert!(metrics.render().contains("\nmqtt_lambda_bridge_mqtt_dropped_by_broker 0\n"), "{}", metrics.render());
     }
 
     #[test]
     fn a_refused_reload_shows_until_one_succeeds() {
         let metrics = Metrics::new();
         let shows = |line: &str| assert!(metrics.render().contains(line), "{line} is missing in\n{}", metrics.render());
-        shows("bridge_last_reload_successful 1");
+        shows("mqtt_lambda_bridge_last_reload_successful 1");
         metrics.reloaded(false);
-        shows("bridge_last_reload_successful 0");
-        shows(r#"bridge_reloads_total{result="refused"} 1"#);
+        shows("mqtt_lambda_bridge_last_reload_successful 0");
+        shows(r#"mqtt_lambda_bridge_reloads_total{result="refused"} 1"#);
         metrics.reloaded(true);
-        shows("bridge_last_reload_successful 1");
-        shows("bridge_last_reload_success_timestamp_seconds 1");
+        shows("mqtt_lambda_bridge_last_reload_successful 1");
+        shows("mqtt_lambda_bridge_last_reload_success_timestamp_seconds 1");
     }
 }

@@ -82,7 +82,7 @@ async fn f36_what_mosquitto_refuses_costs_its_own_record_and_no_other_mapping_wa
         bridge
             .until("all are acknowledged", "/metrics", |metrics| {
                 let done = |mapping: &str, count: u32| {
-                    let start = format!("bridge_acknowledged_total{{mapping=\"{mapping}\"}} {count}");
+                    let start = format!("mqtt_lambda_bridge_acknowledged_total{{mapping=\"{mapping}\"}} {count}");
                     metrics.lines().any(|line| line == start)
                 };
                 done("devices", 60) && done("other", 30)

@@ -78,8 +78,12 @@ async fn what_has_not_changed_does_not_notice_and_the_rest_starts_changes_and_go
         assert_eq!(bridge.connected("b-stays"), [false], "the unchanged mapping has connected again");
         assert_eq!(bridge.connected("b-changes"), [false, true], "the changed one goes on with its session");
         assert!(world.lambda.log().invocations().iter().any(|invocation| invocation.record_ids.len() > 1));
-        assert_eq!(bridge.metric("bridge_redelivered_total{mapping=\"stays\"}").await, Some(0.0));
-        assert_eq!(bridge.metric("bridge_ready{mapping=\"goes\"}").await, None, "who is gone is still shown");
+        assert_eq!(bridge.metric("mqtt_lambda_bridge_redelivered_total{mapping=\"stays\"}").await, Some(0.0));
+        assert_eq!(
+            bridge.metric("mqtt_lambda_bridge_ready{mapping=\"goes\"}").await,
+            None,
+            "who is gone is still shown"
+        );
 
         let to_comes = publish_to(&world, "d", 5).await;
         nothing_lost(&world, &to_comes).await;
@@ -101,7 +105,7 @@ async fn a_configuration_that_is_wrong_changes_nothing_and_is_told_with_its_plac
     let (world, mqtt) = scene(World::builder()).await;
     let good = mqtt("") + &mapping("one", "a", "");
     let mut bridge = Replica::start(&world, "bridge", &good).await;
-    assert_eq!(bridge.metric("bridge_last_reload_successful").await, Some(1.0));
+    assert_eq!(bridge.metric("mqtt_lambda_bridge_last_reload_successful").await, Some(1.0));
     let line = |config: &str, key: &str| config.lines().position(|line| line.contains(key)).unwrap() + 1;
     let other = mapping("other", "b", "");
     // What is right in it must not be taken up either.
@@ -120,16 +124,19 @@ async fn a_configuration_that_is_wrong_changes_nothing_and_is_told_with_its_plac
         if reason.starts_with("mapping.") {
             assert!(told.contains(&format!("bridge.toml:{}: ", line(&config, key))), "{told}");
         }
-        assert_eq!(bridge.metric("bridge_last_reload_successful").await, Some(0.0));
-        assert_eq!(bridge.metric("bridge_reloads_total{result=\"refused\"}").await, Some(f64::from(refused)));
+        assert_eq!(bridge.metric("mqtt_lambda_bridge_last_reload_successful").await, Some(0.0));
+        assert_eq!(
+            bridge.metric("mqtt_lambda_bridge_reloads_total{result=\"refused\"}").await,
+            Some(f64::from(refused))
+        );
         assert_eq!(bridge.ask("GET", "/mappings").await.1, "one: ready\n");
     }
     assert_eq!(bridge.connected("b-one"), [false]);
     let sensors = publish_to(&world, "a", 5).await;
     nothing_lost(&world, &sensors).await;
     assert_eq!(bridge.reload(&(good + &other)).await["event"], "configuration.reloaded");
-    assert_eq!(bridge.metric("bridge_last_reload_successful").await, Some(1.0));
-    assert_eq!(bridge.metric("bridge_reloads_total{result=\"succeeded\"}").await, Some(1.0));
+    assert_eq!(bridge.metric("mqtt_lambda_bridge_last_reload_successful").await, Some(1.0));
+    assert_eq!(bridge.metric("mqtt_lambda_bridge_reloads_total{result=\"succeeded\"}").await, Some(1.0));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -218,9 +225,9 @@ async fn a_pause_outlives_reloads_of_others_and_of_the_mapping_itself() {
         bridge.reload(&(mqtt("") + &mapping("held", "+", ""))).await;
         eventually("it is back again", || bridge.connected("b-held").len() == 3).await;
         let heard = || !bridge.logged("session.unsubscribed").is_empty();
-        let full = "bridge_outstanding{mapping=\"held\"} 256\n";
+        let full = "mqtt_lambda_bridge_outstanding{mapping=\"held\"} 256\n";
         bridge.until("it has read what it must", "/metrics", |metrics| heard() || metrics.contains(full)).await;
-        let outstanding = bridge.metric("bridge_outstanding{mapping=\"held\"}").await.unwrap();
+        let outstanding = bridge.metric("mqtt_lambda_bridge_outstanding{mapping=\"held\"}").await.unwrap();
         assert!(outstanding <= 256.0, "{outstanding} read while held");
         assert_eq!(world.lambda.log().totals().invoked, 0, "invoked while paused");
         assert_eq!(bridge.ask("POST", "/mappings/held/resume").await.0, 200);
@@ -264,7 +271,7 @@ async fn a_drain_for_new_settings_has_its_time_and_no_more() {
         eventually("it is cut", || bridge.logged("mapping.cut").len() == 1).await;
         world.lambda.faults().clear();
         assert_eq!(nothing_lost(&world, &sensors).await.handled.len(), 5);
-        let none = "bridge_invocations_in_flight{mapping=\"m\"} 0\n";
+        let none = "mqtt_lambda_bridge_invocations_in_flight{mapping=\"m\"} 0\n";
         bridge.until("those that were cut are counted out", "/metrics", |metrics| metrics.contains(none)).await;
         bridge.process.signal("TERM").await.unwrap();
         bridge.ended().await;
@@ -282,7 +289,7 @@ async fn the_publisher_connects_when_the_first_mapping_needs_it() {
     bridge.reload(&config("retry.max_attempts = 1\non_failure.topic = \"dead\"")).await;
     bridge.until("it is there", "/mappings", |answer| answer == "m: ready\n(publisher): ready\n").await;
     publish(&world, 3, |_| {}).await;
-    let dead = "bridge_settled_total{mapping=\"m\",outcome=\"dead_lettered\"} 3\n";
+    let dead = "mqtt_lambda_bridge_settled_total{mapping=\"m\",outcome=\"dead_lettered\"} 3\n";
     bridge.until("dead letters are published", "/metrics", |metrics| metrics.contains(dead)).await;
 }
 

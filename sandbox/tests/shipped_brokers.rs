@@ -214,7 +214,7 @@ async fn publish_all(broker: &Hardened, sensor: &IdentityFiles) {
 /// Waits until what the bridge shows is what was confirmed and not handled, to the message.
 async fn until_all_of_it_is_counted(bridge: &Replica, world: &World) {
     let is_counted = |text: &str| {
-        let number = text.lines().find_map(|line| line.strip_prefix("bridge_mqtt_dropped_by_broker "));
+        let number = text.lines().find_map(|line| line.strip_prefix("mqtt_lambda_bridge_mqtt_dropped_by_broker "));
         number.is_some_and(|number| number.parse() == Ok(ALL - handled(world)))
     };
     bridge.until("all of it is counted", "/metrics", is_counted).await;
@@ -226,7 +226,9 @@ async fn what_is_dropped_is_told(shipped: Shipped) {
     let config = config(&world, Protocol::V5, &shipped.topic_filter());
     let bridge = Replica::start(&world, "bridge", &config).await;
     bridge
-        .until("the broker has told its count", "/metrics", |text| text.contains("\nbridge_mqtt_dropped_by_broker 0\n"))
+        .until("the broker has told its count", "/metrics", |text| {
+            text.contains("\nmqtt_lambda_bridge_mqtt_dropped_by_broker 0\n")
+        })
         .await;
     assert!(bridge.logged("broker.dropped").is_empty());
     // A device does not hear it, though the number is retained and its filter comes first.

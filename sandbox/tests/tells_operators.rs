@@ -37,11 +37,11 @@ async fn alive_ready_and_counted() {
     let (status, metrics) = ask(&world, "GET", "/metrics").await;
     assert_eq!(status, 200);
     for line in [
-        r#"bridge_received_total{mapping="sensor-data"} 3"#,
-        r#"bridge_acknowledged_total{mapping="sensor-data"} 3"#,
-        r#"bridge_settled_total{mapping="sensor-data",outcome="delivered"} 3"#,
-        r#"bridge_invocations_total{mapping="sensor-data",result="succeeded"} 3"#,
-        r#"bridge_ready{mapping="sensor-data"} 1"#,
+        r#"mqtt_lambda_bridge_received_total{mapping="sensor-data"} 3"#,
+        r#"mqtt_lambda_bridge_acknowledged_total{mapping="sensor-data"} 3"#,
+        r#"mqtt_lambda_bridge_settled_total{mapping="sensor-data",outcome="delivered"} 3"#,
+        r#"mqtt_lambda_bridge_invocations_total{mapping="sensor-data",result="succeeded"} 3"#,
+        r#"mqtt_lambda_bridge_ready{mapping="sensor-data"} 1"#,
     ] {
         assert!(metrics.contains(line), "{line} is missing in\n{metrics}");
     }

@@ -40,7 +40,8 @@ async fn agreed(root: &Authority, peer: Peer, settings: &[(&str, &str)]) -> [Str
 
 fn in_metrics(bridge: &Bridge) -> [String; 3] {
     let text = bridge.metrics().render();
-    let line = text.lines().find(|line| line.starts_with("bridge_tls_connections_total{")).unwrap().to_owned();
+    let line =
+        text.lines().find(|line| line.starts_with("mqtt_lambda_bridge_tls_connections_total{")).unwrap().to_owned();
     ["version", "suite", "group"].map(|label| {
         let (_, rest) = line.split_once(&format!("{label}=\"")).unwrap();
         rest.split('"').next().unwrap().to_owned()

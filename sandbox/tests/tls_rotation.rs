@@ -23,11 +23,11 @@ fn metric(world: &World, name: &str) -> Option<u64> {
 }
 
 fn renewals(world: &World, result: &str) -> u64 {
-    metric(world, &format!("bridge_tls_renewals_total{{result=\"{result}\"}}")).unwrap_or_default()
+    metric(world, &format!("mqtt_lambda_bridge_tls_renewals_total{{result=\"{result}\"}}")).unwrap_or_default()
 }
 
 fn files_refused(world: &World) -> bool {
-    metric(world, "bridge_tls_files_refused") == Some(1)
+    metric(world, "mqtt_lambda_bridge_tls_files_refused") == Some(1)
 }
 
 /// Waits until `count` reaches `goal`, for as long as it grows.
@@ -282,7 +282,7 @@ async fn the_ends_of_certificates_are_shown() {
     let world = with_list(World::builder().function(willing())).await;
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
     for of in ["certificate", "authority", "revocation_list"] {
-        let name = format!("bridge_tls_certificate_expires_timestamp_seconds{{of=\"{of}\"}}");
+        let name = format!("mqtt_lambda_bridge_tls_certificate_expires_timestamp_seconds{{of=\"{of}\"}}");
         let days = (metric(&world, &name).unwrap() - now) / 86_400;
         assert!((29..=30).contains(&days), "{of}: {days}");
     }

@@ -25,7 +25,7 @@ async fn works(bench: &Bench<'_>, stage: &mut Stage) -> Seen {
     let sensors = stage.publish(200).await;
     let mut seen = stage.outcome(&[&sensors]).await;
     seen.nothing_lost(0);
-    let part = two.metric("bridge_received_total{mapping=\"m\"}").await.unwrap_or_default();
+    let part = two.metric("mqtt_lambda_bridge_received_total{mapping=\"m\"}").await.unwrap_or_default();
     seen.must(part > 0.0 && part < 200.0, format!("the second replica has had {part} of 200"));
     seen.note = format!("two replicas, {part} of 200 to the second");
     seen

@@ -46,7 +46,7 @@ impl Bench {
 
     fn shows(&self) -> Option<i64> {
         let text = self.metrics.render();
-        text.lines().find_map(|line| line.strip_prefix("bridge_mqtt_dropped_by_broker ")?.parse().ok())
+        text.lines().find_map(|line| line.strip_prefix("mqtt_lambda_bridge_mqtt_dropped_by_broker ")?.parse().ok())
     }
 }
 
