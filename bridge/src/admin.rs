@@ -4,6 +4,7 @@
 mod about;
 mod connections;
 mod gate;
+mod health;
 mod history;
 mod orders;
 mod page;
@@ -12,7 +13,10 @@ mod watched;
 
 pub use about::About;
 pub use gate::Gate;
-pub use watched::{Signs, Standing, Watched, troubles};
+pub use health::{Health, Limits, Matter, Note, show};
+pub use watched::{Signs, Standing, Watched};
+
+use watched::troubles;
 
 use std::io;
 use std::net::SocketAddr;
@@ -56,6 +60,8 @@ pub struct State {
     pub started: watch::Receiver<bool>,
     /// Who may ask.
     pub gate: Gate,
+    /// When a mapping is degraded.
+    pub limits: Limits,
     /// The broker's address.
     pub broker: String,
     /// The version of MQTT.
@@ -134,6 +140,7 @@ async fn answered(request: &Request<Incoming>, state: &State, history: &History)
         "/readyz" => readiness(state),
         "/startedz" => started(state),
         "/metrics" => {
+            show(&state.mappings.borrow(), state.limits, state.shutdown.phase());
             let exposition = Exposition::preferred(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
             typed(StatusCode::OK, exposition.content_type(), state.metrics.render_as(exposition))
         }
@@ -170,15 +177,11 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
         Phase::Retiring => Some("retiring\n".to_owned()),
         Phase::Draining | Phase::Stopping => Some("draining\n".to_owned()),
     };
-    let mappings = state.mappings.borrow();
-    let troubles = ending.unwrap_or_default() + &troubles(&mappings);
-    if troubles.is_empty() {
-        let mut notes: Vec<String> = mappings.iter().flat_map(Watched::notes).collect();
-        // The sessions of one mapping say the same of it.
-        notes.dedup();
-        text(StatusCode::OK, format!("ready\n{}", notes.concat()))
-    } else {
-        text(StatusCode::SERVICE_UNAVAILABLE, troubles)
+    let health = Health::of(&state.mappings.borrow(), state.limits);
+    match ending {
+        Some(ending) => text(StatusCode::SERVICE_UNAVAILABLE, ending + &health.troubles),
+        None if health.is_ready(state.limits) => text(StatusCode::OK, health.in_words()),
+        None => text(StatusCode::SERVICE_UNAVAILABLE, health.in_words()),
     }
 }
 

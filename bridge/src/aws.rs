@@ -47,6 +47,8 @@ pub struct Aws {
     http: Http,
     credentials: Ready,
     invoking: LambdaClient,
+    /// Whether a function is asked by a dry run before its first invocation.
+    asks_first: bool,
 }
 
 /// What is missing before anything can be called.
@@ -106,13 +108,24 @@ impl Aws {
         // They are cached where they are waited for, which must not be inside a call.
         builder.set_identity_cache(Some(IdentityCache::no_cache()));
         builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
-        Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default() }
+        Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default(), asks_first: false }
     }
 
     /// The same, with this client for invocations.
     #[must_use]
     pub fn invoking(&self, by: LambdaClient) -> Self {
         Self { invoking: by, ..self.clone() }
+    }
+
+    /// The same; functions are asked by a dry run before their first invocation, or not.
+    #[must_use]
+    pub fn asking_first(&self, asks: bool) -> Self {
+        Self { asks_first: asks, ..self.clone() }
+    }
+
+    /// Whether they are asked.
+    pub(crate) fn asks_first(&self) -> bool {
+        self.asks_first
     }
 
     /// Which client is wanted for invocations.

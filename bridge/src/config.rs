@@ -47,13 +47,14 @@ pub use reference::commented_default;
 pub use schema::schema;
 pub use values::{
     Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Protocol, Qos, Range, TlsVersion,
+    WhenDegraded,
 };
 
 use error::Mistakes;
 use key::Kind::{self, Period, Text};
 use reader::Reader;
 use section::{Section, section};
-use values::{HOUR, MS};
+use values::{HOUR, MONTH, MS, SECOND};
 
 section! {
     /// The whole configuration, checked.
@@ -83,6 +84,12 @@ section! {
         pub allowed_hosts: Vec<String> = key { Kind::List.absent(r#"["bridge.example"]"#), list(host_name) };
         /// The file of mode 0600 that holds the token which pause, resume and retire take, read anew for each.
         pub token_file: Option<PathBuf> = key { Kind::File.absent("admin.token"), file };
+        /// What /readyz answers for a degraded mapping: `ready` (200), or `unready` (503).
+        pub degraded: WhenDegraded = key { Kind::of::<WhenDegraded>().is("ready"), choice };
+        /// How long every invocation of a mapping must have failed before the mapping counts as degraded.
+        pub degraded_after: Duration = key { Period(SECOND, MONTH).is("5m"), duration };
+        /// How long a mapping may be subscribed without ever receiving a message before /readyz and the log mention it.
+        pub silent_after: Duration = key { Period(SECOND, MONTH).is("2h"), duration };
     }
 }
 
@@ -91,6 +98,9 @@ section! {
     pub struct Lambda in "lambda." {
         /// What sends invocations: `sdk`, or `lean`, the bridge's own client, without its orchestration.
         pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("sdk"), choice };
+        /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each function; `false`
+        /// for emulators that would run the function.
+        pub dry_run: bool = key { Kind::Switch.is("true"), switch };
     }
 }
 

@@ -121,7 +121,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         ignores_answers: AtomicBool::new(false),
         pace,
     });
-    for _ in 0..concurrency {
-        tasks.spawn(Lane::new(mapping.clone(), shutdown.clone()).run(batches.clone()));
+    for number in 0..concurrency {
+        tasks.spawn(Lane::new(mapping.clone(), shutdown.clone()).run(batches.clone(), number == 0));
     }
 }

@@ -3,6 +3,7 @@
 
 mod broker;
 mod exposition;
+mod failing;
 mod failures;
 mod histogram;
 mod live;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 pub use broker::BrokerMetrics;
 pub use exposition::Exposition;
+pub use failing::{Failing, Streak};
 pub use failures::{Failures, Writes};
 pub use histogram::{Counts, Durations};
 pub use live::{About, Connection, Live, LiveSession, Trouble};

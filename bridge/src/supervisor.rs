@@ -2,6 +2,7 @@
 //! change, and drains them in order.
 
 mod error;
+mod notes;
 mod prepare;
 mod publishing;
 mod readiness;
@@ -23,7 +24,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
 
-use crate::admin::{Admin, Standing, State, Watched};
+use crate::admin::{Admin, Limits, Standing, State, Watched};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
@@ -111,7 +112,7 @@ impl Bridge {
         connector: Connector,
         tls: Option<LiveTls>,
     ) -> Result<Self, StartError> {
-        let aws = &aws.invoking(config.lambda.client);
+        let aws = &aws.invoking(config.lambda.client).asking_first(config.lambda.dry_run);
         let connector = connector.with(Credentials::of(&config.mqtt));
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
@@ -155,13 +156,14 @@ impl Bridge {
         }
         let started = watch::Sender::new(false);
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
+        let limits = Limits::from(&bridge.config.admin);
         if let Some(admin) = admin {
             let (mappings, shutdown, started) = (mappings.clone(), listener.clone(), started.subscribe());
             let (gate, (broker, protocol)) = (gate(&bridge.config), broker(&bridge.config));
-            let state = State { mappings, metrics, shutdown, retire, started, gate, broker, protocol };
+            let state = State { mappings, metrics, shutdown, retire, started, gate, limits, broker, protocol };
             bridge.admin.spawn(admin.serve(state));
         }
-        bridge.admin.spawn(readiness::watch(mappings, listener, started));
+        bridge.admin.spawn(readiness::watch(mappings, limits, listener, started));
         Ok(bridge)
     }
 

@@ -53,7 +53,11 @@ fn hold(order: &str, state: &State) -> Response<Full<Bytes>> {
         return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
     };
     if paused.replace(pause) != pause {
-        info!(mapping = name, "{}", if pause { "paused" } else { "resumed" });
+        if pause {
+            info!(event = "mapping.paused", mapping = name, "paused");
+        } else {
+            info!(event = "mapping.resumed", mapping = name, "resumed");
+        }
     }
     text(StatusCode::OK, if pause { "paused\n" } else { "resumed\n" }.into())
 }
@@ -68,7 +72,8 @@ pub(super) fn list(state: &State) -> String {
         };
         let stands = trouble.unwrap_or_else(|| {
             let stands = if watched.standing == Standing::Retires { "retiring" } else { "ready" };
-            if paused { "paused" } else { stands }.to_owned()
+            let degraded = watched.degraded(state.limits).map(|why| format!("degraded: {why}"));
+            degraded.unwrap_or_else(|| if paused { "paused" } else { stands }.to_owned())
         });
         format!("{}: {}\n", watched.mapping, one_line(&stands))
     };

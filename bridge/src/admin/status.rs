@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::State;
 use super::about::About;
+use super::health::{Health, Limits};
 use super::history::{Flow, History, rounded};
 use super::watched::{Standing, Watched};
 use crate::foreign::one_line;
@@ -112,9 +113,10 @@ impl Document {
         let mut mappings: Vec<Mapping> = Vec::new();
         for watched in all.iter() {
             let Some(about) = &watched.about else { continue };
+            let limits = state.limits;
             match mappings.iter_mut().find(|mapping| mapping.name == watched.mapping) {
-                Some(mapping) => mapping.join(watched),
-                None => mappings.push(Mapping::of(watched, about, history.flow(&watched.mapping))),
+                Some(mapping) => mapping.join(watched, limits),
+                None => mappings.push(Mapping::of(watched, about, history.flow(&watched.mapping), limits)),
             }
         }
         let tls_ends = state.metrics.tls().ends().into_iter();
@@ -122,7 +124,7 @@ impl Document {
             version: env!("CARGO_PKG_VERSION"),
             now: time(SystemTime::now()),
             started: time(process.started),
-            state: bridge_state(state.shutdown.phase(), &all),
+            state: bridge_state(state.shutdown.phase(), &Health::of(&all, state.limits)),
             broker: state.broker.clone(),
             protocol: state.protocol.clone(),
             resident_bytes: process.resident_bytes,
@@ -136,10 +138,11 @@ impl Document {
     }
 }
 
-fn bridge_state(phase: Phase, all: &[Watched]) -> &'static str {
+fn bridge_state(phase: Phase, health: &Health) -> &'static str {
     match phase {
-        Phase::Running if super::troubles(all).is_empty() => "ready",
-        Phase::Running => "not ready",
+        Phase::Running if !health.troubles.is_empty() => "not ready",
+        Phase::Running if health.degraded.is_empty() => "ready",
+        Phase::Running => "degraded",
         Phase::Retiring => "retiring",
         Phase::Draining | Phase::Stopping => "draining",
     }
@@ -153,7 +156,7 @@ impl Publisher {
 }
 
 impl Mapping {
-    fn of(watched: &Watched, about: &About, per_second: Flow) -> Self {
+    fn of(watched: &Watched, about: &About, per_second: Flow, limits: Limits) -> Self {
         let metrics = &about.metrics;
         let sessions = metrics.live.sessions().into_iter().map(Session::of).collect();
         let concurrency = u64::try_from(metrics.concurrency.get()).ok().filter(|allowed| *allowed > 0);
@@ -179,25 +182,26 @@ impl Mapping {
             troubles: metrics.live.troubles().into_iter().map(Said::of).collect(),
             sessions,
         };
-        mapping.join(watched);
+        mapping.join(watched, limits);
         mapping
     }
 
     /// The first session in trouble decides; without any, whether the mapping is paused.
-    fn join(&mut self, watched: &Watched) {
-        self.notes.extend(watched.own_notes());
+    fn join(&mut self, watched: &Watched, limits: Limits) {
+        self.notes.extend(watched.notes(limits).into_iter().map(|note| note.text));
         // The sessions of one mapping say the same of it.
         self.notes.dedup();
         let hindrance = watched.hindrance().map(|reason| one_line(&reason));
-        let paused = self.paused_since.is_some();
+        let (paused, degraded) = (self.paused_since.is_some(), watched.degraded(limits));
         let (state, reason) = match (watched.standing, hindrance) {
             (Standing::Changes, _) => ("changing", Some("draining for its new settings".to_owned())),
             (Standing::Retires, reason) => ("retiring", reason),
             (Standing::Stays, Some(reason)) => ("not ready", Some(reason)),
+            (Standing::Stays, None) if degraded.is_some() => ("degraded", degraded),
             (Standing::Stays, None) if paused => ("paused", None),
             (Standing::Stays, None) => ("ready", None),
         };
-        if matches!(self.state, "ready" | "paused") {
+        if matches!(self.state, "ready" | "paused" | "degraded") {
             (self.state, self.reason) = (state, reason);
         }
     }

@@ -56,11 +56,6 @@ impl Default for Signs {
 }
 
 impl Signs {
-    fn notes(&self) -> impl Iterator<Item = String> + use<> {
-        let holding = self.holding.borrow().as_ref().map(Holding::to_string);
-        [self.letters.borrow().clone(), holding].into_iter().flatten()
-    }
-
     /// Why no message is received.
     fn full(&self) -> Option<String> {
         self.holding.borrow().as_ref().filter(|holding| holding.is_full).map(Holding::to_string)
@@ -78,24 +73,20 @@ impl Watched {
         }
     }
 
-    /// What must be known of it although it is ready.
-    pub(super) fn notes(&self) -> Vec<String> {
-        let note = |note| format!("note: mapping `{}`: {note}\n", self.mapping);
-        self.own_notes().into_iter().map(note).collect()
-    }
-
-    /// The same without its name.
-    pub(super) fn own_notes(&self) -> Vec<String> {
-        if self.standing != Standing::Stays {
-            return Vec::new();
-        }
-        let session = match &*self.session.borrow() {
+    /// What the broker grants less of than was asked.
+    pub(super) fn granted(&self) -> Option<String> {
+        match &*self.session.borrow() {
             Status::Ready(note) => note.clone(),
             Status::Connecting | Status::Failing(_) => None,
-        };
-        session.into_iter().chain(self.signs.notes()).map(|note| one_line(&note)).collect()
+        }
     }
 
+    /// What is held for good.
+    pub(super) fn held(&self) -> Option<String> {
+        self.signs.holding.borrow().as_ref().map(Holding::to_string)
+    }
+
+    /// Why it cannot work, whether it is to stay or not.
     pub(super) fn hindrance(&self) -> Option<String> {
         if let Some(fault) = &*self.signs.fault.borrow() {
             return Some(fault.clone());
@@ -125,37 +116,6 @@ mod tests {
     fn watched(status: Status, standing: Standing) -> Watched {
         let (session, signs) = (watch::channel(status).1, Signs::default());
         Watched { mapping: "m".into(), session, signs, paused: None, standing, about: None }
-    }
-
-    #[test]
-    fn f30_what_an_operator_must_know_of_a_mapping_that_is_ready_is_a_note() {
-        let note = |status, standing| watched(status, standing).notes().pop();
-        let ready = || Status::Ready(Some("the broker keeps no\nsession".into()));
-        let expected = "note: mapping `m`: the broker keeps no\\nsession\n";
-        assert_eq!(note(ready(), Standing::Stays).as_deref(), Some(expected));
-        assert_eq!(note(ready(), Standing::Retires), None);
-        assert_eq!(note(Status::Ready(None), Standing::Stays), None);
-        assert_eq!(watched(ready(), Standing::Stays).trouble(), None, "it is ready all the same");
-    }
-
-    #[test]
-    fn f38_refusing_destinations_and_held_messages_are_notes_until_they_leave_no_room() {
-        let (letters, holding) = (watch::Sender::new(None), watch::Sender::new(None));
-        let signs = Signs { letters: letters.subscribe(), holding: holding.subscribe(), ..Signs::default() };
-        let watched = Watched { signs, ..watched(Status::Ready(None), Standing::Stays) };
-        let tells = |notes: &[&str], trouble: Option<&str>| {
-            let own = watched.notes();
-            assert!(own.len() == notes.len() && own.iter().zip(notes).all(|(own, part)| own.contains(part)), "{own:?}");
-            let own = watched.trouble();
-            assert_eq!(own.is_some(), trouble.is_some(), "{own:?}");
-            assert!(trouble.is_none_or(|part| own.unwrap().contains(part)));
-        };
-        tells(&[], None);
-        letters.send_replace(Some("failure destination a: no such queue".into()));
-        holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: false }));
-        tells(&["mapping `m`: failure destination a", "2 of 256 messages held"], None);
-        holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: true }));
-        tells(&["a: no such queue", "nothing more is received"], Some("nothing more is received"));
     }
 
     /// Whatever comes from outside has been escaped once, where it came in.

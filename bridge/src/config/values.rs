@@ -70,6 +70,15 @@ pub enum LogFormat {
     Json,
 }
 
+/// What `/readyz` answers for a mapping that is degraded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum WhenDegraded {
+    /// 200, and the body says `degraded` and why.
+    Ready,
+    /// 503.
+    Unready,
+}
+
 /// What sends invocations to Lambda.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LambdaClient {

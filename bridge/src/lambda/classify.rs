@@ -43,7 +43,9 @@ pub(super) fn classify(response: Response<'_>, place: &str) -> InvokeError {
     let code = response.error_type.or(body.as_ref().and_then(|body| body.code.as_deref())).map(bare);
     let row = code.and_then(known);
     let meaning = row.map_or_else(|| by_status(response.status), |row| row.meaning);
-    let refusal = refused(response, code, body.as_ref(), place);
+    // What somebody has to repair is said in our words too.
+    let why = row.filter(|row| row.meaning == Meaning::Hold).map(|row| row.why);
+    let refusal = refused(response, code, why, body.as_ref(), place);
     match meaning {
         Meaning::Retry => InvokeError::Service(refusal),
         Meaning::Throttled => throttled(refusal, response.retry_after),
@@ -67,7 +69,7 @@ pub(super) fn of_somebody_else(status: u16, place: &str) -> InvokeError {
     InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: true }
 }
 
-fn refused(response: Response<'_>, code: Option<&str>, body: Option<&Body>, place: &str) -> Refused {
+fn refused(response: Response<'_>, code: Option<&str>, why: Option<&str>, body: Option<&Body>, place: &str) -> Refused {
     let status = response.status;
     let Some(code) = code else {
         let what = what_it_is(response.body);
@@ -78,7 +80,7 @@ fn refused(response: Response<'_>, code: Option<&str>, body: Option<&Body>, plac
     // Of a throttle the reason says more than the code.
     let reason = body.and_then(|body| body.reason.as_deref()).map(|reason| format!(" ({})", Foreign::of(reason)));
     let detail = body.and_then(|body| body.message.as_deref()).filter(|text| !text.is_empty()).map(Foreign::of);
-    let reason = reason.unwrap_or_default();
+    let reason = reason.or_else(|| why.map(|why| format!(" ({why})"))).unwrap_or_default();
     Refused { head: format!("HTTP {status} {}{reason} from {place}", Foreign::of(code)), detail }
 }
 
@@ -130,7 +132,9 @@ mod tests {
             "AccessDeniedException:http://internal.amazon.com/coral/",
         ] {
             let error = of(502, Some(code), r#"{"Message":"no"}"#);
-            let expected = format!("configuration: HTTP 502 AccessDeniedException from {PLACE}: no");
+            let expected = format!(
+                "configuration: HTTP 502 AccessDeniedException (the permission lambda:InvokeFunction is missing) from {PLACE}: no"
+            );
             assert_eq!((error.to_string(), error.is_unexplained()), (expected, false), "{code}");
         }
         let error = of(400, None, r#"{"__type":"x#ThrottlingException","message":"slow down"}"#);

@@ -1,6 +1,7 @@
 //! The Invoke API: what a call is, and what its response means, whichever client sends it. One call is one attempt; retries
 //! are the lane's.
 
+mod kind;
 mod lean;
 mod said;
 mod sdk;
@@ -17,8 +18,9 @@ use super::error::Refused;
 use super::interpret::{Failure, Reading, function_error, interpret};
 use super::raw;
 use crate::aws::{Aws, Fault, Ready};
-use crate::config::{Format, Function, Invocation, LambdaClient};
+use crate::config::{Format, Function, LambdaClient};
 use crate::delivery::RecordId;
+use kind::Kind;
 use lean::Lean;
 use said::Said;
 use sdk::Sdk;
@@ -62,6 +64,7 @@ pub struct Client {
     /// Endpoint and region, for messages.
     place: String,
     credentials: Ready,
+    asks_first: bool,
 }
 
 /// Who sends the calls.
@@ -83,7 +86,8 @@ impl Aws {
             LambdaClient::Lean if let Some(lean) = lean() => Way::Lean(Arc::new(lean)),
             _ => Way::Sdk(Sdk::new(self, function, timeout)),
         };
-        Client { way, function: function.to_owned(), timeout, place, credentials: self.ready() }
+        let (credentials, asks_first) = (self.ready(), self.asks_first());
+        Client { way, function: function.to_owned(), timeout, place, credentials, asks_first }
     }
 }
 
@@ -107,7 +111,7 @@ impl Client {
     /// # Errors
     /// When there is no answer of the function. That the function failed is an answer.
     pub async fn invoke(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
-        let said = self.send(Invocation::RequestResponse, request.into()).await?;
+        let said = self.send(Kind::RequestResponse, request.into()).await?;
         Ok(Answer { function_error: said.function_error, payload: said.body })
     }
 
@@ -117,11 +121,26 @@ impl Client {
     /// When Lambda has not taken it.
     pub async fn enqueue(&self, request: impl Into<Request>) -> Result<Answer, InvokeError> {
         let request = Request { context: None, ..request.into() };
-        self.send(Invocation::Event, request).await?;
+        self.send(Kind::Event, request).await?;
         Ok(Answer { function_error: None, payload: Bytes::new() })
     }
 
-    async fn send(&self, kind: Invocation, request: Request) -> Result<Said, InvokeError> {
+    /// Whether a dry run is wanted before the first invocation.
+    #[must_use]
+    pub fn asks_first(&self) -> bool {
+        self.asks_first
+    }
+
+    /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation, and no other.
+    ///
+    /// # Errors
+    /// When it could not.
+    pub async fn dry_run(&self) -> Result<(), InvokeError> {
+        // An empty payload: an endpoint that knows no DryRun and runs the function hands it no message.
+        self.send(Kind::DryRun, Vec::new().into()).await.map(drop)
+    }
+
+    async fn send(&self, kind: Kind, request: Request) -> Result<Said, InvokeError> {
         let said = match &self.way {
             Way::Sdk(sdk) => {
                 // Not on the function's time.
@@ -131,11 +150,10 @@ impl Client {
             Way::Lean(lean) => lean.call(kind, request).await,
         };
         let said = said.map_err(|fault| self.failed(fault))?;
-        let expected = match kind {
-            Invocation::RequestResponse => 200,
-            Invocation::Event => 202,
-        };
+        let expected = kind.expected();
         match said.status {
+            // An endpoint that knows no DryRun has run the function: it is there.
+            200 if kind == Kind::DryRun && said.has_id => Ok(said),
             200..=299 if is_of_somebody_else(&said) => Err(of_somebody_else(expected, &self.place)),
             status if status == expected => Ok(said),
             200..=299 => Err(unexpected(said.status, expected, &self.place)),

@@ -4,17 +4,19 @@
 
 mod answers;
 mod aside;
+mod first;
 mod give_up;
 mod pending;
 mod work;
 
 use std::collections::VecDeque;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
-use tracing::{error, warn};
+use tracing::{error, info, warn};
 
 use super::Mapping;
 use super::batch::Batches;
@@ -68,9 +70,19 @@ impl Lane {
         Self { mapping, shutdown, refused_at: None, aside: VecDeque::new(), putting_aside: None }
     }
 
-    pub(super) async fn run(mut self, batches: Arc<Batches>) {
+    /// The first lane of a mapping `asks` whether the function can be invoked.
+    pub(super) async fn run(mut self, batches: Arc<Batches>, asks: bool) {
         self.wait_for_credentials().await;
-        while let Some(batch) = batches.next().await {
+        let mut asks = asks;
+        loop {
+            // Not dropped before it is ready: it may have gathered some already.
+            let mut next = pin!(batches.next());
+            let batch = tokio::select! {
+                biased;
+                batch = &mut next => batch,
+                () = self.ask_first(), if std::mem::take(&mut asks) => next.await,
+            };
+            let Some(batch) = batch else { return };
             self.take(batch).await;
             if !self.aside.is_empty() && !self.probe(&batches).await {
                 return;
@@ -103,8 +115,18 @@ impl Lane {
                 () = sleep(backoff.next(fastrand::f64())) => {}
             }
         }
+        if !self.mapping.client.asks_first() {
+            self.lambda_works();
+        }
+    }
+
+    /// Lambda takes invocations, or would.
+    fn lambda_works(&self) {
         self.mapping.metrics.live.went_well(About::Lambda);
-        self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
+        if self.mapping.fault.send_if_modified(|fault| fault.take().is_some()) {
+            let mapping = &self.mapping.settings.name;
+            info!(event = "lambda.restored", mapping, "invocations are taken again; the messages held go on");
+        }
     }
 
     /// One attempt for every delivery of the event, and how it goes on with those that have no outcome yet.
@@ -193,8 +215,7 @@ impl Lane {
     /// Settles what the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
-        self.mapping.metrics.live.went_well(About::Lambda);
-        self.mapping.fault.send_if_modified(|fault| fault.take().is_some());
+        self.lambda_works();
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
         let (format, wants_answers) = (self.mapping.settings.format, self.mapping.settings.wants_answers());
@@ -210,6 +231,9 @@ impl Lane {
         };
         if ignored {
             self.mapping.log_ignored();
+        }
+        if failures.len() < pending.deliveries.len() {
+            metrics.live.failing().succeeded();
         }
         if failures.is_empty() {
             metrics.succeeded.inc();
@@ -288,11 +312,14 @@ impl Lane {
 
     fn log_refusal(&self, error: &InvokeError, disposition: Disposition, attempts: u32) {
         let name = &self.mapping.settings.name;
-        self.mapping.metrics.live.failed(About::Lambda, &error.to_string());
+        let live = &self.mapping.metrics.live;
+        live.failed(About::Lambda, &error.to_string());
+        live.failing().failed(&format!("invocation failed: {error}"), now());
         if disposition == Disposition::Hold {
             let news = self.mapping.fault.send_replace(Some(error.to_string())).is_none();
             if news {
                 error!(
+                    event = "lambda.refused",
                     mapping = name,
                     reason = %error,
                     "invocations refused; holding all messages until the configuration is fixed"
@@ -306,7 +333,9 @@ impl Lane {
     fn log_failure(&self, failure: &Failure, pending: &Pending) {
         let name = &self.mapping.settings.name;
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
-        self.mapping.metrics.live.failed(About::Function, &failure.kind);
+        let live = &self.mapping.metrics.live;
+        live.failed(About::Function, &failure.kind);
+        live.failing().failed(&format!("function failed: {}", failure.kind), now());
         // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own log.
         warn!(mapping = name, attempts, records, kind = %failure.kind, "function failed");
     }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::failing::Failing;
 use crate::clock::now;
 use crate::foreign::one_line;
 
@@ -82,12 +83,14 @@ struct Inner {
     /// What moments are counted from.
     begun: Instant,
     known: Mutex<Known>,
+    failing: Failing,
 }
 
 #[derive(Debug, Default)]
 struct Known {
     troubles: BTreeMap<About, Trouble>,
     paused_since: Option<SystemTime>,
+    subscribed_since: Option<Instant>,
     sessions: BTreeMap<String, Arc<OneSession>>,
 }
 
@@ -108,7 +111,7 @@ pub struct LiveSession {
 
 impl Default for Live {
     fn default() -> Self {
-        Self(Arc::new(Inner { begun: now(), known: Mutex::default() }))
+        Self(Arc::new(Inner { begun: now(), known: Mutex::default(), failing: Failing::default() }))
     }
 }
 
@@ -138,6 +141,23 @@ impl Live {
     pub fn pause(&self, paused: bool) {
         let mut known = self.known();
         known.paused_since = if paused { Some(known.paused_since.unwrap_or_else(SystemTime::now)) } else { None };
+    }
+
+    /// Whether all its invocations fail.
+    #[must_use]
+    pub fn failing(&self) -> &Failing {
+        &self.0.failing
+    }
+
+    /// A session is subscribed.
+    pub fn subscribed(&self) {
+        self.known().subscribed_since.get_or_insert_with(now);
+    }
+
+    /// For how long it has been subscribed, whatever became of the connection since; none before it was.
+    #[must_use]
+    pub fn subscribed_for(&self) -> Option<Duration> {
+        self.known().subscribed_since.map(|since| now().saturating_duration_since(since))
     }
 
     /// A session of that client id, not connected yet.

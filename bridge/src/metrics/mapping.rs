@@ -156,8 +156,12 @@ numbers! {
         taken_over: Counter = "session_taken_over";
         /// How long the broker keeps the session without a connection, in seconds, as its last CONNACK says.
         session_expiry: Gauge = "session_expiry_granted" Seconds;
-        /// Whether the mapping is subscribed with the QoS asked.
+        /// Whether the mapping is ready, as /readyz says.
         ready: Gauge = "ready";
+        /// Whether the mapping is degraded: all its invocations fail for long, or a failure destination refuses.
+        degraded: Gauge = "degraded";
+        /// Sessions that are subscribed with the QoS asked.
+        subscribed: Gauge = "subscribed_sessions";
         /// Whether an operator holds the mapping.
         paused: Gauge = "paused";
         /// When the last message came, as a Unix time; 0 before the first.

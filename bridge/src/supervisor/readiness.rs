@@ -1,13 +1,14 @@
-//! Whether the bridge is ready, followed through time: that it was ready once, and that it has not been for so long that
-//! somebody must know. What it says is for alarms, so each of its events has a name that does not change.
+//! Whether the bridge is ready or degraded, followed through time: that it was ready once, and that it has not been for so long
+//! that somebody must know. What it says is for alarms, so each of its events has a name that does not change.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, interval};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
-use crate::admin::{Watched, troubles};
+use super::notes::{self, Notes};
+use crate::admin::{Health, Limits, Matter, Note, Watched, show};
 use crate::shutdown::{Listener, Phase};
 
 /// How often it looks.
@@ -19,69 +20,118 @@ const SAY_EVERY: Duration = Duration::from_mins(1);
 /// What there is to say.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum News {
-    /// For the first time.
-    Started,
-    /// Not ready, since so long.
-    NotReady(Duration),
-    /// Ready after all, after it was said that it is not.
-    ReadyAgain(Duration),
+    /// It has lasted for so long.
+    Lasts(Duration),
+    /// It is over after so long, and had been said.
+    Over(Duration),
 }
 
-/// Pure: the time is an argument.
+/// Something that should not last. Pure: the time is an argument.
 #[derive(Debug)]
-struct Readiness {
-    started: bool,
-    /// Since when it is not ready, and when that was said last.
+struct Lasting {
+    /// So long it may last before it is said.
+    patience: Duration,
+    /// Since when, and when that was said last.
     since: Option<(Instant, Option<Instant>)>,
 }
 
-impl Readiness {
-    fn new(now: Instant) -> Self {
-        Self { started: false, since: Some((now, None)) }
+impl Lasting {
+    fn new(patience: Duration) -> Self {
+        Self { patience, since: None }
     }
 
-    fn see(&mut self, ready: bool, now: Instant) -> Option<News> {
-        if ready {
-            let before = self.since.take();
-            let first = !std::mem::replace(&mut self.started, true);
-            return match before {
-                Some((since, Some(_))) => Some(News::ReadyAgain(now - since)),
-                _ => first.then_some(News::Started),
-            };
+    fn see(&mut self, is_so: bool, now: Instant) -> Option<News> {
+        if !is_so {
+            let (since, said) = self.since.take()?;
+            return said.map(|_| News::Over(now - since));
         }
         let (since, said) = self.since.get_or_insert((now, None));
-        if now - said.unwrap_or(*since) < SAY_EVERY {
+        let due = said.map_or(*since + self.patience, |said| said + SAY_EVERY);
+        if now < due {
             return None;
         }
         *said = Some(now);
-        Some(News::NotReady(now - *since))
+        Some(News::Lasts(now - *since))
     }
 }
 
 /// Follows it until the bridge begins to end; `started` becomes true when it was ready once.
-pub(super) async fn watch(all: watch::Receiver<Vec<Watched>>, mut shutdown: Listener, started: watch::Sender<bool>) {
-    let mut readiness = Readiness::new(Instant::now());
-    let mut looks = interval(LOOK_EVERY);
+pub(super) async fn watch(
+    all: watch::Receiver<Vec<Watched>>,
+    limits: Limits,
+    mut shutdown: Listener,
+    started: watch::Sender<bool>,
+) {
+    let (mut unready, mut degraded) = (Lasting::new(SAY_EVERY), Lasting::new(Duration::ZERO));
+    let (mut notes, mut looks) = (Notes::default(), interval(LOOK_EVERY));
     loop {
         tokio::select! {
             biased;
             () = shutdown.reached(Phase::Retiring) => return,
             _ = looks.tick() => {}
         }
-        let troubles = troubles(&all.borrow());
-        let news = readiness.see(troubles.is_empty(), Instant::now());
-        started.send_if_modified(|started| std::mem::replace(started, readiness.started) != readiness.started);
-        match news {
-            Some(News::Started) => info!(event = "bridge.ready", "every mapping is ready"),
-            Some(News::NotReady(since)) => {
-                let (for_seconds, reason) = (since.as_secs(), troubles.trim_end());
-                error!(event = "bridge.not_ready", for_seconds, reason, "not ready; messages wait at the broker");
-            }
-            Some(News::ReadyAgain(after)) => {
-                info!(event = "bridge.ready_again", after_seconds = after.as_secs(), "every mapping is ready again");
-            }
-            None => {}
+        let health = {
+            let all = all.borrow();
+            show(&all, limits, shutdown.phase());
+            Health::of(&all, limits)
+        };
+        let (now, is_ready) = (Instant::now(), health.troubles.is_empty());
+        let news = unready.see(!is_ready, now);
+        let is_first = is_ready && started.send_if_modified(|started| !std::mem::replace(started, true));
+        if is_first && news.is_none() {
+            info!(event = "bridge.ready", "every mapping is ready");
         }
+        log_unready(news, health.troubles.trim_end());
+        log_degraded(degraded.see(!health.degraded.is_empty(), now), health.degraded.trim_end());
+        notes.see(health.notes, now).into_iter().for_each(|news| log_note(&news));
+    }
+}
+
+fn log_unready(news: Option<News>, reason: &str) {
+    match news {
+        Some(News::Lasts(time)) => {
+            let for_seconds = time.as_secs();
+            error!(event = "bridge.not_ready", for_seconds, reason, "not ready; messages wait at the broker");
+        }
+        Some(News::Over(after)) => {
+            info!(event = "bridge.ready_again", after_seconds = after.as_secs(), "every mapping is ready again");
+        }
+        None => {}
+    }
+}
+
+fn log_degraded(news: Option<News>, reason: &str) {
+    match news {
+        Some(News::Lasts(time)) => {
+            error!(event = "bridge.degraded", for_seconds = time.as_secs(), reason, "degraded");
+        }
+        Some(News::Over(after)) => {
+            let after_seconds = after.as_secs();
+            info!(event = "bridge.degraded_over", after_seconds, "no mapping is degraded any more");
+        }
+        None => {}
+    }
+}
+
+fn log_note(news: &notes::News) {
+    match news {
+        notes::News::Stands(Note { mapping, matter: Matter::Paused, text }) => {
+            warn!(event = "mapping.still_paused", mapping, reason = text, "still paused");
+        }
+        notes::News::Stands(Note { mapping, matter: Matter::Silent, text }) => {
+            warn!(event = "mapping.silent", mapping, reason = text, "no message has ever come");
+        }
+        notes::News::Stands(Note { mapping, text, .. }) => {
+            warn!(event = "mapping.window_full", mapping, reason = text, "window full");
+        }
+        notes::News::Over(mapping, Matter::Silent) => {
+            info!(event = "mapping.heard", mapping, "the first message has come");
+        }
+        notes::News::Over(mapping, Matter::WindowFull) => {
+            info!(event = "mapping.window_free", mapping, "the window has room again");
+        }
+        // Said by whoever obeys.
+        notes::News::Over(..) => {}
     }
 }
 
@@ -91,30 +141,30 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// What is said in each second, with the bridge ready or not in each.
-    fn said(ready: impl Fn(u32) -> bool, seconds: u32) -> Vec<(u32, News)> {
-        let begun = Instant::now();
-        let mut readiness = Readiness::new(begun);
-        let see = |second| Some((second, readiness.see(ready(second), begun + SECOND * second)?));
+    /// What is said in each second, with the thing so or not in each.
+    fn said(patience: Duration, is_so: impl Fn(u32) -> bool, seconds: u32) -> Vec<(u32, News)> {
+        let (begun, mut lasting) = (Instant::now(), Lasting::new(patience));
+        let see = |second| Some((second, lasting.see(is_so(second), begun + SECOND * second)?));
         (0..seconds).filter_map(see).collect()
     }
 
     #[test]
-    fn a_start_is_said_once_and_short_troubles_are_not() {
-        assert_eq!(said(|second| second >= 3 && second % 60 > 10, 600), [(11, News::Started)]);
+    fn short_troubles_are_not_said() {
+        assert_eq!(said(SAY_EVERY, |second| second < 3 || second % 60 <= 10, 600), []);
     }
 
     #[test]
     fn what_lasts_a_minute_is_said_each_minute_until_it_is_over() {
-        let minute = |minutes| News::NotReady(SECOND * 60 * minutes);
-        let heard = said(|second| !(5..200).contains(&second), 400);
-        let after = News::ReadyAgain(SECOND * 195);
-        assert_eq!(heard, [(0, News::Started), (65, minute(1)), (125, minute(2)), (185, minute(3)), (200, after)]);
+        let minute = |minutes| News::Lasts(SECOND * 60 * minutes);
+        let heard = said(SAY_EVERY, |second| (5..200).contains(&second), 400);
+        assert_eq!(heard, [(65, minute(1)), (125, minute(2)), (185, minute(3)), (200, News::Over(SECOND * 195))]);
     }
 
     #[test]
-    fn a_bridge_that_never_gets_ready_is_said_too_and_then_as_loudly_that_it_is() {
-        let heard = said(|second| second >= 70, 100);
-        assert_eq!(heard, [(60, News::NotReady(SECOND * 60)), (70, News::ReadyAgain(SECOND * 70))]);
+    fn without_patience_it_is_said_at_once() {
+        let heard = said(Duration::ZERO, |second| (5..70).contains(&second), 100);
+        let expected =
+            [(5, News::Lasts(Duration::ZERO)), (65, News::Lasts(SECOND * 60)), (70, News::Over(SECOND * 65))];
+        assert_eq!(heard, expected);
     }
 }

@@ -170,7 +170,7 @@ fn numbers(bridge: &Bridge, caller: &Caller, drained: bool) -> Numbers {
         outstanding: metrics.outstanding.get(),
         outstanding_bytes: metrics.outstanding_bytes.get(),
         in_flight: metrics.in_flight.get(),
-        ready: metrics.ready.get(),
+        ready: metrics.subscribed.get(),
         counted: answered + refused,
         ended: caller.ended(),
         drained,

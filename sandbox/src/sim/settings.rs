@@ -26,6 +26,8 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
         ("LAMBDA_CLIENT", format!("{:?}", plan.client).to_lowercase()),
+        // The model of AWS knows invocations alone.
+        ("LAMBDA_DRY_RUN", "false".to_owned()),
         ("MAPPING_NAME", "m".to_owned()),
         ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),
         ("MAPPING_FUNCTION", "f".to_owned()),

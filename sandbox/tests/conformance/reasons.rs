@@ -19,7 +19,7 @@ async fn judge(stage: &Stage, (code, words, lasting): Row) -> Played {
         eventually(&format!("0x{code:02x}: it says why"), || troubles().contains(words)).await;
         tokio::time::sleep(WINDOW).await;
         assert_eq!(stage.broker.connections(), 1, "0x{code:02x}: {}", troubles());
-        assert_eq!(stage.world.counters().ready.get(), 0);
+        assert_eq!(stage.world.counters().subscribed.get(), 0);
     } else {
         stage.broker.accept().await?;
     }

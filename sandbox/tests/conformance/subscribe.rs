@@ -57,7 +57,7 @@ async fn mqtt_3_9_3_1_a_refused_or_downgraded_subscription_is_loud_and_not_ready
             let troubles = || stage.world.bridge().unwrap().troubles().join("; ");
             eventually("it says why", || troubles().contains(words)).await;
             assert!(troubles().contains("subscription to `sensor/data`"), "{}", troubles());
-            assert_eq!(stage.world.counters().ready.get(), 0);
+            assert_eq!(stage.world.counters().subscribed.get(), 0);
             tokio::time::sleep(WINDOW).await;
             assert_eq!(stage.broker.connections(), 1, "0x{code:02x}: somebody has to mend it; it waits an hour");
         }

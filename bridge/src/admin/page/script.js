@@ -51,7 +51,7 @@ function ago(now, time) {
 }
 
 function paint(pill, state) {
-  const kind = { ready: "good", "not ready": "bad", paused: "warn", retiring: "warn", changing: "warn", draining: "warn" };
+  const kind = { ready: "good", "not ready": "bad", degraded: "bad", paused: "warn", retiring: "warn", changing: "warn", draining: "warn" };
   pill.className = `pill ${kind[state] || ""}`;
   say(pill, state);
 }

@@ -13,10 +13,10 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderValue, USER_A
 use hyper::http::request;
 use hyper::{HeaderMap, Response};
 
+use super::kind::Kind;
 use super::said::{IDS, Said};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
 use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Ready, Signed, Signer, Target};
-use crate::config::Invocation;
 use crate::lambda::Request;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -68,7 +68,7 @@ impl Lean {
     ///
     /// # Errors
     /// Why there is no whole response.
-    pub(super) async fn call(&self, kind: Invocation, request: Request) -> Result<Said, Fault> {
+    pub(super) async fn call(&self, kind: Kind, request: Request) -> Result<Said, Fault> {
         // Not on the function's time.
         let identity = self.credentials.identity().await.map_err(Fault::Credentials)?;
         let request = self.request(kind, request, &identity, self.clock.now()).ok_or(Fault::Request)?;
@@ -83,7 +83,7 @@ impl Lean {
     /// `None` when a key or a token cannot stand in a header.
     fn request(
         &self,
-        kind: Invocation,
+        kind: Kind,
         request: Request,
         identity: &Identity,
         now: SystemTime,
@@ -96,7 +96,7 @@ impl Lean {
             Some(("host", self.host.as_str())),
             request.context.as_deref().map(|context| ("x-amz-client-context", context)),
             Some(("x-amz-date", stamp.as_str())),
-            (kind == Invocation::Event).then_some(("x-amz-invocation-type", "Event")),
+            kind.header().map(|kind| ("x-amz-invocation-type", kind)),
             identity.credentials.session_token().map(|token| ("x-amz-security-token", token)),
         ];
         let mut count = 0;

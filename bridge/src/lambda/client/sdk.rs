@@ -16,10 +16,10 @@ use bytes::Bytes;
 
 pub(super) use endpoint::endpoint;
 
+use super::kind::Kind;
 use super::said::{IDS, Said};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
 use crate::aws::{Aws, Fault, Panicked, caught, one_attempt};
-use crate::config::Invocation;
 use crate::lambda::Request;
 
 /// The SDK's client, for one function.
@@ -46,11 +46,12 @@ impl Sdk {
     ///
     /// # Errors
     /// Why there is no whole response.
-    pub(super) async fn call(&self, kind: Invocation, request: Request) -> Result<Said, Fault> {
+    pub(super) async fn call(&self, kind: Kind, request: Request) -> Result<Said, Fault> {
         let call = self.client.invoke().function_name(&self.function).set_client_context(request.context);
         let call = match kind {
-            Invocation::RequestResponse => call,
-            Invocation::Event => call.invocation_type(InvocationType::Event),
+            Kind::RequestResponse => call,
+            Kind::Event => call.invocation_type(InvocationType::Event),
+            Kind::DryRun => call.invocation_type(InvocationType::DryRun),
         };
         match caught(call.payload(Blob::new(request.event)).send()).await {
             Ok(Ok(output)) => Ok(answered(output)),

@@ -31,8 +31,9 @@ impl Shown {
     }
 
     pub(super) fn ready(&mut self, ready: bool) {
-        move_to(&self.metrics.ready, &mut self.ready, i64::from(ready));
+        move_to(&self.metrics.subscribed, &mut self.ready, i64::from(ready));
         if ready {
+            self.metrics.live.subscribed();
             self.metrics.live.went_well(About::Broker);
         }
     }

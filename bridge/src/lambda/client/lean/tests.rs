@@ -24,12 +24,7 @@ impl Service for Kept {
 }
 
 /// What the SDK sends, or nothing where it has no endpoint.
-async fn of_the_sdk(
-    made_up: MadeUp,
-    function: &str,
-    kind: Invocation,
-    request: Request,
-) -> Option<hyper::Request<Bytes>> {
+async fn of_the_sdk(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> Option<hyper::Request<Bytes>> {
     let kept = Kept::default();
     let sent = Sdk::new(&made_up.in_memory(kept.clone()), function, TIMEOUT).call(kind, request).await;
     assert!(sent.is_err());
@@ -48,7 +43,7 @@ fn is_of_the_client(name: &str) -> bool {
 }
 
 /// The URL that both have, when both send the same; `None` when neither sends anything.
-async fn same(made_up: MadeUp, function: &str, kind: Invocation, request: Request) -> Option<String> {
+async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> Option<String> {
     let aws = made_up.on_the_network();
     let endpoint = sdk::endpoint(&aws);
     let Some(theirs) = of_the_sdk(made_up, function, kind, request.clone()).await else {
@@ -100,7 +95,7 @@ async fn endpoints_are_those_of_the_sdk() {
     {
         for (fips, dual_stack) in [(false, false), (true, false), (false, true), (true, true)] {
             let made_up = MadeUp { fips, dual_stack, ..MadeUp::of(region) };
-            let url = same(made_up, "f", Invocation::RequestResponse, event("{}")).await;
+            let url = same(made_up, "f", Kind::RequestResponse, event("{}")).await;
             seen.insert((region, fips, dual_stack), url);
         }
     }
@@ -123,17 +118,13 @@ async fn endpoints_of_the_environment_are_those_of_the_sdk() {
         "http://[::1]:4566",
     ] {
         let made_up = MadeUp { of_lambda: Some(of_lambda), ..all };
-        let url = same(made_up, "f", Invocation::RequestResponse, event("{}")).await.unwrap();
+        let url = same(made_up, "f", Kind::RequestResponse, event("{}")).await.unwrap();
         assert!(url.starts_with(of_lambda.trim_end_matches('/')), "{url}");
     }
-    let url = same(all, "f", Invocation::RequestResponse, event("{}")).await.unwrap();
+    let url = same(all, "f", Kind::RequestResponse, event("{}")).await.unwrap();
     assert!(url.starts_with("http://other.test:1/2015-03-31/"), "{url}");
     let fips = MadeUp { fips: true, ..all };
-    assert_eq!(
-        same(fips, "f", Invocation::RequestResponse, event("{}")).await,
-        None,
-        "FIPS and an endpoint of one's own"
-    );
+    assert_eq!(same(fips, "f", Kind::RequestResponse, event("{}")).await, None, "FIPS and an endpoint of one's own");
 }
 
 #[tokio::test]
@@ -146,7 +137,7 @@ async fn every_kind_of_call_is_that_of_the_sdk() {
         "arn:aws:lambda:eu-west-1:123456789012:function:sensor-handler:7",
     ];
     for function in functions {
-        for kind in [Invocation::RequestResponse, Invocation::Event] {
+        for kind in [Kind::RequestResponse, Kind::Event, Kind::DryRun] {
             for token in [None, Some("IQoJb3JpZ2luX2VjEXAMPLE//+==")] {
                 for context in [None, Some("eyJjdXN0b20iOnt9fQ==")] {
                     for body in ["", "{}", r#"{"records":[{"payload":"é"}]}"#] {
@@ -180,7 +171,7 @@ async fn a_clock_that_is_wrong_is_corrected_by_a_refusal_of_the_service_alone() 
     let url = format!("http://{}", listener.local_addr().unwrap());
     let lean = Lean::new(&Aws::local(LocalEndpoint { url: url.clone() }), &url, "f", TIMEOUT).unwrap();
     let call = async |head: &str| {
-        let call = lean.call(Invocation::RequestResponse, event("{}"));
+        let call = lean.call(Kind::RequestResponse, event("{}"));
         let (said, date) = tokio::join!(call, answered(&listener, head));
         said.unwrap();
         date
@@ -199,7 +190,7 @@ async fn a_token_that_no_header_can_hold_is_a_fault_of_the_set_up() {
     let made_up = MadeUp { token: Some("line\nend"), ..MadeUp::of("eu-west-1") };
     let aws = made_up.on_the_network();
     let lean = Lean::new(&aws, "http://127.0.0.1:1", "f", TIMEOUT).unwrap();
-    let fault = lean.call(Invocation::RequestResponse, event("{}")).await.unwrap_err();
+    let fault = lean.call(Kind::RequestResponse, event("{}")).await.unwrap_err();
     assert_eq!(fault, Fault::Request);
     assert!(!format!("{fault} {fault:?} {lean:?}").contains("line"), "{lean:?}");
 }
@@ -209,7 +200,7 @@ async fn no_secret_is_shown() {
     let aws = MadeUp { token: Some("made-up-token"), ..MadeUp::of("eu-west-1") }.on_the_network();
     let lean = Lean::new(&aws, "http://127.0.0.1:1", "f", TIMEOUT).unwrap();
     let identity = aws.ready().identity().await.unwrap();
-    let request = lean.request(Invocation::RequestResponse, event("{}"), &identity, SystemTime::now()).unwrap();
+    let request = lean.request(Kind::RequestResponse, event("{}"), &identity, SystemTime::now()).unwrap();
     let shown = format!("{lean:?} {:?}", request.headers());
     assert!(!shown.contains("made-up") && !shown.contains("Signature"), "{shown}");
 }

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::advance;
+
+use super::super::about::About;
+use super::super::watched::Signs;
+use super::*;
+use crate::clock::now;
+use crate::config::{Config, Overrides};
+use crate::mapping::Holding;
+use crate::metrics::{MappingMetrics, Metrics};
+use crate::mqtt::Status;
+
+const LIMITS: Limits =
+    Limits { degraded_after: Duration::from_mins(5), silent_after: Duration::from_hours(2), degraded_is_ready: true };
+const MINUTE: Duration = Duration::from_mins(1);
+
+fn watched(status: Status, standing: Standing) -> Watched {
+    let (session, signs) = (watch::channel(status).1, Signs::default());
+    Watched { mapping: "m".into(), session, signs, paused: None, standing, about: None }
+}
+
+/// A mapping that is subscribed, with its numbers.
+fn at_work() -> (Watched, MappingMetrics) {
+    let metrics = Metrics::new().mapping("m");
+    let (topic_filter, function) = ("a/+".to_owned(), "f".to_owned());
+    let about = About { topic_filter, function, concurrency: 1, destinations: Vec::new(), metrics: metrics.clone() };
+    (Watched { about: Some(Arc::new(about)), ..watched(Status::Ready(None), Standing::Stays) }, metrics)
+}
+
+fn says(watched: &Watched) -> String {
+    Health::of(std::slice::from_ref(watched), LIMITS).in_words()
+}
+
+#[test]
+fn f30_what_an_operator_must_know_of_a_mapping_that_is_ready_is_a_note() {
+    let ready = || Status::Ready(Some("the broker keeps no\nsession".into()));
+    assert_eq!(says(&watched(ready(), Standing::Stays)), "ready\nnote: mapping `m`: the broker keeps no\\nsession\n");
+    assert_eq!(says(&watched(ready(), Standing::Retires)), "ready\n");
+    assert_eq!(says(&watched(Status::Ready(None), Standing::Stays)), "ready\n");
+}
+
+#[test]
+fn f38_a_refusing_destination_is_degraded_and_held_messages_are_a_note_until_they_leave_no_room() {
+    let (letters, holding) = (watch::Sender::new(None), watch::Sender::new(None));
+    let signs = Signs { letters: letters.subscribe(), holding: holding.subscribe(), ..Signs::default() };
+    let watched = Watched { signs, ..watched(Status::Ready(None), Standing::Stays) };
+    assert_eq!(says(&watched), "ready\n");
+    letters.send_replace(Some("failure destination a: no such queue".into()));
+    holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: false }));
+    let said = says(&watched);
+    assert!(said.starts_with("degraded\ndegraded: mapping `m`: failure destination a: no such queue\nnote: mapping `m`: 2 of 256 messages held"), "{said}");
+    let health = Health::of(std::slice::from_ref(&watched), LIMITS);
+    let strict = Limits { degraded_is_ready: false, ..LIMITS };
+    assert!(health.is_ready(LIMITS) && !health.is_ready(strict));
+    holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: true }));
+    assert!(says(&watched).contains("nothing more is received"));
+    assert!(!Health::of(std::slice::from_ref(&watched), LIMITS).is_ready(LIMITS));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_whose_every_invocation_fails_for_long_is_degraded_until_one_succeeds() {
+    let (watched, metrics) = at_work();
+    let failing = metrics.live.failing();
+    for _ in 0..5 {
+        failing.failed("function failed: ValueError", now());
+        assert_eq!(says(&watched), "ready\n");
+        advance(MINUTE).await;
+    }
+    failing.failed("function failed: ValueError", now());
+    let why = "every invocation has failed for 5m (6 in all); the last one: function failed: ValueError";
+    assert_eq!(says(&watched), format!("degraded\ndegraded: mapping `m`: {why}\n"));
+    failing.succeeded();
+    assert_eq!(says(&watched), "ready\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mapping_that_never_hears_anything_says_so_until_it_does() {
+    let (watched, metrics) = at_work();
+    assert_eq!(says(&watched), "ready\n");
+    metrics.live.subscribed();
+    advance(MINUTE * 119).await;
+    assert_eq!(says(&watched), "ready\n");
+    advance(MINUTE).await;
+    let said = says(&watched);
+    assert!(
+        said.starts_with("ready\nnote: mapping `m`: subscribed to `a/+` for 2h, and no message has ever come"),
+        "{said}"
+    );
+    metrics.last_received.set(1);
+    assert_eq!(says(&watched), "ready\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_window_that_stays_full_is_a_note() {
+    let (watched, metrics) = at_work();
+    let session = metrics.live.session("c");
+    session.oldest(Some(now()));
+    metrics.window_capacity.set(2);
+    metrics.outstanding.set(2);
+    advance(Duration::from_secs(59)).await;
+    assert_eq!(says(&watched), "ready\n", "a busy mapping fills it for moments");
+    advance(MINUTE).await;
+    let said = says(&watched);
+    assert!(said.contains("window full: 2 of 2 messages in flight, the oldest for 1m 59s"), "{said}");
+    metrics.outstanding.set(1);
+    assert_eq!(says(&watched), "ready\n");
+}
+
+#[test]
+fn a_paused_mapping_says_since_when_and_how_to_go_on() {
+    let (watched, metrics) = at_work();
+    metrics.live.pause(true);
+    let (said, today) = (says(&watched), humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+    assert!(
+        said.contains(&format!("paused since {}", &today[..10])) && said.contains("`mqtt-lambda-bridge resume m`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_gauges_say_what_readyz_says() {
+    let (letters, fault) = (watch::Sender::new(None), watch::Sender::new(None));
+    let (mut watched, metrics) = at_work();
+    watched.signs = Signs { letters: letters.subscribe(), fault: fault.subscribe(), ..Signs::default() };
+    // Another session of the same mapping, in no trouble of its own.
+    let all = [watched.clone(), watched];
+    let strict = Limits { degraded_is_ready: false, ..LIMITS };
+    let shows = |limits, phase| {
+        show(&all, limits, phase);
+        let health = Health::of(&all, limits);
+        assert_eq!(metrics.ready.get() == 1, phase == Phase::Running && health.is_ready(limits));
+        assert_eq!(metrics.degraded.get() == 1, !health.degraded.is_empty());
+        (metrics.ready.get(), metrics.degraded.get())
+    };
+    assert_eq!(shows(LIMITS, Phase::Running), (1, 0));
+    assert_eq!(shows(LIMITS, Phase::Draining), (0, 0));
+    letters.send_replace(Some("full".to_owned()));
+    assert_eq!((shows(LIMITS, Phase::Running), shows(strict, Phase::Running)), ((1, 1), (0, 1)));
+    fault.send_replace(Some("denied".to_owned()));
+    assert_eq!(shows(LIMITS, Phase::Running), (0, 1));
+}
+
+#[test]
+fn the_keys_of_the_configuration_are_the_limits() {
+    let needed =
+        [("mqtt.url", "mqtts://b"), ("mapping.topic_filter", "a"), ("mapping.function", "f"), ("mapping.name", "m")];
+    let keys = [("admin.degraded", "unready"), ("admin.degraded_after", "7s"), ("admin.silent_after", "9s")];
+    let limits = |keys: &[(&str, &str)]| {
+        let all = needed.iter().chain(keys).fold(Overrides::default(), |all, (key, value)| all.set(*key, *value));
+        Limits::from(&Config::load(None, [], all).unwrap().admin)
+    };
+    let usual = limits(&[]);
+    assert!(
+        usual.degraded_is_ready
+            && usual.degraded_after == LIMITS.degraded_after
+            && usual.silent_after == LIMITS.silent_after
+    );
+    let set = limits(&keys);
+    assert!(!set.degraded_is_ready && set.degraded_after.as_secs() == 7 && set.silent_after.as_secs() == 9);
+}

@@ -1,0 +1,307 @@
+//! The table: what goes wrong, and what must be said of it. Plays nothing.
+
+use sandbox::lambda::{Action, Fault, Kind, Refusal, When};
+use sandbox::world::FUNCTION;
+
+/// What goes wrong, and what must be said of it. By default nothing does, and the bridge says that it is ready.
+#[derive(Clone)]
+pub struct Case {
+    pub name: &'static str,
+    /// Keys of the configuration.
+    pub keys: &'static [(&'static str, &'static str)],
+    /// Variables of the environment.
+    pub variables: &'static [&'static str],
+    pub fault: Option<Fault>,
+    /// Published once the bridge listens.
+    pub messages: u64,
+    /// An order to the admin endpoint.
+    pub order: &'static str,
+    /// Parts of one line of the log, `event` first.
+    pub line: &'static [&'static str],
+    pub status: u16,
+    /// Parts of the body of `/readyz`.
+    pub readiness: &'static [&'static str],
+    /// A number of the mapping, and its value.
+    pub metric: (&'static str, f64),
+    /// The event that says that it is over, once the faults are cleared.
+    pub over: Option<&'static str>,
+}
+
+const CASE: Case = Case {
+    name: "",
+    keys: &[],
+    variables: &[],
+    fault: None,
+    messages: 0,
+    order: "",
+    line: &[],
+    status: 200,
+    readiness: &["ready\n"],
+    metric: ("ready", 1.0),
+    over: None,
+};
+
+const NO_KEYS: &[&str] = &["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_DISABLED=true"];
+/// So that what takes minutes takes seconds.
+const SOON: &[(&str, &str)] = &[("admin.degraded_after", "1s"), ("mapping.retry.max_attempts", "1000000")];
+
+fn dry_run(refusal: Refusal) -> Fault {
+    Fault::new(When::Always, Action::Refuse(refusal)).kind(Kind::DryRun)
+}
+
+fn always(action: Action) -> Fault {
+    Fault::new(When::Always, action)
+}
+
+fn code(status: u16, code: &'static str) -> Refusal {
+    Refusal::Raw { status, code: Some(code), body: "{}" }
+}
+
+/// Known at the start, before any message.
+pub fn at_the_start() -> Vec<Case> {
+    let refused = Case { status: 503, metric: ("ready", 0.0), ..CASE };
+    vec![
+        Case { name: "all is well", line: &["lambda.ready", FUNCTION], ..CASE },
+        Case {
+            name: "no credentials",
+            variables: NO_KEYS,
+            line: &["lambda.refused", "credentials"],
+            readiness: &["mapping `sensor-data`: configuration: credentials"],
+            ..refused.clone()
+        },
+        Case {
+            name: "a profile that does not exist",
+            variables: &[
+                "AWS_PROFILE=nowhere",
+                "AWS_ACCESS_KEY_ID=",
+                "AWS_SECRET_ACCESS_KEY=",
+                "AWS_EC2_METADATA_DISABLED=true",
+            ],
+            line: &["lambda.refused", "AWS_PROFILE is `nowhere`"],
+            readiness: &["AWS_PROFILE is `nowhere`"],
+            ..refused.clone()
+        },
+        Case {
+            name: "a function that does not exist",
+            keys: &[("mapping.function", "nobody")],
+            line: &["lambda.refused", "ResourceNotFoundException (no such function, version or alias)"],
+            readiness: &["404 ResourceNotFoundException (no such function, version or alias)"],
+            ..refused.clone()
+        },
+        Case {
+            name: "an alias that does not exist",
+            keys: &[("mapping.function", "sensor-handler:live")],
+            line: &["lambda.refused", "no such function, version or alias"],
+            readiness: &["no such function, version or alias"],
+            ..refused.clone()
+        },
+        Case {
+            name: "the wrong region",
+            variables: &["AWS_REGION=eu-south-2"],
+            keys: &[("mapping.function", "nobody")],
+            line: &["lambda.refused", "(eu-south-2)"],
+            readiness: &["no such function, version or alias", "(eu-south-2)"],
+            ..refused.clone()
+        },
+    ]
+}
+
+/// The same: what the account refuses, and what cannot be known yet.
+pub fn at_the_account() -> Vec<Case> {
+    let refused = Case { status: 503, metric: ("ready", 0.0), ..CASE };
+    let denied = Case { over: Some("lambda.restored"), ..refused };
+    vec![
+        Case {
+            name: "a denied invocation",
+            fault: Some(dry_run(Refusal::AccessDenied)),
+            line: &["lambda.refused", "the permission lambda:InvokeFunction is missing"],
+            readiness: &["403 AccessDeniedException (the permission lambda:InvokeFunction is missing)"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a wrong secret key",
+            fault: Some(dry_run(code(403, "InvalidSignatureException"))),
+            line: &["lambda.refused", "the secret key is wrong, or the clock"],
+            readiness: &["the secret key is wrong, or the clock"],
+            ..denied.clone()
+        },
+        Case {
+            name: "an access key that does not exist",
+            fault: Some(dry_run(code(403, "UnrecognizedClientException"))),
+            line: &["lambda.refused", "the access key does not exist"],
+            readiness: &["the access key does not exist"],
+            ..denied.clone()
+        },
+        Case {
+            name: "expired credentials",
+            fault: Some(dry_run(Refusal::ExpiredToken)),
+            line: &["lambda.refused", "the credentials have expired"],
+            readiness: &["the credentials have expired"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a function without a published version",
+            fault: Some(dry_run(code(400, "NoPublishedVersionException"))),
+            line: &["lambda.refused", "the function has no published version"],
+            readiness: &["the function has no published version"],
+            ..denied.clone()
+        },
+        Case {
+            name: "an endpoint that knows no dry run",
+            fault: Some(dry_run(Refusal::Raw { status: 400, code: None, body: "" })),
+            line: &["lambda.dry_run_refused", "the first invocation decides"],
+            ..CASE
+        },
+        Case {
+            name: "a function that was left undone by an update",
+            fault: Some(dry_run(code(409, "ResourceConflictException"))),
+            line: &["lambda.unanswered", "ResourceConflictException"],
+            over: Some("lambda.ready"),
+            ..CASE
+        },
+        Case {
+            name: "nobody listens at the endpoint of AWS",
+            keys: SOON,
+            variables: &["AWS_ENDPOINT_URL=http://127.0.0.1:1"],
+            line: &["bridge.degraded", "Connection refused"],
+            readiness: &["degraded\n", "every invocation has failed for", "Connection refused", "127.0.0.1:1"],
+            metric: ("degraded", 1.0),
+            ..CASE
+        },
+    ]
+}
+
+/// Known once messages come, or do not come.
+pub fn at_work() -> Vec<Case> {
+    let failing =
+        Case { keys: SOON, messages: 3, metric: ("degraded", 1.0), over: Some("bridge.degraded_over"), ..CASE };
+    vec![
+        Case {
+            name: "429 without end",
+            fault: Some(always(Action::throttle(None))),
+            line: &["bridge.degraded", "throttled: HTTP 429"],
+            readiness: &["degraded\n", "every invocation has failed for", "throttled: HTTP 429"],
+            ..failing.clone()
+        },
+        Case {
+            name: "5xx without end",
+            fault: Some(always(Action::status(503))),
+            line: &["bridge.degraded", "service: HTTP 503"],
+            readiness: &["degraded\n", "service: HTTP 503 ServiceUnavailableException"],
+            ..failing.clone()
+        },
+        Case {
+            name: "a function that always throws",
+            fault: Some(always(Action::function_error("ValueError", "no"))),
+            line: &["bridge.degraded", "function failed: ValueError"],
+            readiness: &["degraded\n", "function failed: ValueError"],
+            ..failing.clone()
+        },
+        Case {
+            name: "a function whose answer is not understood",
+            fault: Some(always(Action::function_error("Runtime.ExitError", "no"))),
+            line: &["bridge.degraded", "function failed: Runtime.ExitError"],
+            readiness: &["degraded\n", "function failed: Runtime.ExitError"],
+            ..failing.clone()
+        },
+        Case {
+            name: "a function that never answers in time",
+            keys: &[("admin.degraded_after", "1s"), ("mapping.timeout", "1s"), ("mapping.retry.max_attempts", "1000")],
+            fault: Some(always(Action::Hang)),
+            line: &["bridge.degraded", "timeout: no answer within 1s"],
+            readiness: &["degraded\n", "timeout: no answer within 1s"],
+            ..failing.clone()
+        },
+        Case {
+            name: "connections to Lambda that always break",
+            fault: Some(always(Action::Cut)),
+            line: &["bridge.degraded", "connection: "],
+            readiness: &["degraded\n", "invocation failed: connection: "],
+            ..failing.clone()
+        },
+        Case {
+            name: "a degraded bridge that shall count as not ready",
+            keys: &[
+                ("admin.degraded", "unready"),
+                ("admin.degraded_after", "1s"),
+                ("mapping.retry.max_attempts", "1000000"),
+            ],
+            fault: Some(always(Action::throttle(None))),
+            line: &["bridge.degraded", "throttled"],
+            status: 503,
+            readiness: &["degraded\n", "throttled"],
+            metric: ("ready", 0.0),
+            ..failing.clone()
+        },
+    ]
+}
+
+/// What an operator has caused, or has to repair.
+pub fn at_the_desk() -> Vec<Case> {
+    vec![
+        Case {
+            name: "a permission that goes away",
+            messages: 3,
+            fault: Some(always(Action::status(403))),
+            line: &["lambda.refused", "the permission lambda:InvokeFunction is missing"],
+            status: 503,
+            readiness: &["mapping `sensor-data`: configuration: HTTP 403 AccessDeniedException"],
+            metric: ("ready", 0.0),
+            over: Some("lambda.restored"),
+            ..CASE
+        },
+        Case {
+            name: "a failure destination that refuses",
+            keys: &[
+                ("mapping.on_failure.sqs", "http://127.0.0.1:1/000000000000/letters"),
+                ("mapping.retry.max_attempts", "1"),
+            ],
+            messages: 3,
+            fault: Some(always(Action::function_error("ValueError", "no"))),
+            line: &["dead_letter.destination_failing", "127.0.0.1:1"],
+            readiness: &["degraded\n", "messages are held as no failure destination takes them"],
+            metric: ("failing_destinations", 1.0),
+            ..CASE
+        },
+        Case {
+            name: "a mistyped topic, or an access list that denies silently",
+            keys: &[("mapping.topic_filter", "sensr/data"), ("admin.silent_after", "1s")],
+            messages: 3,
+            line: &["mapping.silent", "no message has ever come"],
+            readiness: &["ready\nnote: mapping `sensor-data`: subscribed to `sensr/data` for", "access list"],
+            ..CASE
+        },
+        Case {
+            name: "a mapping that an operator has paused",
+            order: "/mappings/sensor-data/pause",
+            line: &["mapping.paused", "sensor-data"],
+            readiness: &[
+                "ready\nnote: mapping `sensor-data`: paused since 2",
+                "`mqtt-lambda-bridge resume sensor-data`",
+            ],
+            metric: ("paused", 1.0),
+            ..CASE
+        },
+    ]
+}
+
+/// The way to the broker.
+pub fn on_the_way() -> Vec<Case> {
+    let lost = Case { status: 503, metric: ("ready", 0.0), ..CASE };
+    vec![
+        Case {
+            name: "nobody listens at the broker's port",
+            keys: &[("mqtt.url", "mqtts://127.0.0.1:1")],
+            line: &["broker.lost", "Connection refused"],
+            readiness: &["mapping `sensor-data`: ", "Connection refused"],
+            ..lost.clone()
+        },
+        Case {
+            name: "a broker whose name does not exist",
+            keys: &[("mqtt.url", "mqtts://broker.invalid:8883")],
+            line: &["broker.lost", "broker.invalid"],
+            readiness: &["mapping `sensor-data`: ", "broker.invalid"],
+            ..lost.clone()
+        },
+    ]
+}
