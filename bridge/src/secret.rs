@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 const MAX_BYTES: u64 = 1 << 20;
 
 /// The longest password that MQTT carries (MQTT 5, 1.5.6).
-const MAX_PASSWORD_BYTES: usize = 65_535;
+pub(crate) const MAX_PASSWORD_BYTES: usize = 65_535;
 
 /// The bytes of a secret. `Debug` shows none of them.
 #[derive(Clone, PartialEq, Eq)]

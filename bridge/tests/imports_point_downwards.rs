@@ -32,6 +32,7 @@ const HOMES: &[(&str, &str)] = &[
     ("aws_config", "aws.rs"),
     ("aws_types", "aws.rs"),
     ("aws_lc_rs", "crypto.rs"),
+    ("rustix", "mqtt/login/command.rs"),
     ("socket2", "mqtt/dial.rs"),
     ("x509_parser", "mqtt/tls/certificate.rs"),
 ];

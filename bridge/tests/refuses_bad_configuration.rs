@@ -198,6 +198,37 @@ fn passwords_that_cannot_serve() {
     file("open", "open.password: every user may read or change it (mode 0644); run `chmod 600`");
 }
 
+#[test]
+fn programs_that_cannot_give_a_password() {
+    let refuses = |lines: &str, expected: &str| {
+        refuses("client_id", &format!("{lines}\nclient_id"), &format!("mqtt.password_command{expected}"));
+    };
+    refuses("password_command = [\"token\"]", ": the program must be a whole path, such as `/usr/local/bin/");
+    refuses("password_command = [\"/nowhere/token\", \"hunter2\"]", ": /nowhere/token: no such file");
+    refuses("password_command = [\"/etc\"]", ": /etc: not a program");
+    refuses("password_command = [\"/etc/passwd\"]", ": /etc/passwd: nobody may run it; run `chmod +x`");
+    refuses("password_command = [\"/bin/sh\", \"hunter2\\u0000\"]", ": must not hold NUL");
+    refuses("password_command_env = [\"AWS_REGION=x\"]", "_env: not the name of a variable; ");
+    refuses("password_command_env = [\"BRIDGE_MQTT_PASSWORD\"]", "_env: a variable of the bridge itself, ");
+    let twice = "password_command = [\"/bin/sh\"]\npassword_file = \"good.password\"";
+    let twice = GOOD.replacen("client_id", &format!("{twice}\nclient_id"), 1);
+    refuses_file(&twice, "bridge.toml:7: mqtt.password_file: mqtt.password_command is set, too; keep one of them");
+    let nameless = "password_command = [\"/bin/sh\"]\nprotocol = \"3.1.1\"";
+    refuses(nameless, ": MQTT 3.1.1 knows no password without a user name; set `mqtt.username`");
+}
+
+#[test]
+fn a_program_that_everybody_may_change_gives_no_password() {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("token");
+    std::fs::write(&program, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o757)).unwrap();
+    let open = format!("password_command = [\"{}\"]\nclient_id", program.display());
+    let expected = format!("mqtt.password_command: {}: every user may change it (mode 0757)", program.display());
+    refuses("client_id", &open, &expected);
+}
+
 /// A password is for a file of its own, or for one variable; and one of them is enough.
 #[test]
 fn passwords_in_variables_and_flags() {

@@ -189,6 +189,41 @@ async fn the_variable_serves_too() {
     }
 }
 
+/// Each connection runs the program, so that a token that has ended is followed by the next one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_gives_it_for_each_connection() {
+    for protocol in [Protocol::V5, Protocol::V311] {
+        let Some(mut stage) = Stage::new(|b| b.protocol(protocol).function(willing())).await else { return };
+        let token = stage.say(&format!("{RIGHT}\n"));
+        stage.world.set("mqtt.password_command", &format!("/bin/cat,{}", token.display()));
+        stage.world.start_bridge().await.unwrap();
+        stage.say(WRONG);
+        stage.change_at_the_broker(WRONG).await;
+        let counters = stage.world.counters();
+        eventually("it is back", || counters.connects.get() >= 2 && counters.ready.get() == 1).await;
+        publish(&stage.world, 3, |_| {}).await;
+        acknowledged(&stage.world, 3).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_fails_or_gives_a_wrong_one_is_told_and_run_again() {
+    let adjust = |b: WorldBuilder| b.function(willing()).set("mqtt.backoff", "1ms..2s");
+    let Some(mut stage) = Stage::new(adjust).await else { return };
+    let token = stage.files.path().join("token");
+    stage.world.set("mqtt.password_command", &format!("/bin/cat,{}", token.display()));
+    let mut process = stage.world.spawn_bridge_under(&["env", "RUST_LOG=trace"]).unwrap();
+    assert!(process.logged("/bin/cat: failed with exit status: 1: ", PATIENCE).await, "{:#?}", process.log());
+    assert!(process.logged("no password for the broker: ", PATIENCE).await, "{:#?}", process.log());
+    stage.say(WRONG);
+    assert!(process.logged("authentication failed: ", PATIENCE).await, "{:#?}", process.log());
+    let way_out = "what /bin/cat prints; it is run again for the next attempt";
+    assert!(process.logged(way_out, PATIENCE).await, "{:#?}", process.log());
+    stage.say(RIGHT);
+    assert!(process.logged("\"event\":\"broker.connected\"", PATIENCE).await, "{:#?}", process.log());
+    assert_shows_no_password(&process);
+}
+
 /// A broker may give its reason in words, and some repeat what they were told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_repeats_the_password_is_not_repeated() {

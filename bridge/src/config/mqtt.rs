@@ -1,14 +1,14 @@
 //! The settings of the way to the broker, which all mappings have in common: each key once, with its values and their
 //! checks.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustls::{CipherSuite, NamedGroup};
 
 use super::broker_url::BrokerUrl;
 use super::key::Kind::{self, File, List, Period, Seconds, Text};
-use super::key::PASSWORD_VARIABLE;
+use super::key::{PASSWORD_VARIABLE, VARIABLE_PREFIX};
 use super::reader::Reader;
 use super::section::section;
 use super::tls_files;
@@ -29,6 +29,13 @@ section! {
         /// The file of mode 0600 that holds its password or token alone, read anew for each connection; or
         /// `BRIDGE_MQTT_PASSWORD`.
         pub password_file: Option<PathBuf> = key { File.absent("bridge.password").flag("password-file"), file };
+        /// The program that prints the password or token, in place of a file, with its arguments; run for each connection.
+        pub password_command: Vec<String> =
+            key { List.absent(r#"["/usr/local/bin/broker-token", "--audience", "mqtt"]"#), list(argument) };
+        /// The environment variables that the program gets beside `HOME`, `LANG`, `PATH`, `TMPDIR` and `TZ`.
+        pub password_command_env: Vec<String> = key { List.absent(r#"["AWS_REGION"]"#), list(variable) };
+        /// How long the program may run; then it is killed, with all that it has started.
+        pub password_command_timeout: Duration = key { Period(MS, HOUR).is("10s"), duration };
         /// The password, where it came as a variable; never beside a file.
         pub password: Option<Secret> = other { vec![], Reader::password, Some(PASSWORD_VARIABLE) };
         /// The version of MQTT: `5` or `3.1.1`.
@@ -124,17 +131,45 @@ fn topic(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+fn argument(text: &str) -> Result<String, InvalidValue> {
+    if text.contains('\0') { Err(InvalidValue::new("must not hold NUL")) } else { Ok(text.to_owned()) }
+}
+
+/// What the bridge's own variables say is for nobody else; the password may be among them.
+fn variable(text: &str) -> Result<String, InvalidValue> {
+    if text.is_empty() || text.contains(['=', '\0']) {
+        return Err(InvalidValue::new("not the name of a variable; write it alone, without a value: `AWS_REGION`"));
+    }
+    if text.starts_with(VARIABLE_PREFIX) {
+        return Err(InvalidValue::new("a variable of the bridge itself, which may hold its password; name another"));
+    }
+    Ok(text.to_owned())
+}
+
 /// Who we say we are to a broker that wants a user name: what goes with what, and whether the files can serve.
 fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
-    let (by_variable, by_file) = (mqtt.password.is_some(), mqtt.password_file.is_some());
-    let place = if by_file { "mqtt.password_file" } else { PASSWORD_VARIABLE };
-    if by_variable && by_file {
-        reader.mistake(place, &"BRIDGE_MQTT_PASSWORD is set, too; keep one of them");
+    let given = [
+        ("mqtt.password_file", mqtt.password_file.is_some()),
+        ("mqtt.password_command", !mqtt.password_command.is_empty()),
+        (PASSWORD_VARIABLE, mqtt.password.is_some()),
+    ];
+    let mut given = given.into_iter().filter_map(|(place, is_given)| is_given.then_some(place));
+    if let Some(place) = given.next() {
+        if let Some(other) = given.next() {
+            reader.mistake(place, &format!("{other} is set, too; keep one of them"));
+        }
+        // MQTT 3.1.1, 3.1.2-22.
+        if mqtt.protocol == Protocol::V311 && mqtt.username.is_none() {
+            let reason =
+                "MQTT 3.1.1 knows no password without a user name; set `mqtt.username`, or `mqtt.protocol` to `5`";
+            reader.mistake(place, &reason);
+        }
     }
-    // MQTT 3.1.1, 3.1.2-22.
-    if mqtt.protocol == Protocol::V311 && mqtt.username.is_none() && (by_variable || by_file) {
-        let reason = "MQTT 3.1.1 knows no password without a user name; set `mqtt.username`, or `mqtt.protocol` to `5`";
-        reader.mistake(place, &reason);
+    if mqtt.password_command.first().is_some_and(|program| !Path::new(program).is_absolute()) {
+        let reason = "the program must be a whole path, such as `/usr/local/bin/broker-token`";
+        reader.mistake("mqtt.password_command", &reason);
+    } else if reader.looks_into_files {
+        tls_files::check_program(mqtt, reader);
     }
     if reader.looks_into_files {
         tls_files::check(mqtt, reader);

@@ -90,11 +90,14 @@ mod tests {
     #[test]
     fn every_line_of_it_loads() {
         let text = commented_default();
-        // A table holds one failure destination.
-        let destinations = on_failure::keys();
-        for destination in &destinations {
-            let live =
-                |key: &Key| key.path == destination.path || destinations.iter().all(|other| other.path != key.path);
+        // A table holds one failure destination, and there is one way to a password.
+        let (destinations, passwords) = (on_failure::keys(), ["mqtt.password_file", "mqtt.password_command"]);
+        for (index, destination) in destinations.iter().enumerate() {
+            let password = passwords[index % passwords.len()];
+            let live = |key: &Key| {
+                let others = destinations.iter().map(|other| other.path).chain(passwords);
+                [destination.path, password].contains(&key.path) || others.into_iter().all(|other| other != key.path)
+            };
             let all: String = text
                 .lines()
                 .map(|line| commented_out(line).filter(|key| live(key)).map_or(line, |_| &line[1..]))
@@ -102,7 +105,7 @@ mod tests {
                 .collect();
             let draft = file::parse(std::path::Path::new("b.toml"), &all, &mut Mistakes::default()).unwrap();
             let settings = draft.root.given.len() + draft.mappings[0].given.len();
-            assert_eq!(settings, KEYS.len() - destinations.len());
+            assert_eq!(settings, KEYS.len() - destinations.len() - (passwords.len() - 1));
             assert!(draft.mappings[0].on_failure[0].given.contains_key(destination.path));
             read_text(&all).unwrap();
         }

@@ -27,6 +27,34 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
 }
 
+/// Checks that the program for the password can be run, and that nobody else can put another in its place.
+pub(super) fn check_program(mqtt: &Mqtt, reader: &mut Reader<'_>) {
+    if let Some(program) = mqtt.password_command.first()
+        && let Err(reason) = is_program(Path::new(program))
+    {
+        reader.mistake("mqtt.password_command", &format!("{program}: {reason}"));
+    }
+}
+
+fn is_program(path: &Path) -> Result<(), String> {
+    let metadata = fs::metadata(path).map_err(|cause| in_words(&cause))?;
+    if !metadata.is_file() {
+        return Err("not a program".to_owned());
+    }
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = metadata.permissions().mode();
+        if mode & 0o111 == 0 {
+            return Err("nobody may run it; run `chmod +x`".to_owned());
+        }
+        if mode & 0o002 != 0 {
+            return Err(format!("every user may change it (mode {:04o}); run `chmod o-w`", mode & 0o7777));
+        }
+    }
+    Ok(())
+}
+
 /// Checks that the token for orders is there, and for the bridge alone.
 pub(super) fn check_token(admin: &Admin, reader: &mut Reader<'_>) {
     if let Some(path) = &admin.token_file

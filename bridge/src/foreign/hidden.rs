@@ -8,8 +8,8 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use zeroize::Zeroizing;
 
-/// How many secrets are remembered. A token that is renewed each hour pushes out those of two days before.
-const REMEMBERED: usize = 64;
+/// How many secrets are remembered: a token for each of many sessions, or one that is renewed each hour for ten days.
+const REMEMBERED: usize = 256;
 
 /// One for the process: whoever speaks, and about whatever, no secret may be in it.
 static HIDDEN: Mutex<Hidden> = Mutex::new(Hidden(VecDeque::new()));

@@ -10,7 +10,7 @@ use super::connector::Connector;
 use super::decoder::Decoder;
 use super::dial::StageCell;
 use super::end::End;
-use super::login::Login;
+use super::login::{Login, NoPassword};
 use super::packet::{Close, ConnAck, Hello, Incoming, Reason, SPEAK_V311, WireError};
 use super::wire::Wire;
 use crate::config::Protocol;
@@ -23,7 +23,7 @@ pub struct Unopened {
     pub unanswered: bool,
 }
 
-/// TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
+/// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
 pub async fn open_within(
     connector: &Connector,
     wire: Wire,
@@ -31,6 +31,12 @@ pub async fn open_within(
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), Unopened> {
+    // Before anything is connected: a broker need not see what cannot come to anything.
+    if let Err(NoPassword { why, lasting }) = login.read(patience).await {
+        let why = format!("no password for the broker: {why}");
+        let end = if lasting { End::lasting(why) } else { End::lost(why) };
+        return Err(Unopened { end, unanswered: false });
+    }
     let stage = StageCell::default();
     let opened = timeout(patience, open(connector, &stage, wire, &hello, login, patience)).await;
     let opened = opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))));
@@ -55,8 +61,6 @@ async fn open(
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), End> {
-    // Before anything is connected: a broker need not see what cannot come to anything.
-    login.read().await.map_err(|cause| End::lasting(format!("no password for the broker: {cause}")))?;
     let mut connection = connector.open(stage).await?;
     connection.send(&connect(wire, hello, login)?.0, patience).await?;
     match answer(&mut connection, stage, wire, hello, login).await {

@@ -1,11 +1,14 @@
 //! Who CONNECT says we are, where the broker wants a user name or a password. The password is read anew for each attempt,
 //! so that a token can be renewed while the bridge runs. Shows nothing of it.
 
+mod command;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
+use self::command::PasswordCommand;
 use super::packet::Auth;
 use crate::config;
 use crate::foreign::hide;
@@ -27,16 +30,18 @@ enum Password {
     None,
     Given(Secret),
     File(PathBuf),
+    Command(PasswordCommand),
 }
 
 impl Credentials {
     /// Those of a configuration.
     #[must_use]
     pub fn of(mqtt: &config::Mqtt) -> Self {
-        let password = match (&mqtt.password_file, &mqtt.password) {
-            (Some(path), _) => Password::File(path.clone()),
-            (None, Some(given)) => Password::Given(given.clone()),
-            (None, None) => Password::None,
+        let password = match (&mqtt.password_file, PasswordCommand::of(mqtt), &mqtt.password) {
+            (Some(path), ..) => Password::File(path.clone()),
+            (None, Some(command), _) => Password::Command(command),
+            (None, None, Some(given)) => Password::Given(given.clone()),
+            (None, None, None) => Password::None,
         };
         Self { username: mqtt.username.clone(), password }
     }
@@ -47,6 +52,13 @@ impl Credentials {
     }
 }
 
+/// Why there is none to offer.
+pub(super) struct NoPassword {
+    pub(super) why: String,
+    /// Somebody has to change something.
+    pub(super) lasting: bool,
+}
+
 /// One attempt, and what it offers.
 pub(super) struct Login {
     credentials: Credentials,
@@ -55,15 +67,18 @@ pub(super) struct Login {
 }
 
 impl Login {
-    /// Reads the password. On another thread: a file system that hangs must not hang the sessions.
+    /// Reads the password: from a file within `patience`, from a program within the time that is its own.
     ///
     /// # Errors
-    /// When the file cannot be used; names it, and shows nothing of it.
-    pub(super) async fn read(&mut self) -> Result<(), String> {
+    /// When it cannot be had; names the file or program, and shows nothing of it. A file that is wrong stays so until
+    /// somebody writes it; a program may succeed the next time.
+    pub(super) async fn read(&mut self, patience: Duration) -> Result<(), NoPassword> {
+        let none = |lasting: bool| move |why: String| NoPassword { why, lasting };
         self.password = match &self.credentials.password {
             Password::None => None,
             Password::Given(password) => Some(password.clone()),
-            Password::File(path) => Some(read(path).await.map_err(|cause| format!("{}: {cause}", path.display()))?),
+            Password::File(path) => Some(read(path, patience).await.map_err(none(true))?),
+            Password::Command(command) => Some(command.run().await.map_err(none(false))?),
         };
         // Before the broker hears it, so that it can never be shown in the broker's words.
         if let Some(password) = &self.password {
@@ -84,6 +99,9 @@ impl Login {
             Password::File(path) => {
                 format!("check {named}the password in {}; a new one there is tried at once", path.display())
             }
+            Password::Command(command) => {
+                format!("check {named}what {} prints; it is run again for the next attempt", command.name())
+            }
             Password::Given(_) => format!("check {named}BRIDGE_MQTT_PASSWORD, and start the bridge anew"),
             Password::None if named.is_empty() => {
                 "no user name was given; if the broker wants one, set `mqtt.username` and `mqtt.password_file`".into()
@@ -95,19 +113,23 @@ impl Login {
     /// Waits until the file holds another password than the one that was offered, and nothing else. Cancel safe.
     pub(super) async fn renewed(&self) {
         let Password::File(path) = &self.credentials.password else { return std::future::pending().await };
-        while read(path).await.ok().is_none_or(|found| Some(&found) == self.password.as_ref()) {
+        while read(path, LOOK_EVERY).await.ok().is_none_or(|found| Some(&found) == self.password.as_ref()) {
             sleep(LOOK_EVERY).await;
         }
     }
 }
 
-async fn read(path: &Path) -> Result<Secret, String> {
-    let path = path.to_owned();
-    match tokio::task::spawn_blocking(move || secret::read_password(&path)).await {
-        Ok(read) => read,
+/// On another thread: a file system that hangs must not hang the sessions.
+async fn read(path: &Path, patience: Duration) -> Result<Secret, String> {
+    let file = path.to_owned();
+    let read = timeout(patience, tokio::task::spawn_blocking(move || secret::read_password(&file))).await;
+    let read = match read {
+        Ok(Ok(read)) => read,
         // Its words may hold what was read.
-        Err(_) => Err("was not read, as the thread for it has ended".into()),
-    }
+        Ok(Err(_)) => Err("was not read, as the thread for it has ended".into()),
+        Err(_) => Err(format!("was not read within {}", humantime::format_duration(patience))),
+    };
+    read.map_err(|cause| format!("{}: {cause}", path.display()))
 }
 
 #[cfg(test)]
@@ -141,7 +163,7 @@ mod tests {
         let words = "`repeated-by-a-broker` is wrong";
         let mut login = login(None, Password::Given(Secret::password(b"repeated-by-a-broker".to_vec()).unwrap()));
         assert_eq!(Foreign::of(words), words, "nothing was offered yet");
-        login.read().await.unwrap();
+        assert!(login.read(LOOK_EVERY).await.is_ok());
         assert!(!Foreign::of(words).contains("repeated"));
     }
 }
