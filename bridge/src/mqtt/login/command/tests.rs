@@ -1,7 +1,7 @@
 //! Programs that print a password, and programs that do everything else.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::*;
 
@@ -97,7 +97,7 @@ async fn it_is_killed_with_all_that_it_has_started() {
     let path = directory.path().join("child");
     let script = format!("sleep 1000 & echo $! > {0}.new; mv {0}.new {0}; wait", path.display());
     let slow = shell(&script);
-    let mut run = Box::pin(slow.run());
+    let (mut run, deadline) = (Box::pin(slow.run()), Instant::now() + Duration::from_mins(1));
     let child = loop {
         tokio::select! {
             ended = &mut run => panic!("{ended:?}"),
@@ -106,6 +106,7 @@ async fn it_is_killed_with_all_that_it_has_started() {
         if let Ok(child) = std::fs::read_to_string(&path) {
             break child;
         }
+        assert!(Instant::now() < deadline, "it has not begun");
     };
     let runs = || {
         let stat = std::fs::read_to_string(Path::new("/proc").join(child.trim()).join("stat"));
@@ -115,6 +116,7 @@ async fn it_is_killed_with_all_that_it_has_started() {
     assert!(runs());
     drop(run);
     while runs() {
+        assert!(Instant::now() < deadline, "what it has started still runs");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
