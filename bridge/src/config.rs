@@ -46,8 +46,8 @@ pub use rate::Rate;
 pub use reference::commented_default;
 pub use schema::schema;
 pub use values::{
-    Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Protocol, Qos, Range, TlsVersion,
-    WhenDegraded,
+    ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Protocol, Qos, Range,
+    TlsVersion, WhenDegraded,
 };
 
 use error::Mistakes;

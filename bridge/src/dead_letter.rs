@@ -155,6 +155,7 @@ mod tests {
             correlation_data: None,
             payload: "p".into(),
             encoding: Encoding::Text,
+            content_encoding: None,
             skipped: None,
             redrive: None,
             received_at: String::new(),

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
+use bytes::Bytes;
 use bytestring::ByteString;
 use event::Encoding;
 use tokio::sync::mpsc;
 
 use crate::clock::now;
+use crate::content::{Compression, Unreadable};
 use crate::message::Message;
 
 /// The final verdict on a delivery. All but [`Outcome::Abandoned`] are acknowledged.
@@ -127,6 +129,18 @@ impl Drop for Hold {
     }
 }
 
+/// What its payload is to the function.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Content {
+    /// What was published.
+    #[default]
+    Published,
+    /// What was published, decompressed; the bytes are let go of while the delivery only waits.
+    Decompressed(Compression, Option<Bytes>),
+    /// Nothing.
+    Unreadable(Compression, Unreadable),
+}
+
 /// One receipt of a message. See the module's page for what its holder owes.
 #[derive(Debug)]
 pub struct Delivery {
@@ -138,6 +152,8 @@ pub struct Delivery {
     pub received_at: SystemTime,
     /// When it was received, by the clock that never jumps.
     pub received: Instant,
+    /// What the payload is to the function.
+    pub content: Content,
     /// How the payload will stand in the event, once that has been found out.
     pub encoding: Option<Encoding>,
     /// The hold on its ordering key, in an ordered mapping.
@@ -169,6 +185,7 @@ impl Delivery {
             id,
             received_at,
             received,
+            content: Content::Published,
             encoding: None,
             hold: None,
             taken: false,
@@ -180,6 +197,62 @@ impl Delivery {
     /// Reports the verdict.
     pub fn settle(mut self, outcome: Outcome) {
         self.report(outcome);
+    }
+
+    /// The payload as the function gets it.
+    #[must_use]
+    pub fn payload(&self) -> &Bytes {
+        match &self.content {
+            Content::Decompressed(_, Some(bytes)) => bytes,
+            _ => &self.message.payload,
+        }
+    }
+
+    /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A message that
+    /// was not decoded stays as it is.
+    pub fn decompress(&mut self, compression: Compression, limit: usize) {
+        if self.message.skipped().is_some() {
+            return;
+        }
+        self.content = match compression.undo(&self.message.payload, limit) {
+            Ok(bytes) => Content::Decompressed(compression, Some(bytes)),
+            Err(unreadable) => Content::Unreadable(compression, unreadable),
+        };
+    }
+
+    /// Decompresses again what was let go of.
+    pub fn take_up(&mut self, limit: usize) {
+        if let Content::Decompressed(compression, None) = self.content {
+            self.decompress(compression, limit);
+        }
+    }
+
+    /// Keeps no more than was published, while it waits.
+    pub fn let_go(&mut self) {
+        if let Content::Decompressed(_, bytes) = &mut self.content {
+            *bytes = None;
+        }
+    }
+
+    /// How its payload was compressed, if the bridge is to know.
+    #[must_use]
+    pub fn compression(&self) -> Option<Compression> {
+        match self.content {
+            Content::Published => None,
+            Content::Decompressed(compression, _) | Content::Unreadable(compression, _) => Some(compression),
+        }
+    }
+
+    /// Why no function can be given it, by kind and in words; `None` when one can.
+    #[must_use]
+    pub fn unreadable(&self) -> Option<(&'static str, &str)> {
+        if let Some(skipped) = self.message.skipped() {
+            return Some(("TooLarge", &skipped.why));
+        }
+        match &self.content {
+            Content::Unreadable(_, Unreadable { kind, why }) => Some((kind, why)),
+            _ => None,
+        }
     }
 
     /// Whether its Message Expiry Interval has run out (MQTT 5, 3.3.2.3.3).
@@ -212,8 +285,6 @@ impl Drop for Delivery {
 mod tests {
     use std::sync::Mutex;
     use std::time::Duration;
-
-    use bytes::Bytes;
 
     use super::*;
     use crate::config::Qos;

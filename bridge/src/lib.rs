@@ -11,6 +11,7 @@ pub mod backoff;
 pub mod cli;
 mod clock;
 pub mod config;
+pub mod content;
 mod crypto;
 pub mod dead_letter;
 pub mod delivery;

@@ -31,7 +31,7 @@ pub use intake::has_id;
 use batch::{Batches, Unordered};
 use filter::Filters;
 use held::Held;
-use intake::Intake;
+use intake::{Content, Intake};
 use lane::Lane;
 use limits::Limits;
 use ordered::Ordered;
@@ -100,7 +100,8 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
     };
     let (message_id, ordering_key) = (settings.message_id.clone(), settings.ordering_key.clone());
     let is_ordered = ordering_key.is_some();
-    let intake = Intake { filters, message_id, ordering_key };
+    let content = Content { encoding: settings.content_encoding, limit: limits.bytes };
+    let intake = Intake { filters, message_id, ordering_key, content };
     let batches = Arc::new(if is_ordered {
         Batches::Ordered(Ordered::start(queue, intake, limits, tasks))
     } else {

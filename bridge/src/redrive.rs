@@ -27,6 +27,7 @@ use crate::delivery::Delivery;
 use crate::foreign::Foreign;
 use crate::lambda::Failure;
 use crate::mapping::filter::Filters;
+use crate::payload::Look;
 use progress::Progress;
 pub(crate) use route::delivery;
 use route::{Route, Sent};
@@ -149,6 +150,11 @@ impl Redrive {
         info!(event = "redrive.started", %from, mapping, dry_run, "redrive started");
     }
 
+    /// Whether the letter is one of those that are asked for, by what it was as a message.
+    fn passes(&self, delivery: &Delivery) -> bool {
+        self.options.filter.matches_as(&delivery.message, || Look::at(delivery.payload()))
+    }
+
     /// Whether nothing more is to be sent.
     fn is_over(&self) -> bool {
         self.stop.load(Ordering::Relaxed)
@@ -204,7 +210,7 @@ impl Redrive {
             let mapping = Foreign::of(name);
             warn!(%mapping, "not in the configuration: its letters are skipped; --mapping names another one");
         }
-        let Some(route) = route.filter(|_| self.options.filter.matches(&delivery.message)) else {
+        let Some(route) = route.filter(|_| self.passes(&delivery)) else {
             self.summary.skipped += 1;
             return Plan::Stays;
         };

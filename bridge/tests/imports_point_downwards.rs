@@ -14,8 +14,8 @@ const LAYERS: &[&[&str]] = &[
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
     &[
-        "message", "payload", "topic", "config", "metrics", "backoff", "clock", "shutdown", "latest", "aws", "crypto",
-        "secret", "foreign", "panics",
+        "message", "payload", "content", "topic", "config", "metrics", "backoff", "clock", "shutdown", "latest", "aws",
+        "crypto", "secret", "foreign", "panics",
     ],
 ];
 
@@ -32,6 +32,8 @@ const HOMES: &[(&str, &str)] = &[
     ("aws_config", "aws.rs"),
     ("aws_types", "aws.rs"),
     ("aws_lc_rs", "crypto.rs"),
+    ("flate2", "content/gzip.rs"),
+    ("ruzstd", "content/zstd.rs"),
     ("rustix", "mqtt/login/command.rs"),
     ("socket2", "mqtt/dial.rs"),
     ("x509_parser", "mqtt/tls/certificate.rs"),

@@ -56,6 +56,9 @@ pub struct Record {
     /// MQTT 5 Correlation Data, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_data: Option<String>,
+    /// How the payload was compressed when it was published, where the bridge has decompressed it: `gzip` or `zstd`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decompressed: Option<String>,
     /// The payload as [`Record::encoding`] says. [`Record::payload`] reads it.
     pub payload: Box<RawValue>,
     /// How `payload` stands for the bytes that were published.

@@ -40,6 +40,7 @@ fn letter(number: usize) -> DeadLetter {
         correlation_data: Some("AP8=".into()),
         payload: format!("{{\"number\": {number}}}"),
         encoding: Encoding::Text,
+        content_encoding: None,
         skipped: None,
         redrive: None,
         received_at: "2026-11-20T12:00:00.123Z".into(),

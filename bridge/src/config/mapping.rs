@@ -17,7 +17,9 @@ use super::on_failure::{self, OnFailure, topic};
 use super::rate::Rate;
 use super::reader::Reader;
 use super::section::{Section, section};
-use super::values::{Format, InvalidValue, Invocation, MONTH, MS, OnRefusedAnswer, Qos, Range, SECOND};
+use super::values::{
+    ContentEncoding, Format, InvalidValue, Invocation, MONTH, MS, OnRefusedAnswer, Qos, Range, SECOND,
+};
 use crate::topic::{TopicError, TopicFilter};
 pub(super) use fit::whole;
 
@@ -43,6 +45,9 @@ section! {
         pub invocation: Invocation = key { Kind::of::<Invocation>().is("request-response"), choice };
         /// `records`: an event of records with all that is known of each message; `raw`: the payload of one message alone.
         pub format: Format = key { Kind::of::<Format>().is("records"), choice };
+        /// How payloads are compressed: `gzip`, `zstd`, `property` for as each message's user property `content-encoding` says,
+        /// or `none`; the function gets them decompressed.
+        pub content_encoding: ContentEncoding = key { Kind::of::<ContentEncoding>().is("none"), choice };
         /// How many invocations may run at once.
         pub concurrency: usize = key { Number(1, 10_000).is("64").flag("concurrency"), number };
         /// How many messages the broker may send ahead of our acknowledgements.

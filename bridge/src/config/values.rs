@@ -124,6 +124,19 @@ pub enum Format {
     Raw,
 }
 
+/// How the payloads of a mapping are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ContentEncoding {
+    /// Not that the bridge should know.
+    None,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 8878.
+    Zstd,
+    /// As the user property `content-encoding` of each message says; not at all without it.
+    Property,
+}
+
 /// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never invoked
 /// again for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -294,6 +307,9 @@ mod tests {
         assert!(refusal(choice::<Invocation>("Event").map(drop)).ends_with("`request-response` or `event`"));
         assert!(refusal(choice::<LogFormat>("xml").map(drop)).ends_with("write `auto`, `text` or `json`"));
         assert!(refusal(choice::<OnRefusedAnswer>("").map(drop)).ends_with("write `dead-letter` or `drop`"));
+        assert!(
+            refusal(choice::<ContentEncoding>("br").map(drop)).ends_with("write `none`, `gzip`, `zstd` or `property`")
+        );
         assert!(refusal(choice::<Format>("json").map(drop)).ends_with("write `records` or `raw`"));
         assert!(refusal("3".parse::<Qos>().map(drop)).contains("0, 1 or 2"));
         assert_eq!("2".parse::<Qos>().unwrap() as u8, 2);

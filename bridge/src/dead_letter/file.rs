@@ -281,6 +281,7 @@ mod tests {
             correlation_data: None,
             payload: payload.into(),
             encoding: Encoding::Text,
+            content_encoding: None,
             skipped: None,
             redrive: None,
             received_at: String::new(),

@@ -41,6 +41,9 @@ pub struct DeadLetter {
     /// MQTT 5 Correlation Data, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_data: Option<String>,
+    /// How the bridge took the payload to be compressed; it is here as it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub content_encoding: Option<String>,
     /// The payload: a string also when it is JSON, so that not a space of it changes.
     pub payload: String,
     /// `text`, or `base64` when the payload is not UTF-8.
@@ -124,6 +127,7 @@ impl DeadLetter {
             content_type: properties.content_type,
             response_topic: properties.response_topic,
             correlation_data: properties.correlation_data.map(|data| BASE64_STANDARD.encode(data)),
+            content_encoding: delivery.compression().map(|compression| compression.name().to_owned()),
             payload,
             encoding,
             skipped: message.skipped().map(|skipped| Skipped { length: skipped.length, sha256: skipped.digest() }),
@@ -151,6 +155,7 @@ impl DeadLetter {
             content_type: None,
             response_topic: None,
             correlation_data: None,
+            content_encoding: None,
             payload,
             encoding,
             ..self

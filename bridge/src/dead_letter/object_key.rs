@@ -51,6 +51,7 @@ mod tests {
             correlation_data: None,
             payload: String::new(),
             encoding: Encoding::Text,
+            content_encoding: None,
             skipped: None,
             redrive: None,
             received_at: received_at.into(),

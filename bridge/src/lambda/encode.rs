@@ -49,9 +49,9 @@ pub fn measure(delivery: &mut Delivery) -> usize {
     delivery.encoding = Some(encoding);
     let message = &delivery.message;
     let payload = match encoding {
-        Encoding::Json => message.payload.len(),
-        Encoding::Text => escaped(&message.payload),
-        Encoding::Base64 => message.payload.len().div_ceil(3) * 4,
+        Encoding::Json => delivery.payload().len(),
+        Encoding::Text => escaped(delivery.payload()),
+        Encoding::Base64 => delivery.payload().len().div_ceil(3) * 4,
     };
     let properties = message.properties.as_ref().map_or(0, |p| {
         let user: usize = p.user.iter().map(|(k, v)| escaped(k.as_bytes()) + escaped(v.as_bytes()) + 8).sum();
@@ -69,12 +69,12 @@ fn escaped(text: &[u8]) -> usize {
 
 /// How the payload stands in the event.
 pub(super) fn encoding_of(delivery: &Delivery) -> Encoding {
-    delivery.encoding.unwrap_or_else(|| Look::at(&delivery.message.payload).encoding())
+    delivery.encoding.unwrap_or_else(|| Look::at(delivery.payload()).encoding())
 }
 
 fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     let message = &delivery.message;
-    out.reserve(256 + message.topic.len() + message.payload.len());
+    out.reserve(256 + message.topic.len() + delivery.payload().len());
     // Writing to a vector cannot fail, here and below.
     match &delivery.id {
         RecordId::Numbered { .. } => drop(write!(out, "{{\"id\":\"{}\",\"topic\":", delivery.id)),
@@ -91,9 +91,13 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     if let Some(properties) = &message.properties {
         write_properties(out, properties);
     }
+    if let Some(compression) = delivery.compression() {
+        key(out, "decompressed");
+        string(out, compression.name());
+    }
     out.extend_from_slice(b",\"payload\":");
     let encoding = encoding_of(delivery);
-    payload(out, &message.payload, encoding);
+    payload(out, delivery.payload(), encoding);
     let _ = write!(out, ",\"encoding\":\"{}\"}}", name(encoding));
 }
 

@@ -19,8 +19,8 @@ const CONTEXT_LIMIT: usize = 3583;
 
 /// The payload: JSON as it came, text as a JSON string, and bytes that are no text as a JSON string of base64.
 pub(super) fn event(delivery: &Delivery) -> Vec<u8> {
-    let mut out = Vec::with_capacity(delivery.message.payload.len() + 2);
-    encode::payload(&mut out, &delivery.message.payload, encode::encoding_of(delivery));
+    let mut out = Vec::with_capacity(delivery.payload().len() + 2);
+    encode::payload(&mut out, delivery.payload(), encode::encoding_of(delivery));
     out
 }
 
@@ -39,6 +39,9 @@ pub(super) fn context(mapping: &str, delivery: &Delivery) -> String {
         ("receivedAt", humantime::format_rfc3339_millis(delivery.received_at).to_string()),
         ("encoding", encode::name(encode::encoding_of(delivery)).to_owned()),
     ]);
+    if let Some(compression) = delivery.compression() {
+        custom.insert("decompressed", compression.name().to_owned());
+    }
     let whole = in_base64(&custom);
     if whole.len() <= CONTEXT_LIMIT {
         return whole;

@@ -31,9 +31,9 @@ impl Request {
         }
     }
 
-    /// How many bytes an event of them has at least: no encoding makes a payload shorter.
+    /// How many bytes an event of them has at least: no way of writing makes a payload shorter.
     #[must_use]
     pub fn least_bytes(deliveries: &[Delivery]) -> usize {
-        deliveries.iter().map(|delivery| delivery.message.payload.len()).sum()
+        deliveries.iter().map(|delivery| delivery.payload().len()).sum()
     }
 }

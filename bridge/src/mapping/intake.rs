@@ -1,4 +1,4 @@
-//! What happens to a delivery before it waits for a lane: the filters, the publisher's own id, the ordering key. Pure.
+//! What happens to a delivery before it waits for a lane: decompression, the filters, the publisher's own id, the ordering key. Pure.
 
 use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -6,7 +6,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use bytestring::ByteString;
 
 use super::filter::Filters;
-use crate::config::{MessageId, OrderingKey};
+use crate::config::{ContentEncoding, MessageId, OrderingKey};
+use crate::content::Compression;
 use crate::delivery::{Delivery, Outcome, RecordId};
 use crate::message::Message;
 use crate::payload::{Json, Look, Value};
@@ -23,24 +24,53 @@ pub(super) struct Intake {
     pub(super) message_id: Option<MessageId>,
     /// What keeps its order.
     pub(super) ordering_key: Option<OrderingKey>,
+    /// How payloads are compressed, and how long one may become.
+    pub(super) content: Content,
+}
+
+/// See [`ContentEncoding`].
+#[derive(Debug)]
+pub(super) struct Content {
+    pub(super) encoding: ContentEncoding,
+    pub(super) limit: usize,
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self { encoding: ContentEncoding::None, limit: 0 }
+    }
+}
+
+impl Content {
+    fn compression_of(&self, message: &Message) -> Option<Compression> {
+        match self.encoding {
+            ContentEncoding::None => None,
+            ContentEncoding::Gzip => Some(Compression::Gzip),
+            ContentEncoding::Zstd => Some(Compression::Zstd),
+            ContentEncoding::Property => Compression::said_by(message),
+        }
+    }
 }
 
 impl Intake {
-    /// Settles what no filter lets through; names the rest, and finds out what its payload is. A message that was not decoded
-    /// has nothing to be judged by.
+    /// Decompresses; settles what no filter lets through; names the rest, and finds out what its payload is. A message that
+    /// cannot be read has nothing to be judged by.
     pub(super) fn admit(&self, mut delivery: Delivery) -> Option<Delivery> {
-        let message = &delivery.message;
-        if message.skipped().is_some() {
+        if let Some(compression) = self.content.compression_of(&delivery.message) {
+            delivery.decompress(compression, self.content.limit);
+        }
+        if delivery.unreadable().is_some() {
             return Some(delivery);
         }
-        let payload = OnceCell::new();
-        let look = || *payload.get_or_init(|| Look::at(&message.payload));
+        let (message, payload) = (&delivery.message, OnceCell::new());
+        let look = || *payload.get_or_init(|| Look::at(delivery.payload()));
         if !self.filters.matches_as(message, look) {
             delivery.settle(Outcome::Filtered);
             return None;
         }
         let id = self.message_id.as_ref().and_then(|message_id| id_of(message, look, message_id));
-        delivery.encoding = Some(look().encoding());
+        let encoding = look().encoding();
+        delivery.encoding = Some(encoding);
         if let Some(id) = id {
             delivery.id = RecordId::Given(ByteString::from(id));
         }
@@ -49,7 +79,7 @@ impl Intake {
 
     /// The delivery's ordering key.
     pub(super) fn key_of(&self, delivery: &Delivery) -> Option<u64> {
-        let payload = &delivery.message.payload;
+        let payload = delivery.payload();
         let look = || delivery.encoding.map_or_else(|| Look::at(payload), |encoding| Look::known(payload, encoding));
         key_of(&delivery.message, look, self.ordering_key.as_ref()?)
     }
@@ -193,6 +223,18 @@ mod tests {
             let expected = expected.map_or(RecordId::Numbered { run: 1, sequence: 1 }, |id| RecordId::Given(id.into()));
             assert_eq!(admitted(payload, &intake).id, expected, "{payload}");
         }
+    }
+
+    #[test]
+    fn a_payload_that_cannot_be_decompressed_passes_every_filter_and_is_named_by_nothing_in_it() {
+        let filters = Filters::parse(&[serde_json::json!({ "payload": { "id": ["m-7"] } })]).unwrap();
+        let content = Content { encoding: ContentEncoding::Gzip, limit: 100 };
+        let intake =
+            Intake { message_id: Some(MessageId::Payload("/id".into())), filters, content, ..Intake::default() };
+        let delivery = admitted(r#"{"id":"m-7"}"#, &intake);
+        assert_eq!(delivery.unreadable().map(|(kind, _)| kind), Some("ContentUnreadable"));
+        assert_eq!(delivery.id, RecordId::Numbered { run: 1, sequence: 1 });
+        assert_eq!(delivery.payload(), r#"{"id":"m-7"}"#, "as it was published");
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Lane {
     /// Brings a new batch to its outcomes, or sets it aside.
     async fn take(&mut self, batch: Vec<Delivery>) {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
-        self.give_up_skipped(&mut pending).await;
+        self.give_up_unreadable(&mut pending).await;
         self.go_on(Work::new(pending), None).await;
     }
 

@@ -99,8 +99,10 @@ impl Shared {
         match delivery.map(|delivery| intake.admit(delivery)) {
             None => self.lines().closed = true,
             Some(None) => {}
-            Some(Some(delivery)) => {
+            Some(Some(mut delivery)) => {
                 let key = intake.key_of(&delivery);
+                // There may be a whole window of them.
+                delivery.let_go();
                 let mut lines = self.lines();
                 lines.keyed.push(key, delivery);
                 lines.open_window();
@@ -158,9 +160,13 @@ impl Lines {
         for (key, mut run) in self.keyed.take(limits.records) {
             let mut fitting = 0;
             while !full && fitting < run.len() {
+                run[fitting].take_up(limits.bytes);
                 let fits = limits.records == 1 || room.take(&mut run[fitting]);
                 let alone = batch.is_empty() && fitting == 0;
                 full = !(fits || alone);
+                if full {
+                    run[fitting].let_go();
+                }
                 fitting += usize::from(!full);
             }
             let rest = run.split_off(fitting);

@@ -15,6 +15,7 @@ use tokio::time::sleep;
 use crate::aws::Aws;
 use crate::backoff::Backoff;
 use crate::config::{self, Invocation, Qos};
+use crate::content::Compression;
 use crate::dead_letter::DeadLetter;
 use crate::delivery::{Delivery, RecordId, Ticket};
 use crate::foreign::Foreign;
@@ -51,6 +52,10 @@ impl Route {
     /// kept it from speaking is tried again, by the mapping's policy.
     pub(super) async fn send(&self, delivery: Delivery) -> Sent {
         let format = self.settings.format;
+        if let Some((kind, why)) = delivery.unreadable() {
+            let failure = Failure { kind: kind.into(), message: why.into(), retry: false };
+            return Sent::Failed { failure, attempts: 0, reason: why.to_owned() };
+        }
         let request = Request::new(format, &self.settings.name, std::slice::from_ref(&delivery));
         // Only an answer tells that a letter may go, so it is waited for also where the mapping does not.
         let limit = event_limit(Invocation::RequestResponse);
@@ -142,6 +147,9 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
     let (settler, _) = mpsc::channel(1);
     let id = RecordId::Given(letter.id.as_str().into());
     let mut delivery = Delivery::new(message, id, Ticket { epoch: 0, slot: 0 }, settler);
+    if let Some(compression) = letter.content_encoding.as_deref().and_then(Compression::named) {
+        delivery.decompress(compression, event_limit(Invocation::RequestResponse));
+    }
     delivery.received_at = humantime::parse_rfc3339(&letter.received_at).unwrap_or_else(|_| SystemTime::now());
     Some(delivery)
 }

@@ -7,7 +7,7 @@ use super::super::circles::outputs;
 use super::super::error::Place;
 use super::super::mqtt::{BROKER_STATS, PUBLISHER, session_name};
 use super::super::reader::Reader;
-use super::super::{Config, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
+use super::super::{Config, ContentEncoding, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 
 /// Checks the settings of one mapping against each other.
 pub(super) fn mapping(mapping: &Mapping, reader: &mut Reader<'_>) {
@@ -106,6 +106,7 @@ fn properties(mapping: &Mapping, protocol: Protocol) -> Option<Fault> {
         _ if protocol == Protocol::V5 => return None,
         Mapping { ordering_key: Some(OrderingKey::Property(_)), .. } => "mapping.ordering_key",
         Mapping { message_id: Some(MessageId::Property(_)), .. } => "mapping.message_id",
+        Mapping { content_encoding: ContentEncoding::Property, .. } => "mapping.content_encoding",
         Mapping { reply: true, .. } => "mapping.reply",
         _ => return None,
     };

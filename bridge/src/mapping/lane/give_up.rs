@@ -44,18 +44,19 @@ impl Lane {
         }
     }
 
-    /// Gives up what was too large to be decoded. Without a failure destination it keeps its place: the broker must not lose
+    /// Gives up what was too large to be decoded, or to be decompressed, or is not what it is said to be. Without a failure destination it keeps its place: the broker must not lose
     /// it silently, and a new connection would only bring it again.
-    pub(super) async fn give_up_skipped(&mut self, pending: &mut Pending) {
-        let skipped: Vec<_> = pending.deliveries.extract_if(.., |given| given.message.skipped().is_some()).collect();
-        for delivery in skipped {
-            let message = delivery.message.skipped().map_or_else(String::new, |skipped| skipped.why.clone());
+    pub(super) async fn give_up_unreadable(&mut self, pending: &mut Pending) {
+        let unreadable: Vec<_> = pending.deliveries.extract_if(.., |given| given.unreadable().is_some()).collect();
+        for delivery in unreadable {
+            let (kind, message) =
+                delivery.unreadable().map_or_else(Default::default, |(kind, why)| (kind, why.to_owned()));
             if self.mapping.destination.is_some() {
-                let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
+                let failure = Failure { kind: kind.into(), message: message.into(), retry: false };
                 self.give_up(delivery, pending, &failure).await;
             } else {
                 let (mapping, record) = (&self.mapping.settings.name, &delivery.id);
-                error!(mapping, %record, reason = message, "not decoded, and there is no `on_failure`; holding it");
+                error!(mapping, %record, reason = message, "not readable, and there is no `on_failure`; holding it");
                 self.mapping.held.hold(delivery);
             }
         }

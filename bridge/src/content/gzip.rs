@@ -1,0 +1,18 @@
+//! gzip: the only file that names the crate for it. Decides nothing about sizes.
+
+use flate2::bufread::MultiGzDecoder;
+
+use super::output::{Fault, Output};
+
+/// All members; what stands behind the last one and is none is a fault.
+pub(super) fn undo(payload: &[u8], output: &mut Output) -> Result<(), Fault> {
+    output.take(MultiGzDecoder::new(payload))
+}
+
+#[cfg(test)]
+pub(super) fn compressed(plain: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
