@@ -93,7 +93,7 @@ impl Bridge {
     pub async fn start(config: Config, aws: &Aws) -> Result<Self, StartError> {
         let metrics = Metrics::new();
         let tls = LiveTls::load(config.mqtt.tls.clone(), metrics.tls())?;
-        let connector = Connector::new(config.mqtt.url.clone(), tls.clone()).map_err(StartError::Broker)?;
+        let connector = Connector::of(&config.mqtt, tls.clone()).map_err(StartError::Broker)?;
         Self::start_with(config, aws, metrics, connector, Some(tls)).await
     }
 
@@ -102,7 +102,8 @@ impl Bridge {
     /// # Errors
     /// When something of the configuration cannot be used.
     pub async fn start_in_memory(config: Config, aws: &Aws, broker: InMemory) -> Result<Self, StartError> {
-        Self::start_with(config, aws, Metrics::new(), Connector::in_memory(broker), None).await
+        let connector = Connector::in_memory(broker).with(Credentials::of(&config.mqtt));
+        Self::start_with(config, aws, Metrics::new(), connector, None).await
     }
 
     async fn start_with(
@@ -113,7 +114,6 @@ impl Bridge {
         tls: Option<LiveTls>,
     ) -> Result<Self, StartError> {
         let aws = &aws.invoking(config.lambda.client).asking_first(config.lambda.dry_run);
-        let connector = connector.with(Credentials::of(&config.mqtt));
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
         let mut destinations = Destinations::new(aws, Some(by));

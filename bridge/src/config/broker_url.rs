@@ -75,13 +75,25 @@ fn split_port(authority: &str) -> Result<(&str, u16), InvalidValue> {
 /// The host without brackets, in a form that a certificate can be checked against.
 fn check_host(host: &str) -> Result<String, InvalidValue> {
     let invalid = || InvalidValue::new("the host must be a DNS name, an IPv4 address or an IPv6 address in brackets");
-    if let Some(address) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
-        return address.parse::<Ipv6Addr>().map(|address| address.to_string()).map_err(|_| invalid());
+    let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
+    match bare {
+        Some(address) if is_v6(address) => self::host(address),
+        None if !is_v6(host) => self::host(host),
+        _ => Err(invalid()),
     }
-    if host.parse::<Ipv4Addr>().is_ok() || DnsName::try_from(host).is_ok() {
-        return Ok(host.to_owned());
+    .map_err(|_| invalid())
+}
+
+/// A name that a certificate can be checked against, an IPv6 address without brackets.
+pub(super) fn host(text: &str) -> Result<String, InvalidValue> {
+    if let Ok(address) = text.parse::<Ipv6Addr>() {
+        return Ok(address.to_string());
     }
-    Err(invalid())
+    if text.parse::<Ipv4Addr>().is_ok() || DnsName::try_from(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    Err(InvalidValue::new("must be a DNS name or an IP address, without scheme, port and brackets"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use rustls::{CipherSuite, NamedGroup};
 
-use super::broker_url::BrokerUrl;
+use super::broker_url::{BrokerUrl, host};
 use super::key::Kind::{self, File, List, Period, Seconds, Text};
 use super::key::{PASSWORD_VARIABLE, VARIABLE_PREFIX};
 use super::reader::Reader;
@@ -22,6 +22,8 @@ section! {
     pub struct Mqtt in "mqtt.", checked by login {
         /// The broker, always over verified TLS: `mqtts://host[:port]`; the port is 8883 unless written.
         pub url: BrokerUrl = key { Text.required("mqtts://broker.example:8883").flag("url"), with(str::parse) };
+        /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
+        pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
         /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
         /// The user name for a broker that wants one; beside the certificate or in its place.
@@ -65,6 +67,8 @@ section! {
         pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
         /// The bridge's private key, in PEM, not encrypted; comes with the certificate.
         pub key_file: Option<PathBuf> = key { File.absent("bridge.key").flag("key-file"), file };
+        /// The name that the broker's certificate is verified against in place of the URL's host, and that is sent as SNI.
+        pub server_name: Option<String> = key { Text.absent("broker.example"), maybe(host) };
         /// The authorities' revocation lists, in PEM.
         pub crl_file: Option<PathBuf> = key { File.absent("ca.crl").flag("crl-file"), file };
         /// The oldest version of TLS to speak: `1.2` or `1.3`.
@@ -124,6 +128,11 @@ fn client_id(text: &str) -> Result<String, InvalidValue> {
 
 fn username(text: &str) -> Result<String, InvalidValue> {
     plain(text, MAX_STRING, "must not be empty; leave it out for none")
+}
+
+/// RFC 7301, section 3.1.
+fn application_protocol(text: &str) -> Result<String, InvalidValue> {
+    plain(text, 255, "must not be empty; write for example `mqtt`")
 }
 
 fn topic(text: &str) -> Result<String, InvalidValue> {

@@ -98,7 +98,7 @@ impl Connection {
 
     /// The broker has accepted this connection: counts it, and lets the next one give way.
     pub fn accepted(&self) {
-        let Agreed { version, suite, group } = self.agreed();
+        let Agreed { version, suite, group, .. } = self.agreed();
         if let Some(tls) = &self.tls {
             tls.connected(version, suite, group);
         }

@@ -2,7 +2,7 @@
 
 use tracing::error;
 
-use super::connector::ConnectError;
+use super::connect_error::ConnectError;
 use super::packet::{Close, Reason, WireError};
 
 /// The end of one connection.

@@ -33,9 +33,12 @@ impl Transport {
                         .negotiated_cipher_suite()
                         .map_or_else(unknown, |suite| crypto::suite_name(suite.suite())),
                     group: group.map_or_else(unknown, |group| crypto::group_name(group.name())),
+                    alpn: tls.alpn_protocol().map(|protocol| protocol.escape_ascii().to_string()),
                 }
             }
-            Self::Memory(_) => Agreed { version: "none".into(), suite: "in".into(), group: "memory".into() },
+            Self::Memory(_) => {
+                Agreed { version: "none".into(), suite: "in".into(), group: "memory".into(), alpn: None }
+            }
         }
     }
 }
@@ -49,11 +52,14 @@ pub struct Agreed {
     pub suite: String,
     /// `X25519MLKEM768`.
     pub group: String,
+    /// `mqtt`, where an application protocol was agreed on (ALPN).
+    pub alpn: Option<String>,
 }
 
 impl fmt::Display for Agreed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} {}", self.version, self.suite, self.group)
+        write!(f, "{} {} {}", self.version, self.suite, self.group)?;
+        self.alpn.iter().try_for_each(|alpn| write!(f, " {alpn}"))
     }
 }
 

@@ -41,6 +41,7 @@ impl PkiFiles {
             ca_file: Some(self.ca.clone()),
             cert_file: Some(identity.cert.clone()),
             key_file: Some(identity.key.clone()),
+            server_name: None,
             crl_file: None,
             min_version: TlsVersion::V1_2,
             cipher_suites: Vec::new(),

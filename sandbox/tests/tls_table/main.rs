@@ -5,6 +5,7 @@
 
 mod certificates;
 mod handshakes;
+mod names;
 mod ours;
 mod table;
 

@@ -31,7 +31,7 @@ fn bench() -> Bench {
     let (metrics, (announcer, shutdown)) = (Metrics::new(), shutdown::channel());
     let mut stats = BrokerStats::new(link, TOPIC.into(), connector, metrics.broker(), shutdown);
     let now = StdInstant::now();
-    let agreed = Agreed { version: String::new(), suite: String::new(), group: String::new() };
+    let agreed = Agreed { version: String::new(), suite: String::new(), group: String::new(), alpn: None };
     stats.connected(&ConnAck::default(), &agreed, now);
     Bench { stats, metrics, announcer, now }
 }

@@ -73,7 +73,7 @@ impl Shown {
 
     pub(super) fn connected(&self, settings: &Settings, connack: &ConnAck, agreed: &Agreed) {
         let granted = connack.session_expiry.unwrap_or(settings.session_expiry);
-        let Agreed { version, suite, group } = agreed.clone();
+        let Agreed { version, suite, group, .. } = agreed.clone();
         self.live.connection(Some(Connection {
             since: SystemTime::now(),
             session_present: connack.session_present,

@@ -118,6 +118,10 @@ fn alert_received(alert: AlertDescription) -> Failure {
              ours that it was not given"
         )),
         A::ProtocolVersion => Failure::lasting(NO_COMMON_VERSION),
+        A::NoApplicationProtocol => Failure::lasting(
+            "the broker takes none of the application protocols that were offered (NoApplicationProtocol): for `mqtts://` \
+             write into `mqtt.alpn` what its port takes, or leave the key out; for `wss://` it must take `http/1.1`",
+        ),
         A::InternalError | A::CloseNotify | A::UserCanceled => {
             Failure { cause: format!("the broker gives up ({alert:?}); its log may say why"), lasting: false }
         }

@@ -105,6 +105,11 @@ impl LiveTls {
         Ok((state.set.client.clone(), self.generation()))
     }
 
+    /// What brokers are verified against in place of their hosts, where that is configured.
+    pub(in crate::mqtt) fn server_name(&self) -> Option<&str> {
+        self.0.settings.server_name.as_deref()
+    }
+
     /// The number of the set in use.
     pub(in crate::mqtt) fn generation(&self) -> u64 {
         self.0.generations.newest()

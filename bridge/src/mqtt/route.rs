@@ -1,0 +1,129 @@
+//! The way to one broker: its addresses, TCP, and TLS over it. Says nothing of MQTT.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tracing::debug;
+
+use super::connect_error::ConnectError;
+use super::connection::Connection;
+use super::dial::{DialError, StageCell, dial, peer, reasons};
+use super::first_bytes::FirstBytes;
+use super::tls::{Failure, Freshness, LiveTls, handshake_failed, handshake_never_ends};
+use super::transport::Transport;
+use crate::config::BrokerUrl;
+use crate::crypto;
+
+/// TLS over TCP, which is all that a configuration can ask for.
+#[derive(Clone)]
+pub(super) struct Route {
+    broker: BrokerUrl,
+    name: ServerName<'static>,
+    /// Where to connect to, whatever the name resolves to.
+    address: Option<SocketAddr>,
+    /// What is offered by ALPN; nothing when empty.
+    alpn: Vec<String>,
+    tls: LiveTls,
+}
+
+impl Route {
+    /// To this broker, with the TLS configuration that is in use when a connection is opened.
+    ///
+    /// # Errors
+    /// When the name can stand in no certificate.
+    pub(super) fn new(broker: BrokerUrl, alpn: Vec<String>, tls: LiveTls) -> Result<Self, String> {
+        let name = tls.server_name().unwrap_or(&broker.host).to_owned();
+        let name = ServerName::try_from(name)
+            .map_err(|_| format!("mqtt.url: host `{}` is neither a DNS name nor an IP address", broker.host))?;
+        Ok(Self { broker, name, address: None, alpn, tls })
+    }
+
+    /// The same broker, found at this address without asking for its name.
+    pub(super) fn found_at(&mut self, address: SocketAddr) {
+        self.address = Some(address);
+    }
+
+    /// Tells when there is a newer TLS set than the one in use now.
+    pub(super) fn freshness(&self) -> Freshness {
+        self.tls.freshness(self.tls.generation())
+    }
+
+    /// Resolves, connects and verifies; `stage` says which step is under way.
+    ///
+    /// # Errors
+    /// Says which of the steps failed, and why.
+    pub(super) async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+        let current = self.tls.current();
+        let (config, generation) =
+            current.map_err(|error| refused(&peer(&self.broker, &[]), error.to_string(), true))?;
+        let (address, tcp) = dial(&self.broker, self.address, stage).await.map_err(|error| self.unreachable(error))?;
+        let peer = peer(&self.broker, &[address.ip()]);
+        let stream = self.shake_hands(config, FirstBytes::new(tcp), &peer, stage).await?;
+        stage.connected(&peer);
+        let freshness = self.tls.freshness(generation);
+        Ok(Connection::new(Transport::Tls(Box::new(stream)), freshness, Some(self.tls.clone())))
+    }
+
+    async fn shake_hands(
+        &self,
+        config: Arc<ClientConfig>,
+        socket: FirstBytes,
+        peer: &str,
+        stage: &StageCell,
+    ) -> Result<TlsStream<FirstBytes>, ConnectError> {
+        let config = self.offering(config);
+        let large_hello = crypto::hello_is_large(&config);
+        stage.handshaking(peer, handshake_never_ends(large_hello));
+        match TlsConnector::from(config).connect(self.name.clone(), socket).into_fallible().await {
+            Ok(stream) => self.judge_agreed(stream, peer),
+            Err((error, socket)) => {
+                debug!(?error, broker = %self.broker, peer, "handshake failed");
+                let Failure { cause, lasting } = match socket.foreign() {
+                    Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
+                    None => handshake_failed(&error, socket.is_silent(), large_hello),
+                };
+                Err(refused(peer, cause, lasting))
+            }
+        }
+    }
+
+    /// The configuration with what is offered by ALPN.
+    fn offering(&self, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
+        if self.alpn.is_empty() {
+            return config;
+        }
+        let mut config = ClientConfig::clone(&config);
+        config.alpn_protocols = self.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        Arc::new(config)
+    }
+
+    /// A port that ignores ALPN is not the one that was meant: it may be that of another service.
+    fn judge_agreed(&self, stream: TlsStream<FirstBytes>, peer: &str) -> Result<TlsStream<FirstBytes>, ConnectError> {
+        if self.alpn.is_empty() || stream.get_ref().1.alpn_protocol().is_some() {
+            return Ok(stream);
+        }
+        let offered = self.alpn.join(", ");
+        let cause = format!(
+            "the broker has agreed to none of the application protocols that were offered ({offered}); write into \
+             `mqtt.alpn` what its port takes, or leave the key out"
+        );
+        Err(refused(peer, cause, true))
+    }
+
+    fn unreachable(&self, error: DialError) -> ConnectError {
+        match error {
+            DialError::Resolve(source) => ConnectError::Dns { host: self.broker.host.clone(), source },
+            DialError::Connect(failed) => {
+                ConnectError::Tcp { broker: peer(&self.broker, &[]), cause: reasons(&failed) }
+            }
+        }
+    }
+}
+
+fn refused(broker: &str, cause: String, lasting: bool) -> ConnectError {
+    ConnectError::Tls { broker: broker.to_owned(), cause, lasting }
+}
