@@ -17,7 +17,6 @@ use clap::{Arg, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use crate::aws::TALKATIVE;
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 
@@ -240,8 +239,9 @@ pub fn start_logging(format: LogFormat) -> Result<(), String> {
 
 /// Whatever `RUST_LOG` says, no payload is logged. A later directive for a target takes the place of an earlier one.
 fn quiet(filter: EnvFilter) -> Result<EnvFilter, String> {
-    let directives = TALKATIVE.iter().map(|target| format!("{target}=error").parse());
-    directives.into_iter().try_fold(filter, |filter, directive| {
+    let talkative = crate::aws::TALKATIVE.iter().chain(crate::mqtt::TALKATIVE);
+    let directives = talkative.map(|target| format!("{target}=error").parse());
+    directives.collect::<Vec<_>>().into_iter().try_fold(filter, |filter, directive| {
         let directive = directive.map_err(|cause| format!("RUST_LOG: {cause}"))?;
         Ok(filter.add_directive(directive))
     })

@@ -31,7 +31,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-pub use broker_url::BrokerUrl;
+pub use broker_url::{BrokerUrl, Carrier};
 pub use bucket_url::BucketUrl;
 pub use circles::circles;
 pub use error::ConfigError;

@@ -36,6 +36,7 @@ const HOMES: &[(&str, &str)] = &[
     ("ruzstd", "content/zstd.rs"),
     ("rustix", "mqtt/login/command.rs"),
     ("socket2", "mqtt/dial.rs"),
+    ("tokio_tungstenite", "mqtt/websocket.rs"),
     ("x509_parser", "mqtt/tls/certificate.rs"),
 ];
 

@@ -1,7 +1,7 @@
 //! A real MQTT broker on this machine, for the time of one world: in this process, or Mosquitto beside it.
 //!
-//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else: there is no plain
-//! listener and no way to ask for one.
+//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else. The one plain listener, on
+//! 127.0.0.1, is for a front that ends TLS, and there only where a test asks for it.
 
 mod embedded;
 mod mosquitto;
@@ -43,6 +43,9 @@ pub struct BrokerOptions {
     pub allowed: Vec<&'static str>,
     /// The largest packet that it takes, in bytes. Mosquitto only.
     pub max_packet_size: Option<u32>,
+    /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS before it.
+    /// Mosquitto only.
+    pub websockets: bool,
 }
 
 /// When Mosquitto writes to disk what [`BrokerOptions::persistence`] keeps.
@@ -65,6 +68,7 @@ impl Default for BrokerOptions {
             passwords: None,
             allowed: Vec::new(),
             max_packet_size: None,
+            websockets: false,
         }
     }
 }
@@ -146,7 +150,7 @@ impl Broker {
     /// Where clients find it.
     #[must_use]
     pub fn url(&self) -> BrokerUrl {
-        BrokerUrl { host: "localhost".to_owned(), port: self.port() }
+        BrokerUrl::mqtts("localhost", self.port())
     }
 
     /// Stops it in good order: what it shall keep is on disk when this returns. Stopping twice is no error.

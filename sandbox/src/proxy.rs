@@ -82,7 +82,7 @@ impl Proxy {
     /// Where a client shall connect to.
     #[must_use]
     pub fn url(&self) -> BrokerUrl {
-        BrokerUrl { host: self.line.target.host.clone(), port: self.port }
+        BrokerUrl::mqtts(&self.line.target.host, self.port)
     }
 
     /// Makes the line so, for the connections that there are and for those to come.

@@ -79,7 +79,7 @@ impl Scripted {
     /// Where it is.
     #[must_use]
     pub fn url(&self) -> BrokerUrl {
-        BrokerUrl { host: "localhost".into(), port: self.port }
+        BrokerUrl::mqtts("localhost", self.port)
     }
 
     /// The next connection, in the order of their coming. Nothing has been answered on it yet.

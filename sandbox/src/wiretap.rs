@@ -108,7 +108,7 @@ impl Wiretap {
     /// Where the bridge shall connect to.
     #[must_use]
     pub fn url(&self) -> BrokerUrl {
-        BrokerUrl { host: "localhost".to_owned(), port: self.port }
+        BrokerUrl::mqtts("localhost", self.port)
     }
 
     /// Everything that went by.

@@ -433,7 +433,7 @@ async fn a_stop_ends_it_and_tells_those_who_wait() {
     let (_directory, files) = certificates();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let running = publisher(BrokerUrl { host: "localhost".into(), port }, &files, Protocol::V5);
+    let running = publisher(BrokerUrl::mqtts("localhost", port), &files, Protocol::V5);
     let waiting = tokio::spawn({
         let handle = running.handle.clone();
         async move { handle.publish(message(TOPIC, 1)).await }

@@ -20,7 +20,8 @@ use crate::topic::validate_topic_name;
 section! {
     /// `[mqtt]`: the broker and the sessions with it.
     pub struct Mqtt in "mqtt.", checked by login {
-        /// The broker, always over verified TLS: `mqtts://host[:port]`; the port is 8883 unless written.
+        /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883 or 443
+        /// unless written.
         pub url: BrokerUrl = key { Text.required("mqtts://broker.example:8883").flag("url"), with(str::parse) };
         /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };

@@ -95,7 +95,7 @@ async fn answer(
     let mut decoder = Decoder::new(wire);
     loop {
         if connection.input.starts_with(b"HTTP/") {
-            return Err(End::lasting("the port speaks HTTP over TLS, not MQTT; use the broker's port for MQTT".into()));
+            return Err(End::lasting("the port speaks HTTP over TLS, not MQTT; use the broker's port for MQTT, or `wss://` where this one carries it".into()));
         }
         match decoder.next(&mut connection.input)? {
             Some(Incoming::ConnAck(ConnAck { refused: Some(reason), .. })) => {

@@ -21,11 +21,13 @@ pub enum ConnectError {
         /// What each address that was tried said.
         cause: String,
     },
-    /// The handshake failed.
-    #[error("{broker}: tls: {cause}")]
-    Tls {
+    /// A step above TCP failed.
+    #[error("{broker}: {step}: {cause}")]
+    Refused {
         /// Host, port and, when there was a connection, the address.
         broker: String,
+        /// `tls`, or `websocket`.
+        step: &'static str,
         /// What is wrong, and the way out.
         cause: String,
         /// Whether another try can only succeed when somebody has changed something.

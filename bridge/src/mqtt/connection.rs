@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::buffer::make_room;
 use super::tls::{Failure, Freshness, LiveTls, explain};
 use super::transport::{Agreed, Transport};
+use super::websocket::Said;
 
 /// An open connection, with what was read and not decoded, and what is to be written.
 pub struct Connection {
@@ -130,6 +131,9 @@ async fn write(transport: &mut Transport, bytes: &[u8], patience: Duration) -> i
 }
 
 fn in_words(error: &io::Error) -> io::Error {
+    if let Some(said) = error.get_ref().and_then(|inner| inner.downcast_ref::<Said>()) {
+        return io::Error::new(error.kind(), said.to_string());
+    }
     let Failure { cause, lasting } = explain(error);
     io::Error::new(if lasting { io::ErrorKind::PermissionDenied } else { error.kind() }, cause)
 }

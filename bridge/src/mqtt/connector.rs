@@ -115,7 +115,8 @@ impl Connector {
     /// Says which of the steps failed, and why.
     pub async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
         match &self.way {
-            Way::Network(route) => route.open(stage).await,
+            // In a box: a handshake is large, and most of a connection's life is after it.
+            Way::Network(route) => Box::pin(route.open(stage)).await,
             Way::Memory(InMemory { connect, generations }) => {
                 let freshness = generations.freshness(generations.newest());
                 stage.connected("the broker in this process");

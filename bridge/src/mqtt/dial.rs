@@ -43,6 +43,9 @@ enum Stage {
         peer: String,
         hint: &'static str,
     },
+    Upgrading {
+        peer: String,
+    },
     Connected {
         peer: String,
     },
@@ -66,6 +69,11 @@ impl StageCell {
     /// `hint` is what a handshake that never ends may mean, for the end of the sentence.
     pub(super) fn handshaking(&self, peer: &str, hint: &'static str) {
         *self.stage() = Stage::Handshaking { peer: peer.to_owned(), hint };
+    }
+
+    /// TLS stands; the WebSocket does not yet.
+    pub(super) fn upgrading(&self, peer: &str) {
+        *self.stage() = Stage::Upgrading { peer: peer.to_owned() };
     }
 
     pub(super) fn connected(&self, peer: &str) {
@@ -104,6 +112,7 @@ impl fmt::Display for StageCell {
             Stage::Resolving { host } => write!(f, "{host}: name not resolved"),
             Stage::Connecting { broker, tried } => write!(f, "{}: no TCP connection", peer(broker, tried)),
             Stage::Handshaking { peer, .. } => write!(f, "{peer}: no TLS handshake"),
+            Stage::Upgrading { peer } => write!(f, "{peer}: no WebSocket"),
             Stage::Connected { peer } => write!(f, "{peer}: no CONNACK"),
             Stage::Answered => f.write_str("CONNACK is there, and no end of the attempt"),
         }
@@ -236,9 +245,8 @@ impl<T, F: Future<Output = io::Result<T>>> Attempts<F> {
 
 /// The broker and the addresses that it was tried at: `broker.example:8883 (2001:db8::1, 192.0.2.1)`.
 pub(super) fn peer(broker: &BrokerUrl, tried: &[IpAddr]) -> String {
-    let BrokerUrl { host, port } = broker;
-    let at = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    if tried.is_empty() || tried.iter().all(|address| host.parse() == Ok(*address)) {
+    let at = broker.authority();
+    if tried.is_empty() || tried.iter().all(|address| broker.host.parse() == Ok(*address)) {
         return at;
     }
     format!("{at} ({})", some(tried.iter().map(IpAddr::to_string), ", "))

@@ -86,7 +86,7 @@ impl End {
 
 impl From<ConnectError> for End {
     fn from(error: ConnectError) -> Self {
-        let lasting = matches!(error, ConnectError::Tls { lasting: true, .. });
+        let lasting = matches!(error, ConnectError::Refused { lasting: true, .. });
         Self::Lost { why: error.to_string(), lasting, closed: false, taken_over: false, close: None }
     }
 }

@@ -1,4 +1,4 @@
-//! The way to one broker: its addresses, TCP, and TLS over it. Says nothing of MQTT.
+//! The way to one broker: its addresses, TCP, TLS over it, and a WebSocket where its URL asks for one. Says nothing of MQTT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,11 @@ use super::dial::{DialError, StageCell, dial, peer, reasons};
 use super::first_bytes::FirstBytes;
 use super::tls::{Failure, Freshness, LiveTls, handshake_failed, handshake_never_ends};
 use super::transport::Transport;
-use crate::config::BrokerUrl;
+use super::websocket::upgrade;
+use crate::config::{BrokerUrl, Carrier};
 use crate::crypto;
 
-/// TLS over TCP, which is all that a configuration can ask for.
+/// Whatever a configuration can ask for, with TLS over TCP below it.
 #[derive(Clone)]
 pub(super) struct Route {
     broker: BrokerUrl,
@@ -63,9 +64,9 @@ impl Route {
         let (address, tcp) = dial(&self.broker, self.address, stage).await.map_err(|error| self.unreachable(error))?;
         let peer = peer(&self.broker, &[address.ip()]);
         let stream = self.shake_hands(config, FirstBytes::new(tcp), &peer, stage).await?;
+        let transport = self.carry(stream, &peer, stage).await?;
         stage.connected(&peer);
-        let freshness = self.tls.freshness(generation);
-        Ok(Connection::new(Transport::Tls(Box::new(stream)), freshness, Some(self.tls.clone())))
+        Ok(Connection::new(transport, self.tls.freshness(generation), Some(self.tls.clone())))
     }
 
     async fn shake_hands(
@@ -91,19 +92,38 @@ impl Route {
         }
     }
 
+    /// What carries MQTT over this TLS connection.
+    async fn carry(
+        &self,
+        stream: TlsStream<FirstBytes>,
+        peer: &str,
+        stage: &StageCell,
+    ) -> Result<Transport, ConnectError> {
+        let Carrier::WebSocket { path } = &self.broker.carrier else { return Ok(Transport::Tls(Box::new(stream))) };
+        stage.upgrading(peer);
+        match upgrade(stream, &self.broker.authority(), path).await {
+            Ok(socket) => Ok(Transport::WebSocket(Box::new(socket))),
+            Err(Failure { cause, lasting }) => {
+                Err(ConnectError::Refused { broker: peer.to_owned(), step: "websocket", cause, lasting })
+            }
+        }
+    }
+
     /// The configuration with what is offered by ALPN.
     fn offering(&self, config: Arc<ClientConfig>) -> Arc<ClientConfig> {
-        if self.alpn.is_empty() {
-            return config;
-        }
         let mut config = ClientConfig::clone(&config);
-        config.alpn_protocols = self.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
+        config.alpn_protocols = match self.broker.carrier {
+            Carrier::Tls => self.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect(),
+            // Alone, so that nobody chooses HTTP/2.
+            Carrier::WebSocket { .. } => vec![b"http/1.1".to_vec()],
+        };
         Arc::new(config)
     }
 
-    /// A port that ignores ALPN is not the one that was meant: it may be that of another service.
+    /// A port that ignores ALPN is not the one that was meant: it may be that of another service. Web servers may ignore it
+    /// (RFC 7301, section 3.2), and the upgrade tells them apart.
     fn judge_agreed(&self, stream: TlsStream<FirstBytes>, peer: &str) -> Result<TlsStream<FirstBytes>, ConnectError> {
-        if self.alpn.is_empty() || stream.get_ref().1.alpn_protocol().is_some() {
+        if self.alpn.is_empty() || self.broker.carrier != Carrier::Tls || stream.get_ref().1.alpn_protocol().is_some() {
             return Ok(stream);
         }
         let offered = self.alpn.join(", ");
@@ -125,5 +145,5 @@ impl Route {
 }
 
 fn refused(broker: &str, cause: String, lasting: bool) -> ConnectError {
-    ConnectError::Tls { broker: broker.to_owned(), cause, lasting }
+    ConnectError::Refused { broker: broker.to_owned(), step: "tls", cause, lasting }
 }

@@ -28,6 +28,8 @@ pub struct Mosquitto {
     port: ReservedPort,
     /// Of the listener for those who know a password.
     second: ReservedPort,
+    /// Of the listeners for WebSocket: with TLS, and without it behind a front that ends TLS.
+    websocket: [ReservedPort; 2],
     child: Option<Child>,
     directory: TempDir,
 }
@@ -38,13 +40,15 @@ impl Mosquitto {
         let directory = tempfile::tempdir().map_err(BrokerError::Directory)?;
         let port = ReservedPort::new().map_err(BrokerError::Port)?;
         let second = ReservedPort::new().map_err(BrokerError::Port)?;
-        let ports = [&port, &second].map(|port| port.address().port());
+        let websocket =
+            [ReservedPort::new().map_err(BrokerError::Port)?, ReservedPort::new().map_err(BrokerError::Port)?];
+        let ports = [&port, &second, &websocket[0], &websocket[1]].map(|port| port.address().port());
         let rules: Vec<_> = options.allowed.iter().map(|pattern| format!("pattern readwrite {pattern}")).collect();
         fs::write(rules_file(directory.path()), rules.join("\n") + "\n").map_err(BrokerError::Directory)?;
         let text = config(files, &options, ports, directory.path());
         fs::write(directory.path().join("mosquitto.conf"), text).map_err(BrokerError::Directory)?;
         let version = version(&program).await;
-        let mut broker = Self { program, version, port, second, child: None, directory };
+        let mut broker = Self { program, version, port, second, websocket, child: None, directory };
         broker.run().await?;
         Ok(broker)
     }
@@ -57,6 +61,18 @@ impl Mosquitto {
     #[must_use]
     pub fn password_port(&self) -> u16 {
         self.second.address().port()
+    }
+
+    /// Where it speaks WebSocket over TLS, with [`BrokerOptions::websockets`].
+    #[must_use]
+    pub fn wss_port(&self) -> u16 {
+        self.websocket[0].address().port()
+    }
+
+    /// Where it speaks WebSocket without TLS on 127.0.0.1, for a front that ends TLS, with [`BrokerOptions::websockets`].
+    #[must_use]
+    pub fn ws_port(&self) -> u16 {
+        self.websocket[1].address().port()
     }
 
     pub(super) fn version(&self) -> &str {
@@ -202,7 +218,7 @@ async fn version(program: &Path) -> String {
     number.map_or_else(|| "Mosquitto".to_owned(), |number| format!("Mosquitto {number}"))
 }
 
-fn config(files: &PkiFiles, options: &BrokerOptions, [port, second]: [u16; 2], directory: &Path) -> String {
+fn config(files: &PkiFiles, options: &BrokerOptions, [port, second, wss, ws]: [u16; 4], directory: &Path) -> String {
     let mut lines = vec!["per_listener_settings true".to_owned()];
     lines.extend(listener(files, port));
     lines.extend([
@@ -233,6 +249,14 @@ fn config(files: &PkiFiles, options: &BrokerOptions, [port, second]: [u16; 2], d
         lines.extend(listener(files, second));
         lines.push("allow_anonymous false".to_owned());
         lines.push(format!("password_file {}", passwords.display()));
+    }
+    if options.websockets {
+        lines.extend(listener(files, wss));
+        lines.extend(
+            ["protocol websockets", "use_identity_as_username true", "allow_anonymous false"].map(str::to_owned),
+        );
+        lines.push(format!("listener {ws} 127.0.0.1"));
+        lines.extend(["protocol websockets", "allow_anonymous true"].map(str::to_owned));
     }
     lines.join("\n") + "\n"
 }

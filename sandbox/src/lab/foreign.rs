@@ -80,7 +80,7 @@ impl Foreign {
             (Product::Rumqttd, Protocol::V311) => &self.spare,
             _ => &self.port,
         };
-        BrokerUrl { host: "localhost".to_owned(), port: port.address().port() }
+        BrokerUrl::mqtts("localhost", port.address().port())
     }
 
     /// Whom its clients trust, and who they are.

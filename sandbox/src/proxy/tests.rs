@@ -21,7 +21,7 @@ async fn echo() -> Proxy {
             });
         }
     });
-    Proxy::start(&BrokerUrl { host: "127.0.0.1".to_owned(), port }).await.unwrap()
+    Proxy::start(&BrokerUrl::mqtts("127.0.0.1", port)).await.unwrap()
 }
 
 async fn connect(proxy: &Proxy) -> TcpStream {
@@ -114,7 +114,7 @@ async fn a_line_that_is_cut_has_carried_exactly_so_many_bytes() {
 #[tokio::test]
 async fn nobody_behind_it_is_a_reset() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-    let target = BrokerUrl { host: "127.0.0.1".to_owned(), port: listener.local_addr().unwrap().port() };
+    let target = BrokerUrl::mqtts("127.0.0.1", listener.local_addr().unwrap().port());
     drop(listener);
     let proxy = Proxy::start(&target).await.unwrap();
     let mut stream = connect(&proxy).await;

@@ -79,8 +79,7 @@ impl Hardened {
 
     /// What a bridge finds.
     pub fn for_the_bridge(&self) -> BrokerKind {
-        let url =
-            BrokerUrl { host: "localhost".to_owned(), port: self.listeners[usize::from(self.open.contains(&1))].port };
+        let url = BrokerUrl::mqtts("localhost", self.listeners[usize::from(self.open.contains(&1))].port);
         let files = self.files.clone();
         BrokerKind::External { url, ca: files.ca, bridge: files.bridge, device: files.device }
     }

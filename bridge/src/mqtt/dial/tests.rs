@@ -14,7 +14,7 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
 }
 
 fn broker(host: &str, port: u16) -> BrokerUrl {
-    BrokerUrl { host: host.into(), port }
+    BrokerUrl::mqtts(host, port)
 }
 
 /// What an address does with an attempt.
@@ -149,6 +149,8 @@ fn each_stage_has_words_for_its_deadline() {
     stage.handshaking(&peer, "; look there");
     assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TLS handshake within 10s; look there"));
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no TLS handshake");
+    stage.upgrading(&peer);
+    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no WebSocket");
     stage.connected(&peer);
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no CONNACK");
 }
