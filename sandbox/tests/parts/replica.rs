@@ -23,7 +23,7 @@ pub struct Replica {
 pub fn broker(url: &BrokerUrl, files: &PkiFiles, protocol: Protocol, client_id: &str, more: &str) -> String {
     let (ca, cert, key) = (files.ca.display(), files.bridge.cert.display(), files.bridge.key.display());
     format!(
-        "admin.listen = \"127.0.0.1:0\"\n[mqtt]\nurl = \"{url}\"\nclient_id = \"{client_id}\"\n\
+        "admin.listen = \"127.0.0.1:0\"\nlambda.dry_run = false\n[mqtt]\nurl = \"{url}\"\nclient_id = \"{client_id}\"\n\
          protocol = \"{protocol}\"\n{more}\n\
          tls = {{ ca_file = \"{ca}\", cert_file = \"{cert}\", key_file = \"{key}\" }}\n"
     )

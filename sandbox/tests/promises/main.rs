@@ -1,0 +1,82 @@
+//! The promises, each in a file of its own that opens with it. One program, so that what waits for a broker, a function or a
+//! clock waits beside the others, and is linked once. `cargo test -p sandbox --test promises retires` plays one file.
+
+#![allow(clippy::large_futures, reason = "each is polled once, in a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+mod accounts_for_every_message;
+mod acks_after_success;
+mod acks_in_order;
+mod answers_devices;
+mod audit_events;
+mod bad_input;
+mod batches;
+mod client_hazards;
+mod conformance;
+mod dead_letters_to_bucket;
+mod dead_letters_to_file;
+mod dead_letters_to_queue;
+mod dead_letters_to_topic;
+mod decompresses;
+mod delivers;
+mod device_attacks;
+mod drains_on_shutdown;
+mod endless_answers;
+mod environment;
+mod error_table;
+mod falls_back_along_the_chain;
+mod faults;
+mod flows;
+mod hardened_broker;
+mod keeps_order_by_key;
+mod local_lambda;
+mod night_cases;
+mod no_payload_anywhere;
+mod publishes_answers;
+mod raw_format;
+mod reaches_broker;
+mod reaches_lambda;
+mod redrives;
+mod refused_answers;
+mod refuses_unverified_broker;
+mod reloads;
+mod rests_after_failures;
+mod resumes_session;
+mod retires;
+mod retries;
+mod rivals;
+mod sandbox_parts;
+mod shipped_brokers;
+mod simulated;
+mod status_page;
+mod survives_kill;
+mod tells_operators;
+mod tls_agility;
+mod tls_interoperates;
+mod tls_keeps_secrets;
+mod tls_rotation;
+mod tls_table;
+mod user_name_and_password;
+
+#[path = "../parts/browser.rs"]
+mod browser;
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../parts/hardened.rs"]
+mod hardened;
+#[path = "../parts/messages.rs"]
+mod messages;
+#[path = "../parts/nginx.rs"]
+mod nginx;
+#[path = "../parts/tls_peer.rs"]
+mod peer;
+#[path = "../parts/tls_pki.rs"]
+mod pki;
+#[path = "../parts/replica.rs"]
+mod replica;
+#[path = "../parts/shipped.rs"]
+mod shipped;
+#[path = "../parts/stage.rs"]
+mod stage;
+#[path = "../parts/subscriber.rs"]
+mod subscriber;

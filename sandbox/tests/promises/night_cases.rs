@@ -1,0 +1,137 @@
+//! Promise: what goes wrong at night is said at once and truly, by a line of the log, by `/readyz` and by the metrics, which agree;
+//! and so is that it is over. A row a case.
+
+mod table;
+
+use std::time::Duration;
+
+use self::table::Case;
+use crate::common::{PATIENCE, publish, side_by_side, willing};
+use sandbox::world::{BridgeProcess, World};
+use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_at_the_start_is_said_before_the_first_message() {
+    play(table::at_the_start()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_account_refuses_is_said_before_the_first_message() {
+    play(table::at_the_account()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_goes_wrong_at_work_is_said_and_that_it_is_over() {
+    play(table::at_work()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_operator_has_to_do_is_said() {
+    play(table::at_the_desk()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_that_is_not_reached_is_said() {
+    play(table::on_the_way()).await;
+}
+
+async fn play(cases: Vec<Case>) {
+    let cases = cases.into_iter().map(|case| (case.name.to_owned(), Box::pin(night(case))));
+    side_by_side(cases.collect()).await;
+}
+
+async fn night(case: Case) {
+    let keys = case.keys.iter().fold(World::builder(), |builder, (key, value)| builder.set(key, value));
+    let mut world = keys.function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();
+    if case.keys.iter().any(|(key, _)| key.starts_with("mapping.on_failure")) {
+        world.unset("mapping.on_failure.file");
+    }
+    if let Some(fault) = case.fault.clone() {
+        world.lambda.faults().add(fault);
+    }
+    let wrapper: Vec<_> = ["/usr/bin/env"].iter().chain(case.variables).copied().collect();
+    let mut process = world.spawn_bridge_under(&wrapper).unwrap();
+    assert!(process.logged("\"admin\":", PATIENCE).await, "{:#?}", process.log());
+    let admin = lines(&process).find_map(|line| line["admin"].as_str()?.parse().ok()).unwrap();
+    let admin = Admin(admin);
+    if case.messages > 0 {
+        assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+        publish(&world, case.messages, |_| {}).await;
+    }
+    if !case.order.is_empty() {
+        assert_eq!(admin.ask("POST", case.order).await.0, 200);
+    }
+    let begun = std::time::Instant::now();
+    while !is_said(&process, case.line) || !admin.says(&case).await {
+        let said = (admin.ask("GET", "/readyz").await, admin.metric(case.metric.0).await);
+        assert!(begun.elapsed() < PATIENCE, "{}: {said:#?} {:#?}", case.name, process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    admin.agrees(case.name).await;
+    let Some(over) = case.over else { return };
+    world.lambda.faults().clear();
+    let over = format!("\"event\":\"{over}\"");
+    assert!(process.logged(&over, PATIENCE).await, "{}: not over {:#?}", case.name, process.log());
+    while admin.ask("GET", "/readyz").await != (200, "ready\n".to_owned()) {
+        let said = admin.ask("GET", "/readyz").await;
+        assert!(begun.elapsed() < PATIENCE, "{}: {said:?} {:#?}", case.name, process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    admin.agrees(case.name).await;
+}
+
+fn lines(process: &BridgeProcess) -> impl Iterator<Item = Value> {
+    process.log().into_iter().map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+}
+
+/// Whether one line has the event and all the other parts.
+fn is_said(process: &BridgeProcess, parts: &[&str]) -> bool {
+    let Some((event, parts)) = parts.split_first() else { return true };
+    lines(process).any(|line| line["event"] == *event && parts.iter().all(|part| line.to_string().contains(part)))
+}
+
+struct Admin(std::net::SocketAddr);
+
+impl Admin {
+    async fn ask(&self, method: &str, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(self.0).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
+    /// A number of the mapping.
+    async fn metric(&self, name: &str) -> Option<f64> {
+        let line = format!("mqtt_lambda_bridge_{name}{{mapping=\"sensor-data\"}} ");
+        let (_, text) = self.ask("GET", "/metrics").await;
+        text.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok())
+    }
+
+    async fn says(&self, case: &Case) -> bool {
+        let (status, body) = self.ask("GET", "/readyz").await;
+        let (name, value) = case.metric;
+        status == case.status
+            && case.readiness.iter().all(|part| body.contains(part))
+            && self.metric(name).await == Some(value)
+    }
+
+    /// Looked at twice around the metric, so that a change between two looks is no disagreement.
+    async fn agrees(&self, case: &str) {
+        loop {
+            let (before, body) = self.ask("GET", "/readyz").await;
+            let (ready, degraded) = (self.metric("ready").await, self.metric("degraded").await);
+            let (after, again) = self.ask("GET", "/readyz").await;
+            if before == after && body.lines().next() == again.lines().next() {
+                assert_eq!(ready == Some(1.0), before == 200, "{case}: {body}");
+                let not_ready = !body.starts_with("ready") && !body.starts_with("degraded");
+                assert!(not_ready || (degraded == Some(1.0)) == body.starts_with("degraded"), "{case}: {body}");
+                return;
+            }
+        }
+    }
+}

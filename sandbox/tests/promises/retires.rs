@@ -1,0 +1,143 @@
+//! Promise: a replica that leaves for good loses nothing. It unsubscribes, finishes what the broker still has for it, and
+//! has the broker forget its session. The last part of matrix row F25, on the real binary.
+
+use crate::common;
+use std::time::Duration;
+
+use crate::common::{Fate, eventually, everywhere, fault, nothing_lost, publish, sized, willing};
+use crate::replica::{Replica, SHORT, broker, mapping};
+use sandbox::lambda::{Action, When};
+use sandbox::wiretap::Wiretap;
+use sandbox::world::{World, WorldBuilder};
+
+const SHARED: &str = "$share/bridge/sensor/data";
+
+/// A world, and the configuration of a replica of this name in it.
+async fn scene(builder: WorldBuilder, more: &'static str) -> (World, impl Fn(&str, &str) -> String) {
+    let protocol = builder.protocol_spoken();
+    let world = builder.function(willing()).without_bridge().await.unwrap();
+    let (url, files) = (world.url().clone(), world.files.clone());
+    let config = move |client_id: &str, filter: &str| {
+        broker(&url, &files, protocol, client_id, SHORT) + &mapping("m", filter, more)
+    };
+    (world, config)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "").await;
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
+        let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
+        let stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
+        let part = sized(100, 3_000);
+        // Slow enough for a machine with other work: a queue that grows is fetched before anybody leaves.
+        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        eventually("both have had a part", || sensors.acked() > part).await;
+        assert_eq!(goes.ask("POST", "/retire").await.0, 202);
+        assert!(goes.ask("GET", "/readyz").await.1.starts_with("retiring\n"));
+        goes.ended().await;
+        let with_both = sensors.acked();
+        eventually("the other has gone on alone", || sensors.acked() > with_both + part).await;
+        assert_eq!(sensors.stop(common::PATIENCE).await, 0);
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0), "nobody was restarted");
+        assert_eq!(goes.logged("session.retired").len(), 1);
+        assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
+        // What it had is at nobody's any more: the broker has forgotten the session.
+        let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
+        assert_eq!(again.connected("goes-m"), [false]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_broker_has_queued_is_fetched_before_it_is_forgotten() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "receive_maximum = 10").await;
+        // Under MQTT 3.1.1 UNSUBACK comes behind all of it, long after its usual time.
+        let config = config("only", "sensor/data")
+            .replace(SHORT, &format!("{SHORT}\nkeep_alive = \"5s\"\nconnect_timeout = \"2s\""));
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(150)));
+        let mut replica = Replica::start(&world, "only", &config).await;
+        let sensors = publish(&world, 300, |_| {}).await;
+        assert!(Fate::of(&world).handled.len() < 290, "nothing is queued at the broker");
+        replica.ask("POST", "/retire").await;
+        replica.ended().await;
+        let fate = Fate::of(&world);
+        assert_eq!((fate.lost(&sensors).len(), fate.handled.len(), fate.extra()), (0, 300, 0));
+        assert!(!replica.process.log().iter().any(|line| line.contains("no UNSUBACK")), "gave up too early");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_retirement_outlives_its_connection() {
+    everywhere(|builder| async move {
+        let protocol = builder.protocol_spoken();
+        let (world, config) = scene(builder, "receive_maximum = 10").await;
+        let tap = Wiretap::start(world.url(), &world.files, protocol).await.unwrap();
+        let tapped = config("only", "sensor/data").replace(&world.url().to_string(), &tap.url().to_string());
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
+        let mut replica = Replica::start(&world, "only", &tapped).await;
+        let sensors = publish(&world, 200, |_| {}).await;
+        replica.ask("POST", "/retire").await;
+        assert!(replica.process.logged("session.unsubscribed", common::PATIENCE).await);
+        tap.cut();
+        replica.ended().await;
+        let fate = Fate::of(&world);
+        assert_eq!((fate.lost(&sensors).len(), fate.handled.len()), (0, 200));
+        assert_eq!(replica.connected("only-m")[..2], [false, true]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_cuts_a_retirement_short_and_the_rest_is_fetched_by_the_same_client_id() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "").await;
+        let config = format!("drain_timeout = \"1s\"\n{}", config("only", "sensor/data"));
+        fault(&world, When::Always, Action::Hang);
+        let mut replica = Replica::start(&world, "only", &config).await;
+        let sensors = publish(&world, 200, |_| {}).await;
+        replica.ask("POST", "/retire").await;
+        assert!(replica.process.logged("bridge.retiring", common::PATIENCE).await);
+        replica.process.signal("TERM").await.unwrap();
+        replica.ended().await;
+        assert_eq!(replica.logged("session.left_behind").len(), 1);
+        assert_eq!(Fate::of(&world).lost(&sensors).len(), 200);
+        world.lambda.faults().clear();
+        let _again = Replica::start(&world, "again", &config).await;
+        nothing_lost(&world, &sensors).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_paused_mapping_retires_once_it_is_resumed() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "").await;
+        let mut replica = Replica::start(&world, "only", &config("only", "sensor/data")).await;
+        assert_eq!(replica.ask("POST", "/mappings/m/pause").await.0, 200);
+        let sensors = publish(&world, 50, |_| {}).await;
+        replica.ask("POST", "/retire").await;
+        assert!(replica.process.logged("bridge.retiring", common::PATIENCE).await);
+        assert_eq!(replica.ask("GET", "/mappings").await.1, "m: paused\n");
+        assert_eq!(world.lambda.log().totals().invoked, 0, "invoked while paused");
+        assert_eq!(replica.ask("POST", "/mappings/m/resume").await.0, 200);
+        replica.ended().await;
+        assert_eq!(Fate::of(&world).lost(&sensors).len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_in_a_browser_cannot_retire_a_bridge() {
+    let (world, config) = scene(World::builder(), "").await;
+    let replica = Replica::start(&world, "only", &config("only", "sensor/data")).await;
+    let from_a_page = "/retire HTTP/1.1\r\nOrigin: http://page.example\r\nX: ";
+    assert_eq!(replica.ask("POST", from_a_page).await.0, 403);
+    assert_eq!(replica.ask("GET", "/retire").await.0, 405);
+    assert_eq!(replica.ask("GET", "/readyz").await, (200, "ready\n".into()));
+    assert!(replica.logged("bridge.retiring").is_empty());
+}
