@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::clock::whole;
 use crate::config::Range;
 
 /// A growing wait. Many bridges that lost the same broker must not come back at the same moment, hence the jitter.
@@ -25,7 +26,8 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let ceiling =
             2_u32.checked_pow(self.failures).and_then(|factor| min.checked_mul(factor)).map_or(max, |c| c.min(max));
-        min + ceiling.saturating_sub(min).mul_f64(random)
+        // In whole milliseconds, as it stands in the log.
+        (min + whole(ceiling.saturating_sub(min).mul_f64(random))).min(max)
     }
 
     /// Back to the lower bound, after a success.

@@ -7,7 +7,6 @@ mod digest;
 mod file;
 mod letter;
 mod object_key;
-mod refusals;
 mod s3;
 mod sqs;
 mod standing;

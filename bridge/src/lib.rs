@@ -29,6 +29,7 @@ pub mod outgoing;
 pub mod panics;
 pub mod payload;
 pub mod redrive;
+mod repeats;
 mod secret;
 pub mod shutdown;
 mod supervisor;

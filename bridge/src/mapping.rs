@@ -10,6 +10,7 @@ mod lane;
 mod limits;
 mod ordered;
 mod pace;
+mod said;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -36,6 +37,7 @@ use lane::Lane;
 use limits::Limits;
 use ordered::Ordered;
 use pace::Pace;
+use said::Said;
 
 /// What a mapping works with.
 #[derive(Debug)]
@@ -68,6 +70,7 @@ struct Mapping {
     metrics: MappingMetrics,
     fault: watch::Sender<Option<String>>,
     held: Held,
+    said: Said,
     limiter: Limiter,
     /// Events that the function has answered, in whichever way.
     passed: AtomicU64,
@@ -82,6 +85,7 @@ impl Mapping {
         if !self.ignores_answers.swap(true, Ordering::Relaxed) {
             let mapping = &self.settings.name;
             warn!(
+                event = "function.answers_ignored",
                 mapping,
                 "`publish` or `reply` in the function's response is not what the bridge understands by it, and this mapping asks \
                  for neither: ignored; logged once"
@@ -117,6 +121,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         metrics,
         fault,
         held,
+        said: Said::default(),
         limiter,
         passed: AtomicU64::new(0),
         ignores_answers: AtomicBool::new(false),

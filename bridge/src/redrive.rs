@@ -208,7 +208,7 @@ impl Redrive {
         let route = self.routes.get(name).cloned();
         if route.is_none() && self.unknown.insert(name.clone()) {
             let mapping = Foreign::of(name);
-            warn!(%mapping, "not in the configuration: its letters are skipped; --mapping names another one");
+            warn!(event = "redrive.no_mapping", %mapping, "not in the configuration: its letters are skipped; --mapping names another one");
         }
         let Some(route) = route.filter(|_| self.passes(&delivery)) else {
             self.summary.skipped += 1;
@@ -243,6 +243,7 @@ impl Redrive {
                 self.summary.redriven += 1;
                 if unpublished && !std::mem::replace(&mut self.unpublished, true) {
                     warn!(
+                        event = "redrive.answers_dropped",
                         "a function has answers for devices: a redrive publishes none, as nobody waits for them any more"
                     );
                 }

@@ -245,7 +245,7 @@ impl Bridge {
                 happening = poll_fn(|context| poll_any(mappings, context)) => match happening {
                     Happening::Left => self.reconcile(),
                     Happening::Broken { panicked } => {
-                        error!(panicked, "a task ended unexpectedly");
+                        error!(event = "bridge.broken", panicked, "a task ended unexpectedly");
                         return Exit::Broken;
                     }
                 },

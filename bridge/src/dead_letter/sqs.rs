@@ -97,7 +97,9 @@ impl Queue {
         match told.map_err(cause) {
             Ok(Some(limit)) => self.limit.bytes.store(limit, Ordering::Relaxed),
             Ok(None) => {}
-            Err(reason) => debug!(queue = %self, reason, "queue's own limit not known"),
+            Err(reason) => {
+                debug!(event = "dead_letter.limit_unknown", queue = %self, reason, "queue's own limit not known");
+            }
         }
     }
 

@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tracing::{error, info, warn};
 
-use super::refusals::Refusals;
 use super::{DeadLetter, DestinationError};
 use crate::clock::now;
 use crate::metrics::{About, MappingMetrics};
+use crate::repeats::Repeats;
 
 /// How the destinations of a chain stand.
 #[derive(Debug)]
@@ -25,12 +25,12 @@ pub(super) struct Standing {
 struct State {
     links: Vec<Link>,
     /// Letters that none of them took.
-    none: Refusals,
+    none: Repeats,
 }
 
 #[derive(Debug, Default)]
 struct Link {
-    refusals: Refusals,
+    failures: Repeats,
     /// Why, while it refuses.
     reason: Option<DestinationError>,
 }
@@ -39,7 +39,7 @@ impl Standing {
     /// Of a chain of so many, which are taken to work.
     pub(super) fn new(mapping: &str, metrics: MappingMetrics, links: usize) -> Self {
         let links = (0..links).map(|_| Link::default()).collect();
-        let state = Mutex::new(State { links, none: Refusals::default() });
+        let state = Mutex::new(State { links, none: Repeats::default() });
         Self { mapping: mapping.to_owned(), metrics, state, note: watch::Sender::new(None) }
     }
 
@@ -60,7 +60,7 @@ impl Standing {
         if link.reason.replace(reason.clone()).is_none() {
             self.metrics.failing_destinations.inc();
         }
-        if let Some(failures) = link.refusals.refused(now()) {
+        if let Some(failures) = link.failures.failed(now()) {
             let event = "dead_letter.destination_failing";
             warn!(event, mapping = self.mapping, failures, %reason, "failure destination failing");
         }
@@ -77,13 +77,13 @@ impl Standing {
             if link.reason.take().is_some() {
                 self.metrics.failing_destinations.dec();
             }
-            if let Some(recovery) = link.refusals.taken(now) {
+            if let Some(recovery) = link.failures.worked(now) {
                 let event = "dead_letter.destination_restored";
                 let (failures, after_seconds) = (recovery.failures, recovery.after.as_secs());
                 info!(event, mapping, %destination, failures, after_seconds, "failure destination works again");
             }
         }
-        if let Some(recovery) = none.taken(now) {
+        if let Some(recovery) = none.worked(now) {
             let event = "dead_letter.restored";
             let (failures, after_seconds) = (recovery.failures, recovery.after.as_secs());
             info!(event, mapping, %destination, failures, after_seconds, "dead letters are written again");
@@ -94,7 +94,7 @@ impl Standing {
     /// None of them has taken this letter, and its message is held.
     pub(super) fn refused_by_all(&self, letter: &DeadLetter, cause: &DestinationError) {
         let mut state = self.state();
-        if let Some(failures) = state.none.refused(now()) {
+        if let Some(failures) = state.none.failed(now()) {
             let event = "dead_letter.failed";
             let (mapping, record, error_type) = (&self.mapping, &letter.id, &letter.error_type);
             error!(event, mapping, record, error_type, failures, %cause, "dead letter not written; holding it");
@@ -127,8 +127,7 @@ impl State {
         if reasons.is_empty() {
             return None;
         }
-        let none =
-            if self.none.is_refusing() { "messages are held as no failure destination takes them: " } else { "" };
+        let none = if self.none.is_failing() { "messages are held as no failure destination takes them: " } else { "" };
         Some(format!("{none}{}", reasons.join("; ")))
     }
 }

@@ -6,6 +6,7 @@ mod answers;
 mod aside;
 mod first;
 mod give_up;
+mod log;
 mod pending;
 mod work;
 
@@ -16,7 +17,6 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::sleep;
-use tracing::{error, info, warn};
 
 use super::Mapping;
 use super::batch::Batches;
@@ -107,7 +107,7 @@ impl Lane {
     async fn wait_for_credentials(&mut self) {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         while let Err(error) = self.mapping.client.ready().await {
-            self.log_refusal(&error, Disposition::Hold, 0);
+            self.log_refusal(&error, Disposition::Hold, 0, None);
             let mut shutdown = self.shutdown.clone();
             tokio::select! {
                 biased;
@@ -117,15 +117,6 @@ impl Lane {
         }
         if !self.mapping.client.asks_first() {
             self.lambda_works();
-        }
-    }
-
-    /// Lambda takes invocations, or would.
-    fn lambda_works(&self) {
-        self.mapping.metrics.live.went_well(About::Lambda);
-        if self.mapping.fault.send_if_modified(|fault| fault.take().is_some()) {
-            let mapping = &self.mapping.settings.name;
-            info!(event = "lambda.restored", mapping, "invocations are taken again; the messages held go on");
         }
     }
 
@@ -224,7 +215,7 @@ impl Lane {
             Err(failure) => {
                 metrics.function_errors.inc();
                 metrics.failures.count(Failures::OF_FUNCTION);
-                self.log_failure(&failure, pending);
+                self.log_failure(&failure, pending, pending.deliveries.first());
                 let divisible = self.mapping.settings.batch.bisect_on_error;
                 return Some(Attempted::by_function(failure, divisible));
             }
@@ -238,6 +229,7 @@ impl Lane {
         if failures.is_empty() {
             metrics.succeeded.inc();
             metrics.live.went_well(About::Function);
+            self.log_function_works();
         } else {
             metrics.partial.inc();
             metrics.failures.count(Failures::OF_RECORDS);
@@ -276,8 +268,10 @@ impl Lane {
                 }
             }
         }
-        if let Some(failure) = last.as_ref().or(hopeless.first().map(|(_, failure)| failure)) {
-            self.log_failure(failure, pending);
+        if let Some((delivery, failure)) = hopeless.first() {
+            self.log_failure(failure, pending, Some(delivery));
+        } else if let Some(failure) = &last {
+            self.log_failure(failure, pending, pending.deliveries.last());
         }
         for (delivery, failure) in hopeless {
             self.give_up(delivery, pending, &failure).await;
@@ -302,42 +296,12 @@ impl Lane {
         let again = self.refused_at.is_some();
         let alone = unexplained && self.others_pass();
         let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
-        self.log_refusal(&error, disposition, pending.attempts);
+        self.log_refusal(&error, disposition, pending.attempts, pending.deliveries.first());
         let retry_after = error.retry_after();
         let failure =
             Failure { kind: error.kind().into(), message: Foreign::for_letter(&error.in_full()), retry: true };
         let (divisible, aside) = (disposition == Disposition::GiveUp, unexplained && !alone);
         Attempted { disposition, retry_after, failure, divisible, aside, again }
-    }
-
-    fn log_refusal(&self, error: &InvokeError, disposition: Disposition, attempts: u32) {
-        let name = &self.mapping.settings.name;
-        let live = &self.mapping.metrics.live;
-        live.failed(About::Lambda, &error.to_string());
-        live.failing().failed(&format!("invocation failed: {error}"), now());
-        if disposition == Disposition::Hold {
-            let news = self.mapping.fault.send_replace(Some(error.to_string())).is_none();
-            if news {
-                error!(
-                    event = "lambda.refused",
-                    mapping = name,
-                    reason = %error,
-                    "invocations refused; holding all messages until the configuration is fixed"
-                );
-            }
-        } else {
-            warn!(mapping = name, attempts, reason = %error, "invocation failed");
-        }
-    }
-
-    fn log_failure(&self, failure: &Failure, pending: &Pending) {
-        let name = &self.mapping.settings.name;
-        let (records, attempts) = (pending.deliveries.len(), pending.attempts);
-        let live = &self.mapping.metrics.live;
-        live.failed(About::Function, &failure.kind);
-        live.failing().failed(&format!("function failed: {}", failure.kind), now());
-        // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own log.
-        warn!(mapping = name, attempts, records, kind = %failure.kind, "function failed");
     }
 
     /// False when the bridge drains: then nothing is waited for any more.

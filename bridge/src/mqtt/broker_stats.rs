@@ -86,7 +86,13 @@ impl BrokerStats {
             }
             Incoming::SubAck { codes, .. } if codes.iter().any(|code| *code >= 0x80) => {
                 let (client_id, topic) = (&self.link.client_id, &self.topic);
-                info!(client_id, topic, ?codes, "the broker does not tell what it drops: subscription refused");
+                info!(
+                    event = "broker.no_drop_count",
+                    client_id,
+                    topic,
+                    ?codes,
+                    "the broker does not tell what it drops: subscription refused"
+                );
                 self.denied = true;
                 Err(End::Drained)
             }
@@ -104,7 +110,7 @@ impl BrokerStats {
                 self.metrics.dropped(total);
                 self.drops.counted(total);
             }
-            _ => debug!(client_id = self.link.client_id, "not a count of dropped messages"),
+            _ => debug!(event = "broker.no_number", client_id = self.link.client_id, "not a count of dropped messages"),
         }
     }
 
@@ -195,9 +201,9 @@ impl Client for BrokerStats {
     fn failed(&mut self, failure: Failure) {
         let (client_id, Failure { why, lasting, wait, .. }) = (&self.link.client_id, failure);
         if lasting && !std::mem::replace(&mut self.told, true) {
-            info!(client_id, reason = why, retry_in = ?wait, "the broker does not tell what it drops");
+            info!(event = "broker.no_drop_count", client_id, reason = why, retry_in = ?wait, "the broker does not tell what it drops");
         } else {
-            debug!(client_id, reason = why, retry_in = ?wait, "the broker does not tell what it drops");
+            debug!(event = "broker.no_drop_count", client_id, reason = why, retry_in = ?wait, "the broker does not tell what it drops");
         }
     }
 

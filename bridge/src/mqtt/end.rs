@@ -43,7 +43,7 @@ impl End {
 
     /// The broker sent what it must not (MQTT 5, 4.13).
     pub fn protocol_error(what: &str) -> Self {
-        error!(packet = what, "protocol error by the broker");
+        error!(event = "broker.protocol_error", packet = what, "protocol error by the broker");
         Self::Lost {
             why: format!("protocol error by the broker: {what}"),
             lasting: false,

@@ -38,7 +38,12 @@ async fn run_batch(redrive: &mut Redrive, bucket: &Bucket, objects: &[Object]) -
     let (fitting, large): (Vec<_>, Vec<_>) = objects.iter().cloned().partition(|object| object.size <= LARGEST);
     for object in large {
         redrive.summary.failed += 1;
-        warn!(key = object.key, bytes = object.size, "larger than any letter that fits an event; it stays");
+        warn!(
+            event = "redrive.too_large",
+            key = object.key,
+            bytes = object.size,
+            "larger than any letter that fits an event; it stays"
+        );
     }
     let bodies = each(bucket, fitting.clone(), |bucket, object| async move { bucket.read(&object).await }).await?;
     // What is gone by now was another redrive's.

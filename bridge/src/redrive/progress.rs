@@ -33,7 +33,7 @@ impl Progress {
         self.told = Instant::now();
         let Summary { redriven, failed, skipped, .. } = so_far;
         if !self.terminal {
-            info!(redriven, failed, skipped, "redriving");
+            info!(event = "redrive.progress", redriven, failed, skipped, "redriving");
             return;
         }
         let seconds = self.begun.elapsed().as_secs();

@@ -22,7 +22,7 @@ pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &str) -> Result<(
     let result = drain(redrive, &queue, &mut kept).await;
     for message in &kept {
         if let Err(error) = queue.release(message).await {
-            warn!(reason = %error, "dead letter not handed back; it comes back when its time is over");
+            warn!(event = "redrive.not_handed_back", reason = %error, "dead letter not handed back; it comes back when its time is over");
         }
     }
     result

@@ -73,15 +73,24 @@ pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
     if mapping.topic_filter.is_shared() && protocol == Protocol::V311 {
         let topic_filter = mapping.topic_filter.as_str();
         warn!(
+            event = "mapping.shared_literally",
             mapping = name,
             topic_filter,
             "$share with MQTT 3.1.1: a broker that has no shared subscriptions takes it literally, and nothing ever comes; see docs/brokers.md"
         );
     }
     if mapping.qos == Qos::AtMostOnce {
-        warn!(mapping = name, "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them");
+        warn!(
+            event = "mapping.qos_0",
+            mapping = name,
+            "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them"
+        );
     }
     if mapping.on_failure.is_empty() {
-        warn!(mapping = name, "no on_failure: a message that always fails is tried for ever and holds its place");
+        warn!(
+            event = "mapping.no_destination",
+            mapping = name,
+            "no on_failure: a message that always fails is tried for ever and holds its place"
+        );
     }
 }

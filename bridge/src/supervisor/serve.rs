@@ -6,6 +6,7 @@ use tracing::{info, warn};
 
 use super::{Bridge, Exit, ServeError, StartError};
 use crate::aws::Aws;
+use crate::clock::whole;
 use crate::config::{Config, ConfigError};
 
 /// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired. SIGHUP has it take up what `load` gives
@@ -19,9 +20,14 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     let mut hang_up = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
     let aws = Aws::from_environment().await.map_err(StartError::from)?;
     let mut bridge = Bridge::start(config, &aws).await?;
-    info!(version = env!("CARGO_PKG_VERSION"), admin = bridge.admin_address().map(tracing::field::display), "started");
+    info!(
+        event = "bridge.started",
+        version = env!("CARGO_PKG_VERSION"),
+        admin = bridge.admin_address().map(tracing::field::display),
+        "started"
+    );
     if let Err(cause) = aws.credentials().await {
-        warn!(%cause, "aws credentials: none found yet; messages are held until there are some");
+        warn!(event = "aws.no_credentials", %cause, "aws credentials: none found yet; messages are held until there are some");
     }
     let name = loop {
         tokio::select! {
@@ -39,12 +45,12 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         }
     };
     let drain_timeout = bridge.drain_timeout();
-    info!(signal = name, at_most = ?drain_timeout, "draining");
+    info!(event = "bridge.draining", signal = name, at_most = ?drain_timeout, "draining");
     let begun = Instant::now();
     if bridge.drain(drain_timeout).await {
-        info!(took = ?begun.elapsed(), "drained: all that was under way has come to its end");
+        info!(event = "bridge.drained", took = ?whole(begun.elapsed()), "drained: all in-flight messages have their outcome");
     } else {
-        warn!(took = ?begun.elapsed(), "drain ran out of time: the rest stays un-acknowledged for the next start");
+        warn!(event = "bridge.drain_cut", took = ?whole(begun.elapsed()), "drain ran out of time: the rest stays un-acknowledged for the next start");
     }
     Ok(())
 }

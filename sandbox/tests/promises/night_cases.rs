@@ -5,10 +5,11 @@ mod table;
 
 use std::time::Duration;
 
-use self::table::Case;
 use crate::common::{PATIENCE, publish, side_by_side, willing};
+use sandbox::lambda::{Action, Fault, When};
 use sandbox::world::{BridgeProcess, World};
 use serde_json::Value;
+use self::table::Case;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -37,6 +38,33 @@ async fn a_broker_that_is_not_reached_is_said() {
     play(table::on_the_way()).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_throws_is_a_line_a_minute_with_an_example() {
+    let world = World::builder().function(willing()).set("mapping.retry.max_attempts", "1000000");
+    let world = world.without_bridge().await.unwrap();
+    world.lambda.faults().add(Fault::new(When::Always, Action::function_error("ValueError", "no")));
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+    let admin = Admin::of(&process);
+    let begun = std::time::Instant::now();
+    publish(&world, 20, |_| {}).await;
+    while admin.number("mqtt_lambda_bridge_failures_total{mapping=\"sensor-data\",reason=\"FunctionError\"} ").await
+        < Some(500.0)
+    {
+        assert!(begun.elapsed() < PATIENCE, "{:#?}", process.log());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let said: Vec<_> = lines(&process).filter(|line| line["event"] == "function.failed").collect();
+    let minutes = begun.elapsed().as_secs() / 60;
+    assert!(!said.is_empty() && said.len() as u64 <= minutes + 1, "{said:#?}");
+    let first = &said[0];
+    assert_eq!(
+        (&first["failures"], &first["topic"], &first["kind"]),
+        (&1.into(), &"sensor/data".into(), &"ValueError".into())
+    );
+    assert!(first["record"].is_string(), "{first}");
+}
+
 async fn play(cases: Vec<Case>) {
     let cases = cases.into_iter().map(|case| (case.name.to_owned(), Box::pin(night(case))));
     side_by_side(cases.collect()).await;
@@ -54,8 +82,7 @@ async fn night(case: Case) {
     let wrapper: Vec<_> = ["/usr/bin/env"].iter().chain(case.variables).copied().collect();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
     assert!(process.logged("\"admin\":", PATIENCE).await, "{:#?}", process.log());
-    let admin = lines(&process).find_map(|line| line["admin"].as_str()?.parse().ok()).unwrap();
-    let admin = Admin(admin);
+    let admin = Admin::of(&process);
     if case.messages > 0 {
         assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
         publish(&world, case.messages, |_| {}).await;
@@ -70,6 +97,9 @@ async fn night(case: Case) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     admin.agrees(case.name).await;
+    for line in lines(&process) {
+        assert!(line["event"].is_string(), "{}: no event in {line}", case.name);
+    }
     let Some(over) = case.over else { return };
     world.lambda.faults().clear();
     let over = format!("\"event\":\"{over}\"");
@@ -95,6 +125,11 @@ fn is_said(process: &BridgeProcess, parts: &[&str]) -> bool {
 struct Admin(std::net::SocketAddr);
 
 impl Admin {
+    /// Where the bridge has said that it listens.
+    fn of(process: &BridgeProcess) -> Self {
+        Self(lines(process).find_map(|line| line["admin"].as_str()?.parse().ok()).unwrap())
+    }
+
     async fn ask(&self, method: &str, path: &str) -> (u16, String) {
         let mut stream = TcpStream::connect(self.0).await.unwrap();
         let request = format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
@@ -107,9 +142,13 @@ impl Admin {
 
     /// A number of the mapping.
     async fn metric(&self, name: &str) -> Option<f64> {
-        let line = format!("mqtt_lambda_bridge_{name}{{mapping=\"sensor-data\"}} ");
+        self.number(&format!("mqtt_lambda_bridge_{name}{{mapping=\"sensor-data\"}} ")).await
+    }
+
+    /// What stands behind these words.
+    async fn number(&self, line: &str) -> Option<f64> {
         let (_, text) = self.ask("GET", "/metrics").await;
-        text.lines().find_map(|found| found.strip_prefix(&line)?.parse().ok())
+        text.lines().find_map(|found| found.strip_prefix(line)?.parse().ok())
     }
 
     async fn says(&self, case: &Case) -> bool {

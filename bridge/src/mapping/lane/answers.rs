@@ -7,6 +7,7 @@ use event::Response;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::super::said::Matter;
 use super::Lane;
 use super::pending::Pending;
 use crate::backoff::Backoff;
@@ -45,7 +46,10 @@ impl Lane {
         if let Some(refusal) = answers.refused.first() {
             let replies = answers.refused.len();
             metrics.answers_refused.inc_by(replies as u64);
-            warn!(mapping = settings.name, replies, %refusal, "replies left out; the first for this reason");
+            if let Some(events) = mapping.said.failed(Matter::LeftOut) {
+                let event = "answers.left_out";
+                warn!(event, mapping = settings.name, events, replies, %refusal, "replies left out; the first for this reason");
+            }
         }
         let (mut refused, mut waiting) = (Vec::<Refused>::new(), Vec::new());
         for answer in answers.all {
@@ -83,7 +87,17 @@ impl Lane {
                 }
                 // A broker that is away refuses nothing, so this is no attempt.
                 metrics.publish_failures.inc();
-                warn!(mapping = settings.name, after = ?settings.timeout, "answer not confirmed yet; holding its records");
+                if let Some(times) = mapping.said.failed(Matter::Unconfirmed) {
+                    let event = "answers.unconfirmed";
+                    let after = settings.timeout;
+                    warn!(
+                        event,
+                        mapping = settings.name,
+                        times,
+                        ?after,
+                        "answer not confirmed yet; holding its records"
+                    );
+                }
                 if !self.wait(backoff.next(fastrand::f64())).await {
                     return false;
                 }
@@ -111,7 +125,10 @@ impl Lane {
             }
             if let Some(cause) = first {
                 metrics.live.failed(About::Answers, &cause);
-                warn!(mapping = settings.name, attempts, answers = failed, %cause, "answers not published; the first for this reason");
+                if let Some(times) = mapping.said.failed(Matter::Unpublished) {
+                    let event = "answers.not_published";
+                    warn!(event, mapping = settings.name, times, attempts, answers = failed, %cause, "answers not published; the first for this reason");
+                }
             }
             waiting = again;
             if !waiting.is_empty() && !self.wait(backoff.next(fastrand::f64())).await {
@@ -135,7 +152,10 @@ impl Lane {
         if !keeps && let Some((_, reason)) = refused.first() {
             let answers = refused.len();
             metrics.answers_dropped.inc_by(answers as u64);
-            warn!(mapping = mapping.settings.name, answers, %reason, "answers dropped; the first for this reason");
+            if let Some(times) = mapping.said.failed(Matter::Dropped) {
+                let event = "answers.dropped";
+                warn!(event, mapping = mapping.settings.name, times, answers, %reason, "answers dropped; the first for this reason");
+            }
             return true;
         }
         for (number, (answer, reason)) in refused.into_iter().enumerate() {

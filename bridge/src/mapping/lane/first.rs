@@ -31,7 +31,7 @@ impl Lane {
                 }
                 Err(error) if error.is_unexplained() => return self.log_unknown(&error),
                 Err(error) if error.disposition() == Disposition::Hold => {
-                    self.log_refusal(&error, Disposition::Hold, 0);
+                    self.log_refusal(&error, Disposition::Hold, 0, None);
                 }
                 Err(error) => self.note_unanswered(&error, std::mem::replace(&mut is_said, true)),
             }

@@ -5,12 +5,14 @@ use std::time::Duration;
 use tracing::{error, warn};
 
 use super::super::held::Counted;
+use super::super::said::Matter;
 use super::pending::Pending;
 use super::{Attempted, Lane};
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::dead_letter::{Circumstances, DeadLetter};
 use crate::delivery::{Delivery, Outcome};
+use crate::foreign::Foreign;
 use crate::lambda::{Disposition, Failure};
 use crate::outgoing::Outgoing;
 
@@ -56,7 +58,7 @@ impl Lane {
                 self.give_up(delivery, pending, &failure).await;
             } else {
                 let (mapping, record) = (&self.mapping.settings.name, &delivery.id);
-                error!(mapping, %record, reason = message, "not readable, and there is no `on_failure`; holding it");
+                error!(event = "message.not_readable", mapping, %record, reason = message, "not readable, and there is no `on_failure`; holding it");
                 self.mapping.held.hold(delivery);
             }
         }
@@ -125,10 +127,11 @@ impl Lane {
             match destination.put(letter).await {
                 Ok(kind) => break kind,
                 Err(cause) if cause.is_final => {
-                    let topic = letter.topic.escape_debug();
+                    let Some(messages) = mapping.said.failed(Matter::Impossible) else { return Written::Never };
+                    let topic = Foreign::of(&letter.topic);
                     let event = "dead_letter.impossible";
                     error!(
-                        event, mapping = name, record, %topic, error_type, %cause,
+                        event, mapping = name, messages, record, %topic, error_type, %cause,
                         "no failure destination can take this message; holding it un-acknowledged: \
                          add a `file` or `s3` destination to `on_failure`"
                     );
@@ -140,9 +143,11 @@ impl Lane {
                 return Written::Drained;
             }
         };
-        let attempts = letter.attempts;
-        let event = "dead_letter.written";
-        warn!(event, mapping = name, destination, record, attempts, error_type, "dead-lettered");
+        if let Some(letters) = mapping.said.failed(Matter::Letter) {
+            let (attempts, topic) = (letter.attempts, Foreign::of(&letter.topic));
+            let event = "dead_letter.written";
+            warn!(event, mapping = name, letters, destination, record, %topic, attempts, error_type, "dead-lettered");
+        }
         Written::Safe
     }
 }

@@ -138,7 +138,10 @@ pub(super) fn log_failure(settings: &Settings, failure: &Failure) {
 pub(super) fn log_ended(settings: &Settings, unacknowledged: usize, retired: bool, left_behind: bool) {
     let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
     if unacknowledged > 0 {
-        warn!(mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them");
+        warn!(
+            event = "session.ended",
+            mapping, unacknowledged, "ended with messages un-acknowledged; the broker keeps them"
+        );
     }
     if retired {
         info!(event = "session.retired", mapping, client_id, "retired: the broker has nothing more for it");
