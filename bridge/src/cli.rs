@@ -1,4 +1,4 @@
-//! The command line: commands, flags, exit codes, and how log lines are written. Starts nothing; only `health`,
+//! The command line: commands, flags and exit codes. Starts nothing; only `health`,
 //! `status` and the orders open a connection, to the bridge on this machine.
 
 mod ask;
@@ -9,16 +9,14 @@ mod status;
 mod write_files;
 
 use std::ffi::OsString;
-use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
+use crate::logging::{self, Logging};
 
 pub use health::HealthFlags;
 pub use orders::{AdminFlags, MappingFlags, OrderFlags};
@@ -213,38 +211,14 @@ fn in_one_line(error: &clap::Error) -> String {
     }
 }
 
-/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent.
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says, no payload
+/// is logged.
 ///
 /// # Errors
 /// When `RUST_LOG` is not understood, or logging has been set up before.
-pub fn start_logging(format: LogFormat) -> Result<(), String> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
-    let filter = filter.from_env().map_err(|cause| format!("RUST_LOG: {cause}"))?;
-    let filter = quiet(filter)?;
-    let terminal = io::stderr().is_terminal();
-    // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
-    let json = match format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
-    let started = if json {
-        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
-    } else {
-        builder.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
-    };
-    started.map_err(|cause| format!("logging: {cause}"))
-}
-
-/// Whatever `RUST_LOG` says, no payload is logged. A later directive for a target takes the place of an earlier one.
-fn quiet(filter: EnvFilter) -> Result<EnvFilter, String> {
-    let talkative = crate::aws::TALKATIVE.iter().chain(crate::mqtt::TALKATIVE);
-    let directives = talkative.map(|target| format!("{target}=error").parse());
-    directives.collect::<Vec<_>>().into_iter().try_fold(filter, |filter, directive| {
-        let directive = directive.map_err(|cause| format!("RUST_LOG: {cause}"))?;
-        Ok(filter.add_directive(directive))
-    })
+pub fn start_logging(format: LogFormat) -> Result<Logging, String> {
+    let talkative: Vec<_> = crate::aws::TALKATIVE.iter().chain(crate::mqtt::TALKATIVE).copied().collect();
+    logging::start(format, &talkative)
 }
 
 #[cfg(test)]

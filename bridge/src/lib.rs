@@ -21,6 +21,7 @@ pub mod foreign;
 pub mod fuzzing;
 pub mod lambda;
 pub mod latest;
+pub mod logging;
 pub mod mapping;
 pub mod message;
 pub mod metrics;

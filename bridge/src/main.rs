@@ -40,9 +40,10 @@ fn run(flags: Flags) -> u8 {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    if let Err(error) = cli::start_logging(config.log) {
-        return fail(&error, ExitCode::Usage as u8);
-    }
+    let log = match cli::start_logging(config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, ExitCode::Usage as u8),
+    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(code) => return code,
@@ -50,6 +51,8 @@ fn run(flags: Flags) -> u8 {
     let ended = runtime.block_on(bridge::serve(config, load));
     // A resolver that does not answer is asked on a thread that nothing can interrupt: it must not hold the exit.
     runtime.shutdown_background();
+    // Its lines come before the last word.
+    drop(log);
     match ended {
         Ok(()) => ExitCode::Done as u8,
         Err(error) => fail(&error, error.exit_code()),
@@ -63,9 +66,10 @@ fn redrive(flags: &RedriveFlags) -> u8 {
         (Err(error), _) => return fail(&error, ExitCode::Usage as u8),
         (_, Err(error)) => return refuse(&error),
     };
-    if let Err(error) = cli::start_logging(config.log) {
-        return fail(&error, ExitCode::Usage as u8);
-    }
+    let log = match cli::start_logging(config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(&error, ExitCode::Usage as u8),
+    };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
         Err(code) => return code,
@@ -76,6 +80,7 @@ fn redrive(flags: &RedriveFlags) -> u8 {
         bridge::redrive::redrive(&config, &aws, options).await.map_err(|error| (error.to_string(), code(&error)))
     });
     runtime.shutdown_background();
+    drop(log);
     let summary = match summary {
         Ok(summary) => summary,
         Err((error, code)) => return fail(&error, code as u8),

@@ -19,6 +19,7 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
+use crate::logging;
 pub use broker::BrokerMetrics;
 pub use exposition::Exposition;
 pub use failing::{Failing, Streak};
@@ -59,6 +60,8 @@ impl Metrics {
         process.register_collector(Box::new(process::ProcessMetrics));
         // The first look says when it started.
         let _ = Process::now();
+        let lost = "Lines of the log that were lost as nobody read them in time";
+        registry.register("log_lines_lost", lost, logging::lost());
         let mappings = mapping::Families::register(&mut registry);
         let reloads = reload::ReloadMetrics::register(&mut registry);
         let tls = TlsMetrics::default();

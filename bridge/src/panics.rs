@@ -8,6 +8,8 @@ use std::panic::{Location, PanicHookInfo};
 
 use tracing::{dispatcher, error};
 
+use crate::logging;
+
 /// From now on panics are written so: as a line of the log, or on standard error before there is one.
 pub fn install() {
     std::panic::set_hook(Box::new(log_panic));
@@ -21,6 +23,8 @@ fn log_panic(panic: &PanicHookInfo<'_>) {
     let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
     if dispatcher::has_been_set() {
         error!(event = "process.panicked", at, backtrace, "panicked: {said}");
+        // The process may end now.
+        logging::flush();
     } else {
         let _ = writeln!(std::io::stderr(), "error: panicked at {at}: {said}\n{}", backtrace.unwrap_or_default());
     }

@@ -20,7 +20,7 @@ fn a_process_that_panics() {
     let Ok(case) = std::env::var("CASE") else { return };
     bridge::panics::install();
     if case == "logged" {
-        bridge::cli::start_logging(bridge::config::LogFormat::Json).unwrap();
+        std::mem::forget(bridge::cli::start_logging(bridge::config::LogFormat::Json).unwrap());
     }
     let broken: Result<(), String> = Err(format!("request with {MARKER}"));
     std::panic::catch_unwind(|| std::hint::black_box(broken).unwrap()).unwrap_err();

@@ -82,7 +82,7 @@ impl Route {
         match TlsConnector::from(config).connect(self.name.clone(), socket).into_fallible().await {
             Ok(stream) => self.judge_agreed(stream, peer),
             Err((error, socket)) => {
-                debug!(?error, broker = %self.broker, peer, "handshake failed");
+                debug!(event = "broker.handshake_failed", ?error, broker = %self.broker, peer, "handshake failed");
                 let Failure { cause, lasting } = match socket.foreign() {
                     Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
                     None => handshake_failed(&error, socket.is_silent(), large_hello),

@@ -16,6 +16,8 @@ pub struct BridgeProcess {
     child: Child,
     log: Arc<Mutex<Vec<String>>>,
     lines: watch::Receiver<usize>,
+    /// Whether its log is not read for now, with its end open.
+    stalled: watch::Sender<bool>,
     reader: Option<JoinHandle<()>>,
 }
 
@@ -55,17 +57,20 @@ impl BridgeProcess {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);
+        let stalled = watch::Sender::new(false);
         let reader = child.stderr.take().map(|stderr| {
-            let log = Arc::clone(&log);
+            let (log, mut stalled) = (Arc::clone(&log), stalled.subscribe());
             tokio::spawn(async move {
                 let mut reader = BufReader::new(stderr).lines();
                 while let Ok(Some(line)) = reader.next_line().await {
+                    // The error says that the process is gone from here, and with it whoever could let it go on.
+                    let _ = stalled.wait_for(|stalled| !*stalled).await;
                     log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
                     counted.send_modify(|count| *count += 1);
                 }
             })
         });
-        Ok(Self { child, log, lines, reader })
+        Ok(Self { child, log, lines, stalled, reader })
     }
 
     /// Its process id; none once it has ended.
@@ -91,6 +96,11 @@ impl BridgeProcess {
         if let Some(reader) = self.reader.take() {
             reader.abort();
         }
+    }
+
+    /// Reads its log no more until it is told otherwise, and keeps it open: the pipe fills up.
+    pub fn stall_log(&self, stalled: bool) {
+        self.stalled.send_replace(stalled);
     }
 
     /// What it uses.

@@ -13,7 +13,7 @@ use sandbox::oracle;
 use sandbox::proxy::Proxy;
 use sandbox::tools::{self, REQUIRE_TOOLS};
 use sandbox::wiretap::Wiretap;
-use sandbox::world::{BridgeProcess, World};
+use sandbox::world::{BridgeProcess, MAPPING, World};
 
 use crate::common::{PATIENCE, acks, eventually, fault, nothing_lost, publish, sized, willing};
 use crate::faults::scene::{subscribed, world};
@@ -168,6 +168,52 @@ async fn f21_a_log_that_nobody_reads_any_more() {
     nothing_lost(&world, &sensors).await;
     still_runs(&mut process).await;
     ends_well(process).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f21_a_log_whose_reader_stalls() {
+    let world = with_session().await;
+    let mut process = subscribed(&world).await;
+    process.stall_log(true);
+    let admin = process.log().iter().find_map(|line| admin_of(line)).unwrap();
+    let lost = || {
+        get(&admin, "/metrics")
+            .lines()
+            .find_map(|line| line.strip_prefix("mqtt_lambda_bridge_log_lines_lost_total ")?.parse::<u64>().ok())
+    };
+    // Each order is a line, until neither the pipe nor the queue takes any.
+    while lost() == Some(0) {
+        for order in ["pause", "resume"].repeat(50) {
+            post(&admin, &format!("/mappings/{MAPPING}/{order}"));
+        }
+    }
+    let sensors = publish(&world, sized(500, 10_000), |_| {}).await;
+    nothing_lost(&world, &sensors).await;
+    still_runs(&mut process).await;
+    process.stall_log(false);
+    assert!(process.logged("log.lines_lost", PATIENCE).await);
+    ends_well(process).await;
+}
+
+fn admin_of(line: &str) -> Option<String> {
+    serde_json::from_str::<serde_json::Value>(line).ok()?["admin"].as_str().map(str::to_owned)
+}
+
+fn post(admin: &str, path: &str) {
+    ask(admin, "POST", path);
+}
+
+fn get(admin: &str, path: &str) -> String {
+    ask(admin, "GET", path)
+}
+
+fn ask(admin: &str, method: &str, path: &str) -> String {
+    use std::io::Read;
+    let mut stream = std::net::TcpStream::connect(admin).unwrap();
+    write!(stream, "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,0 +1,91 @@
+//! The log: its format, its level, and its way to standard error. Says nothing itself but how many lines were lost.
+
+mod lossy;
+
+use std::fs::File;
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::sync::{LazyLock, OnceLock};
+use std::time::Duration;
+
+use prometheus_client::metrics::counter::Counter;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::LogFormat;
+use lossy::Lossy;
+
+/// How long the end of the process waits for the last lines to be read.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+/// Lines that nobody took in time.
+static LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
+
+static LINES: OnceLock<Lossy> = OnceLock::new();
+
+/// The log of this process. Dropping it waits, for a moment, until its lines are written.
+#[derive(Debug)]
+pub struct Logging(());
+
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Of crates that are
+/// `talkative` only errors are logged, whatever it says.
+///
+/// # Errors
+/// When `RUST_LOG` is not understood, or logging has been set up before.
+pub fn start(format: LogFormat, talkative: &[&str]) -> Result<Logging, String> {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into());
+    let filter = filter.from_env().map_err(|cause| format!("RUST_LOG: {cause}"))?;
+    let filter = quiet(filter, talkative)?;
+    let stderr = io::stderr();
+    let terminal = stderr.is_terminal();
+    // A copy of the descriptor: the lock of standard error is not held by a line that nobody reads.
+    let lines = match stderr.as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Lossy::start(File::from(descriptor), LOST.clone()),
+        // It is closed.
+        Err(_) => Lossy::start(io::sink(), LOST.clone()),
+    };
+    let lines = lines.map_err(|cause| format!("logging: {cause}"))?;
+    let lines = LINES.get_or_init(|| lines);
+    // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone()).log_internal_errors(false);
+    let json = match format {
+        LogFormat::Auto => !terminal,
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let started = if json {
+        builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
+    } else {
+        builder.with_ansi(terminal && std::env::var_os("NO_COLOR").is_none()).try_init()
+    };
+    started.map_err(|cause| format!("logging: {cause}"))?;
+    Ok(Logging(()))
+}
+
+/// Waits until all lines are written, for a moment at most.
+pub fn flush() {
+    if let Some(lines) = LINES.get() {
+        lines.flush(LAST_LINES);
+    }
+}
+
+/// How many lines nobody took in time.
+#[must_use]
+pub fn lost() -> Counter {
+    LOST.clone()
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        flush();
+    }
+}
+
+/// A later directive for a target takes the place of an earlier one.
+fn quiet(filter: EnvFilter, talkative: &[&str]) -> Result<EnvFilter, String> {
+    talkative.iter().try_fold(filter, |filter, target| {
+        let directive = format!("{target}=error").parse().map_err(|cause| format!("RUST_LOG: {cause}"))?;
+        Ok(filter.add_directive(directive))
+    })
+}
