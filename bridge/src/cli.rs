@@ -2,6 +2,7 @@
 //! `status` and the orders open a connection, to the bridge on this machine.
 
 mod ask;
+mod check;
 mod health;
 mod orders;
 mod redrive;
@@ -18,6 +19,7 @@ use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 use crate::logging::{self, Logging};
 
+pub use check::CheckFlags;
 pub use health::HealthFlags;
 pub use orders::{AdminFlags, MappingFlags, OrderFlags};
 pub use redrive::RedriveFlags;
@@ -43,6 +45,10 @@ Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_U
 it stands in the file that --password-file names, or in BRIDGE_MQTT_PASSWORD.
 AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's standard chain. RUST_LOG sets the log level.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.";
+
+const CHECK_HELP: &str = "\
+It takes no message and leaves a running bridge alone: it connects as `{client_id}-check`.
+Exit codes: 0 all steps work, 1 a step fails, 2 wrong usage or configuration.";
 
 const REDRIVE_EXAMPLES: &str = "\
 Examples:
@@ -78,6 +84,9 @@ pub enum Command {
     /// Send dead letters through their functions again, and remove those that are taken.
     #[command(after_help = REDRIVE_EXAMPLES)]
     Redrive(RedriveFlags),
+    /// Walk the way of a message once, from files to function, and say of each step whether it would work.
+    #[command(after_help = CHECK_HELP)]
+    Check(CheckFlags),
     /// Print a configuration file with every key, its meaning and its default.
     Config {
         /// Print the file's JSON Schema instead, for editors and other programs.

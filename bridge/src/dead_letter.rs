@@ -7,6 +7,7 @@ mod digest;
 mod file;
 mod letter;
 mod object_key;
+mod probe;
 mod s3;
 mod sqs;
 mod standing;
@@ -27,6 +28,7 @@ pub use destinations::Destinations;
 pub use file::FileDestination;
 pub(crate) use file::{is_same_file, move_away, sync_directory_of};
 pub use letter::{Circumstances, DeadLetter, FailedRedrives, Skipped};
+pub use probe::{Seen, probe};
 pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
 

@@ -14,7 +14,7 @@ mod retry;
 mod work;
 
 pub use answers::{Answer as PublishedAnswer, Answers, Refusal};
-pub use client::{Answer, Client};
+pub use client::{Answer, Client, Description};
 pub use concurrency::{Limiter, Load};
 pub use encode::{encode, event_limit, measure};
 pub use error::{Disposition, InvokeError, Refused};

@@ -8,6 +8,7 @@
 pub mod admin;
 pub mod aws;
 pub mod backoff;
+pub mod check;
 pub mod cli;
 mod clock;
 pub mod config;

@@ -4,7 +4,7 @@ use std::process;
 
 use anyhow::Context;
 use bridge::aws::Aws;
-use bridge::cli::{self, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
+use bridge::cli::{self, CheckFlags, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
 use bridge::config::{self, Config, ConfigError, Overrides};
 use bridge::panics;
 use bridge::redrive::RedriveError;
@@ -14,6 +14,7 @@ fn main() -> process::ExitCode {
     let code = match Cli::read(std::env::args_os()) {
         Ok(Cli { command: Command::Run(flags) }) => run(flags),
         Ok(Cli { command: Command::Redrive(flags) }) => redrive(&flags),
+        Ok(Cli { command: Command::Check(flags) }) => check(&flags),
         Ok(Cli { command: Command::Health(flags) }) => told(flags.ask()),
         Ok(Cli { command: Command::Status(flags) }) => told(flags.ask()),
         Ok(Cli { command: Command::Pause(flags) }) => told(flags.pause()),
@@ -88,6 +89,25 @@ fn redrive(flags: &RedriveFlags) -> u8 {
     let code = if summary.is_success() { ExitCode::Done } else { ExitCode::Failed } as u8;
     let text = if flags.json { serde_json::to_string(&summary).unwrap_or_default() } else { summary.to_string() };
     show(&format!("{text}\n")).max(code)
+}
+
+fn check(flags: &CheckFlags) -> u8 {
+    let config = match Config::load(flags.config.as_deref(), std::env::vars_os(), Overrides::default()) {
+        Ok(config) => config,
+        Err(error) => return refuse(&error),
+    };
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(code) => return code,
+    };
+    let report = runtime.block_on(async {
+        let aws = Aws::from_environment().await.map(|aws| aws.invoking(config.lambda.client));
+        bridge::check::check(&config, aws, &flags.options()).await
+    });
+    runtime.shutdown_background();
+    let code = if report.ok { ExitCode::Done } else { ExitCode::Failed } as u8;
+    let text = if flags.json { serde_json::to_string(&report).unwrap_or_default() + "\n" } else { report.to_string() };
+    show(&text).max(code)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, u8> {

@@ -31,6 +31,7 @@ mod tls;
 mod transport;
 mod v4;
 mod v5;
+mod visit;
 mod websocket;
 mod wire;
 
@@ -44,6 +45,7 @@ pub use login::Credentials;
 pub use publisher::Publisher;
 pub use session::{Ended, Identifies, Session, Settings, Status};
 pub use tls::{LiveTls, TlsError};
+pub use visit::{Visit, Welcome};
 pub(crate) use websocket::TALKATIVE;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {bounds::Bounds, decoder::Decoder, wire::Wire};

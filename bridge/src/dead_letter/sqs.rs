@@ -88,6 +88,13 @@ impl Queue {
         self.limit.asked.get_or_init(ask).await;
     }
 
+    /// Returns once the queue has told something of itself.
+    pub(super) async fn attributes(&self) -> Result<(), DestinationError> {
+        let call = self.sdk.get_queue_attributes().queue_url(&*self.url);
+        let call = call.attribute_names(QueueAttributeName::MaximumMessageSize);
+        call.send().await.map(drop).map_err(|error| self.error(cause(error)))
+    }
+
     /// Where that is not allowed, what is known stands.
     async fn learn_limit(&self) {
         let name = QueueAttributeName::MaximumMessageSize;

@@ -23,6 +23,7 @@ use crate::delivery::RecordId;
 use kind::Kind;
 use lean::Lean;
 use said::Said;
+pub use sdk::Description;
 use sdk::Sdk;
 
 /// How long a TCP connection and TLS handshake to Lambda may take.

@@ -35,6 +35,9 @@ pub(super) async fn route(host: Arc<Host>, request: Request<Incoming>) -> Result
         (&Method::GET, ["2015-03-31", "functions", name, "configuration"]) => {
             Ok(configuration(&host, &Target::parse(name, request.uri().query())))
         }
+        (&Method::GET, ["2019-09-30", "functions", name, "concurrency"]) => {
+            Ok(concurrency(&host, &Target::parse(name, request.uri().query())))
+        }
         _ => {
             let headers = [("x-amzn-errortype", "UnknownOperationException".to_owned())];
             Ok(http::json(404, &headers, json!({"message": "Unknown operation"}).to_string()))
@@ -107,6 +110,18 @@ fn configuration(host: &Host, target: &Target) -> Response<Reply> {
         Err(refusal) => refusal,
     };
     refusal.reply(&request_id, &target.arn())
+}
+
+/// All of a local function's concurrency is reserved for it.
+fn concurrency(host: &Host, target: &Target) -> Response<Reply> {
+    let request_id = new_request_id();
+    match target.find(host) {
+        Ok(hosted) => {
+            let body = json!({"ReservedConcurrentExecutions": hosted.function.concurrency});
+            http::json(200, &[("x-amzn-requestid", request_id)], body.to_string())
+        }
+        Err(refusal) => refusal.reply(&request_id, &target.arn()),
+    }
 }
 
 fn describe(hosted: &Hosted, target: &Target, request_id: String) -> Response<Reply> {

@@ -1,6 +1,7 @@
 //! Invocations by the SDK's client for Lambda, over the bridge's connections. Its retries and its clocks are off. The only
 //! file, with its room, that names this SDK.
 
+mod description;
 mod endpoint;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use bytes::Bytes;
 
+pub use description::Description;
 pub(super) use endpoint::endpoint;
 
 use super::kind::Kind;

@@ -1,0 +1,44 @@
+//! The function of a mapping: whether it may be invoked, and whether its settings go with ours. Runs nothing.
+
+use super::report::{Found, Refused};
+use crate::aws::Aws;
+use crate::config::Mapping;
+use crate::lambda::Description;
+
+pub(super) async fn look(aws: &Aws, mapping: &Mapping) -> Result<Found, Refused> {
+    let client = aws.client(&mapping.function, mapping.timeout);
+    if let Err(error) = client.dry_run().await {
+        let hint = "check mapping.function, AWS_REGION, and the permission lambda:InvokeFunction of the bridge's role";
+        return Err((error.to_string(), Some(hint)));
+    }
+    let known = aws.describe(&mapping.function).await;
+    if known.reserved == Some(0) {
+        let hint = "raise or remove the function's reserved concurrency";
+        return Err(("its reserved concurrency is 0: Lambda refuses every invocation".to_owned(), Some(hint)));
+    }
+    Ok(Found::but(in_words(&known), warning(&known, mapping)))
+}
+
+fn in_words(known: &Description) -> String {
+    let timeout = known.timeout.map(|timeout| format!(", its timeout is {timeout:?}")).unwrap_or_default();
+    let reserved = known.reserved.map(|most| format!(", its reserved concurrency {most}")).unwrap_or_default();
+    let unknown = known.unknown.as_ref().map(|why| format!("; its settings are not known ({why})")).unwrap_or_default();
+    format!("may be invoked{timeout}{reserved}{unknown}")
+}
+
+/// What goes wrong only under load, or only with a slow invocation.
+fn warning(known: &Description, mapping: &Mapping) -> Option<String> {
+    if let Some(timeout) = known.timeout.filter(|timeout| *timeout > mapping.timeout) {
+        let ours = mapping.timeout;
+        return Some(format!(
+            "mapping.timeout is {ours:?}: an invocation that takes longer is retried while the function still runs; set it above \
+             {timeout:?}"
+        ));
+    }
+    if let Some(state) = known.state.as_ref().filter(|state| *state != "Active") {
+        return Some(format!("the function is in the state {state}"));
+    }
+    let most = known.reserved.filter(|most| (*most as usize) < mapping.concurrency)?;
+    let ours = mapping.concurrency;
+    Some(format!("mapping.concurrency is {ours}, and Lambda runs {most} at once: the rest is throttled; lower it"))
+}

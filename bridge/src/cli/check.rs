@@ -1,0 +1,32 @@
+//! The flags of `check`. Checks nothing itself.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use crate::check::Options;
+
+/// The flags of `check`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct CheckFlags {
+    /// The configuration file, in TOML [env: `BRIDGE_CONFIG`]
+    #[arg(long, value_name = "FILE", help = "The configuration file, in TOML [env: BRIDGE_CONFIG]")]
+    pub config: Option<PathBuf>,
+    /// Publish a message to each mapping's topic, and see it come back; a bridge that runs hands it to its function
+    #[arg(long)]
+    pub probe: bool,
+    /// The topic of the probe, for topic filters with wildcards
+    #[arg(long, value_name = "TOPIC", requires = "probe")]
+    pub probe_topic: Option<String>,
+    /// Print what was found as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+impl CheckFlags {
+    /// What is wanted beside the usual steps.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options { probe: self.probe, probe_topic: self.probe_topic.clone() }
+    }
+}
