@@ -24,6 +24,11 @@ async fn what_the_account_refuses_is_said_before_the_first_message() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_the_function_lacks_is_said_before_the_first_message() {
+    play(table::at_the_function()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_goes_wrong_at_work_is_said_and_that_it_is_over() {
     play(table::at_work()).await;
 }
@@ -71,11 +76,13 @@ async fn play(cases: Vec<Case>) {
 }
 
 async fn night(case: Case) {
-    let keys = case.keys.iter().fold(World::builder(), |builder, (key, value)| builder.set(key, value));
+    let keys = case.keys.iter().filter(|(_, value)| !value.is_empty());
+    let keys = keys.fold(World::builder(), |builder, (key, value)| builder.set(key, value));
     let mut world = keys.function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();
     if case.keys.iter().any(|(key, _)| key.starts_with("mapping.on_failure")) {
         world.unset("mapping.on_failure.file");
     }
+    case.keys.iter().filter(|(_, value)| value.is_empty()).for_each(|(key, _)| world.unset(key));
     if let Some(fault) = case.fault.clone() {
         world.lambda.faults().add(fault);
     }

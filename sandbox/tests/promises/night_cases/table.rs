@@ -171,6 +171,55 @@ pub fn at_the_account() -> Vec<Case> {
     ]
 }
 
+/// The same: what belongs to the function, and what stands between.
+pub fn at_the_function() -> Vec<Case> {
+    let denied = Case { status: 503, metric: ("ready", 0.0), over: Some("lambda.restored"), ..CASE };
+    vec![
+        Case {
+            name: "a function whose runtime was retired",
+            fault: Some(dry_run(code(502, "InvalidRuntimeException"))),
+            line: &["lambda.refused", "the function needs another runtime"],
+            readiness: &["the function needs another runtime"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a key that the function may not use",
+            fault: Some(dry_run(code(502, "KMSAccessDeniedException"))),
+            line: &["lambda.refused", "the function may not use its key"],
+            readiness: &["the function may not use its key"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a clock that is wrong",
+            fault: Some(dry_run(code(400, "RequestExpired"))),
+            line: &["lambda.refused", "the clock is wrong"],
+            readiness: &["the clock is wrong"],
+            ..denied.clone()
+        },
+        Case {
+            name: "subnets without addresses",
+            fault: Some(dry_run(code(502, "SubnetIPAddressLimitReachedException"))),
+            line: &["lambda.refused", "the function's subnets have no addresses left"],
+            readiness: &["the function's subnets have no addresses left"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a recursive loop that Lambda has stopped",
+            fault: Some(dry_run(code(400, "RecursiveInvocationException"))),
+            line: &["lambda.refused", "Lambda has stopped a recursive loop"],
+            readiness: &["Lambda has stopped a recursive loop"],
+            ..denied.clone()
+        },
+        Case {
+            name: "a proxy's page in place of Lambda",
+            fault: Some(dry_run(Refusal::Raw { status: 503, code: None, body: "<html>busy</html>" })),
+            line: &["lambda.unanswered", "its body is HTML or XML", "a proxy or a gateway may have sent it"],
+            over: Some("lambda.ready"),
+            ..CASE
+        },
+    ]
+}
+
 /// Known once messages come, or do not come.
 pub fn at_work() -> Vec<Case> {
     let failing =
@@ -294,6 +343,20 @@ pub fn on_the_way() -> Vec<Case> {
             keys: &[("mqtt.url", "mqtts://127.0.0.1:1")],
             line: &["broker.lost", "Connection refused"],
             readiness: &["mapping `sensor-data`: ", "Connection refused"],
+            ..lost.clone()
+        },
+        Case {
+            name: "a certificate of the broker for another name",
+            keys: &[("mqtt.tls.server_name", "other.example")],
+            line: &["broker.refused", "other.example"],
+            readiness: &["mapping `sensor-data`: ", "other.example"],
+            ..lost.clone()
+        },
+        Case {
+            name: "no client certificate where the broker wants one",
+            keys: &[("mqtt.tls.cert_file", ""), ("mqtt.tls.key_file", "")],
+            line: &["broker.refused", "certificate"],
+            readiness: &["mapping `sensor-data`: ", "certificate"],
             ..lost.clone()
         },
         Case {
