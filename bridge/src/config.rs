@@ -17,6 +17,7 @@ mod mapping;
 mod mqtt;
 mod on_failure;
 mod overlay;
+mod proxy;
 mod rate;
 mod reader;
 mod reference;
@@ -31,6 +32,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub(crate) use broker_url::authority;
 pub use broker_url::{BrokerUrl, Carrier};
 pub use bucket_url::BucketUrl;
 pub use circles::circles;
@@ -42,6 +44,7 @@ pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
 pub use mqtt::{Mqtt, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
+pub use proxy::Proxy;
 pub use rate::Rate;
 pub use reference::commented_default;
 pub use schema::schema;
@@ -266,6 +269,7 @@ mod tests {
             "mqtt.tls.cert_file" | "mqtt.tls.key_file" => {
                 none.set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", "a.key")
             }
+            "mqtt.proxy_credentials_file" => none.set("mqtt.proxy", "http://p:1"),
             "mapping.sessions" => none.set("mapping.topic_filter", "$share/group/sensor/data"),
             "mapping.reply" => none.set("mapping.reply_topics", "replies"),
             _ => none,

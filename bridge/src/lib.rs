@@ -36,5 +36,6 @@ mod secret;
 pub mod shutdown;
 mod supervisor;
 pub mod topic;
+mod tunnel;
 
 pub use supervisor::{Bridge, Exit, ServeError, StartError, serve};

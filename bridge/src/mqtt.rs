@@ -20,6 +20,7 @@ mod link;
 mod login;
 mod packet;
 mod property_section;
+mod proxy;
 mod publisher;
 mod reconnect;
 mod retire;

@@ -86,6 +86,18 @@ pub fn read_password(path: &Path) -> Result<Secret, String> {
     Secret::password(std::mem::take(&mut *bytes))
 }
 
+/// Reads `user:password`; the same rules as for a password.
+///
+/// # Errors
+/// As those of [`read_password`], or when there is no colon in it.
+pub fn read_credentials(path: &Path) -> Result<Secret, String> {
+    let credentials = read_password(path)?;
+    if !credentials.bytes().contains(&b':') || credentials.bytes().iter().any(u8::is_ascii_control) {
+        return Err("holds no `user:password` on one line".to_owned());
+    }
+    Ok(credentials)
+}
+
 /// Reads a token for the admin endpoint; the same rules as for a password.
 ///
 /// # Errors

@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["delivery", "outgoing"],
     &[
         "message", "payload", "content", "topic", "config", "metrics", "backoff", "clock", "shutdown", "latest", "aws",
-        "crypto", "secret", "foreign", "panics", "repeats", "logging",
+        "crypto", "secret", "foreign", "panics", "repeats", "logging", "tunnel",
     ],
 ];
 

@@ -8,7 +8,6 @@ mod exchange;
 mod memory;
 mod origin;
 mod pool;
-mod proxy;
 mod roots;
 mod sdk;
 mod tcp;

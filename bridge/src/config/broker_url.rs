@@ -46,9 +46,13 @@ impl BrokerUrl {
     /// `broker.example:8883`, or `[2001:db8::1]:8883`.
     #[must_use]
     pub fn authority(&self) -> String {
-        let Self { host, port, .. } = self;
-        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+        authority(&self.host, self.port)
     }
+}
+
+/// A host and a port, with brackets about an IPv6 address.
+pub(crate) fn authority(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 impl FromStr for BrokerUrl {
@@ -114,7 +118,7 @@ fn check_path(rest: &str, path: &str) -> Result<String, InvalidValue> {
     Ok(path.to_owned())
 }
 
-fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidValue> {
+pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidValue> {
     // An IPv6 address holds colons of its own and therefore stands in brackets.
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let Some(colon) = authority[after_host..].find(':').map(|at| at + after_host) else {
@@ -127,7 +131,7 @@ fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidValue> {
 }
 
 /// The host without brackets, in a form that a certificate can be checked against.
-fn check_host(host: &str) -> Result<String, InvalidValue> {
+pub(super) fn check_host(host: &str) -> Result<String, InvalidValue> {
     let invalid = || InvalidValue::new("the host must be a DNS name, an IPv4 address or an IPv6 address in brackets");
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
     let is_v6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();

@@ -9,6 +9,7 @@ use rustls::{CipherSuite, NamedGroup};
 use super::broker_url::{BrokerUrl, host};
 use super::key::Kind::{self, File, List, Period, Seconds, Text};
 use super::key::{PASSWORD_VARIABLE, VARIABLE_PREFIX};
+use super::proxy::Proxy;
 use super::reader::Reader;
 use super::section::section;
 use super::tls_files;
@@ -25,6 +26,11 @@ section! {
         pub url: BrokerUrl = key { Text.required("mqtts://broker.example:8883").flag("url"), with(str::parse) };
         /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
+        /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is read
+        /// for it.
+        pub proxy: Option<Proxy> = key { Text.absent("http://proxy.example:3128"), maybe(str::parse) };
+        /// The file of mode 0600 that holds `user:password` for that proxy, read anew for each connection.
+        pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
         /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
         /// The user name for a broker that wants one; beside the certificate or in its place.
@@ -181,8 +187,12 @@ fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     } else if reader.looks_into_files {
         tls_files::check_program(mqtt, reader);
     }
+    if mqtt.proxy.is_none() && mqtt.proxy_credentials_file.is_some() {
+        reader.mistake("mqtt.proxy_credentials_file", &"is for a proxy; set `mqtt.proxy`");
+    }
     if reader.looks_into_files {
         tls_files::check(mqtt, reader);
+        tls_files::check_proxy(mqtt, reader);
     }
 }
 

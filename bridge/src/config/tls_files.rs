@@ -7,7 +7,7 @@ use std::path::Path;
 use super::error::in_words;
 use super::reader::Reader;
 use super::{Admin, Mqtt};
-use crate::secret::{read_password, read_token};
+use crate::secret::{read_credentials, read_password, read_token};
 
 /// Checks that each file is there and holds what its key asks for.
 pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
@@ -53,6 +53,15 @@ fn is_program(path: &Path) -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+/// Checks that the login for a proxy is there, and for the bridge alone.
+pub(super) fn check_proxy(mqtt: &Mqtt, reader: &mut Reader<'_>) {
+    if let Some(path) = &mqtt.proxy_credentials_file
+        && let Err(reason) = read_credentials(path)
+    {
+        reader.mistake("mqtt.proxy_credentials_file", &format!("{}: {reason}", path.display()));
+    }
 }
 
 /// Checks that the token for orders is there, and for the bridge alone.

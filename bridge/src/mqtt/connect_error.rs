@@ -26,7 +26,7 @@ pub enum ConnectError {
     Refused {
         /// Host, port and, when there was a connection, the address.
         broker: String,
-        /// `tls`, or `websocket`.
+        /// `proxy`, `tls`, or `websocket`.
         step: &'static str,
         /// What is wrong, and the way out.
         cause: String,

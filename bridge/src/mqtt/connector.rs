@@ -61,7 +61,7 @@ impl Connector {
     /// # Errors
     /// When the host can stand in no certificate.
     pub fn of(mqtt: &config::Mqtt, tls: LiveTls) -> Result<Self, String> {
-        let route = Route::new(mqtt.url.clone(), mqtt.alpn.clone(), tls)?;
+        let route = Route::new(mqtt.url.clone(), tls)?.configured(mqtt);
         Ok(Self { way: Way::Network(Box::new(route)), credentials: Credentials::of(mqtt) })
     }
 
@@ -70,7 +70,7 @@ impl Connector {
     /// # Errors
     /// When the host can stand in no certificate.
     pub fn new(broker: BrokerUrl, tls: LiveTls) -> Result<Self, String> {
-        let way = Way::Network(Box::new(Route::new(broker, Vec::new(), tls)?));
+        let way = Way::Network(Box::new(Route::new(broker, tls)?));
         Ok(Self { way, credentials: Credentials::default() })
     }
 

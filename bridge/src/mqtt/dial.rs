@@ -14,7 +14,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::sleep;
 
-use crate::config::BrokerUrl;
+use crate::config::{BrokerUrl, authority};
 
 /// How long an address has before the next one is tried beside it: RFC 8305, section 5, recommends this.
 const STAGGER: Duration = Duration::from_millis(250);
@@ -22,6 +22,19 @@ const STAGGER: Duration = Duration::from_millis(250);
 const AT_ONCE: usize = 16;
 /// Addresses that an error names.
 const NAMED: usize = 8;
+
+/// Whom to connect to: a name or an address, and a port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+impl Place {
+    pub(super) fn of(broker: &BrokerUrl) -> Self {
+        Self { host: broker.host.clone(), port: broker.port }
+    }
+}
 
 /// Where one attempt to connect stands, for whoever has to say why its deadline has passed.
 #[derive(Debug, Default)]
@@ -36,8 +49,11 @@ enum Stage {
         host: String,
     },
     Connecting {
-        broker: BrokerUrl,
+        place: Place,
         tried: Vec<IpAddr>,
+    },
+    Tunnelling {
+        peer: String,
     },
     Handshaking {
         peer: String,
@@ -58,12 +74,17 @@ impl StageCell {
     }
 
     /// One more address is tried.
-    fn connecting(&self, broker: &BrokerUrl, address: IpAddr) {
+    fn connecting(&self, place: &Place, address: IpAddr) {
         let mut stage = self.stage();
         match &mut *stage {
             Stage::Connecting { tried, .. } => tried.push(address),
-            _ => *stage = Stage::Connecting { broker: broker.clone(), tried: vec![address] },
+            _ => *stage = Stage::Connecting { place: place.clone(), tried: vec![address] },
         }
+    }
+
+    /// The proxy is asked for the way to the broker.
+    pub(super) fn tunnelling(&self, peer: &str) {
+        *self.stage() = Stage::Tunnelling { peer: peer.to_owned() };
     }
 
     /// `hint` is what a handshake that never ends may mean, for the end of the sentence.
@@ -110,7 +131,8 @@ impl fmt::Display for StageCell {
         match &*self.stage() {
             Stage::Idle => f.write_str("no connection attempt"),
             Stage::Resolving { host } => write!(f, "{host}: name not resolved"),
-            Stage::Connecting { broker, tried } => write!(f, "{}: no TCP connection", peer(broker, tried)),
+            Stage::Connecting { place, tried } => write!(f, "{}: no TCP connection", peer(place, tried)),
+            Stage::Tunnelling { peer } => write!(f, "{peer}: no answer of the proxy"),
             Stage::Handshaking { peer, .. } => write!(f, "{peer}: no TLS handshake"),
             Stage::Upgrading { peer } => write!(f, "{peer}: no WebSocket"),
             Stage::Connected { peer } => write!(f, "{peer}: no CONNACK"),
@@ -127,18 +149,18 @@ pub(super) enum DialError {
     Connect(Vec<(SocketAddr, io::Error)>),
 }
 
-/// Connects to the first of the broker's addresses that accepts, or to this one. Connections that lose are closed.
+/// Connects to the first of its addresses that accepts, or to this one. Connections that lose are closed.
 pub(super) async fn dial(
-    broker: &BrokerUrl,
+    place: &Place,
     found_at: Option<SocketAddr>,
     stage: &StageCell,
 ) -> Result<(SocketAddr, TcpStream), DialError> {
     let addresses = match found_at {
         Some(address) => vec![address],
-        None => resolve(broker, stage).await.map_err(DialError::Resolve)?,
+        None => resolve(place, stage).await.map_err(DialError::Resolve)?,
     };
     let connect = |address: SocketAddr| {
-        stage.connecting(broker, address.ip());
+        stage.connecting(place, address.ip());
         TcpStream::connect(address)
     };
     let (address, tcp) = race(interleaved(addresses), connect).await.map_err(DialError::Connect)?;
@@ -147,9 +169,9 @@ pub(super) async fn dial(
     Ok((address, tcp))
 }
 
-async fn resolve(broker: &BrokerUrl, stage: &StageCell) -> io::Result<Vec<SocketAddr>> {
-    stage.resolving(&broker.host);
-    let addresses: Vec<_> = lookup_host((broker.host.as_str(), broker.port)).await?.collect();
+async fn resolve(place: &Place, stage: &StageCell) -> io::Result<Vec<SocketAddr>> {
+    stage.resolving(&place.host);
+    let addresses: Vec<_> = lookup_host((place.host.as_str(), place.port)).await?.collect();
     if addresses.is_empty() {
         return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
     }
@@ -243,10 +265,10 @@ impl<T, F: Future<Output = io::Result<T>>> Attempts<F> {
     }
 }
 
-/// The broker and the addresses that it was tried at: `broker.example:8883 (2001:db8::1, 192.0.2.1)`.
-pub(super) fn peer(broker: &BrokerUrl, tried: &[IpAddr]) -> String {
-    let at = broker.authority();
-    if tried.is_empty() || tried.iter().all(|address| broker.host.parse() == Ok(*address)) {
+/// A place and the addresses that it was tried at: `broker.example:8883 (2001:db8::1, 192.0.2.1)`.
+pub(super) fn peer(place: &Place, tried: &[IpAddr]) -> String {
+    let at = authority(&place.host, place.port);
+    if tried.is_empty() || tried.iter().all(|address| place.host.parse() == Ok(*address)) {
         return at;
     }
     format!("{at} ({})", some(tried.iter().map(IpAddr::to_string), ", "))

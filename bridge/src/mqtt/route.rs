@@ -1,22 +1,25 @@
-//! The way to one broker: its addresses, TCP, TLS over it, and a WebSocket where its URL asks for one. Says nothing of MQTT.
+//! The way to one broker: TCP to it or to a proxy, TLS end to end, and a WebSocket where its URL asks for one. Says nothing of
+//! MQTT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tracing::debug;
 
 use super::connect_error::ConnectError;
 use super::connection::Connection;
-use super::dial::{DialError, StageCell, dial, peer, reasons};
+use super::dial::{DialError, Place, StageCell, dial, peer, reasons};
 use super::first_bytes::FirstBytes;
-use super::tls::{Failure, Freshness, LiveTls, handshake_failed, handshake_never_ends};
+use super::proxy::Proxy;
+use super::tls::{Failure, Freshness, LiveTls, TlsError, handshake_failed, handshake_never_ends};
 use super::transport::Transport;
 use super::websocket::upgrade;
-use crate::config::{BrokerUrl, Carrier};
+use crate::config::{self, BrokerUrl, Carrier};
 use crate::crypto;
 
 /// Whatever a configuration can ask for, with TLS over TCP below it.
@@ -26,6 +29,7 @@ pub(super) struct Route {
     name: ServerName<'static>,
     /// Where to connect to, whatever the name resolves to.
     address: Option<SocketAddr>,
+    proxy: Option<Proxy>,
     /// What is offered by ALPN; nothing when empty.
     alpn: Vec<String>,
     tls: LiveTls,
@@ -36,11 +40,16 @@ impl Route {
     ///
     /// # Errors
     /// When the name can stand in no certificate.
-    pub(super) fn new(broker: BrokerUrl, alpn: Vec<String>, tls: LiveTls) -> Result<Self, String> {
+    pub(super) fn new(broker: BrokerUrl, tls: LiveTls) -> Result<Self, String> {
         let name = tls.server_name().unwrap_or(&broker.host).to_owned();
         let name = ServerName::try_from(name)
             .map_err(|_| format!("mqtt.url: host `{}` is neither a DNS name nor an IP address", broker.host))?;
-        Ok(Self { broker, name, address: None, alpn, tls })
+        Ok(Self { broker, name, address: None, proxy: None, alpn: Vec::new(), tls })
+    }
+
+    /// The same, in the way that this configuration wants.
+    pub(super) fn configured(self, mqtt: &config::Mqtt) -> Self {
+        Self { proxy: Proxy::of(mqtt), alpn: mqtt.alpn.clone(), ..self }
     }
 
     /// The same broker, found at this address without asking for its name.
@@ -60,13 +69,29 @@ impl Route {
     pub(super) async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
         let current = self.tls.current();
         let (config, generation) =
-            current.map_err(|error| refused(&peer(&self.broker, &[]), error.to_string(), true))?;
-        let (address, tcp) = dial(&self.broker, self.address, stage).await.map_err(|error| self.unreachable(error))?;
-        let peer = peer(&self.broker, &[address.ip()]);
+            current.map_err(|error| refused(&self.broker.authority(), "tls", tls_failure(error)))?;
+        let (tcp, peer) = self.connect(stage).await?;
         let stream = self.shake_hands(config, FirstBytes::new(tcp), &peer, stage).await?;
         let transport = self.carry(stream, &peer, stage).await?;
         stage.connected(&peer);
         Ok(Connection::new(transport, self.tls.freshness(generation), Some(self.tls.clone())))
+    }
+
+    /// TCP to the broker, or what the proxy makes of it; and how to call the other end.
+    async fn connect(&self, stage: &StageCell) -> Result<(TcpStream, String), ConnectError> {
+        let Some(proxy) = &self.proxy else {
+            let place = Place::of(&self.broker);
+            let (address, tcp) =
+                dial(&place, self.address, stage).await.map_err(|error| unreachable(&place, "", error))?;
+            return Ok((tcp, peer(&place, &[address.ip()])));
+        };
+        let dialled = dial(&proxy.place, None, stage).await;
+        let (address, tcp) = dialled.map_err(|error| unreachable(&proxy.place, "proxy ", error))?;
+        let authority = self.broker.authority();
+        let peer = format!("{authority} through the proxy {}", peer(&proxy.place, &[address.ip()]));
+        stage.tunnelling(&peer);
+        let tcp = proxy.tunnel(tcp, &authority).await.map_err(|failure| refused(&peer, "proxy", failure))?;
+        Ok((tcp, peer))
     }
 
     async fn shake_hands(
@@ -83,11 +108,11 @@ impl Route {
             Ok(stream) => self.judge_agreed(stream, peer),
             Err((error, socket)) => {
                 debug!(event = "broker.handshake_failed", ?error, broker = %self.broker, peer, "handshake failed");
-                let Failure { cause, lasting } = match socket.foreign() {
+                let failure = match socket.foreign() {
                     Some(foreign) => Failure { cause: format!("not TLS: the port {foreign}"), lasting: true },
                     None => handshake_failed(&error, socket.is_silent(), large_hello),
                 };
-                Err(refused(peer, cause, lasting))
+                Err(refused(peer, "tls", failure))
             }
         }
     }
@@ -103,9 +128,7 @@ impl Route {
         stage.upgrading(peer);
         match upgrade(stream, &self.broker.authority(), path).await {
             Ok(socket) => Ok(Transport::WebSocket(Box::new(socket))),
-            Err(Failure { cause, lasting }) => {
-                Err(ConnectError::Refused { broker: peer.to_owned(), step: "websocket", cause, lasting })
-            }
+            Err(failure) => Err(refused(peer, "websocket", failure)),
         }
     }
 
@@ -131,19 +154,24 @@ impl Route {
             "the broker has agreed to none of the application protocols that were offered ({offered}); write into \
              `mqtt.alpn` what its port takes, or leave the key out"
         );
-        Err(refused(peer, cause, true))
+        Err(refused(peer, "tls", Failure { cause, lasting: true }))
     }
+}
 
-    fn unreachable(&self, error: DialError) -> ConnectError {
-        match error {
-            DialError::Resolve(source) => ConnectError::Dns { host: self.broker.host.clone(), source },
-            DialError::Connect(failed) => {
-                ConnectError::Tcp { broker: peer(&self.broker, &[]), cause: reasons(&failed) }
-            }
+fn unreachable(place: &Place, who: &str, error: DialError) -> ConnectError {
+    match error {
+        DialError::Resolve(source) => ConnectError::Dns { host: format!("{who}{}", place.host), source },
+        DialError::Connect(failed) => {
+            ConnectError::Tcp { broker: format!("{who}{}", peer(place, &[])), cause: reasons(&failed) }
         }
     }
 }
 
-fn refused(broker: &str, cause: String, lasting: bool) -> ConnectError {
-    ConnectError::Refused { broker: broker.to_owned(), step: "tls", cause, lasting }
+fn tls_failure(error: TlsError) -> Failure {
+    Failure { cause: error.to_string(), lasting: true }
+}
+
+fn refused(broker: &str, step: &'static str, failure: Failure) -> ConnectError {
+    let Failure { cause, lasting } = failure;
+    ConnectError::Refused { broker: broker.to_owned(), step, cause, lasting }
 }

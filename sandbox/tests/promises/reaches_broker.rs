@@ -6,6 +6,7 @@ use crate::common::{acknowledged, eventually, nothing_lost, publish, willing};
 use crate::nginx::Nginx;
 use bridge::config::Protocol;
 use sandbox::broker::{Broker, BrokerOptions};
+use sandbox::front::Front;
 use sandbox::world::{BrokerKind, World};
 
 const VERSIONS: [Protocol; 2] = [Protocol::V5, Protocol::V311];
@@ -65,6 +66,66 @@ async fn over_tls() {
         let Some(world) = world(protocol).await else { return };
         everyday(world).await;
     }
+}
+
+/// A proxy that wants a login, and the world's bridge told of it.
+async fn behind_a_proxy(world: &mut World) -> Front {
+    let proxy = Front::proxy("bridge", "pass:word").await.unwrap();
+    let file = world.directory().join("proxy.credentials");
+    write_secret(&file, "bridge:pass:word\n");
+    world.set("mqtt.proxy", &format!("http://localhost:{}", proxy.port()));
+    world.set("mqtt.proxy_credentials_file", &file.display().to_string());
+    proxy
+}
+
+fn write_secret(path: &std::path::Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_proxy() {
+    for protocol in VERSIONS {
+        let Some(mut world) = world(protocol).await else { return };
+        let proxy = behind_a_proxy(&mut world).await;
+        let target = world.url().authority();
+        everyday(world).await;
+        let seen = proxy.seen();
+        assert!(seen.len() >= 3 && seen.iter().all(|asked| *asked == target), "{seen:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn through_a_proxy_over_a_websocket() {
+    for protocol in VERSIONS {
+        let Some(mut world) = world(protocol).await else { return };
+        let proxy = behind_a_proxy(&mut world).await;
+        let target = format!("localhost:{}", websocket_ports(&world).0);
+        world.set("mqtt.url", &format!("wss://{target}/mqtt"));
+        everyday(world).await;
+        let seen = proxy.seen();
+        assert!(seen.len() >= 3 && seen.iter().all(|asked| *asked == target), "{seen:?}");
+    }
+}
+
+/// The name of the broker is the proxy's to find, and what it answers is said. Another login in the file is tried without a
+/// restart.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_refuses_is_told_and_another_login_is_taken() {
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let _proxy = behind_a_proxy(&mut world).await;
+    let file = world.directory().join("proxy.credentials");
+    write_secret(&file, "bridge:hunter2");
+    let said = complaint(&mut world).await;
+    assert!(said.contains("through the proxy localhost:") && said.contains("(407)"), "{said}");
+    assert!(said.contains("proxy.credentials") && !said.contains("hunter2"), "{said}");
+    write_secret(&file, "bridge:pass:word");
+    eventually("the bridge is ready", || world.bridge().unwrap().troubles().is_empty()).await;
+    let gone = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+    world.set("mqtt.proxy", &format!("http://127.0.0.1:{gone}"));
+    let said = complaint(&mut world).await;
+    assert!(said.contains(&format!("proxy 127.0.0.1:{gone}: no TCP connection")), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use hyper::Uri;
+use hyper::header::HeaderValue;
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
@@ -13,9 +14,9 @@ use tokio_rustls::TlsConnector;
 use super::connection::{Connection, Forwarded};
 use super::error::HttpError;
 use super::origin::Origin;
-use super::proxy::tunnel;
 use super::tcp::Tcp;
 use crate::crypto;
+use crate::tunnel::{TunnelError, tunnel};
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
@@ -71,7 +72,9 @@ impl Dialler {
         let stream = self.to_proxy(proxy.uri()).await?;
         let login = proxy.basic_auth();
         if origin.is_secure() {
-            Ok((tunnel(stream, &origin.authority(), login).await?, None))
+            let authority = origin.authority();
+            let opened = tunnel(stream, &authority, login.map(HeaderValue::as_bytes)).await;
+            Ok((opened.map_err(|error| refused(error, &authority))?, None))
         } else {
             Ok((stream, Some(Forwarded { login: login.cloned() })))
         }
@@ -94,5 +97,35 @@ impl Dialler {
         let name = ServerName::try_from(name).map_err(|_| HttpError::NoHost)?;
         let tls = self.tls.as_ref().ok_or_else(|| HttpError::Connect(io::Error::other("this client has no TLS")))?;
         Ok(Box::new(tls.connect(name, stream).await.map_err(HttpError::Connect)?))
+    }
+}
+
+fn refused(error: TunnelError, authority: &str) -> HttpError {
+    match error {
+        TunnelError::Broken(error) => HttpError::Connect(error),
+        TunnelError::Answered(407) => HttpError::Proxy("it wants a user name and a password, or others (407)".into()),
+        // It would let the bridge through, but does not reach the other side now.
+        TunnelError::Answered(status @ 500..=599) => {
+            HttpError::Connect(io::Error::other(format!("the proxy answers {status}")))
+        }
+        TunnelError::Answered(status) => HttpError::Proxy(format!("it refuses the way to {authority} ({status})")),
+        TunnelError::NotHttp => HttpError::Proxy("it does not answer as an HTTP proxy".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_proxy_that_cannot() {
+        for answer in [TunnelError::Answered(407), TunnelError::Answered(403), TunnelError::NotHttp] {
+            let error = refused(answer, "aws.test:443");
+            assert!(matches!(error, HttpError::Proxy(_)), "{error:?}");
+        }
+        for answer in [TunnelError::Answered(503), TunnelError::Broken(io::ErrorKind::UnexpectedEof.into())] {
+            let error = refused(answer, "aws.test:443");
+            assert!(matches!(error, HttpError::Connect(_)), "{error:?}");
+        }
     }
 }

@@ -13,8 +13,8 @@ fn addresses(texts: &[&str]) -> Vec<SocketAddr> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn broker(host: &str, port: u16) -> BrokerUrl {
-    BrokerUrl::mqtts(host, port)
+fn broker(host: &str, port: u16) -> Place {
+    Place { host: host.into(), port }
 }
 
 /// What an address does with an attempt.
@@ -146,6 +146,8 @@ fn each_stage_has_words_for_its_deadline() {
     assert_eq!(stage.to_string(), "broker.example:8883 (2001:db8::1, 192.0.2.1): no TCP connection");
     let peer = peer(&broker, &[addresses(&V4)[0].ip()]);
     assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TCP connection within 10s"));
+    stage.tunnelling(&peer);
+    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no answer of the proxy");
     stage.handshaking(&peer, "; look there");
     assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TLS handshake within 10s; look there"));
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no TLS handshake");
