@@ -41,6 +41,7 @@ pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};
 pub use function::Function;
 pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
+pub(crate) use mqtt::MOST_URLS;
 pub use mqtt::{Mqtt, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
@@ -49,8 +50,8 @@ pub use rate::Rate;
 pub use reference::commented_default;
 pub use schema::schema;
 pub use values::{
-    ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Protocol, Qos, Range,
-    TlsVersion, WhenDegraded,
+    ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Prefer, Protocol, Qos,
+    Range, TlsVersion, WhenDegraded,
 };
 
 use error::Mistakes;

@@ -2,6 +2,7 @@
 //! itself.
 
 mod broker;
+mod brokers;
 mod exposition;
 mod failing;
 mod failures;

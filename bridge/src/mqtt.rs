@@ -4,6 +4,7 @@
 mod bounds;
 mod broker_stats;
 mod buffer;
+mod choice;
 mod connect;
 mod connect_error;
 mod connection;

@@ -104,14 +104,14 @@ fn split_scheme(text: &str) -> Result<(Scheme, &str), InvalidValue> {
     }
 }
 
-/// RFC 3986, section 3.3. A query is refused, since what stands there is mostly a token.
+/// RFC 3986, section 3.3, without the comma, which parts URLs. A query is refused, since what stands there is mostly a token.
 fn check_path(rest: &str, path: &str) -> Result<String, InvalidValue> {
     if rest.contains(['?', '#']) {
         return Err(InvalidValue::new(
             "must end after the path: a query may hold a secret, which others could read; write `wss://host/mqtt`",
         ));
     }
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:%".contains(&byte);
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+;=:%".contains(&byte);
     if !path.bytes().all(is_plain) {
         return Err(InvalidValue::new("the path holds what a URL cannot; write it percent-encoded"));
     }

@@ -44,7 +44,7 @@ impl Settings {
     /// Sets a key from outside the file.
     pub(super) fn lay(&mut self, key: &'static Key, text: String, place: Place) {
         let text = match key.kind {
-            Kind::List => text.split(',').map(str::trim).collect::<serde_json::Value>().to_string(),
+            Kind::List | Kind::Texts => text.split(',').map(str::trim).collect::<serde_json::Value>().to_string(),
             _ => text,
         };
         self.given.insert(key.path, Setting { text: Some(text), place });

@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     Switch,
     /// Texts: a list in the file, elsewhere one text in which commas part them.
     List,
+    /// A text, or a list of them; elsewhere one text in which commas part them.
+    Texts,
     /// JSON objects: a list of tables in the file, elsewhere JSON.
     Json,
     /// One of a few words.
@@ -100,7 +102,7 @@ impl Kind {
     /// What `--help` calls the value.
     pub(crate) fn value_name(self) -> &'static str {
         match self {
-            Self::Text | Self::Choice(_) => "TEXT",
+            Self::Text | Self::Texts | Self::Choice(_) => "TEXT",
             Self::File => "FILE",
             Self::Range => "RANGE",
             Self::Size => "SIZE",

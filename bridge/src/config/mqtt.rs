@@ -7,13 +7,13 @@ use std::time::Duration;
 use rustls::{CipherSuite, NamedGroup};
 
 use super::broker_url::{BrokerUrl, host};
-use super::key::Kind::{self, File, List, Period, Seconds, Text};
+use super::key::Kind::{self, File, List, Period, Seconds, Text, Texts};
 use super::key::{PASSWORD_VARIABLE, VARIABLE_PREFIX};
 use super::proxy::Proxy;
 use super::reader::Reader;
 use super::section::section;
 use super::tls_files;
-use super::values::{HOUR, InvalidValue, MS, Protocol, Range, SECOND, TlsVersion, YEAR, plain};
+use super::values::{HOUR, InvalidValue, MS, Prefer, Protocol, Range, SECOND, TlsVersion, YEAR, plain};
 use crate::crypto;
 use crate::secret::Secret;
 use crate::topic::validate_topic_name;
@@ -22,8 +22,12 @@ section! {
     /// `[mqtt]`: the broker and the sessions with it.
     pub struct Mqtt in "mqtt.", checked by login {
         /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883 or 443
-        /// unless written.
-        pub url: BrokerUrl = key { Text.required("mqtts://broker.example:8883").flag("url"), with(str::parse) };
+        /// unless written. Several are a list, and are tried in its order.
+        pub url: Vec<BrokerUrl> = key { Texts.required("mqtts://broker.example:8883").flag("url"), texts(str::parse) };
+        /// Whether a client that is connected to another broker than the first goes back to it, or stays: `first` or `stay`.
+        pub prefer: Prefer = key { Kind::of::<Prefer>().is("first"), choice };
+        /// How long it stays there before it looks whether the first one is reachable again, and after that how often.
+        pub return_after: Duration = key { Period(SECOND, YEAR).is("5m"), duration };
         /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
         /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is read
@@ -110,6 +114,9 @@ impl Mqtt {
     }
 }
 
+/// The most URLs that `mqtt.url` may hold.
+pub(crate) const MOST_URLS: usize = 8;
+
 /// What tells the reader of the broker's own count from all sessions of one bridge.
 pub(super) const BROKER_STATS: &str = "broker-stats";
 
@@ -187,12 +194,29 @@ fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     } else if reader.looks_into_files {
         tls_files::check_program(mqtt, reader);
     }
+    urls(mqtt, reader);
     if mqtt.proxy.is_none() && mqtt.proxy_credentials_file.is_some() {
         reader.mistake("mqtt.proxy_credentials_file", &"is for a proxy; set `mqtt.proxy`");
     }
     if reader.looks_into_files {
         tls_files::check(mqtt, reader);
         tls_files::check_proxy(mqtt, reader);
+    }
+}
+
+/// What several brokers can do nothing with.
+fn urls(mqtt: &Mqtt, reader: &mut Reader<'_>) {
+    let urls = &mqtt.url;
+    if urls.len() > MOST_URLS {
+        reader.mistake("mqtt.url", &format!("names {} brokers; {MOST_URLS} is the most", urls.len()));
+    }
+    if let Some(twice) = urls.iter().enumerate().find_map(|(at, url)| urls[..at].contains(url).then_some(url)) {
+        reader.mistake("mqtt.url", &format!("names {twice} twice; keep one of them"));
+    }
+    if urls.len() > 1 && mqtt.prefer == Prefer::First && mqtt.return_after >= mqtt.session_expiry {
+        let reason =
+            "must be shorter than `mqtt.session_expiry`, or the first broker has forgotten the session by then";
+        reader.mistake("mqtt.return_after", &reason);
     }
 }
 

@@ -104,6 +104,17 @@ impl<'a> Reader<'a> {
         items.into_iter().collect()
     }
 
+    /// The items of a key that must have one at least, each as `read` understands it.
+    pub(super) fn texts<T, E: Display>(&mut self, key: &Key, read: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+        let items: Vec<String> = self.with(key, |text| serde_json::from_str(text))?;
+        if items.is_empty() {
+            self.mistake(key.path, &"the list is empty; write one at least");
+            return None;
+        }
+        let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
+        items.into_iter().collect()
+    }
+
     /// A path, which a file gives relative to itself.
     pub(super) fn file(&mut self, key: &Key) -> Good<Option<PathBuf>> {
         let path =

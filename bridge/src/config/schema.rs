@@ -74,6 +74,10 @@ fn of_kind(kind: Kind) -> Value {
         Kind::Period(..) | Kind::Seconds(..) => json!({ "type": "string", "pattern": DURATION }),
         Kind::Range => json!({ "type": "string", "pattern": r"^.+\.\..+$" }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Texts => json!({ "anyOf": [
+            { "type": "string" },
+            { "type": "array", "items": { "type": "string" }, "minItems": 1 },
+        ] }),
         Kind::Json => json!({ "anyOf": [{ "type": "object" }, { "type": "array", "items": { "type": "object" } }] }),
     }
 }

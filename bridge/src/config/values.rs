@@ -176,6 +176,15 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// Which of several brokers a client goes to when it can choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Prefer {
+    /// The first: it goes back there when that is reachable again.
+    First,
+    /// The one that it is connected to.
+    Stay,
+}
+
 /// A version of TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum TlsVersion {
@@ -303,6 +312,7 @@ mod tests {
     fn choices_name_their_values_when_refusing() {
         let refusal = |refused: Result<(), InvalidValue>| refused.unwrap_err().to_string();
         assert_eq!(refusal(choice::<Protocol>("3.1").map(drop)), "unknown value; write `5` or `3.1.1`");
+        assert!(refusal(choice::<Prefer>("last").map(drop)).ends_with("write `first` or `stay`"));
         assert!(refusal(choice::<TlsVersion>("1.1").map(drop)).ends_with("write `1.2` or `1.3`"));
         assert!(refusal(choice::<Invocation>("Event").map(drop)).ends_with("`request-response` or `event`"));
         assert!(refusal(choice::<LogFormat>("xml").map(drop)).ends_with("write `auto`, `text` or `json`"));

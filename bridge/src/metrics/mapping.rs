@@ -9,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::brokers::{ByUrl, ByUrlFamily};
 use super::failures::{Failures, FailuresFamily, WriteFamily, Writes};
 use super::histogram::Durations;
 use super::live::Live;
@@ -57,6 +58,8 @@ macro_rules! numbers {
             $(#[doc = $took] pub $duration: Durations,)*
             /// Failures of invocations and of the function, by reason.
             pub failures: Failures,
+            /// Connections made, by broker.
+            pub connects_by_url: ByUrl,
             /// Where its dead letters go.
             writes: WriteFamily,
             mapping: Arc<str>,
@@ -72,6 +75,7 @@ macro_rules! numbers {
             invocations: Family<ResultLabels, Counter>,
             $($duration: Family<Labels, Durations>,)*
             failures: FailuresFamily,
+            connects_by_url: ByUrlFamily,
             writes: WriteFamily,
             lives: Lives,
         }
@@ -85,6 +89,7 @@ macro_rules! numbers {
                     invocations: Family::default(),
                     $($duration: Family::default(),)*
                     failures: FailuresFamily::default(),
+                    connects_by_url: ByUrlFamily::default(),
                     writes: WriteFamily::default(),
                     lives: Lives::default(),
                 };
@@ -93,6 +98,7 @@ macro_rules! numbers {
                 register(registry, "invocations", "Invocations of the function by result", [], all.invocations.clone());
                 $(register(registry, $duration_name, $took, [Unit::Seconds], all.$duration.clone());)*
                 all.failures.register(registry);
+                all.connects_by_url.register(registry);
                 all.writes.register(registry);
                 registry.register_collector(Box::new(all.lives.clone()));
                 all
@@ -109,6 +115,7 @@ macro_rules! numbers {
                     $($result: self.invocations.get_or_create_owned(&result($result_name)),)*
                     $($duration: self.$duration.get_or_create_owned(&labels),)*
                     failures: self.failures.of(&mapping),
+                    connects_by_url: self.connects_by_url.of(&mapping),
                     writes: self.writes.clone(),
                     live: self.lives.of(&mapping),
                     mapping,
@@ -123,6 +130,7 @@ macro_rules! numbers {
                 $(self.invocations.remove(&ResultLabels { mapping: mapping.clone(), result: Word($result_name) });)*
                 $(self.$duration.remove(&labels);)*
                 self.failures.forget(&mapping);
+                self.connects_by_url.forget(&mapping);
                 self.writes.forget(&mapping);
                 self.lives.forget(&mapping);
             }

@@ -44,6 +44,8 @@ pub struct BrokerStats {
     line: Option<Line>,
     /// The broker does not let us read it: there is nothing left to do.
     denied: bool,
+    /// It gives way since a preferred broker is reachable again.
+    goes_back: bool,
     /// That it cannot connect was said.
     told: bool,
 }
@@ -61,7 +63,18 @@ impl BrokerStats {
     #[must_use]
     pub fn new(link: Link, topic: String, connector: Connector, metrics: BrokerMetrics, shutdown: Listener) -> Self {
         let drops = Drops::default();
-        Self { link, topic, connector, metrics, shutdown, drops, line: None, denied: false, told: false }
+        Self {
+            link,
+            topic,
+            connector,
+            metrics,
+            shutdown,
+            drops,
+            line: None,
+            denied: false,
+            goes_back: false,
+            told: false,
+        }
     }
 
     /// Connects, reads and connects again until the bridge drains, or the broker refuses the subscription.
@@ -141,7 +154,7 @@ impl BrokerStats {
 }
 
 impl Client for BrokerStats {
-    fn hello(&self) -> Hello {
+    fn hello(&self, _broker: usize) -> Hello {
         Hello {
             client_id: self.link.client_id.clone(),
             clean_start: true,
@@ -190,6 +203,15 @@ impl Client for BrokerStats {
 
     fn give_way(&mut self, _: StdInstant) -> bool {
         true
+    }
+
+    fn go_back(&mut self, _: StdInstant) -> bool {
+        self.goes_back = true;
+        true
+    }
+
+    fn has_left(&mut self) -> bool {
+        std::mem::take(&mut self.goes_back)
     }
 
     fn disconnected(&mut self, end: End) -> End {

@@ -25,7 +25,7 @@ pub struct Unopened {
 
 /// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
 pub async fn open_within(
-    connector: &Connector,
+    (connector, place): (&Connector, usize),
     wire: Wire,
     hello: Hello,
     login: &mut Login,
@@ -38,7 +38,7 @@ pub async fn open_within(
         return Err(Unopened { end, unanswered: false });
     }
     let stage = StageCell::default();
-    let opened = timeout(patience, open(connector, &stage, wire, &hello, login, patience)).await;
+    let opened = timeout(patience, open((connector, place), &stage, wire, &hello, login, patience)).await;
     let opened = opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))));
     opened.map_err(|end| Unopened { end, unanswered: stage.is_unanswered() })
 }
@@ -54,14 +54,14 @@ pub async fn hang_up(wire: Wire, mut connection: Connection, end: &End) {
 }
 
 async fn open(
-    connector: &Connector,
+    (connector, place): (&Connector, usize),
     stage: &StageCell,
     wire: Wire,
     hello: &Hello,
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), End> {
-    let mut connection = connector.open(stage).await?;
+    let mut connection = connector.open_at(place, stage).await?;
     connection.send(&connect(wire, hello, login)?.0, patience).await?;
     match answer(&mut connection, stage, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),

@@ -1,12 +1,16 @@
-//! Opens connections to one broker: over the network, or in the memory of this process. Says nothing on them.
+//! Opens connections to one of a few brokers: over the network, or in the memory of this process. Says nothing on them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::DuplexStream;
+use tokio::time::{sleep, timeout};
 
+use super::choice::Choice;
 use super::connect_error::ConnectError;
 use super::connection::Connection;
 use super::dial::StageCell;
@@ -14,18 +18,23 @@ use super::login::{Credentials, Login};
 use super::route::Route;
 use super::tls::{Freshness, Generations, LiveTls};
 use super::transport::Transport;
-use crate::config::{self, BrokerUrl};
+use crate::config::{self, BrokerUrl, Prefer};
 
-/// Opens connections to one broker.
+/// Opens connections to a broker, or to one of several.
 #[derive(Clone)]
 pub struct Connector {
     way: Way,
     credentials: Credentials,
+    /// After how long away from the first broker a client looks whether it is reachable again; `None` for never.
+    return_after: Option<Duration>,
+    /// The broker that each client id was connected to last, so that a mapping that restarts comes back to its session.
+    last: Arc<Mutex<HashMap<String, usize>>>,
 }
 
 #[derive(Clone)]
 enum Way {
-    Network(Box<Route>),
+    /// In the order of preference; one at least.
+    Network(Arc<[Route]>),
     Memory(InMemory),
 }
 
@@ -47,6 +56,16 @@ impl InMemory {
     pub fn renew(&self) {
         self.generations.advance();
     }
+
+    fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+        let freshness = self.generations.freshness(self.generations.newest());
+        stage.connected("the broker in this process");
+        let unconnected = |error: io::Error| ConnectError::Tcp {
+            broker: "the broker in this process".to_owned(),
+            cause: error.to_string(),
+        };
+        (self.connect)().map(|stream| Connection::new(Transport::Memory(stream), freshness, None)).map_err(unconnected)
+    }
 }
 
 impl fmt::Debug for InMemory {
@@ -56,13 +75,15 @@ impl fmt::Debug for InMemory {
 }
 
 impl Connector {
-    /// For the broker of this configuration.
+    /// For the brokers of this configuration.
     ///
     /// # Errors
     /// When the host can stand in no certificate.
     pub fn of(mqtt: &config::Mqtt, tls: LiveTls) -> Result<Self, String> {
-        let route = Route::new(mqtt.url.clone(), tls)?.configured(mqtt);
-        Ok(Self { way: Way::Network(Box::new(route)), credentials: Credentials::of(mqtt) })
+        let route = |url: &BrokerUrl| Ok::<_, String>(Route::new(url.clone(), tls.clone())?.configured(mqtt));
+        let routes = mqtt.url.iter().map(route).collect::<Result<_, _>>()?;
+        let return_after = (mqtt.prefer == Prefer::First).then_some(mqtt.return_after);
+        Ok(Self { way: Way::Network(routes), credentials: Credentials::of(mqtt), return_after, last: Arc::default() })
     }
 
     /// For this broker, with the TLS configuration that is in use when a connection is opened.
@@ -70,14 +91,14 @@ impl Connector {
     /// # Errors
     /// When the host can stand in no certificate.
     pub fn new(broker: BrokerUrl, tls: LiveTls) -> Result<Self, String> {
-        let way = Way::Network(Box::new(Route::new(broker, tls)?));
-        Ok(Self { way, credentials: Credentials::default() })
+        let way = Way::Network([Route::new(broker, tls)?].into());
+        Ok(Self { way, credentials: Credentials::default(), return_after: None, last: Arc::default() })
     }
 
     /// For a broker in this process.
     #[must_use]
     pub fn in_memory(memory: InMemory) -> Self {
-        Self { way: Way::Memory(memory), credentials: Credentials::default() }
+        Self { way: Way::Memory(memory), credentials: Credentials::default(), return_after: None, last: Arc::default() }
     }
 
     /// The same, with a user name or a password for the broker.
@@ -89,8 +110,8 @@ impl Connector {
     /// The same broker, found at this address without asking for its name; its certificate must still be good for the name.
     #[must_use]
     pub fn found_at(mut self, address: SocketAddr) -> Self {
-        if let Way::Network(route) = &mut self.way {
-            route.found_at(address);
+        if let Way::Network(routes) = &self.way {
+            self.way = Way::Network(routes.iter().cloned().map(|route| route.found_at(address)).collect());
         }
         self
     }
@@ -98,7 +119,8 @@ impl Connector {
     /// Tells when there is a newer TLS set than the one in use now.
     pub(super) fn freshness(&self) -> Freshness {
         match &self.way {
-            Way::Network(route) => route.freshness(),
+            // All have the same files.
+            Way::Network(routes) => routes[0].freshness(),
             Way::Memory(memory) => memory.generations.freshness(memory.generations.newest()),
         }
     }
@@ -108,24 +130,63 @@ impl Connector {
         self.credentials.login()
     }
 
+    /// For a client of that id.
+    pub(super) fn choice(&self, client_id: &str) -> Choice {
+        let places = match &self.way {
+            Way::Network(routes) => routes.len(),
+            Way::Memory(_) => 1,
+        };
+        Choice::new(places, self.last().get(client_id).copied().unwrap_or(0))
+    }
+
+    /// A client of that id is connected to this one of the brokers.
+    pub(super) fn note(&self, client_id: &str, place: usize) {
+        self.last().insert(client_id.to_owned(), place);
+    }
+
+    fn last(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The URL of one of them, where there are several.
+    pub(super) fn url(&self, place: usize) -> Option<String> {
+        match &self.way {
+            Way::Network(routes) if routes.len() > 1 => routes.get(place).map(Route::url),
+            _ => None,
+        }
+    }
+
+    /// Returns when the first broker is reachable again, so far as TLS and WebSocket go: CONNECT would touch its session. Never,
+    /// where nobody goes back. Cancel safe.
+    pub(super) async fn first_is_back(&self, patience: Duration) {
+        let Some(return_after) = self.return_after else { return std::future::pending().await };
+        loop {
+            sleep(return_after).await;
+            let stage = StageCell::default();
+            if let Ok(Ok(connection)) = timeout(patience, self.open_at(0, &stage)).await {
+                return connection.close(patience).await;
+            }
+        }
+    }
+
+    /// A connection to the first broker.
+    ///
+    /// # Errors
+    /// Says which of the steps failed, and why.
+    pub async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+        self.open_at(0, stage).await
+    }
+
     /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too, and `stage` says which
     /// step it has interrupted.
     ///
     /// # Errors
     /// Says which of the steps failed, and why.
-    pub async fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+    pub(super) async fn open_at(&self, place: usize, stage: &StageCell) -> Result<Connection, ConnectError> {
         match &self.way {
             // In a box: a handshake is large, and most of a connection's life is after it.
-            Way::Network(route) => Box::pin(route.open(stage)).await,
-            Way::Memory(InMemory { connect, generations }) => {
-                let freshness = generations.freshness(generations.newest());
-                stage.connected("the broker in this process");
-                let unconnected = |error: io::Error| ConnectError::Tcp {
-                    broker: "the broker in this process".to_owned(),
-                    cause: error.to_string(),
-                };
-                connect().map(|stream| Connection::new(Transport::Memory(stream), freshness, None)).map_err(unconnected)
-            }
+            Way::Network(routes) => Box::pin(routes[place].open(stage)).await,
+            Way::Memory(memory) => memory.open(stage),
         }
     }
 }

@@ -1,12 +1,14 @@
 //! The one loop that connects, drives a connection and connects again, for sessions and the publisher alike. It owns
 //! socket, clock and chance; what is said and when is decided by the [`Client`], which is told the time.
 
-use std::future::Future;
+use std::future::{Future, pending};
+use std::pin::Pin;
 use std::time::{Duration, Instant as StdInstant};
 
 use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep, sleep_until};
 
+use super::choice::Choice;
 use super::connect::{Unopened, hang_up, open_within};
 use super::connection::Connection;
 use super::connector::Connector;
@@ -20,14 +22,17 @@ use crate::clock::now;
 
 /// One side of the conversation with a broker, over as many connections as it takes.
 pub(super) trait Client {
-    /// What CONNECT says.
-    fn hello(&self) -> Hello;
+    /// What CONNECT says to this one of the brokers.
+    fn hello(&self, broker: usize) -> Hello;
+
+    /// This one of the brokers has answered CONNECT with CONNACK.
+    fn at_broker(&mut self, _broker: usize) {}
 
     /// CONNACK has come.
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
 
-    /// CONNECT went out and no CONNACK came back. Nothing to those who keep no session.
-    fn unanswered(&mut self) {}
+    /// CONNECT went out to this one of the brokers and no CONNACK came back. Nothing to those who keep no session.
+    fn unanswered(&mut self, _broker: usize) {}
 
     /// So many bytes more are in `input`.
     fn received(&mut self, bytes: usize, now: StdInstant);
@@ -50,6 +55,17 @@ pub(super) trait Client {
     /// There are newer TLS files than this connection was made with. True when it gives way at once; else it ends by itself.
     fn give_way(&mut self, now: StdInstant) -> bool;
 
+    /// The first broker is reachable again, and this is another. True when it gives way at once; else it ends by itself.
+    fn go_back(&mut self, now: StdInstant) -> bool;
+
+    /// Whether a connection has ended well since it goes back, and nothing is left at the broker. True once.
+    fn has_left(&mut self) -> bool;
+
+    /// Whether the next attempt must be at the same broker.
+    fn keeps_broker(&self) -> bool {
+        false
+    }
+
     /// The connection, or the attempt to make one, has ended. Returns the end as the client sees it.
     fn disconnected(&mut self, end: End) -> End;
 
@@ -65,33 +81,44 @@ pub(super) trait Client {
 
 /// Runs a client until it is done.
 pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &Link) {
-    let mut reconnect = Reconnect::new(link);
+    let (mut reconnect, mut choice) = (Reconnect::new(link), connector.choice(&link.client_id));
     while !client.is_done() {
         let mut freshness = connector.freshness();
         let mut login = connector.login();
         let (end, lived) = {
-            let opened = open_within(connector, Wire(link.protocol), client.hello(), &mut login, link.connect_timeout);
+            let (place, hello) = ((connector, choice.at()), client.hello(choice.at()));
+            let opened = open_within(place, Wire(link.protocol), hello, &mut login, link.connect_timeout);
             match until_done(client, opened).await {
                 None => return,
                 Some(Ok((connection, connack))) => {
+                    choice.connected();
+                    connector.note(&link.client_id, choice.at());
+                    client.at_broker(choice.at());
                     let made = Instant::now();
-                    (serve(client, connection, &connack, link).await, Some(made.elapsed()))
+                    let end = serve(client, connection, &connack, link, back(connector, &choice, link)).await;
+                    (end, Some(made.elapsed()))
                 }
                 Some(Err(Unopened { end, unanswered })) => {
                     if unanswered {
-                        client.unanswered();
+                        client.unanswered(choice.at());
                     }
                     (end, None)
                 }
             }
         };
         let end = client.disconnected(end);
-        let (wait, lasting) = match reconnect.after(end, lived, fastrand::f64(), now()) {
+        if choice.is_away() && matches!(end, End::Renewed | End::Retired) && client.has_left() {
+            choice.go_back();
+        }
+        let next = reconnect.after(end, lived, fastrand::f64(), now());
+        let (wait, lasting) = match next {
             Next::Over => return,
             Next::AtOnce => continue,
             Next::Failed(failure) => {
-                let (wait, lasting) = (failure.wait, failure.lasting);
-                client.failed(failure);
+                let goes_on = lived.is_none() && !client.keeps_broker() && !choice.is_exhausted();
+                let wait = if goes_on { Duration::ZERO } else { failure.wait };
+                let lasting = failure.lasting;
+                client.failed(Failure { wait, ..failure });
                 (wait, lasting)
             }
         };
@@ -103,6 +130,12 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
             () = login.renewed(), if lasting => {}
         }
     }
+}
+
+/// Waits until the first broker is reachable again; for ever, with a connection to it.
+fn back<'a>(connector: &'a Connector, choice: &Choice, link: &Link) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    let patience = link.connect_timeout;
+    if choice.is_away() { Box::pin(connector.first_is_back(patience)) } else { Box::pin(pending()) }
 }
 
 /// Waits for `other`, while the client hears what it must; `None` when it has nothing left to do.
@@ -121,16 +154,27 @@ async fn until_done<T>(client: &mut impl Client, other: impl Future<Output = T>)
 }
 
 /// One connection from CONNACK to its end.
-async fn serve(client: &mut impl Client, mut connection: Connection, connack: &ConnAck, link: &Link) -> End {
+async fn serve(
+    client: &mut impl Client,
+    mut connection: Connection,
+    connack: &ConnAck,
+    link: &Link,
+    back: impl Future<Output = ()> + Unpin,
+) -> End {
     client.connected(connack, &connection.agreed(), now());
-    let end = converse(client, &mut connection, link.keep_alive).await;
+    let end = converse(client, &mut connection, link.keep_alive, back).await;
     hang_up(Wire(link.protocol), connection, &end).await;
     end
 }
 
-async fn converse(client: &mut impl Client, connection: &mut Connection, patience: Duration) -> End {
+async fn converse(
+    client: &mut impl Client,
+    connection: &mut Connection,
+    patience: Duration,
+    mut back: impl Future<Output = ()> + Unpin,
+) -> End {
     let mut freshness = connection.freshness();
-    let mut gives_way = false;
+    let (mut gives_way, mut goes_back) = (false, false);
     let alarm = sleep_until(Instant::now());
     tokio::pin!(alarm);
     loop {
@@ -148,6 +192,12 @@ async fn converse(client: &mut impl Client, connection: &mut Connection, patienc
             () = freshness.outdated(), if !gives_way => {
                 gives_way = true;
                 if client.give_way(now()) {
+                    return End::Renewed;
+                }
+            }
+            () = &mut back, if !goes_back => {
+                goes_back = true;
+                if client.go_back(now()) {
                     return End::Renewed;
                 }
             }
@@ -171,7 +221,7 @@ async fn turn(client: &mut impl Client, connection: &mut Connection, patience: D
 }
 
 /// Moves the alarm only where it must: most turns leave it alone.
-fn set(alarm: std::pin::Pin<&mut Sleep>, at: Instant) {
+fn set(alarm: Pin<&mut Sleep>, at: Instant) {
     if alarm.is_elapsed() || at < alarm.deadline() {
         alarm.reset(at);
     }

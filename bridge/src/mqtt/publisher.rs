@@ -42,6 +42,8 @@ pub struct Publisher {
     last_number: Number,
     /// Nobody can send any more; then nobody waits for those in the window either.
     deserted: bool,
+    /// It gives way since a preferred broker is reachable again.
+    goes_back: bool,
     status: watch::Sender<Status>,
     shutdown: Listener,
 }
@@ -53,9 +55,9 @@ impl Publisher {
         let (handle, requests) = channel(WINDOW);
         let (status, heard) = watch::channel(Status::Connecting);
         let machine = Machine::new(&link, WINDOW);
-        let (waiting, deserted) = (HashMap::new(), false);
+        let (waiting, last_number, deserted, goes_back) = (HashMap::new(), 0, false, false);
         let publisher =
-            Self { link, connector, machine, requests, waiting, last_number: 0, deserted, status, shutdown };
+            Self { link, connector, machine, requests, waiting, last_number, deserted, goes_back, status, shutdown };
         (publisher, handle, heard)
     }
 
@@ -95,7 +97,7 @@ impl Publisher {
 }
 
 impl Client for Publisher {
-    fn hello(&self) -> Hello {
+    fn hello(&self, _broker: usize) -> Hello {
         self.machine.hello()
     }
 
@@ -139,6 +141,15 @@ impl Client for Publisher {
         false
     }
 
+    fn go_back(&mut self, now: StdInstant) -> bool {
+        self.goes_back = true;
+        self.give_way(now)
+    }
+
+    fn has_left(&mut self) -> bool {
+        std::mem::take(&mut self.goes_back)
+    }
+
     fn disconnected(&mut self, end: End) -> End {
         let end = self.machine.disconnected(end);
         self.tell();
@@ -146,6 +157,7 @@ impl Client for Publisher {
     }
 
     fn failed(&mut self, failure: Failure) {
+        self.goes_back = false;
         if self.shutdown.phase() == Phase::Stopping {
             return;
         }

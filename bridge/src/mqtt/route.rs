@@ -53,8 +53,13 @@ impl Route {
     }
 
     /// The same broker, found at this address without asking for its name.
-    pub(super) fn found_at(&mut self, address: SocketAddr) {
-        self.address = Some(address);
+    pub(super) fn found_at(self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self }
+    }
+
+    /// The broker's URL.
+    pub(super) fn url(&self) -> String {
+        self.broker.to_string()
     }
 
     /// Tells when there is a newer TLS set than the one in use now.

@@ -170,20 +170,27 @@ impl Session {
 }
 
 impl Client for Session {
-    fn hello(&self) -> Hello {
-        self.machine.hello()
+    fn hello(&self, broker: usize) -> Hello {
+        self.machine.hello_to(broker)
+    }
+
+    fn at_broker(&mut self, broker: usize) {
+        self.metrics.connects_by_url.connected(broker);
+        self.machine.at_broker(broker);
+        self.tell();
     }
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
         self.metrics.connects.inc();
         self.note = None;
-        log::log_connected(&self.machine.settings, connack.session_present, agreed);
+        let url = self.connector.url(self.machine.broker());
+        log::log_connected(&self.machine.settings, connack.session_present, agreed, url);
         self.shown.connected(&self.machine.settings, connack, agreed);
         self.machine.connected(connack, now);
     }
 
-    fn unanswered(&mut self) {
-        self.machine.unanswered();
+    fn unanswered(&mut self, broker: usize) {
+        self.machine.unanswered_by(broker);
     }
 
     fn received(&mut self, bytes: usize, now: StdInstant) {
@@ -216,6 +223,19 @@ impl Client for Session {
 
     fn give_way(&mut self, _: StdInstant) -> bool {
         true
+    }
+
+    fn go_back(&mut self, _: StdInstant) -> bool {
+        self.machine.go_back();
+        false
+    }
+
+    fn has_left(&mut self) -> bool {
+        self.machine.has_left()
+    }
+
+    fn keeps_broker(&self) -> bool {
+        self.machine.keeps_broker()
     }
 
     fn disconnected(&mut self, end: End) -> End {

@@ -51,7 +51,8 @@ pub(super) fn gate(config: &Config) -> Gate {
 
 /// The broker and the version of MQTT, in words.
 pub(super) fn broker(config: &Config) -> (String, String) {
-    (config.mqtt.url.to_string(), config.mqtt.protocol.to_string())
+    let urls: Vec<_> = config.mqtt.url.iter().map(ToString::to_string).collect();
+    (urls.join(", "), config.mqtt.protocol.to_string())
 }
 
 /// What is allowed and yet seldom meant, about all mappings together.

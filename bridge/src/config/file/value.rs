@@ -14,10 +14,12 @@ pub(super) fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> 
         (Kind::Number(..), _) => Err(format!("{}; write a number without quotes", article(value))),
         (Kind::Switch, DeValue::Boolean(on)) => Ok(on.to_string()),
         (Kind::Switch, _) => Err(format!("{}; write `true` or `false` without quotes", article(value))),
-        (Kind::List, DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_str()) => {
+        (Kind::Texts, DeValue::String(text)) => Ok(Value::from(vec![text.to_string()]).to_string()),
+        (Kind::List | Kind::Texts, DeValue::Array(items)) if items.iter().all(|item| item.get_ref().is_str()) => {
             json(value).map(|json| json.to_string())
         }
-        (Kind::List, DeValue::Array(_)) => Err("is a list of other things than strings".to_owned()),
+        (Kind::List | Kind::Texts, DeValue::Array(_)) => Err("is a list of other things than strings".to_owned()),
+        (Kind::Texts, _) => Err(format!("{}; write a string, or a list of strings", article(value))),
         (Kind::List, _) => Err(format!("{}; write a list of strings", article(value))),
         (Kind::Json, DeValue::Array(_) | DeValue::Table(_)) => json(value).map(|json| json.to_string()),
         (Kind::Json, _) => Err(format!("{}; write a list of tables", article(value))),

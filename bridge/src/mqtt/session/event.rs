@@ -9,6 +9,10 @@ pub(super) enum Event {
     Subscribed,
     /// The subscription was refused, or granted with less than was asked.
     SubscriptionDenied { code: u8, reason: String },
+    /// Another broker than the last one has accepted a connection; so many receipts wait there to be sent again.
+    BrokerChanged { left: usize, unacknowledged: usize },
+    /// The first broker is reachable again, and this one is left for good.
+    GoingBack,
     /// The broker has lost the session, or says so as it always does.
     SessionLost { unacknowledged: usize, usual: bool },
     /// The broker said that it had lost a session which it had kept.

@@ -8,9 +8,10 @@ use crate::foreign::Foreign;
 use crate::mqtt::reconnect::Failure;
 use crate::mqtt::transport::Agreed;
 
-pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed) {
+/// `broker` where there are several.
+pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed, broker: Option<String>) {
     let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
-    info!(event = "broker.connected", mapping, session_present, %tls, client_id, "connected");
+    info!(event = "broker.connected", mapping, broker, session_present, %tls, client_id, "connected");
 }
 
 pub(super) fn log_event(settings: &Settings, event: &Event) {
@@ -26,6 +27,11 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
             );
         }
         Event::SessionLost { unacknowledged, usual } => log_session_lost(settings, *unacknowledged, *usual),
+        Event::BrokerChanged { left, unacknowledged } => log_broker_changed(settings, *left, *unacknowledged),
+        Event::GoingBack => info!(
+            event = "broker.going_back",
+            mapping, client_id, "the first broker is reachable again; leaving this one for good"
+        ),
         Event::SessionDenied => warn!(
             event = "session.denied",
             mapping,
@@ -102,6 +108,19 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
             info!(event = "session.unsubscribed", mapping, client_id, ?former, all, "unsubscribed");
         }
     }
+}
+
+fn log_broker_changed(settings: &Settings, left: usize, unacknowledged: usize) {
+    let (mapping, client_id, left) = (&settings.mapping, &settings.link.client_id, left + 1);
+    warn!(
+        event = "broker.changed",
+        mapping,
+        client_id,
+        left,
+        unacknowledged,
+        "connected to another broker, which has a session of its own; what the one that is left holds stays there until the \
+         session comes back or expires"
+    );
 }
 
 /// `usual` with a broker that was seen to say so of a session that it had kept.

@@ -6,6 +6,7 @@
 //! may. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not honour
 //! Receive Maximum.
 
+mod brokers;
 mod connack;
 mod line;
 mod receive;
@@ -18,6 +19,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
+use self::brokers::Brokers;
 use self::line::Line;
 use self::retire::Retirement;
 use super::event::Event;
@@ -67,6 +69,7 @@ pub(super) struct Machine {
     /// Whether the broker was seen to deny a session that it had kept.
     denies_sessions: bool,
     retirement: Retirement,
+    brokers: Brokers,
     /// It was to leave for good, whatever came over that.
     was_retiring: bool,
     /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
@@ -100,6 +103,7 @@ impl Machine {
             established: false,
             denies_sessions: false,
             retirement: Retirement::default(),
+            brokers: Brokers::default(),
             was_retiring: false,
             unproven: false,
             unsubscribes_unanswered: 0,
@@ -109,11 +113,17 @@ impl Machine {
         }
     }
 
-    /// What CONNECT says.
+    /// What CONNECT says to the broker of the last connection.
+    #[cfg(test)]
     pub(super) fn hello(&self) -> Hello {
+        self.hello_to(self.brokers.current)
+    }
+
+    /// What CONNECT says to this one of the brokers. Only the one that was emptied is to forget the session.
+    pub(super) fn hello_to(&self, broker: usize) -> Hello {
         Hello {
             client_id: self.settings.link.client_id.clone(),
-            clean_start: self.retirement == Retirement::Emptied,
+            clean_start: self.retirement == Retirement::Emptied && broker == self.brokers.current,
             keep_alive: self.settings.link.keep_alive,
             session_expiry: self.settings.session_expiry,
             receive_maximum: self.settings.receive_maximum,
@@ -301,7 +311,7 @@ impl Machine {
     /// broker has forgotten the session.
     pub(super) fn is_done(&self) -> bool {
         match self.phase {
-            _ if self.retirement == Retirement::Forgotten => true,
+            _ if self.retirement == Retirement::Forgotten && !self.is_returning() => true,
             Phase::Running | Phase::Retiring => false,
             Phase::Draining => self.ledger.running() == 0,
             Phase::Stopping => true,

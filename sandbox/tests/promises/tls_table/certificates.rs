@@ -254,7 +254,7 @@ async fn a_root_that_ends_while_in_use_is_trusted_no_more() {
     let side = Side::trusting(&format!("{}{}", lasting.pem(), short.pem()));
     let config = side.config(peer.port);
     let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
-    let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
+    let connector = Connector::of(&config.mqtt, tls).unwrap();
     // Nothing is waited for but the date; certificates know whole seconds.
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
     let refused = connector.open(&StageCell::default()).await.err().expect("a root that has ended is trusted");

@@ -155,7 +155,7 @@ async fn a_port_where_nobody_listens_is_named_with_each_address() {
 fn connector(side: &Side, port: u16) -> Connector {
     let config = side.config(port);
     let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
-    Connector::new(config.mqtt.url.clone(), tls).unwrap()
+    Connector::of(&config.mqtt, tls).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

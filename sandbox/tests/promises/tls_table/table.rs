@@ -104,7 +104,7 @@ async fn verdict(side: &Side, peer: &Peer) -> Option<String> {
 /// For names that nobody resolves here: the handshake of the same connector, at the peer's address.
 async fn verdict_by_name(config: &Config, peer: &Peer) -> Option<String> {
     let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
-    let connector = Connector::new(config.mqtt.url.clone(), tls).unwrap();
+    let connector = Connector::of(&config.mqtt, tls).unwrap();
     let opened = connector.found_at(SocketAddr::from(([127, 0, 0, 1], peer.port))).open(&StageCell::default()).await;
     opened.err().map(|error| error.to_string())
 }

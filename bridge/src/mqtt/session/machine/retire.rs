@@ -49,7 +49,7 @@ impl Machine {
     /// Whether this session goes for good. A drain that comes over it ends it as it stands: nothing is lost, as the
     /// broker keeps the session, but nobody comes for it.
     pub(in crate::mqtt::session) fn leaves(&self) -> bool {
-        self.phase == Phase::Retiring || (self.settings.leaves && self.phase < Phase::Draining)
+        self.phase == Phase::Retiring || self.is_returning() || (self.settings.leaves && self.phase < Phase::Draining)
     }
 
     /// Whether it was to leave for good, and has not.
@@ -99,7 +99,7 @@ impl Machine {
                 Search::Ping => return Ok(self.ping(line, output)?),
                 Search::Proven => {}
                 Search::Unproven => {
-                    self.unproven |= all;
+                    self.unproven |= all && !self.is_returning();
                     self.events.push(Event::QueueUnproven { all });
                 }
             }
@@ -155,7 +155,7 @@ impl Machine {
         line.unsuback_due = None;
         let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
         if all {
-            self.unproven = true;
+            self.unproven |= !self.is_returning();
             self.retirement = Retirement::Unsubscribed;
             line.quiet = Some(Quiet::default());
         }

@@ -1,6 +1,7 @@
 //! What a broker may do, and what the session does about it: no socket, no clock, a few lines a case.
 
 mod bench;
+mod brokers;
 mod connack;
 mod receive;
 mod retire;

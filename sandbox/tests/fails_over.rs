@@ -1,0 +1,124 @@
+//! Promise: with several brokers a bridge reads one at a time, goes to another when that one cannot be reached, and loses
+//! nothing of what those that it reaches have confirmed: it comes back to the first, and before that empties the queue that it
+//! leaves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+
+mod common;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bridge::config::Protocol;
+use common::{eventually, fault, nothing_lost, publish, sized, willing};
+use sandbox::broker::{Broker, BrokerOptions};
+use sandbox::lambda::{Action, When};
+use sandbox::world::{BrokerKind, World};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+const VERSIONS: [Protocol; 2] = [Protocol::V5, Protocol::V311];
+
+/// A world whose bridge knows two brokers, and the second of them.
+async fn two_brokers(protocol: Protocol) -> (World, Broker) {
+    let options = BrokerOptions { persistence: true, ..BrokerOptions::default() };
+    let builder = World::builder().protocol(protocol).broker(BrokerKind::Mosquitto).broker_options(options.clone());
+    let builder = builder.set("mqtt.return_after", "1s").set("mqtt.connect_timeout", "3s");
+    let mut world = builder.function(willing()).without_bridge().await.unwrap();
+    let second = Broker::mosquitto(&world.files, options).await.unwrap();
+    world.set("mqtt.url", &format!("{},{}", world.url(), second.url()));
+    (world, second)
+}
+
+/// How often the bridge has connected to each.
+fn connects(world: &World) -> [u64; 2] {
+    [0, 1].map(|url| world.counters().connects_by_url.to(url))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_lost_by_a_change_of_broker_under_load_and_back() {
+    for protocol in VERSIONS {
+        if sandbox::tools::require("mosquitto").is_none() {
+            return;
+        }
+        let (mut world, second) = two_brokers(protocol).await;
+        world.start_bridge().await.unwrap();
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
+        let messages = sized(300, 3000);
+        let on_first = publish(&world, messages, |_| {}).await;
+        eventually("some are handled", || world.counters().acknowledged.get() >= messages / 4).await;
+        assert_eq!(connects(&world), [1, 0]);
+        world.broker.as_mut().unwrap().kill().await.unwrap();
+        eventually("the second broker is read", || connects(&world)[1] == 1).await;
+        let on_second = publish(&world, messages, |options| options.broker = second.url()).await;
+        // Most of that still waits at the second broker when the first is there again.
+        world.broker.as_mut().unwrap().restart().await.unwrap();
+        eventually("the first broker is read again", || connects(&world)[0] == 2).await;
+        nothing_lost(&world, &on_second).await;
+        nothing_lost(&world, &on_first).await;
+        let again = publish(&world, 20, |_| {}).await;
+        let fate = nothing_lost(&world, &again).await;
+        // At the second broker each was acknowledged before it was left; at the first what was in flight comes again.
+        assert!(fate.extra() <= 256, "{} extra", fate.extra());
+        assert_eq!(world.counters().session_lost.get(), 0);
+        // The second broker has forgotten the session, which nobody would read; it begins anew there.
+        eventually("all is settled", || world.counters().outstanding.get() == 0).await;
+        let before = connects(&world)[1];
+        world.broker.as_mut().unwrap().kill().await.unwrap();
+        eventually("the second broker is read again", || {
+            connects(&world)[1] > before && world.bridge().unwrap().troubles().is_empty()
+        })
+        .await;
+        let last = publish(&world, 20, |options| options.broker = second.url()).await;
+        nothing_lost(&world, &last).await;
+        assert_eq!(world.counters().session_lost.get(), 0);
+    }
+}
+
+/// A first broker that accepts and says nothing, and how often it was tried.
+async fn dead_broker() -> (u16, Arc<AtomicUsize>, JoinHandle<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let tried = Arc::new(AtomicUsize::new(0));
+    let counts = tried.clone();
+    let accept = tokio::spawn(async move {
+        while listener.accept().await.is_ok() {
+            counts.fetch_add(1, Ordering::SeqCst);
+        }
+    });
+    (port, tried, accept)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_prefers_the_first_looks_for_it_and_who_stays_does_not() {
+    let mut worlds = Vec::new();
+    for prefer in ["stay", "first"] {
+        let (port, tried, accept) = dead_broker().await;
+        let builder = World::builder().set("mqtt.prefer", prefer).set("mqtt.return_after", "1s");
+        let mut world = builder.function(willing()).without_bridge().await.unwrap();
+        world.set("mqtt.url", &format!("mqtts://localhost:{port},{}", world.url()));
+        world.start_bridge().await.unwrap();
+        assert_eq!(connects(&world), [0, 1]);
+        worlds.push((world, tried, accept));
+    }
+    eventually("it is looked for", || worlds[1].1.load(Ordering::SeqCst) >= 4).await;
+    assert_eq!(worlds[0].1.load(Ordering::SeqCst), 1, "who stays has tried it at the start alone");
+    assert_eq!(connects(&worlds[1].0), [0, 1], "TCP alone is no broker");
+    for (_, _, accept) in worlds {
+        accept.abort();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_brokers_away_are_tried_in_turn_and_each_is_named() {
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (one, other) = (free(), free());
+    world.set("mqtt.url", &format!("mqtts://localhost:{one},wss://localhost:{other}/mqtt"));
+    world.launch_bridge().await.unwrap();
+    for port in [one, other] {
+        eventually("it is named", || world.bridge().unwrap().troubles()[0].contains(&format!("localhost:{port}:")))
+            .await;
+    }
+}
