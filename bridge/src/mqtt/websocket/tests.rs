@@ -1,5 +1,8 @@
+use std::time::Duration;
+
 use futures_util::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::{Request, Response};
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -8,6 +11,11 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 
 use super::*;
 use crate::mqtt::tls::Failure;
+
+/// A byte, or the error in its place, of which one comes soon.
+async fn byte(ours: &mut WebSocket<DuplexStream>) -> io::Result<u8> {
+    timeout(Duration::from_secs(30), ours.read_u8()).await.expect("nothing comes")
+}
 
 /// Both ends of a WebSocket, the broker's with its library as it is.
 async fn pair() -> (WebSocket<DuplexStream>, WebSocketStream<DuplexStream>) {
@@ -76,26 +84,26 @@ async fn an_end_is_told_by_its_code() {
     ] {
         let (mut ours, mut theirs) = pair().await;
         theirs.close(Some(CloseFrame { code, reason: reason.into() })).await.unwrap();
-        let error = ours.read_u8().await.unwrap_err();
+        let error = byte(&mut ours).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error}");
         assert!(error.to_string().contains(words) && !error.to_string().contains('\n'), "{error}");
     }
     let (mut ours, theirs) = pair().await;
     drop(theirs);
-    assert_eq!(ours.read_u8().await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    assert_eq!(byte(&mut ours).await.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
 }
 
 #[tokio::test]
 async fn a_text_frame_and_a_frame_that_no_packet_fills_are_refused() {
     let (mut ours, mut theirs) = pair().await;
     theirs.send(Message::text("hunter2")).await.unwrap();
-    let error = ours.read_u8().await.unwrap_err().to_string();
+    let error = byte(&mut ours).await.unwrap_err().to_string();
     assert!(error.contains("text frame") && !error.contains("hunter2"), "{error}");
     let (mut ours, theirs) = pair().await;
     let mut below = theirs.into_inner();
     // A binary frame of a gigabyte (RFC 6455, 5.2), of which only the head comes.
     below.write_all(&[0x82, 127, 0, 0, 0, 0, 0x40, 0, 0, 0]).await.unwrap();
-    let error = ours.read_u8().await.unwrap_err().to_string();
+    let error = byte(&mut ours).await.unwrap_err().to_string();
     assert!(error.contains("a frame of more than 268435460 bytes"), "{error}");
 }
 
@@ -108,7 +116,7 @@ async fn saying_goodbye_is_a_close_frame() {
     // Its own Close frame, and then the end of the connection.
     let _ = theirs.close(None).await;
     drop(theirs);
-    assert!(ours.read_u8().await.is_err(), "bytes behind the end");
+    assert!(byte(&mut ours).await.is_err(), "bytes behind the end");
 }
 
 #[tokio::test]
