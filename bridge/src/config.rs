@@ -377,6 +377,18 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
     }
 
     #[test]
+    fn the_examples_are_good() {
+        let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
+        let mut loaded = 0;
+        for example in std::fs::read_dir(examples).unwrap() {
+            let text = std::fs::read_to_string(example.unwrap().path().join("bridge.toml")).unwrap();
+            from_text(&text).unwrap();
+            loaded += 1;
+        }
+        assert!(loaded >= 2);
+    }
+
+    #[test]
     fn answers_are_for_allowed_topics_alone() {
         let config = from_text(&format!(
             "{FILE}reply = true\nreply_topics = [\"d/{{topic[0]}}\"]\nresponse = {{ allow = [\"a,b/+\", \"c\"], qos = 0 }}\n"
