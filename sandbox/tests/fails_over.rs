@@ -14,8 +14,9 @@ use bridge::config::Protocol;
 use common::{eventually, fault, nothing_lost, publish, sized, willing};
 use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::lambda::{Action, When};
-use sandbox::world::{BrokerKind, World};
-use tokio::net::TcpListener;
+use sandbox::world::{BrokerKind, FUNCTION, World};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 const VERSIONS: [Protocol; 2] = [Protocol::V5, Protocol::V311];
@@ -29,6 +30,16 @@ async fn two_brokers(protocol: Protocol) -> (World, Broker) {
     let second = Broker::mosquitto(&world.files, options).await.unwrap();
     world.set("mqtt.url", &format!("{},{}", world.url(), second.url()));
     (world, second)
+}
+
+/// What `/readyz` says.
+async fn ready(world: &World) -> String {
+    let admin = world.bridge().unwrap().admin_address().unwrap();
+    let mut stream = TcpStream::connect(admin).await.unwrap();
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }
 
 /// How often the bridge has connected to each.
@@ -100,6 +111,8 @@ async fn who_prefers_the_first_looks_for_it_and_who_stays_does_not() {
         world.set("mqtt.url", &format!("mqtts://localhost:{port},{}", world.url()));
         world.start_bridge().await.unwrap();
         assert_eq!(connects(&world), [0, 1]);
+        let said = ready(&world).await;
+        assert!(said.contains(&format!("connected to {}, not to the first broker", world.url())), "{said}");
         worlds.push((world, tried, accept));
     }
     eventually("it is looked for", || worlds[1].1.load(Ordering::SeqCst) >= 4).await;
@@ -121,4 +134,35 @@ async fn all_brokers_away_are_tried_in_turn_and_each_is_named() {
         eventually("it is named", || world.bridge().unwrap().troubles()[0].contains(&format!("localhost:{port}:")))
             .await;
     }
+}
+
+/// A mapping that restarts comes back to the broker that has its session, whichever is preferred.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_restarts_comes_back_to_its_session() {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let (port, tried, accept) = dead_broker().await;
+    let file = world.directory().join("bridge.toml");
+    let write = |concurrency: usize| {
+        let files = &world.files;
+        let text = format!(
+            "admin.listen = \"off\"\n[mqtt]\nurl = [\"mqtts://localhost:{port}\", \"{}\"]\nprefer = \"stay\"\n\
+             connect_timeout = \"1s\"\ntls = {{ ca_file = \"{}\", cert_file = \"{}\", key_file = \"{}\" }}\n\
+             [[mapping]]\nname = \"m\"\ntopic_filter = \"t\"\nfunction = \"{FUNCTION}\"\nconcurrency = {concurrency}\n\
+             on_failure.file = \"dead.jsonl\"\n",
+            world.url(),
+            files.ca.display(),
+            files.bridge.cert.display(),
+            files.bridge.key.display(),
+        );
+        std::fs::write(&file, text).unwrap();
+    };
+    write(1);
+    let mut process = world.spawn_bridge_from(&file).unwrap();
+    assert!(process.logged("\"broker.connected\"", common::PATIENCE).await, "{:#?}", process.log());
+    write(2);
+    process.signal("HUP").await.unwrap();
+    let connected = || process.log().iter().filter(|line| line.contains("\"broker.connected\"")).count();
+    eventually("the mapping is connected again", || connected() == 2).await;
+    assert_eq!(tried.load(Ordering::SeqCst), 1, "the first broker was tried again");
+    accept.abort();
 }

@@ -182,8 +182,9 @@ impl Client for Session {
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
         self.metrics.connects.inc();
-        self.note = None;
-        let url = self.connector.url(self.machine.broker());
+        let (broker, url) = (self.machine.broker(), self.connector.url(self.machine.broker()));
+        self.note =
+            url.as_ref().filter(|_| broker > 0).map(|url| format!("connected to {url}, not to the first broker"));
         log::log_connected(&self.machine.settings, connack.session_present, agreed, url);
         self.shown.connected(&self.machine.settings, connack, agreed);
         self.machine.connected(connack, now);
