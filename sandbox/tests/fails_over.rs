@@ -11,9 +11,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bridge::config::Protocol;
-use common::{eventually, fault, nothing_lost, publish, sized, willing};
+use common::{answering, eventually, fault, nothing_lost, publish, sized, willing};
 use sandbox::broker::{Broker, BrokerOptions};
-use sandbox::lambda::{Action, When};
+use sandbox::lambda::{Action, Answer, When};
 use sandbox::world::{BrokerKind, FUNCTION, World};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -164,5 +164,25 @@ async fn a_mapping_that_restarts_comes_back_to_its_session() {
     let connected = || process.log().iter().filter(|line| line.contains("\"broker.connected\"")).count();
     eventually("the mapping is connected again", || connected() == 2).await;
     assert_eq!(tried.load(Ordering::SeqCst), 1, "the first broker was tried again");
+    accept.abort();
+}
+
+/// Each connection chooses for itself, also the one that publishes.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_go_to_a_broker_that_is_reachable() {
+    let answer = |_| {
+        let payload = serde_json::value::to_raw_value("hot").unwrap();
+        let (topic, encoding) = ("answers".to_owned(), event::Encoding::Json);
+        let publish = event::Publish { item_identifier: None, topic, payload, encoding, qos: None, retain: false };
+        Answer::json(&event::Response { publish: vec![publish], ..event::Response::default() })
+    };
+    let builder = World::builder().function(answering(answer)).set("mapping.response.allow", "answers");
+    let mut world = builder.without_bridge().await.unwrap();
+    let (port, _, accept) = dead_broker().await;
+    world.set("mqtt.url", &format!("mqtts://localhost:{port},{}", world.url()));
+    world.start_bridge().await.unwrap();
+    publish(&world, 3, |_| {}).await;
+    common::acknowledged(&world, 3).await;
+    assert_eq!(world.counters().published.get(), 3);
     accept.abort();
 }
