@@ -41,7 +41,16 @@ impl Broker {
         let ends = metrics.ends().into_iter();
         let ends: Vec<_> = ends.map(|(of, at)| format!("{of} until {}", date(at))).collect();
         walk.found("tls files", None, Ok(Found::good(format!("read; {}", ends.join(", ")))));
-        let (host, port) = (mqtt.url.host.as_str(), mqtt.url.port);
+        let first = mqtt.url.first()?;
+        if mqtt.url.len() > 1 {
+            let said = format!("{first}, the first of {}; the others are not visited", mqtt.url.len());
+            walk.found(
+                "broker",
+                None,
+                Ok(Found::but(said, Some("check each alone: name it alone in mqtt.url".to_owned()))),
+            );
+        }
+        let (host, port) = (first.host.as_str(), first.port);
         let resolve = async {
             let hint = "check mqtt.url, and that this machine resolves the name";
             let found = lookup_host((host, port)).await;
@@ -49,7 +58,8 @@ impl Broker {
             let addresses: Vec<_> = found.map(|address| address.ip().to_string()).collect();
             Ok(Found::good(format!("{host}: {}", addresses.join(", "))))
         };
-        if !walk.step("dns", None, resolve).await {
+        // Behind a proxy it is the proxy that resolves.
+        if mqtt.proxy.is_none() && !walk.step("dns", None, resolve).await {
             return None;
         }
         let link = |role: &str| Link {

@@ -43,7 +43,7 @@ pub struct Welcome {
 }
 
 impl Visit {
-    /// Connects with the client id of this link, asking for a session that lives so long; it is given up at the end.
+    /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is given up at the end.
     ///
     /// # Errors
     /// Why there is no connection, and the way out.
@@ -60,7 +60,7 @@ impl Visit {
             receive_maximum: 16,
         };
         let (wire, patience) = (Wire(link.protocol), link.connect_timeout);
-        let opened = open_within(connector, wire, hello, &mut connector.login(), patience).await;
+        let opened = open_within((connector, 0), wire, hello, &mut connector.login(), patience).await;
         let (connection, connack) = opened.map_err(|unopened| in_words(unopened.end))?;
         let welcome = Welcome {
             tls: connection.agreed().to_string(),

@@ -5,11 +5,11 @@ mod table;
 
 use std::time::Duration;
 
+use self::table::Case;
 use crate::common::{PATIENCE, publish, side_by_side, willing};
 use sandbox::lambda::{Action, Fault, When};
 use sandbox::world::{BridgeProcess, World};
 use serde_json::Value;
-use self::table::Case;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 

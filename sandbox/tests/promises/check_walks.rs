@@ -1,14 +1,10 @@
 //! Promise: `check` walks the whole way of a message and says of each step whether it would work, against a right set-up and against
 //! wrong ones; a bridge that runs does not notice.
 
-#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
-
-mod common;
-
 use std::process::Output;
 use std::time::Duration;
 
-use common::{acknowledged, publish, side_by_side, willing};
+use crate::common::{acknowledged, publish, side_by_side, willing};
 use sandbox::lambda::{Action, Fault, Function, Kind, Refusal, When};
 use sandbox::queue::{Queue, Trouble};
 use sandbox::world::World;

@@ -2,16 +2,13 @@
 //! nothing of what those that it reaches have confirmed: it comes back to the first, and before that empties the queue that it
 //! leaves.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
-
-mod common;
-
+use crate::common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::common::{answering, eventually, fault, nothing_lost, publish, sized, willing};
 use bridge::config::Protocol;
-use common::{answering, eventually, fault, nothing_lost, publish, sized, willing};
 use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::lambda::{Action, Answer, When};
 use sandbox::world::{BrokerKind, FUNCTION, World};
