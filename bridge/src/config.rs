@@ -42,7 +42,7 @@ pub use field::{MessageId, OrderingKey};
 pub use function::Function;
 pub use mapping::{Batch, Mapping, ResponseTopics, Retry};
 pub(crate) use mqtt::MOST_URLS;
-pub use mqtt::{Mqtt, Tls};
+pub use mqtt::{Mqtt, StatusTopic, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
 pub use proxy::Proxy;
@@ -51,7 +51,7 @@ pub use reference::commented_default;
 pub use schema::schema;
 pub use values::{
     ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Prefer, Protocol, Qos,
-    Range, TlsVersion, WhenDegraded,
+    Range, StatusFormat, TlsVersion, WhenDegraded,
 };
 
 use error::Mistakes;

@@ -1,5 +1,6 @@
 //! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
-//! on a connection of its own, and one [`BrokerStats`] on another, where the broker counts what it drops. Knows nothing of functions: it hands out deliveries and hears of outcomes.
+//! on a connection of its own, one [`BrokerStats`] on another, where the broker counts what it drops, and one [`StatusTopic`] on a third, where somebody wants
+//! to know whether the bridge is there. Knows nothing of functions: it hands out deliveries and hears of outcomes.
 
 mod bounds;
 mod broker_stats;
@@ -28,6 +29,7 @@ mod retire;
 mod route;
 mod session;
 mod skip;
+mod status_topic;
 mod takeover;
 mod tls;
 mod transport;
@@ -46,6 +48,7 @@ pub use link::Link;
 pub use login::Credentials;
 pub use publisher::Publisher;
 pub use session::{Ended, Identifies, Session, Settings, Status};
+pub use status_topic::{StatusTopic, Told};
 pub use tls::{LiveTls, TlsError};
 pub use visit::{Visit, Welcome};
 pub(crate) use websocket::TALKATIVE;

@@ -10,6 +10,7 @@ mod reload;
 mod running;
 mod serve;
 mod settings;
+mod status;
 
 pub use error::{ServeError, StartError};
 pub use serve::serve;
@@ -69,8 +70,8 @@ pub struct Bridge {
     tls: Option<LiveTls>,
     /// Looks at the TLS files; held so that it ends with the bridge.
     tls_watch: JoinSet<()>,
-    /// Reads what the broker counts, where that is configured.
-    broker_stats: JoinSet<()>,
+    /// Reads what the broker counts, and tells the status, where that is configured.
+    aside: JoinSet<()>,
 }
 
 /// How a bridge ends by itself.
@@ -145,15 +146,16 @@ impl Bridge {
             metrics,
             tls: tls.clone(),
             tls_watch: JoinSet::new(),
-            broker_stats: JoinSet::new(),
+            aside: JoinSet::new(),
         };
         if let Some(tls) = tls {
             bridge.tls_watch.spawn(tls.watch());
         }
         bridge.reconcile();
         if let Some(stats) = broker_stats(&bridge, &listener) {
-            bridge.broker_stats.spawn(stats.run());
+            bridge.aside.spawn(stats.run());
         }
+        status::start(&bridge.config.mqtt, &bridge.connector, bridge.watched.subscribe(), &listener, &mut bridge.aside);
         let started = watch::Sender::new(false);
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         let limits = Limits::from(&bridge.config.admin);
@@ -269,7 +271,7 @@ impl Bridge {
         let goodbye = async {
             self.ended().await;
             self.publishing.ended().await;
-            while self.broker_stats.join_next().await.is_some() {}
+            while self.aside.join_next().await.is_some() {}
         };
         // Who cannot say goodbye now is closed all the same.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;

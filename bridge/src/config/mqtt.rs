@@ -13,7 +13,9 @@ use super::proxy::Proxy;
 use super::reader::Reader;
 use super::section::section;
 use super::tls_files;
-use super::values::{HOUR, InvalidValue, MS, Prefer, Protocol, Range, SECOND, TlsVersion, YEAR, plain};
+use super::values::{
+    HOUR, InvalidValue, MS, Prefer, Protocol, Range, SECOND, StatusFormat, TlsVersion, YEAR, plain,
+};
 use crate::crypto;
 use crate::secret::Secret;
 use crate::topic::validate_topic_name;
@@ -64,8 +66,22 @@ section! {
         /// Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a
         /// warning.
         pub dropped_topic: Option<String> = key { Text.absent("$SYS/broker/publish/messages/dropped"), maybe(topic) };
+        /// What is told of the bridge on a topic.
+        pub status: StatusTopic = subsection {};
         /// Certificates and keys.
         pub tls: Tls = subsection {};
+    }
+}
+
+section! {
+    /// `[mqtt.status]`: a retained topic that says whether the bridge is online.
+    pub struct StatusTopic in "mqtt.status." {
+        /// The topic; `{client_id}` stands for the client id. Without it nothing is told.
+        pub topic: Option<String> = key { Text.absent("bridges/{client_id}/status"), maybe(status_topic) };
+        /// What it says: `text` is `online` or `offline`, `json` also version, times and how each mapping stands.
+        pub format: StatusFormat = key { Kind::of::<StatusFormat>().is("text"), choice };
+        /// How long the broker waits for a new connection before it says that the bridge is offline; MQTT 5 alone.
+        pub will_delay: Duration = key { Seconds(Duration::ZERO, HOUR).is("5s"), duration };
     }
 }
 
@@ -107,6 +123,18 @@ impl Mqtt {
         format!("{}-{PUBLISHER}", self.client_id)
     }
 
+    /// The client id of the connection that tells the status. No mapping may be called `bridge-status`.
+    #[must_use]
+    pub fn status_client_id(&self) -> String {
+        format!("{}-{STATUS}", self.client_id)
+    }
+
+    /// The topic of the status, with the client id in it.
+    #[must_use]
+    pub fn status_topic(&self) -> Option<String> {
+        self.status.topic.as_ref().map(|topic| topic.replace(CLIENT_ID, &self.client_id))
+    }
+
     /// The client id of the connection that reads the broker's own count. No mapping may be called `broker-stats`.
     #[must_use]
     pub fn broker_stats_client_id(&self) -> String {
@@ -116,6 +144,9 @@ impl Mqtt {
 
 /// The most URLs that `mqtt.url` may hold.
 pub(crate) const MOST_URLS: usize = 8;
+
+/// What tells the teller of the status from all sessions of one bridge.
+pub(super) const STATUS: &str = "bridge-status";
 
 /// What tells the reader of the broker's own count from all sessions of one bridge.
 pub(super) const BROKER_STATS: &str = "broker-stats";
@@ -169,8 +200,19 @@ fn variable(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
+/// What stands for the client id in a topic.
+const CLIENT_ID: &str = "{client_id}";
+
+fn status_topic(text: &str) -> Result<String, InvalidValue> {
+    topic(&text.replace(CLIENT_ID, "x"))?;
+    Ok(text.to_owned())
+}
+
 /// Who we say we are to a broker that wants a user name: what goes with what, and whether the files can serve.
 fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
+    if let Some(Err(reason)) = mqtt.status_topic().as_deref().map(topic) {
+        reader.mistake("mqtt.status.topic", &format!("with the client id in it: {reason}"));
+    }
     let given = [
         ("mqtt.password_file", mqtt.password_file.is_some()),
         ("mqtt.password_command", !mqtt.password_command.is_empty()),

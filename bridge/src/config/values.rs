@@ -124,6 +124,15 @@ pub enum Format {
     Raw,
 }
 
+/// What the status topic says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum StatusFormat {
+    /// `online` or `offline`.
+    Text,
+    /// An object with more than that.
+    Json,
+}
+
 /// How the payloads of a mapping are compressed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum ContentEncoding {

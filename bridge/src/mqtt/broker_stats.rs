@@ -162,6 +162,7 @@ impl Client for BrokerStats {
             session_expiry: std::time::Duration::ZERO,
             // QoS 0 knows no such thing; zero is forbidden (MQTT 5, 3.1.2.11.3).
             receive_maximum: 1,
+            will: None,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::config::Qos;
 use crate::foreign::Foreign;
 use crate::message::Message;
@@ -163,6 +165,19 @@ pub struct Hello {
     pub session_expiry: Duration,
     /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
     pub receive_maximum: u16,
+    /// What the broker shall publish when this connection breaks.
+    pub will: Option<Will>,
+}
+
+/// A Last Will, retained, at QoS 1 (MQTT 5, 3.1.3.2).
+#[derive(Debug, Clone)]
+pub struct Will {
+    /// Where to; a topic name.
+    pub topic: String,
+    /// What.
+    pub payload: Bytes,
+    /// How long the broker waits for a new connection of the session before it publishes it (MQTT 5 only).
+    pub delay: Duration,
 }
 
 /// Who CONNECT says we are, to a broker that does not go by the certificate alone (MQTT 5, 3.1.3.5 and 3.1.3.6).

@@ -5,8 +5,8 @@ use bytestring::ByteString;
 use rumqttc_v4::QoS;
 use rumqttc_v4::mqttbytes::Error;
 use rumqttc_v4::mqttbytes::v4::{
-    ConnAck as V4ConnAck, Connect, ConnectAuth, ConnectReturnCode, Disconnect, Packet, PingReq, PubAck, PubComp,
-    PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
+    ConnAck as V4ConnAck, Connect, ConnectAuth, ConnectReturnCode, Disconnect, LastWill, Packet, PingReq, PubAck,
+    PubComp, PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
 };
 
 use super::buffer::own;
@@ -46,6 +46,12 @@ pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Res
     let mut connect = Connect::new(hello.client_id.as_str());
     connect.keep_alive = u16::try_from(hello.keep_alive.as_secs()).unwrap_or(u16::MAX);
     connect.clean_session = hello.clean_start;
+    connect.last_will = hello.will.as_ref().map(|will| LastWill {
+        topic: will.topic.clone(),
+        message: will.payload.clone(),
+        qos: QoS::AtLeastOnce,
+        retain: true,
+    });
     let username = || auth.username.unwrap_or_default().to_owned();
     connect.auth = match (auth.username, auth.password) {
         (None, None) => ConnectAuth::None,
@@ -192,6 +198,7 @@ mod tests {
             keep_alive: Duration::from_secs(30),
             session_expiry: Duration::ZERO,
             receive_maximum: 1,
+            will: None,
         };
         let secret = Secret::password(b"xyz".to_vec()).unwrap();
         let connected_as = |username, password| {

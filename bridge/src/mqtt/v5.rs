@@ -8,8 +8,9 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use rumqttc::QoS;
 use rumqttc::mqttbytes::v5::{
-    Connect, ConnectAuth, ConnectProperties, Disconnect, DisconnectProperties, DisconnectReasonCode, Packet, PubAck,
-    PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe, SubscribeFilter, Unsubscribe,
+    Connect, ConnectAuth, ConnectProperties, Disconnect, DisconnectProperties, DisconnectReasonCode, LastWill,
+    LastWillProperties, Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe,
+    SubscribeFilter, Unsubscribe,
 };
 
 use super::packet::{Auth, Close, Hello, Subscription, WireError};
@@ -35,7 +36,22 @@ pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Res
         clean_start: hello.clean_start,
         properties: Some(properties),
     };
-    write(&Packet::Connect(connect, None, connect_auth(auth)), out)
+    let will = hello.will.as_ref().map(|will| LastWill {
+        topic: will.topic.clone().into(),
+        message: will.payload.clone(),
+        qos: QoS::AtLeastOnce,
+        retain: true,
+        properties: Some(LastWillProperties {
+            delay_interval: Some(seconds(will.delay)),
+            payload_format_indicator: None,
+            message_expiry_interval: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }),
+    });
+    write(&Packet::Connect(connect, will, connect_auth(auth)), out)
 }
 
 /// MQTT 5 knows each without the other (3.1.2.8 and 3.1.2.9). The copy of the password is wiped when the packet is dropped.

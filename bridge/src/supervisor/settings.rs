@@ -20,6 +20,11 @@ pub(super) fn broker_stats_link(mqtt: &config::Mqtt) -> Link {
     link(mqtt, mqtt.broker_stats_client_id())
 }
 
+/// How the teller of the status connects.
+pub(super) fn status_link(mqtt: &config::Mqtt) -> Link {
+    link(mqtt, mqtt.status_client_id())
+}
+
 fn link(mqtt: &config::Mqtt, client_id: String) -> Link {
     let config::Mqtt { protocol, keep_alive, connect_timeout, backoff, .. } = *mqtt;
     Link { client_id, protocol, keep_alive, connect_timeout, backoff }

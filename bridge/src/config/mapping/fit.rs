@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::super::circles::outputs;
 use super::super::error::Place;
-use super::super::mqtt::{BROKER_STATS, PUBLISHER, session_name};
+use super::super::mqtt::{BROKER_STATS, PUBLISHER, STATUS, session_name};
 use super::super::reader::Reader;
 use super::super::{Config, ContentEncoding, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
 
@@ -119,7 +119,7 @@ fn sessions(config: &Config, reader: &mut Reader<'_>) {
     let mut seen: BTreeMap<String, (&Mapping, Place)> = BTreeMap::new();
     for (mapping, settings) in config.mappings.iter().zip(&reader.draft().mappings) {
         let (name, place) = (&mapping.name, settings.place("mapping.name"));
-        if [PUBLISHER, BROKER_STATS].contains(&name.as_str()) {
+        if [PUBLISHER, BROKER_STATS, STATUS].contains(&name.as_str()) {
             let reason =
                 format!("`{name}` is what a connection of the bridge's own is called; name the mapping otherwise");
             reader.mistakes.add(place.clone(), &reason);

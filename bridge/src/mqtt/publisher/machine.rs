@@ -68,6 +68,7 @@ impl Machine {
             session_expiry: Duration::ZERO,
             // Nothing is subscribed to, so nothing comes; zero is forbidden (MQTT 5, 3.1.2.11.3).
             receive_maximum: 1,
+            will: None,
         }
     }
 

@@ -127,6 +127,7 @@ impl Machine {
             keep_alive: self.settings.link.keep_alive,
             session_expiry: self.settings.session_expiry,
             receive_maximum: self.settings.receive_maximum,
+            will: None,
         }
     }
 

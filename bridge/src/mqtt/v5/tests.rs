@@ -25,6 +25,7 @@ fn connected_as(username: Option<&str>, password: Option<&[u8]>) -> BytesMut {
         keep_alive: Duration::from_secs(30),
         session_expiry: Duration::ZERO,
         receive_maximum: 1,
+        will: None,
     };
     let secret = password.map(|password| Secret::password(password.to_vec()).unwrap());
     let mut out = BytesMut::new();
