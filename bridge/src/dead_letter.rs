@@ -156,6 +156,7 @@ mod tests {
             correlation_data: None,
             payload: "p".into(),
             encoding: Encoding::Text,
+            subscription: None,
             content_encoding: None,
             skipped: None,
             redrive: None,

@@ -152,6 +152,8 @@ pub struct Delivery {
     pub received_at: SystemTime,
     /// When it was received, by the clock that never jumps.
     pub received: Instant,
+    /// The topic filter that it came by, as far as is known.
+    pub subscription: Option<Arc<str>>,
     /// What the payload is to the function.
     pub content: Content,
     /// How the payload will stand in the event, once that has been found out.
@@ -185,6 +187,7 @@ impl Delivery {
             id,
             received_at,
             received,
+            subscription: None,
             content: Content::Published,
             encoding: None,
             hold: None,

@@ -124,6 +124,17 @@ impl fmt::Display for TopicFilter {
     }
 }
 
+/// Filters for a line of text: the first few, and how many more there are.
+#[must_use]
+pub fn some_of(filters: &[TopicFilter]) -> String {
+    const SHOWN: usize = 3;
+    let shown: Vec<_> = filters.iter().take(SHOWN).map(TopicFilter::as_str).collect();
+    match filters.len().saturating_sub(SHOWN) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
+
 /// The levels of a topic name or filter, empty ones included: `/a/` has three.
 pub fn levels(topic: &str) -> impl Iterator<Item = &str> {
     topic.split('/')

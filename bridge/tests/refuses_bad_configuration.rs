@@ -199,6 +199,24 @@ fn passwords_that_cannot_serve() {
 }
 
 #[test]
+fn lists_of_topic_filters_that_cannot_be_subscribed_to() {
+    let refuses = |list: &str, expected: &str| {
+        refuses(
+            "topic_filter = \"sensor/log\"",
+            &format!("topic_filter = {list}"),
+            &format!("mapping.topic_filter: {expected}"),
+        );
+    };
+    refuses("[]", "must not be empty");
+    refuses("[\"a\", 7]", "is a list of other things than strings");
+    refuses("7", "is a number without quotes; write a string in quotes, or a list of strings");
+    refuses("[\"a\", \"b\", \"a\"]", "holds the same twice");
+    refuses("[\"a\", \"a/#/b\"]", "topic filter `a/#/b`");
+    let many: Vec<_> = (0..1001).map(|number| format!("\"{number}\"")).collect();
+    refuses(&format!("[{}]", many.join(",")), "holds 1001; 1000 are the most");
+}
+
+#[test]
 fn programs_that_cannot_give_a_password() {
     let refuses = |lines: &str, expected: &str| {
         refuses("client_id", &format!("{lines}\nclient_id"), &format!("mqtt.password_command{expected}"));

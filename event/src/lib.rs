@@ -56,6 +56,9 @@ pub struct Record {
     /// MQTT 5 Correlation Data, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_data: Option<String>,
+    /// The mapping's topic filter that the message came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
     /// How the payload was compressed when it was published, where the bridge has decompressed it: `gzip` or `zstd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decompressed: Option<String>,

@@ -2,11 +2,12 @@
 
 use crate::config::{self, OnFailure};
 use crate::metrics::MappingMetrics;
+use crate::topic::some_of;
 
 /// What a mapping does, for the status page.
 #[derive(Debug)]
 pub struct About {
-    /// What it subscribes to.
+    /// What it subscribes to: the first few of many filters.
     pub topic_filter: String,
     /// What it invokes.
     pub function: String,
@@ -29,7 +30,7 @@ impl About {
             OnFailure::Topic(topic) => format!("topic {topic}"),
         };
         Self {
-            topic_filter: settings.topic_filter.to_string(),
+            topic_filter: some_of(&settings.topic_filter),
             function: settings.function.as_str().to_owned(),
             concurrency: settings.concurrency as u64,
             destinations: settings.on_failure.iter().map(destination).collect(),

@@ -19,7 +19,7 @@ pub(super) struct Output {
 impl Output {
     /// Whether a message of it could be one of this mapping's.
     pub(super) fn reaches(&self, mapping: &Mapping) -> bool {
-        self.topics.overlaps(&mapping.topic_filter)
+        mapping.topic_filter.iter().any(|filter| self.topics.overlaps(filter))
     }
 }
 

@@ -28,8 +28,9 @@ section! {
     pub struct Mapping in "mapping.", checked by fit::mapping {
         /// What logs, metrics, events and the client id call it: lower-case letters, digits and `-`.
         pub name: String = key { Text.required("sensor-data"), with(name) };
-        /// What to subscribe to; `$share/group/filter` shares the messages among several bridges.
-        pub topic_filter: TopicFilter = key { Text.required("sensor/data").flag("topic-filter"), with(str::parse) };
+        /// What to subscribe to, one filter or a list; `$share/group/filter` shares the messages among several bridges.
+        pub topic_filter: Vec<TopicFilter> =
+            key { Kind::Texts.required("sensor/data").flag("topic-filter"), texts(TopicFilter::from_str) };
         /// Filters that this mapping had before: the session is unsubscribed from them, and keeps everything else.
         pub former_topic_filters: Vec<TopicFilter> = key { List.absent(r#"["sensor/old"]"#), list(TopicFilter::from_str) };
         /// The quality of service to ask for; with 0 messages can be lost.

@@ -16,6 +16,9 @@ use crate::secret::Secret;
 /// The name of the mapping that environment and flags describe without a file.
 const UNNAMED: &str = "default";
 
+/// The most that one key may list where each is asked for at the broker.
+const MAX_TEXTS: usize = 1000;
+
 /// A value; `None` when it has been refused, and the reader keeps the mistake.
 type Good<T> = Option<T>;
 
@@ -104,15 +107,29 @@ impl<'a> Reader<'a> {
         items.into_iter().collect()
     }
 
-    /// The items of a key that must have one at least, each as `read` understands it.
-    pub(super) fn texts<T, E: Display>(&mut self, key: &Key, read: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
+    /// The items of a list that has one at least, as `read` understands each; no two are the same.
+    pub(super) fn texts<T: PartialEq, E: Display>(
+        &mut self,
+        key: &Key,
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
         let items: Vec<String> = self.with(key, |text| serde_json::from_str(text))?;
-        if items.is_empty() {
-            self.mistake(key.path, &"the list is empty; write one at least");
+        let wrong = match items.len() {
+            0 => Some("the list is empty; write one at least".to_owned()),
+            count if count > MAX_TEXTS => Some(format!("holds {count}; {MAX_TEXTS} are the most")),
+            _ => None,
+        };
+        if let Some(reason) = wrong {
+            self.mistake(key.path, &reason);
             return None;
         }
         let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
-        items.into_iter().collect()
+        let items: Vec<T> = items.into_iter().collect::<Option<_>>()?;
+        if items.iter().enumerate().any(|(index, item)| items[..index].contains(item)) {
+            self.mistake(key.path, &"holds the same twice");
+            return None;
+        }
+        Some(items)
     }
 
     /// A path, which a file gives relative to itself.

@@ -281,6 +281,7 @@ mod tests {
             correlation_data: None,
             payload: payload.into(),
             encoding: Encoding::Text,
+            subscription: None,
             content_encoding: None,
             skipped: None,
             redrive: None,

@@ -41,6 +41,9 @@ pub struct DeadLetter {
     /// MQTT 5 Correlation Data, in base64.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_data: Option<String>,
+    /// The mapping's topic filter that it came by.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscription: Option<String>,
     /// How the bridge took the payload to be compressed; it is here as it was published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_encoding: Option<String>,
@@ -127,6 +130,7 @@ impl DeadLetter {
             content_type: properties.content_type,
             response_topic: properties.response_topic,
             correlation_data: properties.correlation_data.map(|data| BASE64_STANDARD.encode(data)),
+            subscription: delivery.subscription.as_ref().map(ToString::to_string),
             content_encoding: delivery.compression().map(|compression| compression.name().to_owned()),
             payload,
             encoding,

@@ -51,6 +51,7 @@ mod tests {
             correlation_data: None,
             payload: String::new(),
             encoding: Encoding::Text,
+            subscription: None,
             content_encoding: None,
             skipped: None,
             redrive: None,

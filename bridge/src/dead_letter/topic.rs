@@ -122,6 +122,7 @@ mod tests {
             correlation_data: None,
             payload: "AP8=".into(),
             encoding: Encoding::Base64,
+            subscription: None,
             content_encoding: None,
             skipped: None,
             redrive: None,

@@ -59,7 +59,8 @@ pub fn measure(delivery: &mut Delivery) -> usize {
         user + text(&p.content_type) + text(&p.response_topic) + p.correlation_data.as_ref().map_or(0, |d| d.len() * 2)
     });
     let id = if let RecordId::Given(id) = &delivery.id { escaped(id.as_bytes()) } else { 40 };
-    FIXED + id + escaped(message.topic.as_bytes()) + payload + properties
+    let subscription = delivery.subscription.as_ref().map_or(0, |filter| 20 + escaped(filter.as_bytes()));
+    FIXED + subscription + id + escaped(message.topic.as_bytes()) + payload + properties
 }
 
 /// How long UTF-8 text becomes as a JSON string, without its quotes: at most this.
@@ -90,6 +91,10 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     let _ = write!(out, ",\"qos\":{qos},\"retain\":{retain},\"dup\":{dup},\"receivedAt\":\"{received_at}\"");
     if let Some(properties) = &message.properties {
         write_properties(out, properties);
+    }
+    if let Some(filter) = &delivery.subscription {
+        key(out, "subscription");
+        string(out, filter);
     }
     if let Some(compression) = delivery.compression() {
         key(out, "decompressed");

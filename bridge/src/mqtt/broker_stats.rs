@@ -93,7 +93,7 @@ impl BrokerStats {
 
     fn take(&mut self, packet: Incoming) -> Result<(), End> {
         match packet {
-            Incoming::Publish { packet_id: 0, message } => {
+            Incoming::Publish { packet_id: 0, message, .. } => {
                 self.count(&message);
                 Ok(())
             }
@@ -130,8 +130,9 @@ impl BrokerStats {
     fn say(&mut self, line: &mut Line, output: &mut BytesMut, now: StdInstant) -> Result<(), End> {
         let wire = Wire(self.link.protocol);
         if !std::mem::replace(&mut line.subscribed, true) {
-            let topic_filter = &self.topic;
-            wire.subscribe(&Subscription { packet_id: PACKET_ID, topic_filter, qos: Qos::AtMostOnce }, output)?;
+            let (topic_filters, identifier) = (&[self.topic.as_str()][..], None);
+            let qos = Qos::AtMostOnce;
+            wire.subscribe(&Subscription { packet_id: PACKET_ID, topic_filters, identifier, qos }, output)?;
         }
         if line.next_tick <= now {
             line.next_tick = now + line.keep_alive.period();

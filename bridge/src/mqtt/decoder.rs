@@ -123,7 +123,7 @@ impl Decoder {
         put_variable_length(from + 1, &mut bare);
         bare.extend_from_slice(front);
         bare.put_u8(0);
-        let Some(Incoming::Publish { packet_id, message }) = self.wire.decode(&mut bare, u32::MAX)? else {
+        let Some(Incoming::Publish { packet_id, message, .. }) = self.wire.decode(&mut bare, u32::MAX)? else {
             return Err(WireError::malformed("a PUBLISH that is none"));
         };
         input.advance(frame.header + from);

@@ -26,6 +26,8 @@ pub enum Incoming {
         packet_id: u16,
         /// The message itself.
         message: Message,
+        /// The identifiers of the subscriptions that it belongs to, where the broker says so (MQTT 5, 3.3.2.3.8).
+        subscriptions: Vec<u32>,
     },
     /// QoS 2: the packet identifier is free again, after PUBCOMP.
     PubRel(u16),
@@ -202,8 +204,10 @@ impl Auth<'_> {
 pub struct Subscription<'a> {
     /// What SUBACK must name.
     pub packet_id: u16,
-    /// The filter, with `$share/…` where it has that.
-    pub topic_filter: &'a str,
+    /// The filters, with `$share/…` where they have that.
+    pub topic_filters: &'a [&'a str],
+    /// What messages shall come with (MQTT 5 only); it is one for all filters of the packet.
+    pub identifier: Option<u32>,
     /// The highest QoS wanted.
     pub qos: Qos,
 }

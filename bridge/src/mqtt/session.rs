@@ -3,6 +3,7 @@
 
 mod ages;
 mod event;
+mod filters;
 mod log;
 mod machine;
 mod settings;
@@ -48,10 +49,10 @@ pub struct Session {
 }
 
 /// How a session has ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ended {
-    /// Whether, as far as is known, the broker's session holds the subscription.
-    pub subscribed: bool,
+    /// The filters that the broker's session holds, as far as is known.
+    pub subscribed: Vec<String>,
     /// Whether it unsubscribed although the broker may have had messages queued.
     pub unproven: bool,
 }
@@ -97,7 +98,7 @@ impl Session {
         let (connector, link) = (self.connector.clone(), self.machine.settings.link.clone());
         driver::run(&mut self, &connector, &link).await;
         self.withdraw();
-        Ended { subscribed: self.machine.is_subscribed(), unproven: self.machine.is_unproven() }
+        Ended { subscribed: self.machine.subscribed(), unproven: self.machine.is_unproven() }
     }
 
     /// Takes its part out of what the mapping shows, and says how it has ended.
@@ -129,13 +130,14 @@ impl Session {
         let received_at = SystemTime::now();
         for admitted in self.machine.take_admitted() {
             self.shown.received(admitted.ticket, (received_at, now));
-            let delivery = Delivery::received(
+            let mut delivery = Delivery::received(
                 admitted.message,
                 admitted.id,
                 admitted.ticket,
                 self.settler.clone(),
                 (received_at, now),
             );
+            delivery.subscription = admitted.subscription;
             if let Some(deliveries) = &self.deliveries {
                 let _ = deliveries.try_send(delivery);
             }

@@ -37,6 +37,6 @@ impl Skip {
         let Self { packet_id, mut message, why, length, digest, .. } = *self;
         let skipped = Skipped { why, length, sha256: digest.finalize().into() };
         message.properties = Some(Arc::new(Properties { skipped: Some(Box::new(skipped)), ..Properties::default() }));
-        Ok(Incoming::Publish { packet_id, message })
+        Ok(Incoming::Publish { packet_id, message, subscriptions: Vec::new() })
     }
 }

@@ -6,7 +6,7 @@ use rumqttc_v4::QoS;
 use rumqttc_v4::mqttbytes::Error;
 use rumqttc_v4::mqttbytes::v4::{
     ConnAck as V4ConnAck, Connect, ConnectAuth, ConnectReturnCode, Disconnect, LastWill, Packet, PingReq, PubAck,
-    PubComp, PubRec, Publish, Subscribe, SubscribeReasonCode, Unsubscribe,
+    PubComp, PubRec, Publish, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
 
 use super::buffer::own;
@@ -69,7 +69,8 @@ pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Res
 }
 
 pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> Result<(), WireError> {
-    let mut subscribe = Subscribe::new(subscription.topic_filter, qos_out(subscription.qos));
+    let filter = |filter: &&str| SubscribeFilter::new((*filter).to_owned(), qos_out(subscription.qos));
+    let mut subscribe = Subscribe::new_many(subscription.topic_filters.iter().map(filter));
     subscribe.pkid = subscription.packet_id;
     write(&Packet::Subscribe(subscribe), out)
 }
@@ -127,7 +128,7 @@ fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
         dup: publish.dup,
         properties: None,
     };
-    Ok(Incoming::Publish { packet_id: publish.pkid, message })
+    Ok(Incoming::Publish { packet_id: publish.pkid, message, subscriptions: Vec::new() })
 }
 
 /// MQTT 3.1.1, 3.2.2.3, as the reason codes of MQTT 5 that mean the same.

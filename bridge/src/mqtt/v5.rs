@@ -10,7 +10,7 @@ use rumqttc::QoS;
 use rumqttc::mqttbytes::v5::{
     Connect, ConnectAuth, ConnectProperties, Disconnect, DisconnectProperties, DisconnectReasonCode, LastWill,
     LastWillProperties, Packet, PubAck, PubComp, PubRec, Publish, PublishProperties, RetainForwardRule, Subscribe,
-    SubscribeFilter, Unsubscribe,
+    SubscribeFilter, SubscribeProperties, Unsubscribe,
 };
 
 use super::packet::{Auth, Close, Hello, Subscription, WireError};
@@ -66,15 +66,18 @@ fn connect_auth(auth: &Auth<'_>) -> ConnectAuth {
 }
 
 pub(super) fn subscribe(subscription: &Subscription<'_>, out: &mut BytesMut) -> Result<(), WireError> {
-    let filter = SubscribeFilter {
-        path: subscription.topic_filter.to_owned(),
+    let filter = |filter: &&str| SubscribeFilter {
+        path: (*filter).to_owned(),
         qos: qos_out(subscription.qos),
         nolocal: false,
         preserve_retain: false,
         // So that subscribing again does not repeat retained messages (MQTT 5, 3.3.1-10).
         retain_forward_rule: RetainForwardRule::OnNewSubscribe,
     };
-    write(&Packet::Subscribe(Subscribe { pkid: subscription.packet_id, filters: vec![filter], properties: None }), out)
+    let filters = subscription.topic_filters.iter().map(filter).collect();
+    let id = subscription.identifier.and_then(|id| usize::try_from(id).ok());
+    let properties = id.map(|id| SubscribeProperties { id: Some(id), user_properties: Vec::new() });
+    write(&Packet::Subscribe(Subscribe { pkid: subscription.packet_id, filters, properties }), out)
 }
 
 pub(super) fn unsubscribe(packet_id: u16, filters: Vec<String>, out: &mut BytesMut) -> Result<(), WireError> {

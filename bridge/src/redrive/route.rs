@@ -147,6 +147,7 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
     let (settler, _) = mpsc::channel(1);
     let id = RecordId::Given(letter.id.as_str().into());
     let mut delivery = Delivery::new(message, id, Ticket { epoch: 0, slot: 0 }, settler);
+    delivery.subscription = letter.subscription.as_deref().map(Into::into);
     if let Some(compression) = letter.content_encoding.as_deref().and_then(Compression::named) {
         delivery.decompress(compression, event_limit(Invocation::RequestResponse));
     }

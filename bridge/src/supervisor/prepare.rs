@@ -14,6 +14,7 @@ use crate::dead_letter::Destinations;
 use crate::mapping::filter::Filters;
 use crate::metrics::Metrics;
 use crate::outgoing::PublishHandle;
+use crate::topic::{TopicFilter, some_of};
 
 /// Compiles the patterns of a mapping and opens its failure destinations.
 pub(super) fn prepare(
@@ -71,8 +72,8 @@ pub(super) fn warn_of_circles(mappings: &[config::Mapping]) {
 /// What is allowed and yet seldom meant, about one mapping.
 pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
     let name = &mapping.name;
-    if mapping.topic_filter.is_shared() && protocol == Protocol::V311 {
-        let topic_filter = mapping.topic_filter.as_str();
+    if mapping.topic_filter.iter().any(TopicFilter::is_shared) && protocol == Protocol::V311 {
+        let topic_filter = some_of(&mapping.topic_filter);
         warn!(
             event = "mapping.shared_literally",
             mapping = name,

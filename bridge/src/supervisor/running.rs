@@ -1,7 +1,7 @@
 //! One mapping at work: its sessions, its lanes and a shutdown of its own, so that it can be started, drained, retired
 //! and ended while the others go on. Decides nothing about when.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -41,9 +41,9 @@ pub(super) struct Heritage {
     filters: Vec<String>,
     /// How many sessions there were.
     sessions: usize,
-    /// The subscription that some of them hold, and their client ids.
-    subscription: Option<(TopicFilter, Qos)>,
-    subscribed: BTreeSet<String>,
+    /// Which filters each of them holds, by client id, and at which quality of service.
+    subscribed: BTreeMap<String, Vec<String>>,
+    qos: Option<Qos>,
     /// Whether an operator holds it.
     paused: bool,
 }
@@ -51,16 +51,22 @@ pub(super) struct Heritage {
 impl Heritage {
     /// What the sessions of the next mapping need to know; those above its own number leave.
     fn settings_of_sessions(&self, next: &config::Mapping, mqtt: &config::Mqtt) -> Vec<Settings> {
-        let same = self.subscription == Some((next.topic_filter.clone(), next.qos));
         let configured = next.former_topic_filters.iter().map(ToString::to_string);
-        let former =
-            self.filters.iter().cloned().chain(configured).filter(|filter| filter != next.topic_filter.as_str());
+        let former = self
+            .filters
+            .iter()
+            .cloned()
+            .chain(configured)
+            .filter(|filter| next.topic_filter.iter().all(|next| filter != next.as_str()));
         let mut former: Vec<_> = former.collect();
         former.sort();
         former.dedup();
         let settings = |index| {
             let mut settings = session_settings(mqtt, next, index);
-            settings.subscribed = same && self.subscribed.contains(&settings.link.client_id);
+            if let Some(held) = self.subscribed.get(&settings.link.client_id).filter(|_| self.qos == Some(next.qos)) {
+                let is_held = |filter: &TopicFilter| held.iter().any(|held| held == filter.as_str());
+                settings.subscribed = next.topic_filter.iter().map(is_held).collect();
+            }
             settings.former_filters.clone_from(&former);
             settings
         };
@@ -79,8 +85,8 @@ pub(super) struct Running {
     announcer: Announcer,
     /// Each gives its client id back when it ends, and says how it has ended.
     sessions: JoinSet<(String, mqtt::Ended)>,
-    /// The client ids of the ended ones that are.
-    subscribed: BTreeSet<String>,
+    /// What the ended ones are subscribed to, by client id.
+    subscribed: BTreeMap<String, Vec<String>>,
     lanes: JoinSet<()>,
     paused: Latest<bool>,
     about: Arc<About>,
@@ -129,7 +135,7 @@ impl Running {
             started: sessions.len(),
             announcer,
             sessions: JoinSet::new(),
-            subscribed: BTreeSet::new(),
+            subscribed: BTreeMap::new(),
             lanes: JoinSet::new(),
             paused: Latest::new(heritage.paused),
             about,
@@ -241,11 +247,10 @@ impl Running {
         self.stop();
         let (sessions, paused) = (self.started, self.paused.get());
         let mut filters = std::mem::take(&mut self.former_filters);
-        let filter = self.settings.topic_filter.to_string();
-        filters.retain(|former| *former != filter);
-        filters.push(filter);
-        let subscription = Some((self.settings.topic_filter, self.settings.qos));
-        Heritage { filters, sessions, subscription, subscribed: self.subscribed, paused }
+        let own = self.settings.topic_filter.iter().map(ToString::to_string);
+        filters.retain(|former| self.settings.topic_filter.iter().all(|own| former != own.as_str()));
+        filters.extend(own);
+        Heritage { filters, sessions, subscribed: self.subscribed, qos: Some(self.settings.qos), paused }
     }
 
     /// Returns once all sessions have ended.
@@ -274,9 +279,7 @@ impl Running {
     fn session_ended(&mut self, client_id: String, ended: mqtt::Ended) -> Happening {
         let left = self.watched.remove(&client_id).is_some_and(|session| session.standing == Standing::Retires);
         self.unproven |= ended.unproven;
-        if ended.subscribed {
-            self.subscribed.insert(client_id);
-        }
+        self.subscribed.insert(client_id, ended.subscribed);
         if left || self.standing != Standing::Stays { Happening::Left } else { Happening::Broken { panicked: false } }
     }
 }

@@ -35,9 +35,9 @@ pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, i
     Settings {
         mapping: mapping.name.clone(),
         link: link(mqtt, mqtt.client_id_for(&mapping.name, index)),
-        topic_filter: mapping.topic_filter.clone(),
+        topic_filters: mapping.topic_filter.clone(),
         former_filters: Vec::new(),
-        subscribed: false,
+        subscribed: Vec::new(),
         leaves: index >= mapping.sessions,
         qos: mapping.qos,
         receive_maximum: mapping.receive_maximum,

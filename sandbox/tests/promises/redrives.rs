@@ -36,6 +36,7 @@ fn letter(number: usize) -> DeadLetter {
         correlation_data: Some("AP8=".into()),
         payload: format!("{{\"number\": {number}}}"),
         encoding: Encoding::Text,
+        subscription: None,
         content_encoding: None,
         skipped: None,
         redrive: None,

@@ -8,6 +8,7 @@ use super::super::error::Place;
 use super::super::mqtt::{BROKER_STATS, PUBLISHER, STATUS, session_name};
 use super::super::reader::Reader;
 use super::super::{Config, ContentEncoding, Format, Invocation, Mapping, MessageId, OrderingKey, Protocol};
+use crate::topic::some_of;
 
 /// Checks the settings of one mapping against each other.
 pub(super) fn mapping(mapping: &Mapping, reader: &mut Reader<'_>) {
@@ -29,8 +30,8 @@ pub(crate) fn whole(config: &Config, reader: &mut Reader<'_>) {
 type Fault = (&'static str, String);
 
 fn shared(mapping: &Mapping) -> Option<Fault> {
-    let filter = &mapping.topic_filter;
-    (mapping.sessions > 1 && !filter.is_shared()).then(|| {
+    let alone = mapping.topic_filter.iter().find(|filter| !filter.is_shared());
+    alone.filter(|_| mapping.sessions > 1).map(|filter| {
         let reason = "needs a shared subscription, or each session gets every message; write the topic filter as";
         ("mapping.sessions", format!("{reason} `$share/<group>/{filter}`"))
     })
@@ -56,16 +57,15 @@ fn circle(mapping: &Mapping) -> Option<Fault> {
     let reason = format!(
         "the mapping's own topic filter `{}` matches topics of `{text}`, so {messages} would come back; choose topics that \
          it does not match",
-        mapping.topic_filter
+        some_of(&mapping.topic_filter)
     );
     Some((what, reason))
 }
 
 /// The session would be unsubscribed from what it has just subscribed to.
 fn not_former(mapping: &Mapping) -> Option<Fault> {
-    mapping.former_topic_filters.contains(&mapping.topic_filter).then(|| {
-        let reason =
-            "holds the filter that `topic_filter` subscribes to; name only filters that are not wanted any more";
+    mapping.former_topic_filters.iter().any(|former| mapping.topic_filter.contains(former)).then(|| {
+        let reason = "holds a filter that `topic_filter` subscribes to; name only filters that are not wanted any more";
         ("mapping.former_topic_filters", reason.to_owned())
     })
 }

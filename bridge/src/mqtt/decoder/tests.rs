@@ -62,7 +62,7 @@ fn publish(packet_id: u16, properties: &[u8], payload: &[u8]) -> Vec<u8> {
 
 fn message(packet: Incoming) -> (u16, Message) {
     match packet {
-        Incoming::Publish { packet_id, message } => (packet_id, message),
+        Incoming::Publish { packet_id, message, .. } => (packet_id, message),
         other => panic!("{other:?}"),
     }
 }

@@ -8,7 +8,7 @@ pub(super) enum Event {
     /// The subscription stands.
     Subscribed,
     /// The subscription was refused, or granted with less than was asked.
-    SubscriptionDenied { code: u8, reason: String },
+    SubscriptionDenied { filter: String, code: u8, reason: String },
     /// Another broker than the last one has accepted a connection; so many receipts wait there to be sent again.
     BrokerChanged { left: usize, unacknowledged: usize },
     /// The first broker is reachable again, and this one is left for good.

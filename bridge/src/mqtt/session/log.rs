@@ -7,6 +7,7 @@ use super::event::Event;
 use crate::foreign::Foreign;
 use crate::mqtt::reconnect::Failure;
 use crate::mqtt::transport::Agreed;
+use crate::topic::some_of;
 
 /// `broker` where there are several.
 pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed, broker: Option<String>) {
@@ -16,10 +17,10 @@ pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Ag
 
 pub(super) fn log_event(settings: &Settings, event: &Event) {
     let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
-    let topic_filter = settings.topic_filter.as_str();
+    let topic_filter = some_of(&settings.topic_filters);
     match event {
         Event::Subscribed => info!(event = "subscription.granted", mapping, topic_filter, "subscribed"),
-        Event::SubscriptionDenied { code, reason } => {
+        Event::SubscriptionDenied { filter: topic_filter, code, reason } => {
             let asked = settings.qos as u8;
             error!(
                 event = "subscription.denied",
@@ -83,7 +84,7 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
             mapping,
             topic = %Foreign::of(topic),
             topic_filter,
-            "a message that the topic filter does not match: the broker's session holds an older subscription; name its \
+            "a message that no topic filter matches: the broker's session holds an older subscription; name its \
              filter in former_topic_filters to give it up; logged once"
         ),
         Event::QueueUnproven { all } => {

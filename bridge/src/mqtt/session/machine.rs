@@ -15,6 +15,7 @@ mod session_lost;
 mod subscribe;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -23,6 +24,7 @@ use self::brokers::Brokers;
 use self::line::Line;
 use self::retire::Retirement;
 use super::event::Event;
+use super::filters::Filters;
 use super::settings::Settings;
 use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
 use crate::message::Message;
@@ -40,6 +42,8 @@ pub(super) struct Admitted {
     pub(super) message: Message,
     pub(super) ticket: Ticket,
     pub(super) id: RecordId,
+    /// The filter that it came by.
+    pub(super) subscription: Option<Arc<str>>,
 }
 
 /// One MQTT session, over all its connections.
@@ -62,8 +66,13 @@ pub(super) struct Machine {
     /// The run part of record ids, and deliveries made so far.
     run: u64,
     delivered: u64,
-    /// Whether a SUBACK of this process granted what was asked, so that a session present holds the subscription.
-    subscribed: bool,
+    filters: Filters,
+    /// The text of each, for records.
+    subscriptions: Vec<Arc<str>>,
+    /// For which of them a SUBACK of this process granted what was asked, so that a session present holds them.
+    subscribed: Vec<bool>,
+    /// Whether all that the broker has for the session was published when all filters were subscribed.
+    paired: bool,
     /// Whether this process has had a session that the broker could lose.
     established: bool,
     /// Whether the broker was seen to deny a session that it had kept.
@@ -86,7 +95,11 @@ pub(super) struct Machine {
 impl Machine {
     /// A session that never connected. `run` tells its record ids from those of every other start.
     pub(super) fn new(settings: Settings, metrics: MappingMetrics, run: u64) -> Self {
-        let (wire, subscribed) = (Wire(settings.link.protocol), settings.subscribed);
+        let wire = Wire(settings.link.protocol);
+        let filters = Filters::new(settings.topic_filters.clone());
+        let subscriptions: Vec<Arc<str>> = filters.all().iter().map(|filter| filter.as_str().into()).collect();
+        let mut subscribed = settings.subscribed.clone();
+        subscribed.resize(subscriptions.len(), false);
         Self {
             settings,
             wire,
@@ -99,7 +112,10 @@ impl Machine {
             events: Vec::new(),
             run,
             delivered: 0,
+            filters,
+            subscriptions,
             subscribed,
+            paired: false,
             established: false,
             denies_sessions: false,
             retirement: Retirement::default(),
@@ -134,7 +150,7 @@ impl Machine {
     /// CONNECT went out and no CONNACK came back. A broker that had lost the session has made a new one, without a
     /// subscription, and will say of it next time that it is present.
     pub(super) fn unanswered(&mut self) {
-        self.subscribed = false;
+        self.subscribed.fill(false);
     }
 
     /// So many bytes have come.
@@ -261,11 +277,11 @@ impl Machine {
 
     /// The connection is gone. Returns what is known of the cause.
     pub(super) fn disconnected(&mut self, end: End) -> End {
-        let subscribing = self.line.take().is_some_and(|line| line.suback_due.is_some());
+        let unanswered = self.line.take().map(|line| line.unanswered).unwrap_or_default();
         if matches!(end, End::Retired) {
             self.note_emptied();
         }
-        if subscribing { end.explained(|| self.denied_by_closing()) } else { end }
+        if unanswered.is_empty() { end } else { end.explained(|| self.denied_by_closing(&unanswered)) }
     }
 
     /// When it wants a turn, should nothing happen before.
@@ -319,9 +335,10 @@ impl Machine {
         }
     }
 
-    /// Whether, as far as is known, the broker's session holds the subscription.
-    pub(super) fn is_subscribed(&self) -> bool {
-        self.subscribed
+    /// The filters that the broker's session holds, as far as is known.
+    pub(super) fn subscribed(&self) -> Vec<String> {
+        let held = self.filters.all().iter().zip(&self.subscribed).filter(|(_, subscribed)| **subscribed);
+        held.map(|(filter, _)| filter.to_string()).collect()
     }
 
     /// Whether an UNSUBSCRIBE was sent although the broker may have had messages queued.

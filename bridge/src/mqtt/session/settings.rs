@@ -16,13 +16,14 @@ pub struct Settings {
     pub mapping: String,
     /// How it connects. Its client id names the session at the broker, and is the same after every restart.
     pub link: Link,
-    /// The filter, with `$share/…` where it has that.
-    pub topic_filter: TopicFilter,
-    /// Filters that this session was subscribed to before, by an earlier configuration: given up once the one above is
+    /// The filters, at least one, with `$share/…` where they have that.
+    pub topic_filters: Vec<TopicFilter>,
+    /// Filters that this session was subscribed to before, by an earlier configuration: given up once those above are
     /// confirmed, so that nothing between them is missed.
     pub former_filters: Vec<String>,
-    /// Whether this process has seen a SUBACK for this very subscription, so that a session which the broker kept holds it.
-    pub subscribed: bool,
+    /// For which of the filters this process has seen a SUBACK with this quality of service, so that a session which the broker
+    /// kept holds them. Of those that it does not name, for none.
+    pub subscribed: Vec<bool>,
     /// Whether the session is not needed any more: it subscribes to nothing, and leaves for good once the broker has
     /// nothing more for it.
     pub leaves: bool,

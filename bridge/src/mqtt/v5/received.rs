@@ -91,6 +91,8 @@ pub(super) fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> 
         return Err(WireError::new(0x82, "topic name: empty, without a topic alias"));
     }
     let topic = ByteString::try_from(own(publish.topic)).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
+    let said = publish.properties.iter().flat_map(|p| &p.subscription_identifiers);
+    let subscriptions = said.filter_map(|id| u32::try_from(*id).ok()).collect();
     let message = Message {
         topic,
         payload: own(publish.payload),
@@ -99,7 +101,7 @@ pub(super) fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> 
         dup: publish.dup,
         properties: publish.properties.and_then(properties),
     };
-    Ok(Incoming::Publish { packet_id: publish.pkid, message })
+    Ok(Incoming::Publish { packet_id: publish.pkid, message, subscriptions })
 }
 
 /// Nothing at all when no property of interest is there, which is the usual case and then costs no memory.

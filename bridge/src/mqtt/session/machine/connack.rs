@@ -9,6 +9,7 @@ use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::KeepAlive;
 use crate::mqtt::packet::ConnAck;
 use crate::mqtt::session::event::Event;
+use crate::topic::TopicFilter;
 
 impl Machine {
     /// A connection is made.
@@ -24,6 +25,7 @@ impl Machine {
         }
         self.judge_maximum_qos(connack.limits.max_qos);
         line.missing = self.missing_feature(connack);
+        line.has_identifiers = connack.subscription_ids_available && self.settings.link.protocol == Protocol::V5;
         self.line = Some(line);
     }
 
@@ -53,14 +55,17 @@ impl Machine {
     /// MQTT 5, 3.2.2.3.11 and 3.2.2.3.13: a broker that cannot do what the subscription needs would grant something else, or
     /// close the connection.
     fn missing_feature(&self, connack: &ConnAck) -> Option<End> {
-        let filter = &self.settings.topic_filter;
-        let (missing, way_out) = if filter.is_shared() && !connack.shared_available {
-            ("no shared subscriptions", "subscribe without `$share/…/`, with one bridge for the mapping")
-        } else if filter.has_wildcard() && !connack.wildcard_available {
-            ("no wildcards in topic filters", "name the topic in full, in a mapping for each")
-        } else {
-            return None;
-        };
-        Some(End::lasting(format!("subscription to `{filter}`: the broker has {missing}; {way_out}")))
+        self.filters.all().iter().find_map(|filter| missing_for(filter, connack))
     }
+}
+
+fn missing_for(filter: &TopicFilter, connack: &ConnAck) -> Option<End> {
+    let (missing, way_out) = if filter.is_shared() && !connack.shared_available {
+        ("no shared subscriptions", "subscribe without `$share/…/`, with one bridge for the mapping")
+    } else if filter.has_wildcard() && !connack.wildcard_available {
+        ("no wildcards in topic filters", "name the topic in full, in a mapping for each")
+    } else {
+        return None;
+    };
+    Some(End::lasting(format!("subscription to `{filter}`: the broker has {missing}; {way_out}")))
 }

@@ -1,5 +1,6 @@
 //! What a session keeps for one connection. Decides nothing.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::mqtt::decoder::Decoder;
@@ -20,8 +21,14 @@ pub(super) struct Line {
     pub(super) session_present: bool,
     /// What CONNACK says that the subscription needs and the broker has not.
     pub(super) missing: Option<End>,
-    /// Until when SUBACK must be there; `None` when it is, or none is needed.
+    /// Whether subscriptions may have identifiers.
+    pub(super) has_identifiers: bool,
+    /// Until when the next SUBACK must be there; `None` when all are, or none is needed.
     pub(super) suback_due: Option<Instant>,
+    /// The SUBSCRIBEs without their SUBACK: their packet identifiers, and the filters in them.
+    pub(super) unanswered: BTreeMap<u16, Vec<usize>>,
+    /// Why the first of the filters that the broker does not grant is not, and how many there are.
+    pub(super) denied: Option<(String, usize)>,
     /// Until when UNSUBACK must be there.
     pub(super) unsuback_due: Option<Instant>,
     /// What the UNSUBSCRIBE on its way leaves subscribed: nothing.
@@ -49,7 +56,10 @@ impl Line {
             begins: true,
             session_present,
             missing: None,
+            has_identifiers: false,
             suback_due: None,
+            unanswered: BTreeMap::new(),
+            denied: None,
             unsuback_due: None,
             unsubscribes_all: false,
             pings: 0,

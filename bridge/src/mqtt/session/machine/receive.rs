@@ -7,12 +7,13 @@ use bytes::BytesMut;
 use super::line::Line;
 use super::{Admitted, Machine};
 use crate::config::{Protocol, Qos};
-use crate::delivery::{RecordId, Ticket};
+use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
 use crate::message::Message;
 use crate::mqtt::end::End;
 use crate::mqtt::ledger::{Ack, Admission};
 use crate::mqtt::packet::{Incoming, WireError};
 use crate::mqtt::session::event::Event;
+use crate::mqtt::session::filters::Belongs;
 use crate::shutdown::Phase;
 
 impl Machine {
@@ -34,7 +35,9 @@ impl Machine {
 
     fn take(&mut self, packet: Incoming, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         match packet {
-            Incoming::Publish { packet_id, message } => self.admit(packet_id, message, line, output, now)?,
+            Incoming::Publish { packet_id, message, subscriptions } => {
+                self.admit(packet_id, (message, &subscriptions), line, output, now)?;
+            }
             Incoming::PubRel(packet_id) => {
                 self.ledger.released(packet_id);
                 line.disturbed();
@@ -52,6 +55,7 @@ impl Machine {
                 if line.undisturbed && self.ledger.broker_has_room() && !self.ledger.is_doubtful() {
                     // It has nothing more to send, so it sends nothing again either.
                     self.ledger.forget_settled();
+                    self.paired |= self.subscribed.iter().all(|subscribed| *subscribed) && line.unanswered.is_empty();
                 }
             }
             Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),
@@ -65,7 +69,7 @@ impl Machine {
     fn admit(
         &mut self,
         packet_id: u16,
-        message: Message,
+        (message, subscriptions): (Message, &[u32]),
         line: &mut Line,
         output: &mut BytesMut,
         now: Instant,
@@ -84,7 +88,7 @@ impl Machine {
         let admission = ledger.admit(packet_id, &message, |message| settings.identifies.has_id(message));
         self.note_overrun();
         match admission {
-            Admission::New(ticket) => self.deliver(message, ticket),
+            Admission::New(ticket) => self.deliver(message, subscriptions, ticket),
             Admission::Joined | Admission::Crossed => drop(self.metrics.joined.inc()),
             Admission::Refuted => {
                 self.metrics.joined.inc();
@@ -95,13 +99,21 @@ impl Machine {
         Ok(())
     }
 
-    fn deliver(&mut self, message: Message, ticket: Ticket) {
-        if !self.settings.topic_filter.matches(&message.topic) {
-            self.note_unmatched(&message);
-        }
+    fn deliver(&mut self, message: Message, subscriptions: &[u32], ticket: Ticket) {
+        let subscription = match self.filters.place(&message.topic, subscriptions, self.paired) {
+            Belongs::To(index) => self.subscriptions.get(index).cloned(),
+            Belongs::Nowhere => {
+                self.note_unmatched(&message);
+                None
+            }
+            Belongs::Elsewhere => {
+                let weight = message.weight();
+                return self.settled(Settlement { ticket, outcome: Outcome::Filtered, weight });
+            }
+        };
         self.delivered += 1;
         let id = RecordId::Numbered { run: self.run, sequence: self.delivered };
-        let admitted = Admitted { message, ticket, id };
+        let admitted = Admitted { message, ticket, id, subscription };
         if self.paused {
             self.held.push_back(admitted);
         } else {

@@ -110,8 +110,8 @@ impl Machine {
     fn unsubscribe(&mut self, all: bool, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         let mut filters = self.settings.former_filters.clone();
         if all {
-            filters.push(self.settings.topic_filter.to_string());
-            self.subscribed = false;
+            filters.extend(self.filters.all().iter().map(ToString::to_string));
+            self.subscribed.fill(false);
             self.retirement = self.retirement.max_asked();
         }
         line.search = None;
@@ -131,7 +131,7 @@ impl Machine {
             return Err(End::protocol_error("an UNSUBACK for no UNSUBSCRIBE of ours"));
         }
         if let Some(code) = codes.iter().find(|code| **code >= 0x80) {
-            let filter = &self.settings.topic_filter;
+            let filter = self.filters.shown();
             let why = format!("UNSUBSCRIBE `{filter}`: refused by the broker with reason 0x{code:02x}");
             return Err(End::lasting(with_their_words(why, said)));
         }

@@ -20,7 +20,8 @@ impl Machine {
             self.ledger.connect(Kept::Yes);
             return;
         }
-        self.subscribed = false;
+        self.subscribed.fill(false);
+        self.paired = false;
         if !expected {
             self.ledger.connect(Kept::No);
             return;

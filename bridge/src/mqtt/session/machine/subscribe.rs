@@ -1,5 +1,6 @@
 //! SUBSCRIBE, and what SUBACK says of it.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use bytes::BytesMut;
@@ -8,22 +9,29 @@ use super::Machine;
 use super::line::Line;
 use crate::config::Protocol;
 use crate::mqtt::end::End;
-use crate::mqtt::packet::Subscription;
+use crate::mqtt::packet::{Subscription, WireError};
 use crate::mqtt::session::event::Event;
 
-/// The packet identifier of the one SUBSCRIBE that a connection ever sends.
-const SUBSCRIBE_ID: u16 = 1;
+/// The most filters in one SUBSCRIBE; AWS `IoT` Core takes no more.
+const FILTERS_IN_ONE: usize = 8;
+
+/// The packet identifier of a SUBSCRIBE, of which a connection sends each once: any but that of UNSUBSCRIBE.
+fn packet_id(number: usize) -> u16 {
+    u16::try_from(if number == 0 { 1 } else { number + 2 }).unwrap_or(u16::MAX)
+}
 
 impl Machine {
     /// What a connection begins with. Under MQTT 5 subscribing again repeats nothing that was retained (Retain Handling 1,
     /// 3.8.3.1), so it is done on every connection: a session that is present may hold another subscription than the one
     /// configured. MQTT 3.1.1 has no such word; there a SUBACK seen by this process, in a session that is still there, will
-    /// do, unless a CONNECT since then was never answered: a session that it made would be there as well.
+    /// do for its filters, unless a CONNECT since then was never answered: a session that it made would be there as well.
     pub(super) fn begin(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.leaves() {
             return self.begin_retirement(line, now);
         }
-        if self.settings.link.protocol == Protocol::V311 && line.session_present && self.subscribed {
+        let keeps = self.settings.link.protocol == Protocol::V311 && line.session_present;
+        let wanted: Vec<_> = (0..self.subscribed.len()).filter(|index| !(keeps && self.subscribed[*index])).collect();
+        if wanted.is_empty() {
             self.events.push(Event::Subscribed);
             return Ok(());
         }
@@ -31,14 +39,29 @@ impl Machine {
             return Err(end);
         }
         line.suback_due = Some(now + self.settings.link.connect_timeout);
-        let filter = self.settings.topic_filter.to_string();
-        let subscription = Subscription { packet_id: SUBSCRIBE_ID, topic_filter: &filter, qos: self.settings.qos };
-        Ok(self.wire.subscribe(&subscription, output)?)
+        Ok(self.subscribe(&wanted, line, output)?)
     }
 
-    /// What a broker may mean by closing the connection in place of SUBACK.
-    pub(super) fn denied_by_closing(&self) -> String {
-        let filter = &self.settings.topic_filter;
+    /// All of them at once, in their order. An identifier holds for all filters of a packet (MQTT 5, 3.8.2.1.2), so with
+    /// identifiers each has its own; one filter alone needs none.
+    fn subscribe(&self, wanted: &[usize], line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
+        let apart = line.has_identifiers && self.filters.all().len() > 1;
+        let in_one = if apart { 1 } else { FILTERS_IN_ONE };
+        for (number, indices) in wanted.chunks(in_one).enumerate() {
+            let packet_id = packet_id(number);
+            let filters: Vec<_> = indices.iter().map(|index| self.filters.all()[*index].as_str()).collect();
+            let identifier = apart.then(|| self.filters.id(indices[0]));
+            let qos = self.settings.qos;
+            self.wire.subscribe(&Subscription { packet_id, topic_filters: &filters, identifier, qos }, output)?;
+            line.unanswered.insert(packet_id, indices.to_vec());
+        }
+        Ok(())
+    }
+
+    /// What a broker may mean by closing the connection in place of SUBACK for one of these.
+    pub(super) fn denied_by_closing(&self, unanswered: &BTreeMap<u16, Vec<usize>>) -> String {
+        let first = unanswered.values().flatten().next().and_then(|index| self.filters.all().get(*index));
+        let Some(filter) = first else { return String::new() };
         let hint = if filter.is_shared() {
             "; the broker may have no shared subscriptions, or not allow this one"
         } else {
@@ -54,35 +77,48 @@ impl Machine {
         line: &mut Line,
         now: Instant,
     ) -> Result<(), End> {
-        if packet_id != SUBSCRIBE_ID || line.suback_due.take().is_none() {
+        let Some(indices) = line.unanswered.remove(&packet_id) else {
             return Err(End::protocol_error("a SUBACK for no SUBSCRIBE of ours"));
+        };
+        if codes.len() != indices.len() {
+            return Err(End::protocol_error("a SUBACK with more or fewer reason codes than filters"));
         }
-        self.judge_granted(codes, said)?;
+        for (index, code) in indices.into_iter().zip(codes) {
+            self.judge_granted(index, *code, said, line);
+        }
+        // The next one has as much time, however many there are.
+        line.suback_due = (!line.unanswered.is_empty()).then(|| now + self.settings.link.connect_timeout);
+        if line.suback_due.is_some() {
+            return Ok(());
+        }
+        if let Some((why, count)) = line.denied.take() {
+            let more =
+                if count > 1 { format!("; and so for {} more of its filters", count - 1) } else { String::new() };
+            return Err(End::lasting(format!("{why}{more}")));
+        }
+        // They were subscribed in their order, so the first of several that match was there before the others.
+        self.paired |= !line.session_present;
+        self.events.push(Event::Subscribed);
         self.begin_doubt(line, now);
         Ok(())
     }
 
-    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix.
-    fn judge_granted(&mut self, codes: &[u8], said: Option<&str>) -> Result<(), End> {
+    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix. Each filter is judged by itself.
+    fn judge_granted(&mut self, index: usize, code: u8, said: Option<&str>, line: &mut Line) {
         let asked = self.settings.qos as u8;
-        let [code] = *codes else {
-            return Err(End::protocol_error("a SUBACK with more than one reason code"));
+        self.subscribed[index] = code == asked;
+        if code == asked {
+            return;
+        }
+        let reason = if code < asked {
+            format!("the broker grants QoS {code} where QoS {asked} was asked")
+        } else {
+            format!("refused by the broker with reason 0x{code:02x} ({})", suback_text(code))
         };
-        let reason = match code {
-            code if code == asked => {
-                self.subscribed = true;
-                self.events.push(Event::Subscribed);
-                return Ok(());
-            }
-            granted if granted < asked => {
-                format!("the broker grants QoS {granted} where QoS {asked} was asked")
-            }
-            code => format!("refused by the broker with reason 0x{code:02x} ({})", suback_text(code)),
-        };
-        let reason = with_their_words(reason, said);
-        let why = format!("subscription to `{}`: {reason}", self.settings.topic_filter);
-        self.events.push(Event::SubscriptionDenied { code, reason });
-        Err(End::lasting(why))
+        let (filter, reason) = (self.filters.all()[index].to_string(), with_their_words(reason, said));
+        let first = || (format!("subscription to `{filter}`: {reason}"), 0);
+        line.denied.get_or_insert_with(first).1 += 1;
+        self.events.push(Event::SubscriptionDenied { filter, code, reason });
     }
 }
 

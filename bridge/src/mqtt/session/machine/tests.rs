@@ -3,6 +3,7 @@
 mod bench;
 mod brokers;
 mod connack;
+mod filters;
 mod receive;
 mod retire;
 mod session_lost;

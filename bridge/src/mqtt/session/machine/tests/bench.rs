@@ -37,6 +37,8 @@ pub(super) struct Bench {
     pub(super) sent: Vec<Sent>,
     /// The last packet of each kind, by the first byte.
     packets: HashMap<u8, Vec<u8>>,
+    /// All SUBSCRIBEs, behind their lengths.
+    pub(super) subscribes: Vec<Vec<u8>>,
     pub(super) events: Vec<Event>,
     /// Deliveries that wait for their outcome.
     pub(super) running: Vec<Admitted>,
@@ -54,9 +56,9 @@ pub(super) fn settings(protocol: Protocol) -> Settings {
             connect_timeout: SECOND * 10,
             backoff: Range { min: SECOND, max: SECOND * 30 },
         },
-        topic_filter: "sensor/data".parse().unwrap(),
+        topic_filters: vec!["sensor/data".parse().unwrap()],
         former_filters: Vec::new(),
-        subscribed: false,
+        subscribed: Vec::new(),
         leaves: false,
         qos: Qos::AtLeastOnce,
         receive_maximum: 4,
@@ -85,9 +87,9 @@ pub(super) fn present() -> ConnAck {
 impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
         let machine = Machine::new(settings, Metrics::new().mapping("m"), 7);
-        let (sent, events, running) = (Vec::new(), Vec::new(), Vec::new());
+        let (sent, events, running, subscribes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (now, input, packets) = (Instant::now(), BytesMut::new(), HashMap::new());
-        Self { machine, now, input, sent, packets, events, running, admitted: 0, end: None }
+        Self { machine, now, input, sent, packets, subscribes, events, running, admitted: 0, end: None }
     }
 
     /// Connected and subscribed, with nothing on record.
@@ -140,6 +142,9 @@ impl Bench {
             assert!(*length < 128, "a longer packet than these cases send");
             let (body, behind) = body.split_at(usize::from(*length));
             self.packets.insert(*first, body.to_vec());
+            if *first == 0x82 {
+                self.subscribes.push(body.to_vec());
+            }
             let id = || u16::from_be_bytes([body[0], body[1]]);
             self.sent.push(match first {
                 0x82 => Sent::Subscribe,
@@ -190,6 +195,38 @@ impl Bench {
     pub(super) fn suback(&mut self, code: u8) {
         let packet: &[u8] = if self.v5() { &[0x90, 4, 0, 1, 0, code] } else { &[0x90, 3, 0, 1, code] };
         self.arrive(packet);
+    }
+
+    /// SUBACK to the SUBSCRIBE of this packet identifier.
+    pub(super) fn suback_to(&mut self, packet_id: u8, codes: &[u8]) {
+        let properties: &[u8] = if self.v5() { &[0] } else { &[] };
+        let length = u8::try_from(2 + properties.len() + codes.len()).unwrap();
+        self.arrive(&[&[0x90, length, 0, packet_id], properties, codes].concat());
+    }
+
+    /// A message of QoS 1 under MQTT 5 that belongs to these subscriptions.
+    pub(super) fn copy(&mut self, topic: &str, packet_id: u16, payload: &str, subscriptions: &[u32]) {
+        let mut properties = Vec::new();
+        for subscription in subscriptions {
+            properties.push(0x0b);
+            let mut rest = *subscription;
+            loop {
+                let digit = u8::try_from(rest % 128).unwrap();
+                rest /= 128;
+                properties.push(if rest > 0 { digit | 0x80 } else { digit });
+                if rest == 0 {
+                    break;
+                }
+            }
+        }
+        let mut body = BytesMut::new();
+        body.put_u16(u16::try_from(topic.len()).unwrap());
+        body.put_slice(topic.as_bytes());
+        body.put_u16(packet_id);
+        body.put_u8(u8::try_from(properties.len()).unwrap());
+        body.put_slice(&properties);
+        body.put_slice(payload.as_bytes());
+        self.arrive(&[&[0x32, u8::try_from(body.len()).unwrap()], &body[..]].concat());
     }
 
     /// UNSUBACK for so many filters.

@@ -38,8 +38,10 @@ fn f31_what_the_subscription_needs_and_the_broker_has_not_is_a_refusal_that_last
         ("sensor/data", &without_wildcards, None),
         ("sensor/data", &ConnAck { subscription_ids_available: false, ..fresh() }, None),
     ] {
-        let mut bench =
-            Bench::new(crate::mqtt::Settings { topic_filter: filter.parse().unwrap(), ..settings(Protocol::V5) });
+        let mut bench = Bench::new(crate::mqtt::Settings {
+            topic_filters: vec![filter.parse().unwrap()],
+            ..settings(Protocol::V5)
+        });
         bench.connect(connack);
         match refused {
             Some(words) => {
