@@ -10,6 +10,7 @@ use super::report::{Found, Refused, Walk};
 use crate::config::{Config, Mapping};
 use crate::metrics::Metrics;
 use crate::mqtt::{Connector, Link, LiveTls, Visit, Welcome};
+use crate::topic::TopicFilter;
 
 /// A message that was confirmed comes back within this time, or not at all.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
@@ -83,9 +84,15 @@ impl Broker {
         Some(Self { visit, welcome, connector, publisher, session_expiry })
     }
 
-    /// Whether the broker grants the subscription of this mapping.
+    /// Whether the broker grants the subscriptions of this mapping.
     pub(super) async fn subscribe(&mut self, mapping: &Mapping, walk: &mut Walk) {
-        let (filter, qos) = (&mapping.topic_filter, mapping.qos);
+        for filter in &mapping.topic_filter {
+            self.subscribe_to(filter, mapping, walk).await;
+        }
+    }
+
+    async fn subscribe_to(&mut self, filter: &TopicFilter, mapping: &Mapping, walk: &mut Walk) {
+        let qos = mapping.qos;
         let Self { visit, welcome, .. } = self;
         let subscribe = async {
             if filter.is_shared() && !welcome.shared {
@@ -110,8 +117,8 @@ impl Broker {
 
     /// Whether a message comes back through the subscription of this mapping.
     pub(super) async fn probe(&mut self, mapping: &Mapping, topic: Option<&str>, walk: &mut Walk) {
-        let filter = alone(mapping.topic_filter.as_str());
-        let Some(topic) = topic.or((!filter.contains(['+', '#'])).then_some(filter)) else {
+        let mut filters = mapping.topic_filter.iter().map(|filter| alone(filter.as_str()));
+        let Some(topic) = topic.or_else(|| filters.find(|filter| !filter.contains(['+', '#']))) else {
             let said = "not tried: the topic filter has wildcards".to_owned();
             walk.found(
                 "probe",

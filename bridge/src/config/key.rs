@@ -107,7 +107,7 @@ impl Kind {
             Self::Range => "RANGE",
             Self::Size => "SIZE",
             Self::Switch => "BOOLEAN",
-            Self::List | Self::Texts => "LIST",
+            Self::List => "LIST",
             Self::Json => "JSON",
             Self::Number(..) => "NUMBER",
             Self::Period(..) | Self::Seconds(..) => "DURATION",

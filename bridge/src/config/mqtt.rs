@@ -13,9 +13,7 @@ use super::proxy::Proxy;
 use super::reader::Reader;
 use super::section::section;
 use super::tls_files;
-use super::values::{
-    HOUR, InvalidValue, MS, Prefer, Protocol, Range, SECOND, StatusFormat, TlsVersion, YEAR, plain,
-};
+use super::values::{HOUR, InvalidValue, MS, Prefer, Protocol, Range, SECOND, StatusFormat, TlsVersion, YEAR, plain};
 use crate::crypto;
 use crate::secret::Secret;
 use crate::topic::validate_topic_name;

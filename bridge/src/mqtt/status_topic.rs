@@ -50,6 +50,8 @@ pub struct StatusTopic {
     denied: bool,
     /// That it cannot be told was said.
     said: bool,
+    /// It gives way to a connection to a preferred broker.
+    goes_back: bool,
 }
 
 /// One connection.
@@ -74,7 +76,7 @@ impl StatusTopic {
         connector: Connector,
         shutdown: Listener,
     ) -> Self {
-        Self { link, told, online, connector, shutdown, line: None, denied: false, said: false }
+        Self { link, told, online, connector, shutdown, line: None, denied: false, said: false, goes_back: false }
     }
 
     /// Connects, tells and connects again until the bridge stops, or the broker refuses what is told.
@@ -168,7 +170,7 @@ impl StatusTopic {
 impl Client for StatusTopic {
     /// Under MQTT 5 the session is kept as long as the Will waits: with the session it would be sent at once (3.1.3.2.2), and
     /// a connection that starts anew ends the one before (3.1.4).
-    fn hello(&self) -> Hello {
+    fn hello(&self, _: usize) -> Hello {
         let (v5, told) = (self.link.protocol == Protocol::V5, &self.told);
         let will = Will { topic: told.topic.clone(), payload: told.offline.clone(), delay: told.will_delay };
         Hello {
@@ -215,6 +217,15 @@ impl Client for StatusTopic {
 
     fn give_way(&mut self, _: StdInstant) -> bool {
         true
+    }
+
+    fn go_back(&mut self, _: StdInstant) -> bool {
+        self.goes_back = true;
+        true
+    }
+
+    fn has_left(&mut self) -> bool {
+        std::mem::take(&mut self.goes_back)
     }
 
     fn disconnected(&mut self, end: End) -> End {

@@ -58,6 +58,7 @@ impl Visit {
             keep_alive: link.keep_alive,
             session_expiry,
             receive_maximum: 16,
+            will: None,
         };
         let (wire, patience) = (Wire(link.protocol), link.connect_timeout);
         let opened = open_within((connector, 0), wire, hello, &mut connector.login(), patience).await;
@@ -76,7 +77,7 @@ impl Visit {
     /// # Errors
     /// What it says instead.
     pub async fn subscribe(&mut self, topic_filter: &str, qos: Qos) -> Result<(), String> {
-        let subscription = Subscription { packet_id: PACKET_ID, topic_filter, qos };
+        let subscription = Subscription { packet_id: PACKET_ID, topic_filters: &[topic_filter], identifier: None, qos };
         self.wire.subscribe(&subscription, &mut self.connection.output).map_err(|error| error.to_string())?;
         let deadline = Instant::now() + self.patience;
         loop {
@@ -143,7 +144,7 @@ impl Visit {
             };
             let output = &mut self.connection.output;
             let answered = match &packet {
-                Incoming::Publish { packet_id, message } => {
+                Incoming::Publish { packet_id, message, .. } => {
                     self.wire.ack(Ack { packet_id: *packet_id, qos: message.qos }, output)
                 }
                 Incoming::PubRel(packet_id) => self.wire.pubcomp(*packet_id, output),

@@ -112,7 +112,7 @@ mod tests {
         assert_eq!(least.without, Less::names().collect::<Vec<_>>());
         let plan = least.of(plan);
         assert_eq!((plan.faults, plan.moods.throws), (vec![one, other], 0));
-        assert!(least.arguments().starts_with(" --keep 3,17 --without throws,"), "{}", least.arguments());
+        assert!(least.arguments().starts_with(" --keep 3,17 --without lean,throws,"), "{}", least.arguments());
     }
 
     #[test]

@@ -125,7 +125,7 @@ fn a_broker_of_qos_0_gets_qos_0() {
 fn connect_carries_the_will_and_under_mqtt_5_a_session_that_lives_as_long_as_it_waits() {
     for (protocol, flags) in [(Protocol::V5, 0x2c), (Protocol::V311, 0x2e)] {
         let bench = bench(protocol, Limits::default());
-        let (mut out, hello) = (BytesMut::new(), bench.teller.hello());
+        let (mut out, hello) = (BytesMut::new(), bench.teller.hello(0));
         Wire(protocol).connect(&hello, &crate::mqtt::packet::Auth::default(), &mut out).unwrap();
         assert_eq!(out[9], flags, "retained, QoS 1, and a clean start under MQTT 3.1.1 alone");
         let will: &[u8] =

@@ -21,7 +21,7 @@ pub(super) struct Brokers {
 /// What is known of the session at a broker that is not the current one.
 #[derive(Debug, Default)]
 struct Known {
-    subscribed: bool,
+    subscribed: Vec<bool>,
     established: bool,
     denies_sessions: bool,
 }
@@ -41,7 +41,10 @@ impl Machine {
         // What its queue still holds waits for the session to come back there.
         let unacknowledged = self.ledger.connect(Kept::No);
         let here = self.brokers.elsewhere.remove(&broker).unwrap_or_default();
-        let Known { subscribed, established, denies_sessions } = here;
+        let Known { mut subscribed, established, denies_sessions } = here;
+        subscribed.resize(self.subscribed.len(), false);
+        // What was published before the filters stood here is not known.
+        self.paired = false;
         let there = Known {
             subscribed: std::mem::replace(&mut self.subscribed, subscribed),
             established: std::mem::replace(&mut self.established, established),
@@ -58,7 +61,7 @@ impl Machine {
         if broker == self.brokers.current {
             self.unanswered();
         } else if let Some(known) = self.brokers.elsewhere.get_mut(&broker) {
-            known.subscribed = false;
+            known.subscribed.fill(false);
         }
     }
 
@@ -80,7 +83,8 @@ impl Machine {
         let has = self.is_returning() && self.retirement == Retirement::Forgotten;
         if has {
             self.stay();
-            (self.subscribed, self.established) = (false, false);
+            self.subscribed.fill(false);
+            (self.paired, self.established) = (false, false);
         }
         has
     }

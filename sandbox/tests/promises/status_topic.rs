@@ -1,15 +1,11 @@
 //! Promise: who reads the status topic knows whether the bridge is online: after it was ready, at a clean end, and when it dies;
 //! and a broker that does not take it keeps nothing from working.
 
-#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
-
-mod common;
-
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::common::{PATIENCE, publish, willing};
 use bridge::config::Protocol;
-use common::{PATIENCE, publish, willing};
 use sandbox::broker::BrokerOptions;
 use sandbox::tools;
 use sandbox::world::{BrokerKind, World, WorldBuilder};

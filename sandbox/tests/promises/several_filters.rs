@@ -1,18 +1,11 @@
 //! Promise: one mapping may have many topic filters in one session. Each message goes to the function once, with the filter that it
 //! came by; a reload that exchanges one filter touches no other; and many filters cost next to nothing.
 
-#![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
-
-mod common;
-#[path = "parts/replica.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod replica;
-
 use std::collections::BTreeMap;
 
+use crate::common::{PATIENCE, acknowledged, eventually, everywhere, nothing_lost, publish, willing};
+use crate::replica::{Replica, SHORT, broker, mapping};
 use bridge::config::Protocol;
-use common::{PATIENCE, acknowledged, eventually, everywhere, nothing_lost, publish, willing};
-use replica::{Replica, SHORT, broker, mapping};
 use sandbox::sensors::Sensors;
 use sandbox::tools;
 use sandbox::world::{BrokerKind, World, WorldBuilder};
