@@ -124,7 +124,7 @@ impl StatusTopic {
     fn log_unsaid(&mut self, reason: &str) {
         let (client_id, topic) = (&self.link.client_id, &self.told.topic);
         if std::mem::replace(&mut self.said, true) {
-            debug!(client_id, topic, reason, "the status topic is not kept up to date");
+            debug!(event = "status.waits", client_id, topic, reason, "the status topic is not kept up to date");
         } else {
             info!(event = "status.refused", client_id, topic, reason, "the status topic is not kept up to date");
         }
@@ -239,7 +239,8 @@ impl Client for StatusTopic {
         if lasting {
             self.log_unsaid(&why);
         } else {
-            debug!(client_id = self.link.client_id, reason = why, retry_in = ?wait, "the status topic waits");
+            let client_id = &self.link.client_id;
+            debug!(event = "status.waits", client_id, reason = why, retry_in = ?wait, "the status topic waits");
         }
     }
 
