@@ -56,7 +56,7 @@ async fn send(world: &World, topic: &str, messages: u64) {
 }
 
 async fn counted(bridge: &Replica, metric: &str, mapping: &str) -> f64 {
-    bridge.metric(&format!("bridge_{metric}_total{{mapping=\"{mapping}\"}}")).await.unwrap_or_default()
+    bridge.metric(&format!("mqtt_lambda_bridge_{metric}_total{{mapping=\"{mapping}\"}}")).await.unwrap_or_default()
 }
 
 /// F36, on the wire of a real broker: PUBACK 0x87, and Maximum Packet Size.

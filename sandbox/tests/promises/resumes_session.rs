@@ -125,6 +125,7 @@ async fn f8_a_lost_session_is_loud_and_subscribed_again() {
             nothing_lost(&world, &second).await;
             eventually("the late outcomes have come", || world.counters().delivered.get() == 15).await;
             acknowledged(&world, 10).await;
+            eventually("they are on the wire", || common::acks(&tap.seen()).len() == 10).await;
             let connections: BTreeSet<_> = tap
                 .seen()
                 .into_iter()
