@@ -54,7 +54,9 @@ async fn everyday(mut world: World) {
 /// What a new bridge says that cannot connect.
 async fn complaint(world: &mut World) -> String {
     world.launch_bridge().await.unwrap();
-    eventually("a failure", || world.counters().connection_failures.get() > 0).await;
+    // It is counted before it is told.
+    let is_told = || world.bridge().unwrap().troubles().iter().all(|trouble| trouble != "connecting");
+    eventually("a failure", || world.counters().connection_failures.get() > 0 && is_told()).await;
     let troubles = world.bridge().unwrap().troubles();
     assert_eq!(world.counters().connects.get(), 0, "connected in spite of {troubles:?}");
     troubles.join("; ")
