@@ -207,9 +207,9 @@ fn lists_of_topic_filters_that_cannot_be_subscribed_to() {
             &format!("mapping.topic_filter: {expected}"),
         );
     };
-    refuses("[]", "must not be empty");
+    refuses("[]", "the list is empty; write one at least");
     refuses("[\"a\", 7]", "is a list of other things than strings");
-    refuses("7", "is a number without quotes; write a string in quotes, or a list of strings");
+    refuses("7", "is a number without quotes; write a string, or a list of strings");
     refuses("[\"a\", \"b\", \"a\"]", "holds the same twice");
     refuses("[\"a\", \"a/#/b\"]", "topic filter `a/#/b`");
     let many: Vec<_> = (0..1001).map(|number| format!("\"{number}\"")).collect();
