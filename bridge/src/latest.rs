@@ -28,7 +28,7 @@ struct Counted<T> {
 #[derive(Debug, Clone)]
 pub struct Heard<T> {
     latest: Latest<T>,
-    /// The change that it was last told of.
+    /// The last change that it has seen.
     changes: u64,
 }
 
@@ -65,7 +65,7 @@ impl<T: Copy> Latest<T> {
         self.update(|now| std::mem::replace(now, value) != value)
     }
 
-    /// One who is told of every change from now on.
+    /// A listener for every change from now on.
     #[must_use]
     pub fn listen(&self) -> Heard<T> {
         Heard { latest: self.clone(), changes: self.lock().changes }
@@ -77,13 +77,13 @@ impl<T: Copy> Latest<T> {
 }
 
 impl<T: Copy> Heard<T> {
-    /// The value now, whether told of it or not.
+    /// The value now, seen or not.
     #[must_use]
     pub fn get(&self) -> T {
         self.latest.get()
     }
 
-    /// Waits for a change that it was not told of. Several changes at once are one. Cancel safe.
+    /// Waits for a change that it has not seen. Several changes at once are one. Cancel safe.
     pub async fn changed(&mut self) {
         loop {
             // Before the look, so that a change between the two is heard.

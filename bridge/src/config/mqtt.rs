@@ -33,13 +33,13 @@ section! {
         /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is read
         /// for it.
         pub proxy: Option<Proxy> = key { Text.absent("http://proxy.example:3128"), maybe(str::parse) };
-        /// The file of mode 0600 that holds `user:password` for that proxy, read anew for each connection.
+        /// The file of mode 0600 that holds `user:password` for that proxy, read again for each connection.
         pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
         /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
         /// The user name for a broker that wants one; beside the certificate or in its place.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
-        /// The file of mode 0600 that holds its password or token alone, read anew for each connection; or
+        /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
         /// `BRIDGE_MQTT_PASSWORD`.
         pub password_file: Option<PathBuf> = key { File.absent("bridge.password").flag("password-file"), file };
         /// The program that prints the password or token, in place of a file, with its arguments; run for each connection.
@@ -64,7 +64,7 @@ section! {
         /// Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a
         /// warning.
         pub dropped_topic: Option<String> = key { Text.absent("$SYS/broker/publish/messages/dropped"), maybe(topic) };
-        /// What is told of the bridge on a topic.
+        /// The status of the bridge, published to a topic.
         pub status: StatusTopic = subsection {};
         /// Certificates and keys.
         pub tls: Tls = subsection {};

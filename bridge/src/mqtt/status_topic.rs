@@ -50,7 +50,7 @@ pub struct StatusTopic {
     denied: bool,
     /// That it cannot be told was said.
     said: bool,
-    /// It gives way to a connection to a preferred broker.
+    /// It leaves this broker for a preferred one.
     goes_back: bool,
 }
 
@@ -89,10 +89,15 @@ impl StatusTopic {
         self.shutdown.phase() == Phase::Stopping
     }
 
+    /// Whether this connection is to end once the topic says so.
+    fn is_leaving(&self) -> bool {
+        self.is_stopping() || self.goes_back
+    }
+
     /// What the topic should hold: nothing new at the end when nothing was told.
     fn wanted(&self) -> Option<Bytes> {
         let online = self.online.borrow().clone();
-        if self.is_stopping() { online.map(|_| self.told.offline.clone()) } else { online }
+        if self.is_leaving() { online.map(|_| self.told.offline.clone()) } else { online }
     }
 
     fn hear(&mut self, line: &mut Line, input: &mut BytesMut, now: StdInstant) -> Result<(), End> {
@@ -134,8 +139,8 @@ impl StatusTopic {
         let wanted = self.wanted();
         if line.on_its_way.is_none() && wanted.is_some() && wanted != line.confirmed {
             self.publish(line, wanted.unwrap_or_default(), output)?;
-        } else if self.is_stopping() && line.on_its_way.is_none() {
-            return Err(End::Drained);
+        } else if self.is_leaving() && line.on_its_way.is_none() {
+            return Err(if self.is_stopping() { End::Drained } else { End::Renewed });
         }
         if line.next_tick <= now {
             line.next_tick = now + line.keep_alive.period();
@@ -188,6 +193,7 @@ impl Client for StatusTopic {
         let keep_alive = KeepAlive::new(self.link.keep_alive, connack.keep_alive, now);
         let (next_tick, decoder) = (now + keep_alive.period(), Decoder::new(Wire(self.link.protocol)));
         let (limits, confirmed, on_its_way) = (connack.limits, None, None);
+        self.goes_back = false;
         self.line = Some(Line { decoder, keep_alive, next_tick, limits, confirmed, on_its_way });
     }
 
@@ -219,9 +225,10 @@ impl Client for StatusTopic {
         true
     }
 
+    /// Nobody is left to take back at this broker what was told there.
     fn go_back(&mut self, _: StdInstant) -> bool {
         self.goes_back = true;
-        true
+        false
     }
 
     fn has_left(&mut self) -> bool {

@@ -91,6 +91,20 @@ fn a_new_connection_is_told_again() {
 }
 
 #[test]
+fn a_broker_that_is_left_for_a_preferred_one_is_told_first() {
+    let mut bench = bench(Protocol::V5, Limits::default());
+    bench.say("one");
+    bench.turn(&[]).unwrap();
+    bench.turn(&PUBACK).unwrap();
+    assert!(!bench.teller.go_back(bench.now), "it has something to say");
+    assert_eq!(bench.turn(&[]).unwrap(), told(Protocol::V5, "off"));
+    assert!(matches!(bench.turn(&PUBACK), Err(End::Renewed)));
+    assert!(bench.teller.has_left());
+    bench.connect(Limits::default());
+    assert_eq!(bench.turn(&[]).unwrap(), told(Protocol::V5, "one"));
+}
+
+#[test]
 fn a_bridge_that_was_never_ready_says_nothing_at_its_end() {
     let mut bench = bench(Protocol::V5, Limits::default());
     bench.announcer.announce(Phase::Stopping);

@@ -43,8 +43,6 @@ impl Machine {
         let here = self.brokers.elsewhere.remove(&broker).unwrap_or_default();
         let Known { mut subscribed, established, denies_sessions } = here;
         subscribed.resize(self.subscribed.len(), false);
-        // What was published before the filters stood here is not known.
-        self.paired = false;
         let there = Known {
             subscribed: std::mem::replace(&mut self.subscribed, subscribed),
             established: std::mem::replace(&mut self.established, established),
@@ -84,7 +82,7 @@ impl Machine {
         if has {
             self.stay();
             self.subscribed.fill(false);
-            (self.paired, self.established) = (false, false);
+            self.established = false;
         }
         has
     }

@@ -16,12 +16,13 @@ impl Machine {
     pub(super) fn judge_session_present(&mut self, present: bool) {
         let expected = self.established && self.retirement != Retirement::Emptied;
         self.established = true;
+        // A session that is there may have lost a subscription meanwhile, so that a copy is the only one.
+        self.paired = false;
         if present {
             self.ledger.connect(Kept::Yes);
             return;
         }
         self.subscribed.fill(false);
-        self.paired = false;
         if !expected {
             self.ledger.connect(Kept::No);
             return;
