@@ -189,6 +189,17 @@ fn a_copy_that_may_be_the_only_one_goes_until_the_queue_was_seen_empty() {
     assert!(bench.take_sent().contains(&Sent::PubAck(2)));
 }
 
+/// A broker may have forgotten one of the subscriptions meanwhile, and say that the session is present.
+#[test]
+fn a_copy_on_a_new_connection_may_be_the_only_one_again() {
+    let (mut bench, [_, narrow]) = overlapping(&fresh());
+    bench.copy("a/b", 1, "spare", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (0, 1));
+    bench.reconnect(&present());
+    bench.copy("a/b", 1, "alone", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (1, 1));
+}
+
 #[test]
 fn a_session_that_leaves_unsubscribes_from_all_of_them() {
     both(|protocol| {
