@@ -69,6 +69,7 @@ async fn filters_that_overlap_bring_one_message_under_mqtt_5() {
         eventually("all is acknowledged", || counters.acknowledged.get() == counters.received.get()).await;
         assert_eq!((fate.handled.len(), fate.extra()), (20, 0));
         assert_eq!(came_by(&world), expected(&[("devices/1/data", "devices/#", 20)]));
+        assert_eq!(counters.filtered.get(), 40, "both send a copy for each filter");
     }
 }
 
