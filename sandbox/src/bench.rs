@@ -1,11 +1,20 @@
-//! `cargo sandbox bench`: what a message costs, by both clients for Lambda in one run. Figures are printed and judged by
-//! nobody: on a machine that does other work only their ratios mean something.
+//! `cargo sandbox bench`: what a message costs, by both clients for Lambda and by others, in one run. On a machine that does other
+//! work only ratios mean something; so the goals are ratios, and no test looks at a time.
 
+mod case;
 pub mod command;
 mod cpu;
+mod endpoint;
 mod figures;
+mod goals;
+mod held;
+mod peers;
+mod picture;
+mod play;
 mod publisher;
+pub mod rust_peer;
 mod scenario;
+mod start;
 pub mod stub;
 
 /// What a bench could not do.
@@ -23,6 +32,12 @@ pub enum BenchError {
     /// Its figures could not be written.
     #[error("figures: {0}")]
     Json(#[from] serde_json::Error),
+    /// A peer, or what it needs.
+    #[error("{0}")]
+    Peer(String),
+    /// The picture.
+    #[error("picture: {0}")]
+    Picture(String),
     /// Something did not come in time.
     #[error("bench: {0} did not come in time")]
     Late(&'static str),

@@ -7,6 +7,7 @@ mod files;
 mod leaf;
 
 pub use client::ClientTlsError;
+pub(crate) use client::{client_config, server_config};
 pub use files::{IdentityFiles, PkiFiles};
 pub use leaf::{Identity, Leaf, SignedBy, Usage, Validity};
 

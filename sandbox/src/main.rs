@@ -107,6 +107,18 @@ enum Part {
         /// How long it takes.
         #[arg(long, value_parser = humantime::parse_duration, default_value = "0s")]
         latency: Duration,
+        /// The certificate that it shows.
+        #[arg(long, requires = "key_file")]
+        cert_file: Option<PathBuf>,
+        /// Its key.
+        #[arg(long)]
+        key_file: Option<PathBuf>,
+    },
+    /// The least that receiving or invoking costs, for a benchmark, which starts it by itself.
+    #[command(hide = true)]
+    BenchPeer {
+        /// Which of them.
+        peer: bench::rust_peer::Peer,
     },
 }
 
@@ -210,7 +222,11 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Some(Part::Lambda { listen }) => return runtime.block_on(parts::lambda(listen)).map(|()| true),
         Some(Part::Soak(flags)) => return runtime.block_on(soak(flags)),
         Some(Part::Bench(flags)) => return Ok(runtime.block_on(bench::command::execute(&flags)).map(|()| true)?),
-        Some(Part::BenchStub { latency }) => return Ok(runtime.block_on(bench::stub::run(latency)).map(|()| true)?),
+        Some(Part::BenchStub { latency, cert_file, key_file }) => {
+            let identity = cert_file.zip(key_file).map(|(cert, key)| IdentityFiles { cert, key });
+            return Ok(runtime.block_on(bench::stub::run(latency, identity)).map(|()| true)?);
+        }
+        Some(Part::BenchPeer { peer }) => return Ok(runtime.block_on(peer.run()).map(|()| true)?),
         Some(Part::Sim(flags)) => return Ok(sim::command::execute(&flags)?),
         None => {}
     }

@@ -1,119 +1,175 @@
-//! What one run of one client has shown, and both side by side. Pure.
+//! What one run of one case has shown, and many side by side. Pure.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 
-/// One client in one scenario.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+use super::case::Case;
+use super::stub::Seen;
+use crate::world::Usage;
+
+/// What a process has spent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spent {
+    /// User and system time, for the messages alone.
+    pub(super) cpu: Duration,
+    /// Memory at rest, in bytes.
+    pub(super) rest: u64,
+    pub(super) usage: Usage,
+    /// From the first message to the last, where the endpoint does not see them.
+    pub(super) took: Option<Duration>,
+}
+
+/// One run of one case.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct Figures {
-    pub(super) client: &'static str,
-    pub(super) messages: u64,
-    pub(super) invocations: u64,
-    /// More than were published: delivered twice.
-    pub(super) duplicates: u64,
+    #[serde(skip)]
+    pub(super) case: Case,
+    pub(super) contender: String,
+    pub(super) what: String,
+    pub(super) broker: String,
     pub(super) per_second: f64,
-    /// User and system time of the bridge alone.
+    /// User and system time of the contender alone.
     pub(super) cpu_us_per_message: f64,
-    /// Its memory at the end, and at most.
+    /// Its memory at rest, at the end, and at most.
+    pub(super) rest_mib: f64,
     pub(super) resident_mib: f64,
     pub(super) peak_mib: f64,
     /// From publication to invocation; of a backlog, mostly the time that it lay there.
     pub(super) p50_us: u64,
     pub(super) p90_us: u64,
     pub(super) p99_us: u64,
+    pub(super) invocations: u64,
+    /// Invoked more often than once.
+    pub(super) duplicates: u64,
+    pub(super) lost: u64,
+    /// Memory above that at rest, by what the bridge says that it holds.
+    pub(super) weighed: Option<f64>,
 }
 
-/// A whole run.
+impl Figures {
+    #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
+    pub(super) fn of(case: &Case, seen: &Seen, spent: Spent, weighed: Option<f64>, broker: String) -> Self {
+        let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+        let (took, lost) = match spent.took {
+            Some(took) => (took, 0),
+            None => (Duration::from_micros(seen.took), case.messages.saturating_sub(seen.different)),
+        };
+        Self {
+            case: *case,
+            contender: case.contender.to_string(),
+            what: case.to_string(),
+            broker,
+            per_second: case.messages as f64 / took.as_secs_f64().max(1e-6),
+            cpu_us_per_message: spent.cpu.as_secs_f64() * 1e6 / case.messages.max(1) as f64,
+            rest_mib: mib(spent.rest),
+            resident_mib: mib(spent.usage.resident),
+            peak_mib: mib(spent.usage.peak),
+            p50_us: seen.p50,
+            p90_us: seen.p90,
+            p99_us: seen.p99,
+            invocations: seen.invocations,
+            duplicates: seen.messages.saturating_sub(seen.different),
+            // A held window loses nothing: it is killed before anything has an answer.
+            lost: if weighed.is_some() { 0 } else { lost },
+            weighed,
+        }
+    }
+}
+
+/// All runs of a scenario.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
-    pub(super) scenario: &'static str,
-    pub(super) broker: String,
-    pub(super) latency_ms: f64,
-    pub(super) concurrency: u32,
-    pub(super) batch: u32,
     pub(super) figures: Vec<Figures>,
 }
 
 impl Report {
-    /// CPU a message of the lean client by that of the SDK's, medians.
-    pub(super) fn cpu_ratio(&self) -> Option<f64> {
-        let median = |client| {
-            let of_it = self.figures.iter().filter(|figures| figures.client == client);
-            let mut costs: Vec<_> = of_it.map(|figures| figures.cpu_us_per_message).collect();
-            costs.sort_by(f64::total_cmp);
-            costs.get(costs.len() / 2).copied()
-        };
-        Some(median("lean")? / median("sdk").filter(|sdk| *sdk > 0.0)?)
+    /// The median over the runs of this case; `None` where it was not played.
+    pub(super) fn median(&self, case: &Case, figure: impl Fn(&Figures) -> f64) -> Option<f64> {
+        let mut all: Vec<_> = self.figures.iter().filter(|run| run.case == *case).map(figure).collect();
+        all.sort_by(f64::total_cmp);
+        all.get(all.len() / 2).copied()
+    }
+
+    /// Each case once, in the order of the runs.
+    pub(super) fn cases(&self) -> Vec<Case> {
+        let mut cases = Vec::new();
+        for Figures { case, .. } in &self.figures {
+            if !cases.contains(case) {
+                cases.push(*case);
+            }
+        }
+        cases
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scenario, broker, latency_ms, concurrency, batch, .. } = self;
-        writeln!(f, "{scenario}: {broker}, endpoint {latency_ms} ms, concurrency {concurrency}, batches of {batch}")?;
         writeln!(
             f,
-            "{:<6}{:>10}{:>9}{:>10}{:>9}{:>9}{:>10}{:>10}{:>10}{:>6}",
-            "client", "messages", "msg/s", "CPU µs/m", "RSS MiB", "peak", "p50 µs", "p90 µs", "p99 µs", "twice"
+            "{:<15}{:>10}{:>10}{:>8}{:>8}{:>10}{:>10}{:>7}{:>6}  what",
+            "who", "msg/s", "CPU µs/m", "RSS MiB", "peak", "p50 µs", "p99 µs", "twice", "lost"
         )?;
-        for one in &self.figures {
+        for run in &self.figures {
             writeln!(
                 f,
-                "{:<6}{:>10}{:>9.0}{:>10.1}{:>9.1}{:>9.1}{:>10}{:>10}{:>10}{:>6}",
-                one.client,
-                one.messages,
-                one.per_second,
-                one.cpu_us_per_message,
-                one.resident_mib,
-                one.peak_mib,
-                one.p50_us,
-                one.p90_us,
-                one.p99_us,
-                one.duplicates
+                "{:<15}{:>10.0}{:>10.1}{:>8.1}{:>8.1}{:>10}{:>10}{:>7}{:>6}  {}",
+                run.contender,
+                run.per_second,
+                run.cpu_us_per_message,
+                run.rest_mib,
+                run.peak_mib,
+                run.p50_us,
+                run.p99_us,
+                run.duplicates,
+                run.lost,
+                run.what
             )?;
         }
-        match self.cpu_ratio() {
-            Some(ratio) => write!(f, "CPU a message, lean by sdk: {ratio:.2}"),
-            None => Ok(()),
-        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use super::super::case::Contender;
     use super::*;
 
-    fn figures(client: &'static str, cpu_us_per_message: f64) -> Figures {
-        Figures {
-            client,
-            messages: 10,
-            invocations: 10,
-            duplicates: 0,
-            per_second: 1.0,
-            cpu_us_per_message,
-            resident_mib: 1.0,
-            peak_mib: 1.0,
-            p50_us: 1,
-            p90_us: 1,
-            p99_us: 1,
-        }
+    /// A run of this case that has cost so much.
+    pub(in super::super) fn run(case: Case, cpu_us_per_message: u64) -> Figures {
+        let usage = Usage { resident: 2 << 20, peak: 3 << 20, descriptors: 9 };
+        let cpu = Duration::from_micros(cpu_us_per_message * case.messages);
+        let seen = Seen { different: case.messages, messages: case.messages, took: 2_000_000, ..Seen::default() };
+        Figures::of(&case, &seen, Spent { cpu, rest: 1 << 20, usage, took: None }, None, "b".into())
     }
 
     #[test]
-    fn the_ratio_is_that_of_the_medians() {
-        let of = |costs: &[(&'static str, f64)]| Report {
-            scenario: "per-message",
-            broker: "b".into(),
-            latency_ms: 0.0,
-            concurrency: 1,
-            batch: 1,
-            figures: costs.iter().map(|(client, cost)| figures(client, *cost)).collect(),
-        };
-        let three = of(&[("sdk", 40.0), ("lean", 10.0), ("sdk", 90.0), ("lean", 11.0), ("sdk", 44.0), ("lean", 30.0)]);
-        assert_eq!(three.cpu_ratio(), Some(0.25));
-        assert!(three.to_string().ends_with("lean by sdk: 0.25"), "{three}");
-        assert_eq!(of(&[("sdk", 40.0)]).cpu_ratio(), None);
-        assert_eq!(of(&[]).cpu_ratio(), None);
+    fn a_case_has_the_median_of_its_runs() {
+        let (one, other) = (Case::backlog(Contender::Lean, 100), Case::backlog(Contender::Sdk, 100));
+        let figures = [(one, 40), (other, 7), (one, 90), (one, 44)].map(|(case, cost)| run(case, cost)).to_vec();
+        let report = Report { figures };
+        assert_eq!(report.median(&one, |run| run.cpu_us_per_message), Some(44.0));
+        assert_eq!(report.median(&Case::backlog(Contender::Raw, 100), |run| run.per_second), None);
+        assert_eq!(report.cases(), [one, other]);
+        assert!(report.to_string().contains("bridge, sdk"), "{report}");
+    }
+
+    #[test]
+    fn what_is_missing_is_lost_and_what_came_again_is_a_copy() {
+        let case = Case::backlog(Contender::Lean, 100);
+        let seen = Seen { different: 98, messages: 103, took: 1_000_000, ..Seen::default() };
+        let spent =
+            Spent { cpu: Duration::ZERO, rest: 0, usage: Usage { resident: 0, peak: 0, descriptors: 0 }, took: None };
+        let run = Figures::of(&case, &seen, spent, None, "b".into());
+        assert_eq!((run.lost, run.duplicates), (2, 5));
+        let raw = Figures::of(
+            &case,
+            &Seen::default(),
+            Spent { took: Some(Duration::from_secs(2)), ..spent },
+            None,
+            "b".into(),
+        );
+        assert!((raw.per_second - 50.0).abs() < 1e-9 && raw.lost == 0, "{raw:?}");
     }
 }

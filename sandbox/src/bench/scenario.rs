@@ -1,147 +1,122 @@
-//! Plays one scenario for one client: endpoint, bridge and broker are processes of their own.
+//! The scenarios by name: which cases each has. Pure.
 
-use std::path::Path;
-use std::process::Stdio;
-use std::time::Duration;
+use clap::ValueEnum;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use super::case::{Case, Contender, Incident};
+use Contender::{Lean, Node, Python, Raw, Sdk, SdkLoop};
 
-use super::figures::Figures;
-use super::stub::Seen;
-use super::{BenchError, cpu, publisher};
-use crate::world::{BridgeProcess, World};
-
-const PATIENCE: Duration = Duration::from_secs(20);
-/// How long a backlog may take to drain, and the broker to be quiet after it.
-const DRAIN: Duration = Duration::from_mins(10);
-const QUIET: Duration = Duration::from_millis(300);
-
-/// What is played.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Scenario {
-    pub(super) messages: u64,
-    /// Messages a second; `None` for a backlog that the bridge finds when it starts.
-    pub(super) rate: Option<f64>,
+/// A scenario by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Scenario {
+    /// A backlog, one message an invocation.
+    PerMessage,
+    /// A backlog in batches of 10, 100 and 1,000, with filter, key and id too.
+    Batches,
+    /// 500 messages a second, one an invocation.
+    IdleRate,
+    /// Endpoints that take 5 and 20 milliseconds.
+    Latency,
+    /// Backlogs of 10,000, 100,000 and 300,000 messages; 1, 10 and 50 publishers.
+    Sizes,
+    /// Over HTTP and HTTPS.
+    Https,
+    /// Killed half way, and a full window.
+    Faults,
+    /// The bridge beside Python and Node.
+    Peers,
+    /// Everything that a goal needs.
+    Goals,
 }
 
-/// The endpoint's process; it ends with this.
-pub(super) struct Stub {
-    _child: Child,
-    port: u16,
-}
-
-impl Stub {
-    pub(super) async fn start(latency: Duration) -> Result<Self, BenchError> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["bench-stub", "--latency", &humantime::format_duration(latency).to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let stdout = child.stdout.take().ok_or(BenchError::Late("the endpoint"))?;
-        let line = BufReader::new(stdout).lines().next_line().await?;
-        let port = line.and_then(|line| line.parse().ok()).ok_or(BenchError::Late("the endpoint"))?;
-        Ok(Self { _child: child, port })
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-
-    async fn ask(&self, what: &str) -> Result<Seen, BenchError> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).await?;
-        stream.write_all(format!("POST {what} HTTP/1.1\r\ncontent-length: 0\r\n\r\n").as_bytes()).await?;
-        stream.shutdown().await?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok(serde_json::from_str(body)?)
-    }
-
-    /// What has come once there are so many messages.
-    async fn reached(&self, messages: u64) -> Result<Seen, BenchError> {
-        let begun = Instant::now();
-        while begun.elapsed() < DRAIN {
-            let seen = self.ask("/seen").await?;
-            if seen.messages >= messages {
-                return Ok(seen);
+impl Scenario {
+    /// Its cases, in the order they are played in.
+    pub(super) fn cases(self) -> Vec<Case> {
+        match self {
+            Self::PerMessage => vec![PER_MESSAGE_SDK_LOOP, PER_MESSAGE, PER_MESSAGE_SDK],
+            Self::Batches => {
+                vec![RAW, Case::batches(Lean, 100_000, 10), BATCHES, Case::batches(Lean, 100_000, 1000), LOOKS_INSIDE]
             }
-            sleep(Duration::from_millis(100)).await;
+            Self::IdleRate => vec![IDLE_RATE, Case { contender: Sdk, ..IDLE_RATE }],
+            Self::Latency => {
+                vec![
+                    FIVE_MILLISECONDS,
+                    Case { contender: Sdk, ..FIVE_MILLISECONDS },
+                    TWENTY_MILLISECONDS,
+                    Case { contender: Sdk, ..TWENTY_MILLISECONDS },
+                ]
+            }
+            Self::Sizes => vec![
+                TEN_THOUSAND,
+                HUNDRED_THOUSAND,
+                THREE_HUNDRED_THOUSAND,
+                ONE_PUBLISHER,
+                Case { publishers: 10, ..ONE_PUBLISHER },
+                FIFTY_PUBLISHERS,
+            ],
+            Self::Https => vec![PER_MESSAGE, HTTPS, Case { https: true, ..PER_MESSAGE_SDK }],
+            Self::Faults => vec![KILLED, HELD],
+            Self::Peers => {
+                vec![FIVE_MILLISECONDS, Case { contender: Sdk, ..FIVE_MILLISECONDS }, ONE_BY_ONE, PYTHON, NODE]
+            }
+            Self::Goals => vec![
+                PER_MESSAGE_SDK_LOOP,
+                PER_MESSAGE,
+                PER_MESSAGE_SDK,
+                HTTPS,
+                FIVE_MILLISECONDS,
+                ONE_BY_ONE,
+                PYTHON,
+                NODE,
+                RAW,
+                BATCHES,
+                LOOKS_INSIDE,
+                IDLE_RATE,
+                HELD,
+                TEN_THOUSAND,
+                HUNDRED_THOUSAND,
+                THREE_HUNDRED_THOUSAND,
+                ONE_PUBLISHER,
+                FIFTY_PUBLISHERS,
+                KILLED,
+                TWENTY_MILLISECONDS,
+            ],
         }
-        Err(BenchError::Late("the last message"))
     }
 }
 
-/// One client for Lambda in one scenario.
-pub(super) async fn play(
-    world: &World,
-    stub: &Stub,
-    binary: &Path,
-    client: &'static str,
-    scenario: Scenario,
-) -> Result<Figures, BenchError> {
-    // Opens the session, and shows what a start costs.
-    let (bridge, id) = started(world, stub, binary, client).await?;
-    let (mut before, mut running) = (cpu::time_of(id)?, Some(bridge));
-    let name = format!("bench-{client}-{}", fastrand::u32(..));
-    if let Some(rate) = scenario.rate {
-        stub.ask("/reset").await?;
-        publisher::publish(world, &name, scenario.messages, Some(rate)).await?;
-    } else {
-        if let Some(bridge) = running.take() {
-            ended(bridge).await?;
+// The cases that goals name.
+pub(super) const PER_MESSAGE: Case = Case::backlog(Lean, 40_000);
+pub(super) const PER_MESSAGE_SDK: Case = Case::backlog(Sdk, 40_000);
+pub(super) const PER_MESSAGE_SDK_LOOP: Case = Case::backlog(SdkLoop, 40_000);
+pub(super) const HTTPS: Case = Case { https: true, ..PER_MESSAGE };
+pub(super) const FIVE_MILLISECONDS: Case = Case::backlog(Lean, 40_000).at(5, 256);
+pub(super) const ONE_BY_ONE: Case = Case::backlog(Python(1), 1_000).at(5, 1);
+pub(super) const PYTHON: Case = Case::backlog(Python(32), 5_000).at(5, 32);
+pub(super) const NODE: Case = Case::backlog(Node(64), 10_000).at(5, 64);
+pub(super) const RAW: Case = Case::batches(Raw, 100_000, 100);
+pub(super) const BATCHES: Case = Case::batches(Lean, 100_000, 100);
+pub(super) const LOOKS_INSIDE: Case = Case { looks_inside: true, ..BATCHES };
+pub(super) const IDLE_RATE: Case = Case { rate: Some(500.0), ..Case::backlog(Lean, 5_000) };
+pub(super) const HELD: Case = Case { incident: Incident::Hold, ..Case::batches(Lean, 65_000, 1) };
+pub(super) const TEN_THOUSAND: Case = Case::backlog(Lean, 10_000);
+pub(super) const HUNDRED_THOUSAND: Case = Case::backlog(Lean, 100_000);
+pub(super) const THREE_HUNDRED_THOUSAND: Case = Case::backlog(Lean, 300_000);
+pub(super) const ONE_PUBLISHER: Case = Case { rate: Some(2_000.0), ..Case::backlog(Lean, 10_000) };
+pub(super) const FIFTY_PUBLISHERS: Case = Case { publishers: 50, ..ONE_PUBLISHER };
+pub(super) const KILLED: Case = Case { incident: Incident::Kill, ..Case::batches(Lean, 20_000, 10).at(20, 16) };
+pub(super) const TWENTY_MILLISECONDS: Case = Case::backlog(Lean, 20_000).at(20, 64);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_scenario_plays_a_case_twice() {
+        for scenario in Scenario::value_variants() {
+            let cases = scenario.cases();
+            for (index, case) in cases.iter().enumerate() {
+                assert!(!cases[..index].contains(case), "{scenario:?}: {case}");
+            }
         }
-        publisher::publish(world, &name, scenario.messages, None).await?;
-        stub.ask("/reset").await?;
-    }
-    let (bridge, id) = match running {
-        Some(bridge) => (bridge, id),
-        None => started(world, stub, binary, client).await?,
-    };
-    stub.reached(scenario.messages).await?;
-    let after = cpu::time_of(id)?;
-    // A copy would still come.
-    sleep(QUIET).await;
-    let (seen, usage) = (stub.ask("/seen").await?, bridge.usage()?);
-    before = before.min(after);
-    ended(bridge).await?;
-    Ok(figures(client, scenario.messages, &seen, after.saturating_sub(before), usage))
-}
-
-async fn started(world: &World, stub: &Stub, binary: &Path, client: &str) -> Result<(BridgeProcess, u32), BenchError> {
-    let variables = [("AWS_ENDPOINT_URL", stub.url()), ("BRIDGE_LAMBDA_CLIENT", client.to_owned())];
-    let mut bridge = world.spawn_binary(binary, variables)?;
-    if !bridge.logged("subscribed", PATIENCE).await {
-        bridge.log().iter().for_each(|line| eprintln!("{line}"));
-        return Err(BenchError::Late("a subscription"));
-    }
-    let id = bridge.id().ok_or(BenchError::Late("a bridge"))?;
-    Ok((bridge, id))
-}
-
-async fn ended(mut bridge: BridgeProcess) -> Result<(), BenchError> {
-    bridge.signal("TERM").await?;
-    bridge.exited(PATIENCE).await?.map(drop).ok_or(BenchError::Late("the end of the bridge"))
-}
-
-#[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
-fn figures(client: &'static str, messages: u64, seen: &Seen, cpu: Duration, usage: crate::world::Usage) -> Figures {
-    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    let took = Duration::from_micros(seen.took.max(1)).as_secs_f64();
-    Figures {
-        client,
-        messages,
-        invocations: seen.invocations,
-        duplicates: seen.messages.saturating_sub(messages),
-        per_second: seen.messages as f64 / took,
-        cpu_us_per_message: cpu.as_secs_f64() * 1e6 / messages.max(1) as f64,
-        resident_mib: mib(usage.resident),
-        peak_mib: mib(usage.peak),
-        p50_us: seen.p50,
-        p90_us: seen.p90,
-        p99_us: seen.p99,
     }
 }

@@ -8,20 +8,37 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+
+use crate::certs::{IdentityFiles, server_config};
 
 /// Stands before the time of each message, in microseconds since 1970.
-pub(super) const MARK: &str = "\"at\":";
+const AT: &str = "\"at\":";
+/// Stands behind it, before the message's number.
+const NUMBER: &str = ",\"n\":";
+
+/// The mark of a message that is published now, as two fields of JSON.
+pub(super) fn mark(number: u64) -> String {
+    format!("{AT}{}{NUMBER}{number}", now())
+}
 
 const ANSWER: &[u8] =
     b"HTTP/1.1 200 OK\r\nx-amzn-requestid: bench\r\ncontent-length: 24\r\n\r\n{\"batchItemFailures\":[]}";
+
+/// A connection, with TLS or without.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
 /// What has come since the last reset; times in microseconds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Seen {
     pub(super) invocations: u64,
     pub(super) messages: u64,
+    /// Messages, each counted once.
+    pub(super) different: u64,
     /// From the first invocation to the last.
     pub(super) took: u64,
     /// From publication to invocation.
@@ -36,11 +53,14 @@ struct Book {
     first: u64,
     last: u64,
     delays: Histogram<u64>,
+    /// By number, who was there.
+    there: Vec<bool>,
+    different: u64,
 }
 
 impl Book {
     fn new() -> Result<Self, hdrhistogram::CreationError> {
-        Ok(Self { invocations: 0, first: 0, last: 0, delays: Histogram::new(3)? })
+        Ok(Self { invocations: 0, first: 0, last: 0, delays: Histogram::new(3)?, there: Vec::new(), different: 0 })
     }
 
     fn note(&mut self, body: &[u8], now: u64) {
@@ -49,9 +69,13 @@ impl Book {
         if self.first == 0 {
             self.first = now;
         }
-        for at in times(body) {
+        for (at, number) in marks(body) {
             // It grows with the values, and cannot fail.
             let _ = self.delays.record(now.saturating_sub(at));
+            if self.there.len() <= number {
+                self.there.resize(number + 1, false);
+            }
+            self.different += u64::from(!std::mem::replace(&mut self.there[number], true));
         }
     }
 
@@ -60,6 +84,7 @@ impl Book {
         Seen {
             invocations: self.invocations,
             messages: self.delays.len(),
+            different: self.different,
             took: self.last - self.first,
             p50: percentile(0.5),
             p90: percentile(0.9),
@@ -72,7 +97,9 @@ impl Book {
 ///
 /// # Errors
 /// When it cannot listen.
-pub async fn run(latency: Duration) -> io::Result<()> {
+pub async fn run(latency: Duration, identity: Option<IdentityFiles>) -> io::Result<()> {
+    let tls = identity.map(|identity| server_config(&identity)).transpose().map_err(io::Error::other)?;
+    let tls = tls.map(|tls| TlsAcceptor::from(Arc::new(tls)));
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("{}", listener.local_addr()?.port());
     let book = Arc::new(Mutex::new(Book::new().map_err(io::Error::other)?));
@@ -80,7 +107,15 @@ pub async fn run(latency: Duration) -> io::Result<()> {
         loop {
             let (stream, _) = listener.accept().await?;
             // A connection that breaks is the bridge's affair.
-            tokio::spawn(serve(stream, Arc::clone(&book), latency));
+            stream.set_nodelay(true)?;
+            let (book, tls) = (Arc::clone(&book), tls.clone());
+            tokio::spawn(async move {
+                match tls {
+                    // Whoever measures asks without.
+                    Some(tls) if is_tls(&stream).await? => serve(tls.accept(stream).await?, book, latency).await,
+                    _ => serve(stream, book, latency).await,
+                }
+            });
         }
     };
     let (mut stdin, mut end) = (tokio::io::stdin(), [0]);
@@ -91,9 +126,14 @@ pub async fn run(latency: Duration) -> io::Result<()> {
     }
 }
 
+/// Whether a handshake comes (RFC 8446, section 5.1).
+async fn is_tls(stream: &TcpStream) -> io::Result<bool> {
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? == 1 && first[0] == 22)
+}
+
 /// One request after the other, on one connection.
-async fn serve(mut stream: TcpStream, book: Arc<Mutex<Book>>, latency: Duration) -> io::Result<()> {
-    stream.set_nodelay(true)?;
+async fn serve(mut stream: impl Stream, book: Arc<Mutex<Book>>, latency: Duration) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(64 * 1024);
     loop {
         let Some((head, whole)) = next(&mut stream, &mut bytes).await? else { return Ok(()) };
@@ -118,7 +158,7 @@ async fn serve(mut stream: TcpStream, book: Arc<Mutex<Book>>, latency: Duration)
 }
 
 /// Reads until `bytes` begins with a whole request: where its body begins, and where it ends. `None` at the end.
-async fn next(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> io::Result<Option<(usize, usize)>> {
+async fn next(stream: &mut impl Stream, bytes: &mut Vec<u8>) -> io::Result<Option<(usize, usize)>> {
     loop {
         if let Some(head) = find(bytes, b"\r\n\r\n").map(|at| at + 4) {
             let whole = head + length(&bytes[..head]);
@@ -142,18 +182,24 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
     bytes.windows(needle.len()).position(|window| window == needle)
 }
 
-/// The times of the messages in an event.
-fn times(body: &[u8]) -> impl Iterator<Item = u64> {
+/// Times and numbers of the messages in an event.
+fn marks(body: &[u8]) -> impl Iterator<Item = (u64, usize)> {
     let text = std::str::from_utf8(body).unwrap_or_default();
-    text.match_indices(MARK).filter_map(|(at, _)| {
-        let digits = &text[at + MARK.len()..];
-        let end = digits.find(|c: char| !c.is_ascii_digit())?;
-        digits[..end].parse().ok()
+    text.match_indices(AT).filter_map(|(at, _)| {
+        let (time, rest) = number(&text[at + AT.len()..])?;
+        let (number, _) = number(rest.strip_prefix(NUMBER)?)?;
+        Some((time, usize::try_from(number).ok()?))
     })
 }
 
+/// The number that it begins with, and what is behind it.
+fn number(text: &str) -> Option<(u64, &str)> {
+    let (digits, rest) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    Some((digits.parse().ok()?, rest))
+}
+
 /// Microseconds since 1970.
-pub(super) fn now() -> u64 {
+fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
@@ -170,9 +216,10 @@ mod tests {
     fn messages_are_counted_by_their_times() {
         let mut book = Book::new().unwrap();
         book.note(br#"{"records":[{"payload":{"at":100,"n":1}},{"payload":{"at":150,"n":2}}]}"#, 200);
-        book.note(br#"{"at":900,"n":3}"#, 50_000);
+        book.note(br#"{"at":900,"n":2}"#, 50_000);
+        book.note(br#"{"at":"never"}"#, 50_000);
         let seen = book.seen();
-        assert_eq!((seen.invocations, seen.messages, seen.took), (2, 3, 49_800));
+        assert_eq!((seen.invocations, seen.messages, seen.different, seen.took), (3, 3, 2, 49_800));
         assert_eq!((seen.p50, seen.p99 / 1_000), (100, 49));
     }
 

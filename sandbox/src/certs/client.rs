@@ -1,4 +1,4 @@
-//! The TLS settings of a well-behaved client: verified server, client certificate, nothing weakened.
+//! The TLS settings of a well-behaved client: verified server, client certificate, nothing weakened; and of a plain server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use super::{IdentityFiles, PkiFiles};
 
@@ -32,17 +32,37 @@ impl PkiFiles {
     /// # Errors
     /// When a file is missing or is no PEM, or key and certificate do not belong together.
     pub fn client_config(&self, identity: &IdentityFiles) -> Result<ClientConfig, ClientTlsError> {
-        let mut roots = RootCertStore::empty();
-        for certificate in certificates(&self.ca)? {
-            roots.add(certificate)?;
-        }
-        let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|source| at(&identity.key, source))?;
-        // The provider is named: with two of them in the build, the process may have no default.
-        Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_client_auth_cert(certificates(&identity.cert)?, key)?)
+        client_config(&self.ca, identity)
     }
+}
+
+/// Settings for a client that trusts the authority in this file alone and shows the certificate of `identity`.
+///
+/// # Errors
+/// When a file is missing or is no PEM, or key and certificate do not belong together.
+pub(crate) fn client_config(ca: &Path, identity: &IdentityFiles) -> Result<ClientConfig, ClientTlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(ca)? {
+        roots.add(certificate)?;
+    }
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|source| at(&identity.key, source))?;
+    // The provider is named: with two of them in the build, the process may have no default.
+    Ok(ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_client_auth_cert(certificates(&identity.cert)?, key)?)
+}
+
+/// Settings for a server that shows the certificate of `identity` and asks for none.
+///
+/// # Errors
+/// As for a client.
+pub(crate) fn server_config(identity: &IdentityFiles) -> Result<ServerConfig, ClientTlsError> {
+    let key = PrivateKeyDer::from_pem_file(&identity.key).map_err(|source| at(&identity.key, source))?;
+    Ok(ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_no_client_auth()
+        .with_single_cert(certificates(&identity.cert)?, key)?)
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ClientTlsError> {

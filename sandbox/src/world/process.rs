@@ -53,7 +53,7 @@ impl Usage {
 }
 
 impl BridgeProcess {
-    pub(super) fn start(command: &mut Command) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
         let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);

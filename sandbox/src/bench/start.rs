@@ -1,0 +1,96 @@
+//! Starts a contender as a process of its own, and knows when it is subscribed.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::process::Command;
+
+use super::BenchError;
+use super::case::{Case, Contender};
+use super::endpoint::Endpoint;
+use super::peers::Program;
+use crate::certs::PkiFiles;
+use crate::world::{BridgeProcess, FUNCTION, World};
+
+/// How long a start, a subscription and an end may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What contenders are started with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Start<'a> {
+    pub(super) world: &'a World,
+    pub(super) endpoint: &'a Endpoint,
+    /// The bridge's binary.
+    pub(super) bridge: &'a Path,
+    pub(super) peer: Option<&'a Program>,
+}
+
+impl std::fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.url())
+    }
+}
+
+impl Start<'_> {
+    /// A process that is subscribed, or ready to invoke, and its id.
+    pub(super) async fn run(self, case: &Case) -> Result<(BridgeProcess, u32), BenchError> {
+        let mut process = match case.contender {
+            Contender::Lean => self.bridge("lean", case)?,
+            Contender::Sdk => self.bridge("sdk", case)?,
+            Contender::Raw => self.peer(rust("raw")?, case, 1)?,
+            Contender::SdkLoop => self.peer(rust("sdk-loop")?, case, case.concurrency)?,
+            Contender::Python(calls) | Contender::Node(calls) => {
+                let program = self.peer.ok_or(BenchError::Late("a program"))?;
+                self.peer(program.command(), case, calls)?
+            }
+        };
+        if !process.logged("subscribed", PATIENCE).await {
+            process.log().iter().for_each(|line| eprintln!("{line}"));
+            return Err(BenchError::Late("a subscription"));
+        }
+        let id = process.id().ok_or(BenchError::Late("a process"))?;
+        Ok((process, id))
+    }
+
+    fn bridge(self, client: &str, case: &Case) -> Result<BridgeProcess, BenchError> {
+        let mut variables =
+            vec![("AWS_ENDPOINT_URL", self.endpoint.url()), ("BRIDGE_LAMBDA_CLIENT", client.to_owned())];
+        if case.https {
+            variables.push(("AWS_CA_BUNDLE", self.world.files.ca.display().to_string()));
+        }
+        Ok(self.world.spawn_binary(self.bridge, variables)?)
+    }
+
+    fn peer(self, mut command: Command, case: &Case, calls: u32) -> Result<BridgeProcess, BenchError> {
+        let PkiFiles { ca, bridge, .. } = &self.world.files;
+        command
+            .envs([("PEER_CA", ca), ("PEER_CERT", &bridge.cert), ("PEER_KEY", &bridge.key)])
+            .env("PEER_HOST", &self.world.url().host)
+            .env("PEER_PORT", self.world.url().port.to_string())
+            .envs([("PEER_CLIENT_ID", "bench"), ("PEER_TOPIC", "sensor/data"), ("PEER_FUNCTION", FUNCTION)])
+            .envs([("PEER_THREADS", calls.to_string()), ("PEER_MESSAGES", case.messages.to_string())])
+            .envs([
+                ("AWS_ENDPOINT_URL", self.endpoint.url().as_str()),
+                ("AWS_REGION", "us-east-1"),
+                ("AWS_DEFAULT_REGION", "us-east-1"),
+            ])
+            .envs([("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        Ok(BridgeProcess::start(&mut command)?)
+    }
+}
+
+/// A peer in this program.
+fn rust(peer: &str) -> Result<Command, BenchError> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["bench-peer", peer]);
+    Ok(command)
+}
+
+/// SIGTERM, and waits for the end.
+pub(super) async fn ended(mut process: BridgeProcess) -> Result<(), BenchError> {
+    process.signal("TERM").await?;
+    process.exited(PATIENCE).await?.map(drop).ok_or(BenchError::Late("the end of a process"))
+}
