@@ -12,6 +12,7 @@ mod peers;
 mod picture;
 mod play;
 mod publisher;
+mod queued;
 pub mod rust_peer;
 mod scenario;
 mod start;

@@ -19,6 +19,20 @@ pub(super) fn own(part: Bytes) -> Bytes {
     if part.len() < SHARED_FROM { Bytes::copy_from_slice(&part) } else { part }
 }
 
+/// Topic and payload of a message, for it to keep. Small ones share one copy: two of their own would be four allocations, as each is
+/// shared once more where it is booked.
+pub(super) fn own_both(topic: Bytes, payload: Bytes) -> (Bytes, Bytes) {
+    if topic.len() + payload.len() >= SHARED_FROM {
+        return (own(topic), own(payload));
+    }
+    let mut both = Vec::with_capacity(topic.len() + payload.len());
+    both.extend_from_slice(&topic);
+    both.extend_from_slice(&payload);
+    let mut topic_of_both = Bytes::from(both);
+    let payload = topic_of_both.split_off(topic.len());
+    (topic_of_both, payload)
+}
+
 /// Room for the next read, whatever is in the buffer.
 pub(super) fn make_room(input: &mut BytesMut) {
     let room = input.capacity() - input.len();

@@ -9,7 +9,7 @@ use rumqttc_v4::mqttbytes::v4::{
     PubComp, PubRec, Publish, Subscribe, SubscribeFilter, SubscribeReasonCode, Unsubscribe,
 };
 
-use super::buffer::own;
+use super::buffer::own_both;
 use super::packet::{Auth, ConnAck, Hello, Incoming, Reason, Subscription, WireError};
 use crate::config::Qos;
 use crate::message::Message;
@@ -116,13 +116,14 @@ fn write(packet: &Packet, out: &mut BytesMut) -> Result<(), WireError> {
 }
 
 fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> {
-    let topic = ByteString::try_from(own(publish.topic)).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
+    let (topic, payload) = own_both(publish.topic, publish.payload);
+    let topic = ByteString::try_from(topic).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
     if topic.is_empty() {
         return Err(WireError::new(0x82, "topic name: empty"));
     }
     let message = Message {
         topic,
-        payload: own(publish.payload),
+        payload,
         qos: qos_in(publish.qos),
         retain: publish.retain,
         dup: publish.dup,

@@ -64,7 +64,10 @@ impl<'a> Json<'a> {
         if pointer.is_empty() {
             return Some(self);
         }
-        let step = |json: Self, token: &str| json.child(&token.replace("~1", "/").replace("~0", "~"));
+        let step = |json: Self, token: &str| {
+            let is_plain = !token.contains('~');
+            if is_plain { json.child(token) } else { json.child(&token.replace("~1", "/").replace("~0", "~")) }
+        };
         pointer.strip_prefix('/')?.split('/').try_fold(self, step)
     }
 

@@ -2,20 +2,25 @@
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::{Instant, sleep};
 
 use super::BenchError;
 use super::case::Case;
 use super::cpu;
 use super::figures::Spent;
-use super::play::{Played, queue, until};
+use super::queued::{Played, queue};
 use super::start::Start;
 
 /// The metrics that say what is held.
 const MESSAGES: &str = "mqtt_lambda_bridge_outstanding{";
 const BYTES: &str = "mqtt_lambda_bridge_outstanding_bytes{";
+
+/// How long a window may take to fill.
+const FULL_WITHIN: Duration = Duration::from_mins(2);
 
 /// A port that nobody listens on now.
 pub(super) fn free_port() -> io::Result<u16> {
@@ -47,4 +52,16 @@ async fn metric(admin: u16, name: &str) -> Result<Option<f64>, BenchError> {
     stream.read_to_string(&mut text).await?;
     let line = text.lines().find(|line| line.starts_with(name));
     Ok(line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()))
+}
+
+/// Asks again until it is so.
+async fn until(mut is_so: impl AsyncFnMut() -> Result<bool, BenchError>) -> Result<(), BenchError> {
+    let begun = Instant::now();
+    while begun.elapsed() < FULL_WITHIN {
+        if is_so().await? {
+            return Ok(());
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+    Err(BenchError::Late("a full window"))
 }

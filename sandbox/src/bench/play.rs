@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
-
 use super::case::{Case, Contender, Incident};
 use super::endpoint::Endpoint;
 use super::figures::{Figures, Spent};
 use super::peers::Program;
+use super::queued::{Played, queue};
 use super::start::{Start, ended};
 use super::{BenchError, cpu, held, publisher};
 use crate::broker::BrokerOptions;
@@ -55,9 +54,6 @@ async fn flowing(case: &Case, start: Start<'_>, publishes: bool) -> Result<Playe
     Ok((Some(process), Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took: None }, None))
 }
 
-/// A process if there is still one, what it has spent, and what it holds by what it says that it holds.
-pub(super) type Played = (Option<BridgeProcess>, Spent, Option<f64>);
-
 /// Finds the messages at its start. What a start costs without them is known from one before.
 async fn backlog(case: &Case, start: Start<'_>) -> Result<Played, BenchError> {
     let (rest, before) = queue(case, start).await?;
@@ -70,16 +66,6 @@ async fn backlog(case: &Case, start: Start<'_>) -> Result<Played, BenchError> {
     };
     let usage = process.usage()?;
     Ok((Some(process), Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took }, None))
-}
-
-/// Opens the session, and fills it: the memory and the time of a start.
-pub(super) async fn queue(case: &Case, start: Start<'_>) -> Result<(u64, Duration), BenchError> {
-    let (process, id) = start.run(case).await?;
-    let spent = (process.usage()?.resident, cpu::time_of(id)?);
-    ended(process).await?;
-    publisher::publish(start.world, case.messages, None, case.publishers).await?;
-    start.endpoint.reset().await?;
-    Ok(spent)
 }
 
 /// Killed half way through a backlog, and started again.
@@ -132,16 +118,4 @@ async fn world(case: &Case, broker: BrokerKind, admin: u16) -> Result<World, Ben
         .function(Function::inline(FUNCTION, |_| async { Answer::null() }));
     let builder = settings.iter().fold(builder, |builder, (key, value)| builder.set(key, value));
     Ok(builder.without_bridge().await?)
-}
-
-/// Asks again until it is so, as long as a backlog may take.
-pub(super) async fn until(mut is_so: impl AsyncFnMut() -> Result<bool, BenchError>) -> Result<(), BenchError> {
-    let begun = Instant::now();
-    while begun.elapsed() < RECEIVED {
-        if is_so().await? {
-            return Ok(());
-        }
-        sleep(Duration::from_millis(100)).await;
-    }
-    Err(BenchError::Late("a full window"))
 }

@@ -16,7 +16,7 @@ use super::reason::{connect_code, subscribe_code, wire_error, words};
 use crate::config::Qos;
 use crate::foreign::Foreign;
 use crate::message::{Message, Properties};
-use crate::mqtt::buffer::own;
+use crate::mqtt::buffer::{own, own_both};
 use crate::mqtt::packet::{ConnAck, Incoming, Limits, Reason, SPEAK_V311, WireError};
 
 pub(in crate::mqtt) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
@@ -90,12 +90,13 @@ pub(super) fn incoming_publish(publish: Publish) -> Result<Incoming, WireError> 
     if publish.topic.is_empty() {
         return Err(WireError::new(0x82, "topic name: empty, without a topic alias"));
     }
-    let topic = ByteString::try_from(own(publish.topic)).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
+    let (topic, payload) = own_both(publish.topic, publish.payload);
+    let topic = ByteString::try_from(topic).map_err(|_| WireError::new(0x81, "topic name: not UTF-8"))?;
     let said = publish.properties.iter().flat_map(|p| &p.subscription_identifiers);
     let subscriptions = said.filter_map(|id| u32::try_from(*id).ok()).collect();
     let message = Message {
         topic,
-        payload: own(publish.payload),
+        payload,
         qos: qos_in(publish.qos),
         retain: publish.retain,
         dup: publish.dup,

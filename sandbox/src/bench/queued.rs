@@ -1,0 +1,22 @@
+//! A backlog that waits for a contender, which every case of one begins with.
+
+use std::time::Duration;
+
+use super::case::Case;
+use super::figures::Spent;
+use super::start::{Start, ended};
+use super::{BenchError, cpu, publisher};
+use crate::world::BridgeProcess;
+
+/// A process if there is still one, what it has spent, and what it holds by what it says that it holds.
+pub(super) type Played = (Option<BridgeProcess>, Spent, Option<f64>);
+
+/// Opens the session, and fills it: the memory and the time of a start.
+pub(super) async fn queue(case: &Case, start: Start<'_>) -> Result<(u64, Duration), BenchError> {
+    let (process, id) = start.run(case).await?;
+    let spent = (process.usage()?.resident, cpu::time_of(id)?);
+    ended(process).await?;
+    publisher::publish(start.world, case.messages, None, case.publishers).await?;
+    start.endpoint.reset().await?;
+    Ok(spent)
+}
