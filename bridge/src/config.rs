@@ -71,6 +71,8 @@ section! {
         pub admin: Admin = subsection {};
         /// The way to Lambda.
         pub lambda: Lambda = subsection {};
+        /// Metrics for CloudWatch.
+        pub cloudwatch: CloudWatch = subsection {};
         /// The broker and the sessions with it.
         pub mqtt: Mqtt = subsection {};
         /// At least one mapping; their names differ.
@@ -106,6 +108,27 @@ section! {
         /// for emulators that would run the function.
         pub dry_run: bool = key { Kind::Switch.is("true"), switch };
     }
+}
+
+section! {
+    /// `[cloudwatch]`: metrics as lines on standard output, in the embedded metric format.
+    pub struct CloudWatch in "cloudwatch." {
+        /// The namespace of the metrics. Without it no such lines are written.
+        pub namespace: Option<String> = key { Text.absent("mqtt-lambda"), maybe(namespace) };
+        /// How often each mapping writes a line.
+        pub interval: Duration = key { Period(SECOND, HOUR).is("1m"), duration };
+    }
+}
+
+/// CloudWatch API reference, `PutMetricData`, `Namespace`.
+fn namespace(text: &str) -> Result<String, InvalidValue> {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b".-_/#:".contains(&byte);
+    if !(1..=255).contains(&text.len()) || !text.bytes().all(is_part) || text.starts_with("AWS/") {
+        return Err(InvalidValue::new(
+            "not a namespace; write 1 to 255 letters, digits and `.-_/#:`, not beginning with `AWS/`",
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 fn listen(text: &str) -> Result<Option<SocketAddr>, InvalidValue> {

@@ -1,9 +1,10 @@
-//! The log: its format, its level, and its way to standard error. Says nothing itself but how many lines were lost.
+//! The log: its format, its level, and its way to standard error; and the way of other lines to standard output. Says nothing
+//! itself but how many lines were lost.
 
 mod lossy;
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
 use crate::config::LogFormat;
 use lossy::Lossy;
@@ -22,6 +24,9 @@ const LAST_LINES: Duration = Duration::from_secs(1);
 static LOST: LazyLock<Counter> = LazyLock::new(Counter::default);
 
 static LINES: OnceLock<Lossy> = OnceLock::new();
+
+/// Standard output; none where there is no thread to be had for it.
+static OUTPUT: OnceLock<Option<Lossy>> = OnceLock::new();
 
 /// The log of this process. Dropping it waits, for a moment, until its lines are written.
 #[derive(Debug)]
@@ -38,13 +43,7 @@ pub fn start(format: LogFormat, talkative: &[&str]) -> Result<Logging, String> {
     let filter = quiet(filter, talkative)?;
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
-    // A copy of the descriptor: the lock of standard error is not held by a line that nobody reads.
-    let lines = match stderr.as_fd().try_clone_to_owned() {
-        Ok(descriptor) => Lossy::start(File::from(descriptor), LOST.clone()),
-        // It is closed.
-        Err(_) => Lossy::start(io::sink(), LOST.clone()),
-    };
-    let lines = lines.map_err(|cause| format!("logging: {cause}"))?;
+    let lines = lossy_copy(&stderr).map_err(|cause| format!("logging: {cause}"))?;
     let lines = LINES.get_or_init(|| lines);
     // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
     let builder =
@@ -65,8 +64,27 @@ pub fn start(format: LogFormat, talkative: &[&str]) -> Result<Logging, String> {
 
 /// Waits until all lines are written, for a moment at most.
 pub fn flush() {
-    if let Some(lines) = LINES.get() {
+    for lines in LINES.get().into_iter().chain(OUTPUT.get().and_then(Option::as_ref)) {
         lines.flush(LAST_LINES);
+    }
+}
+
+/// Writes a line to standard output, and never waits: a reader that stalls costs lines, as it does in the log.
+pub fn print(line: &str) {
+    let output = OUTPUT.get_or_init(|| lossy_copy(&io::stdout()).ok());
+    match output {
+        // In one piece, with its end.
+        Some(output) => drop(output.make_writer().write_all(format!("{line}\n").as_bytes())),
+        None => drop(LOST.inc()),
+    }
+}
+
+/// A copy of the descriptor: the lock of the original is not held by a line that nobody reads.
+fn lossy_copy(stream: &impl AsFd) -> io::Result<Lossy> {
+    match stream.as_fd().try_clone_to_owned() {
+        Ok(descriptor) => Lossy::start(File::from(descriptor), LOST.clone()),
+        // It is closed.
+        Err(_) => Lossy::start(io::sink(), LOST.clone()),
     }
 }
 

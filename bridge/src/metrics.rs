@@ -3,6 +3,7 @@
 
 mod broker;
 mod brokers;
+mod emf;
 mod exposition;
 mod failing;
 mod failures;
@@ -22,6 +23,7 @@ use prometheus_client::registry::Registry;
 
 use crate::logging;
 pub use broker::BrokerMetrics;
+pub use emf::Embedded;
 pub use exposition::Exposition;
 pub use failing::{Failing, Streak};
 pub use failures::{Failures, Writes};

@@ -1,6 +1,7 @@
 //! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, tends them while they
 //! change, and drains them in order.
 
+mod cloudwatch;
 mod error;
 mod notes;
 mod prepare;
@@ -156,6 +157,10 @@ impl Bridge {
             bridge.aside.spawn(stats.run());
         }
         status::start(&bridge.config.mqtt, &bridge.connector, bridge.watched.subscribe(), &listener, &mut bridge.aside);
+        let lines = cloudwatch::Lines::of(&bridge.config, bridge.watched.subscribe(), &bridge.metrics);
+        if let Some(lines) = lines {
+            bridge.aside.spawn(lines.write(listener.clone()));
+        }
         let started = watch::Sender::new(false);
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         let limits = Limits::from(&bridge.config.admin);
