@@ -174,6 +174,10 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
 fn readiness(state: &State) -> Response<Full<Bytes>> {
     let ending = match state.shutdown.phase() {
         Phase::Running => None,
+        // It has nothing more to do, and waits for its end.
+        Phase::Retiring if !state.mappings.borrow().iter().any(|watched| watched.about.is_some()) => {
+            return text(StatusCode::OK, "retired\n".into());
+        }
         Phase::Retiring => Some("retiring\n".to_owned()),
         Phase::Draining | Phase::Stopping => Some("draining\n".to_owned()),
     };

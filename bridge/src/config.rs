@@ -326,7 +326,7 @@ mod tests {
             assert_eq!(default_with(beside).fixed_keys_changed(&changed), fixed);
         }
         let live: Vec<_> = KEYS.iter().filter(|key| key.change() == Change::Nothing).map(|key| key.path).collect();
-        assert_eq!(live, ["drain_timeout"]);
+        assert_eq!(live, ["drain_timeout", "mqtt.retiring"]);
     }
 
     #[test]

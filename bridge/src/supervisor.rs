@@ -161,7 +161,9 @@ impl Bridge {
         if let Some(lines) = lines {
             bridge.aside.spawn(lines.write(listener.clone()));
         }
-        let started = watch::Sender::new(false);
+        // One that only leaves is at work from the start: nobody is to restart it, or to take it back, because it is never ready.
+        let started = watch::Sender::new(bridge.config.mqtt.is_retiring());
+        bridge.retire_if_configured();
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         let limits = Limits::from(&bridge.config.admin);
         if let Some(admin) = admin {

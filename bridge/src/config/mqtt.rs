@@ -37,6 +37,9 @@ section! {
         pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
         /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
+        /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes what the broker
+        /// has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
+        pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(replica) };
         /// The user name for a broker that wants one; beside the certificate or in its place.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
         /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
@@ -108,6 +111,12 @@ section! {
 }
 
 impl Mqtt {
+    /// Whether this very bridge is to leave for good.
+    #[must_use]
+    pub fn is_retiring(&self) -> bool {
+        self.retiring.contains(&self.client_id)
+    }
+
     /// The client id of a mapping's session, of which `index` counts from 0: `{client_id}-{mapping}` for the first,
     /// `{client_id}-{mapping}-2` for the second.
     #[must_use]
@@ -167,6 +176,10 @@ fn client_id(text: &str) -> Result<String, InvalidValue> {
     // Room for the name of a mapping and the number of a session.
     const MAX_BYTES: usize = MAX_STRING - "-".len() - MAX_NAME - "-64".len();
     plain(text, MAX_BYTES, "must not be empty; the broker keeps our messages under it")
+}
+
+fn replica(text: &str) -> Result<String, InvalidValue> {
+    client_id(text)
 }
 
 fn username(text: &str) -> Result<String, InvalidValue> {

@@ -79,7 +79,15 @@ impl Bridge {
         (self.config, self.wanted) = (config, wanted);
         self.part();
         self.reconcile();
+        self.retire_if_configured();
         Ok(changes)
+    }
+
+    /// Leaves for good if the configuration names this bridge among those that do.
+    pub(super) fn retire_if_configured(&mut self) {
+        if self.config.mqtt.is_retiring() {
+            self.retire();
+        }
     }
 
     /// All mappings of the configuration that do not run with these very settings already.

@@ -9,7 +9,7 @@ use crate::aws::Aws;
 use crate::clock::whole;
 use crate::config::{Config, ConfigError};
 
-/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired. SIGHUP has it take up what `load` gives
+/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up what `load` gives
 /// then, and the TLS files as they are then.
 ///
 /// # Errors
@@ -29,13 +29,19 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     if let Err(cause) = aws.credentials().await {
         warn!(event = "aws.no_credentials", %cause, "aws credentials: none found yet; messages are held until there are some");
     }
+    let mut is_idle = false;
     let name = loop {
         tokio::select! {
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
-            end = bridge.tend() => match end {
+            end = bridge.tend(), if !is_idle => match end {
                 Exit::Broken => return Err(ServeError::Task),
+                // Whoever named it in the configuration also ends it: a process that ended by itself would be started again.
+                Exit::Retired { unproven } if bridge.config.mqtt.is_retiring() => {
+                    is_idle = true;
+                    info!(event = "bridge.retired", unproven, "retired: the broker has nothing more, and has forgotten all sessions; idle until SIGTERM");
+                }
                 Exit::Retired { unproven } => {
                     bridge.drain(std::time::Duration::ZERO).await;
                     info!(event = "bridge.retired", unproven, "retired: the broker has nothing more, and has forgotten all sessions");

@@ -51,6 +51,73 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
     .await;
 }
 
+/// The configuration with these replicas named as those that leave.
+fn with_retiring(config: &str, names: &str) -> String {
+    config.replace(SHORT, &format!("{SHORT}\nretiring = [{names}]"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_waits_for_its_end() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "").await;
+        fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
+        let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
+        let mut stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
+        let part = sized(100, 3_000);
+        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        eventually("both have had a part", || sensors.acked() > part).await;
+        // All replicas are given the same list.
+        for (replica, name) in [(&mut stays, "stays"), (&mut goes, "goes")] {
+            let taken = replica.reload(&with_retiring(&config(name, SHARED), "\"another\", \"goes\"")).await;
+            assert_eq!(taken["event"], "configuration.reloaded");
+        }
+        goes.until("it has retired", "/readyz", |answer| answer == "retired\n").await;
+        assert_eq!(goes.ask("GET", "/readyz").await.0, 200, "nobody is to restart it");
+        let without = sensors.acked();
+        eventually("the other has gone on alone", || sensors.acked() > without + part).await;
+        assert_eq!(sensors.stop(common::PATIENCE).await, 0);
+        goes.process.signal("TERM").await.unwrap();
+        goes.ended().await;
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
+        assert_eq!((goes.logged("session.retired").len(), goes.logged("bridge.retired").len()), (1, 1));
+        assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
+        // The broker has forgotten the session: nothing is put aside for it any more.
+        let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
+        assert_eq!(again.connected("goes-m"), [false]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_starts_as_one_that_leaves_fetches_what_is_left_and_subscribes_to_nothing() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder, "receive_maximum = 10").await;
+        let config = config("goes", "sensor/data");
+        let mut before = Replica::start(&world, "before", &config).await;
+        before.process.signal("TERM").await.unwrap();
+        before.ended().await;
+        let sensors = publish(&world, 100, |_| {}).await;
+        let leaving = with_retiring(&config, "\"goes\"");
+        let mut goes = Replica::launch(&world, "goes", &leaving).await;
+        assert_eq!(goes.ask("GET", "/startedz").await, (200, "started\n".into()), "a deployment of it does not fail");
+        goes.until("it has retired", "/readyz", |answer| answer == "retired\n").await;
+        let fate = Fate::of(&world);
+        assert_eq!((fate.lost(&sensors).len(), fate.handled.len(), fate.extra()), (0, 100, 0));
+        // As often as its container may be started: there is nothing left to do, and nothing is put aside again.
+        goes.process.signal("TERM").await.unwrap();
+        goes.ended().await;
+        let restarted = Replica::launch(&world, "restarted", &leaving).await;
+        restarted.until("it has retired again", "/readyz", |answer| answer == "retired\n").await;
+        assert_eq!(restarted.connected("goes-m"), [false]);
+        publish(&world, 10, |_| {}).await;
+        let again = Replica::start(&world, "again", &config).await;
+        assert_eq!(again.connected("goes-m"), [false]);
+        assert_eq!(Fate::of(&world).handled.len(), 100, "what came for nobody was put aside");
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_broker_has_queued_is_fetched_before_it_is_forgotten() {
     everywhere(|builder| async move {
