@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -52,24 +52,34 @@ impl Usage {
     }
 }
 
+/// Keeps the lines of a stream until its end.
+async fn collect(
+    stream: impl AsyncRead + Unpin,
+    log: Arc<Mutex<Vec<String>>>,
+    counted: watch::Sender<usize>,
+    mut stalled: watch::Receiver<bool>,
+) {
+    let mut reader = BufReader::new(stream).lines();
+    while let Ok(Some(line)) = reader.next_line().await {
+        // The error says that the process is gone from here, and with it whoever could let it go on.
+        let _ = stalled.wait_for(|stalled| !*stalled).await;
+        log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        counted.send_modify(|count| *count += 1);
+    }
+}
+
 impl BridgeProcess {
     pub(crate) fn start(command: &mut Command) -> io::Result<Self> {
-        let mut child = command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);
         let stalled = watch::Sender::new(false);
-        let reader = child.stderr.take().map(|stderr| {
-            let (log, mut stalled) = (Arc::clone(&log), stalled.subscribe());
-            tokio::spawn(async move {
-                let mut reader = BufReader::new(stderr).lines();
-                while let Ok(Some(line)) = reader.next_line().await {
-                    // The error says that the process is gone from here, and with it whoever could let it go on.
-                    let _ = stalled.wait_for(|stalled| !*stalled).await;
-                    log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-                    counted.send_modify(|count| *count += 1);
-                }
-            })
-        });
+        // Together, as whoever collects the output of a container has them.
+        if let Some(stdout) = child.stdout.take() {
+            tokio::spawn(collect(stdout, Arc::clone(&log), counted.clone(), stalled.subscribe()));
+        }
+        let read = |stderr| tokio::spawn(collect(stderr, Arc::clone(&log), counted, stalled.subscribe()));
+        let reader = child.stderr.take().map(read);
         Ok(Self { child, log, lines, stalled, reader })
     }
 

@@ -37,12 +37,12 @@ impl Shipped {
             ]
             .map(|(from, to)| file("docker/mosquitto", from, to))
             .to_vec(),
-            Self::Terraform => written(&read("terraform/templates/broker.sh.tftpl"), "/etc/mosquitto/")
+            Self::Terraform => written(&read("terraform/modules/broker/templates/broker.sh.tftpl"), "/etc/mosquitto/")
                 .into_iter()
                 .map(|(name, text)| {
                     // As `templatefile` does: the text is the name of what broker.tf gives it, a file of the same name.
                     assert!(text.starts_with("${chomp("), "{text}");
-                    let text = read(&format!("terraform/templates/{name}"));
+                    let text = read(&format!("terraform/modules/broker/templates/{name}"));
                     (name.clone(), name, text)
                 })
                 .collect(),
@@ -79,13 +79,16 @@ impl Shipped {
     pub fn client_id(self) -> String {
         let (text, before) = match self {
             Self::Docker => (read("docker/bridge/bridge.toml"), "\nclient_id = \""),
-            Self::Terraform => (read("terraform/bridge.tf"), "\"BRIDGE_MQTT_CLIENT_ID\", value = \""),
+            Self::Terraform => (
+                read("terraform/modules/bridge/main.tf"),
+                "client_ids   = [for index in range(var.replicas.count) : \"",
+            ),
             // The walk names none, so it is the default.
             Self::Walk => (bridge::config::commented_default(), "#client_id = \""),
             Self::Certs => (read("certs/README.md"), "\nclient_id = \""),
         };
         let id = text.split_once(before).and_then(|(_, rest)| rest.split_once('"')).unwrap().0;
-        id.replace("${var.name}", "mqtt-lambda").replace("${each.key}", "0")
+        id.replace("${var.name}", "mqtt-lambda").replace("${index}", "0")
     }
 }
 

@@ -105,6 +105,7 @@ async fn without_its_protection_the_session_is_taken(shipped: Shipped) {
     broker.take_session(&attacker, "bridge-sensor-data", VERSIONS[0]).await;
     eventually("it is said", || !bridge.logged("session.lost").is_empty()).await;
     assert_eq!(bridge.logged("session.lost")[0]["level"], "ERROR");
+    assert_eq!(crate::alarms::raised(&bridge.logged("session.lost")[0]), ["errors", "session"]);
 }
 
 /// The second attack on a bridge whose filter is shared: the broker lets the device have its share.

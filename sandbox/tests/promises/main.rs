@@ -7,6 +7,7 @@
 mod accounts_for_every_message;
 mod acks_after_success;
 mod acks_in_order;
+mod alarms_ring;
 mod answers_devices;
 mod audit_events;
 mod bad_input;
@@ -62,6 +63,8 @@ mod tls_rotation;
 mod tls_table;
 mod user_name_and_password;
 
+#[path = "../parts/alarms.rs"]
+mod alarms;
 #[path = "../parts/browser.rs"]
 mod browser;
 #[path = "../common/mod.rs"]

@@ -231,6 +231,7 @@ async fn what_is_dropped_is_told(shipped: Shipped) {
     assert_eq!(bridge.ask("POST", "/mappings/m/resume").await.0, 200);
     let line = bridge.logged("broker.dropped").remove(0);
     assert_eq!((&line["level"], &line["topic"]), (&"WARN".into(), &DROPPED.into()), "{line}");
+    assert_eq!(crate::alarms::raised(&line), ["broker-drops"]);
     let dropped = usize::try_from(line["dropped"].as_u64().unwrap()).unwrap();
     assert!((1..ALL).contains(&dropped), "{line}");
     until_all_of_it_is_counted(&bridge, &world).await;
@@ -244,10 +245,8 @@ async fn what_docker_drops_is_told() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_terraform_drops_is_told_and_rings() {
     what_is_dropped_is_told(Shipped::Terraform).await;
-    let alarms = fs::read_to_string(root().join("terraform/alarms.tf")).unwrap();
-    assert!(alarms.contains("events      = [\"broker.dropped\"]"), "the alarm counts another event");
     let key = format!("dropped_topic = \"{DROPPED}\"");
-    for file in ["docker/bridge/bridge.toml", "terraform/templates/bridge.toml.tftpl"] {
+    for file in ["docker/bridge/bridge.toml", "terraform/modules/bridge/templates/bridge.toml.tftpl"] {
         let text = fs::read_to_string(root().join(file)).unwrap();
         assert!(text.contains("\ndropped_topic = "), "{file}: its bridge does not ask");
     }

@@ -1,4 +1,4 @@
-# What AWS would answer, as far as anything is made of it.
+# What AWS would answer, as far as anything is made of it. All tests use it.
 
 mock_data "aws_region" {
   defaults = { id = "eu-central-1" }
@@ -51,27 +51,30 @@ mock_resource "aws_ecs_task_definition" {
   defaults = { arn = "arn:aws:ecs:eu-central-1:123456789012:task-definition/mocked:1" }
 }
 
-override_resource {
-  target = aws_sqs_queue.failures
-  values = {
-    arn = "arn:aws:sqs:eu-central-1:123456789012:mqtt-lambda-failures"
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/mqtt-lambda-failures"
+mock_resource "aws_ecs_cluster" {
+  defaults = { arn = "arn:aws:ecs:eu-central-1:123456789012:cluster/mqtt-lambda" }
+}
+
+# A service runs the version that it was given.
+mock_data "aws_ecs_service" {
+  defaults = { task_definition = "arn:aws:ecs:eu-central-1:123456789012:task-definition/mocked:1" }
+}
+
+mock_resource "aws_sqs_queue" {
+  defaults = {
+    arn = "arn:aws:sqs:eu-central-1:123456789012:mocked"
+    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/mocked"
   }
 }
 
-override_resource {
-  target = aws_s3_bucket.failures
-  values = {
-    arn    = "arn:aws:s3:::mqtt-lambda-failures-0"
-    bucket = "mqtt-lambda-failures-0"
-    id     = "mqtt-lambda-failures-0"
+mock_resource "aws_s3_bucket" {
+  defaults = {
+    arn    = "arn:aws:s3:::mocked-failures-0"
+    bucket = "mocked-failures-0"
+    id     = "mocked-failures-0"
   }
 }
 
-override_resource {
-  target = aws_sqs_queue.function_failures
-  values = {
-    arn = "arn:aws:sqs:eu-central-1:123456789012:mqtt-lambda-function-failures"
-    url = "https://sqs.eu-central-1.amazonaws.com/123456789012/mqtt-lambda-function-failures"
-  }
+mock_resource "aws_instance" {
+  defaults = { id = "i-0123456789abcdef0" }
 }

@@ -1,6 +1,5 @@
 //! What a person at night must hear of rings: the health check that is shipped, and the patterns of the alarms that are.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +7,8 @@ use std::process::Command;
 use bridge::config::Protocol;
 use sandbox::binaries;
 use sandbox::world::World;
-use serde_json::Value;
 
+use crate::alarms::{self, raised};
 use crate::common::{PATIENCE, eventually, willing};
 use crate::replica::{Replica, SHORT, broker, events, mapping};
 
@@ -33,44 +32,12 @@ fn is_healthy(check: &[String], replica: &Replica) -> bool {
     asked.unwrap().status.success()
 }
 
-/// The events that each alarm of terraform/ counts, by the alarm's name.
-fn alarms() -> BTreeMap<String, Vec<String>> {
-    let text = shipped("terraform/alarms.tf");
-    let block = text.split("bridge_events = ").nth(1).unwrap().split("\n  }\n").next().unwrap();
-    let mut name = String::new();
-    let mut alarms = BTreeMap::new();
-    for line in block.lines() {
-        if let Some(found) = line.strip_suffix(" = {") {
-            found.trim().clone_into(&mut name);
-        } else if let Some((_, list)) = line.split_once("events      = ") {
-            alarms.insert(name.clone(), serde_json::from_str(list).unwrap());
-        }
-    }
-    alarms
-}
-
-/// The field that the patterns of the alarms look at, whole: `{ ($.event = "a") || ($.event = "b") }`.
-fn field() -> String {
-    let text = shipped("terraform/alarms.tf");
-    let pattern = text.lines().find(|line| line.contains("for event in each.value.events")).unwrap();
-    let term = pattern.split("each.value.events : \"").nth(1).unwrap();
-    let field = term.strip_prefix("($.").unwrap().strip_suffix(" = \\\"${event}\\\")\"])} }\"").unwrap();
-    field.to_owned()
-}
-
-/// The alarms that a line of the log raises.
-fn raised(line: &Value) -> Vec<String> {
-    let field = field();
-    let counts = |events: &[String]| line[&field].as_str().is_some_and(|event| events.iter().any(|own| own == event));
-    alarms().into_iter().filter(|(_, events)| counts(events)).map(|(name, _)| name).collect()
-}
-
 #[test]
 fn every_place_ships_the_same_check() {
     let shipped = [
         health_check("docker/bridge.Dockerfile", "HEALTHCHECK"),
         health_check("docker/compose.yaml", "test:"),
-        health_check("terraform/bridge.tf", "command"),
+        health_check("terraform/modules/bridge/main.tf", "command"),
     ];
     assert_eq!(shipped, [["health", "--started"]; 3].map(|words| words.map(str::to_owned).to_vec()));
 }
@@ -78,8 +45,8 @@ fn every_place_ships_the_same_check() {
 #[test]
 fn every_alarm_counts_events_that_the_bridge_has() {
     let page = shipped("docs/security.md");
-    let alarms = alarms();
-    assert_eq!(alarms.len(), 6, "{alarms:?}");
+    let alarms = alarms::events();
+    assert_eq!(alarms.len(), 4, "{alarms:?}");
     for (alarm, events) in alarms {
         for event in events {
             // A test holds that table and the source together.
@@ -100,11 +67,11 @@ async fn a_wrong_broker_is_unhealthy_and_rings_after_a_minute() {
     assert!(bridge.ask("GET", "/startedz").await.1.starts_with("never ready yet\nmapping `m`: "));
 
     let refused = bridge.reload(&(config.clone() + "nonsense = 1\n")).await;
-    assert_eq!(raised(&refused), ["bridge-configuration"]);
+    assert_eq!(raised(&refused), ["configuration", "errors"]);
 
     assert!(bridge.process.logged("bridge.not_ready", 2 * PATIENCE).await, "{:#?}", bridge.process.log());
     let line = bridge.logged("bridge.not_ready").remove(0);
-    assert_eq!((&line["level"], raised(&line)), (&"ERROR".into(), vec!["bridge-not-ready".to_owned()]));
+    assert_eq!((&line["level"], raised(&line)), (&"ERROR".into(), vec!["errors".to_owned()]));
     assert!(line["reason"].as_str().unwrap().starts_with("mapping `m`: "), "{line}");
     assert!(events(&bridge.process).filter(|line| line["level"] == "INFO").all(|line| raised(&line).is_empty()));
 
