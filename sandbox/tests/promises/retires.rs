@@ -109,7 +109,8 @@ async fn a_replica_that_starts_as_one_that_leaves_fetches_what_is_left_and_subsc
         goes.ended().await;
         let restarted = Replica::launch(&world, "restarted", &leaving).await;
         restarted.until("it has retired again", "/readyz", |answer| answer == "retired\n").await;
-        assert_eq!(restarted.connected("goes-m"), [false]);
+        // Twice under MQTT 3.1.1: the second connection has the broker forget the session.
+        assert!(restarted.connected("goes-m").iter().all(|present| !present));
         publish(&world, 10, |_| {}).await;
         let again = Replica::start(&world, "again", &config).await;
         assert_eq!(again.connected("goes-m"), [false]);
