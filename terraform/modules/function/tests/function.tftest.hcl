@@ -75,21 +75,6 @@ run "it_is_arm64_logged_and_has_a_dead_letter_queue" {
   }
 }
 
-run "an_alias_that_was_moved_back_stays_there_and_is_told" {
-  # Somebody has rolled back to version 4, and an apply is about something else.
-  override_resource {
-    target = aws_lambda_function.main
-    values = { version = "9" }
-  }
-  variables {
-    log_retention_days = 60
-  }
-  assert {
-    condition     = aws_lambda_alias.live.function_version == "7" && aws_cloudwatch_log_group.function.retention_in_days == 60
-    error_message = "an apply moved the alias"
-  }
-}
-
 run "every_alarm_is_there_and_is_heard" {
   assert {
     condition     = toset(keys(aws_cloudwatch_metric_alarm.alarm)) == toset(["function-errors", "function-throttles", "function-dead-letters"])
