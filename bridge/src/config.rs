@@ -17,6 +17,7 @@ mod mapping;
 mod mqtt;
 mod on_failure;
 mod overlay;
+mod private_key;
 mod proxy;
 mod rate;
 mod reader;
@@ -24,6 +25,7 @@ mod reference;
 mod schema;
 mod section;
 mod tls_files;
+mod token_uri;
 mod values;
 
 use std::collections::BTreeMap;
@@ -45,10 +47,12 @@ pub(crate) use mqtt::MOST_URLS;
 pub use mqtt::{Mqtt, StatusTopic, Tls};
 pub use on_failure::OnFailure;
 pub use overlay::Overrides;
+pub use private_key::PrivateKey;
 pub use proxy::Proxy;
 pub use rate::Rate;
 pub use reference::commented_default;
 pub use schema::schema;
+pub use token_uri::TokenUri;
 pub use values::{
     ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Prefer, Protocol, Qos,
     Range, StatusFormat, TlsVersion, WhenDegraded,
@@ -495,6 +499,25 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         let error =
             from_text(&format!("mqtt.tls.key_file = \"k\"\n{}", FILE.replace("[mqtt]\n", "mqtt."))).unwrap_err();
         assert_eq!(error, "conf/bridge.toml:1: mqtt.tls.key_file: needs its certificate; set `mqtt.tls.cert_file`");
+    }
+
+    /// The bridge that is deployed cannot use one, and says so before it starts.
+    #[test]
+    fn a_key_in_a_token_needs_a_bridge_that_is_built_for_it() {
+        let key = "pkcs11:token=t;object=k?module-path=/m.so";
+        let with = |key: &str| minimal().set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", key);
+        match Config::load(None, [], with(key)) {
+            Ok(config) => {
+                assert!(cfg!(feature = "pkcs11"));
+                assert!(matches!(config.mqtt.tls.key_file, Some(PrivateKey::Token(_))));
+            }
+            Err(error) => {
+                let wanted = "--key-file: this bridge is built without PKCS #11; build it with `--features pkcs11`";
+                assert!(!cfg!(feature = "pkcs11") && error.to_string().starts_with(wanted), "{error}");
+            }
+        }
+        let error = Config::load(None, [], with("pkcs11:token=t?pin-value=hunter2")).unwrap_err().to_string();
+        assert!(error.starts_with("--key-file: a PIN in a configuration") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -93,6 +93,12 @@ pub(crate) fn sha256(text: &[u8]) -> impl AsRef<[u8]> + use<> {
     digest::digest(&digest::SHA256, text)
 }
 
+/// SHA-384 (FIPS 180-4).
+#[cfg(feature = "pkcs11")]
+pub(crate) fn sha384(text: &[u8]) -> impl AsRef<[u8]> + use<> {
+    digest::digest(&digest::SHA384, text)
+}
+
 fn all_suites() -> impl Iterator<Item = SupportedCipherSuite> {
     aws_lc_rs::ALL_CIPHER_SUITES.iter().copied().filter(|suite| !cfg!(feature = "fips") || suite.fips())
 }

@@ -32,6 +32,7 @@ const HOMES: &[(&str, &str)] = &[
     ("aws_config", "aws.rs"),
     ("aws_types", "aws.rs"),
     ("aws_lc_rs", "crypto.rs"),
+    ("cryptoki", "mqtt/tls/token.rs"),
     ("flate2", "content/gzip.rs"),
     ("ruzstd", "content/zstd.rs"),
     ("rustix", "mqtt/login/command.rs"),
@@ -65,7 +66,7 @@ fn at_home(directory: &Path, homes: &[(&str, &str)]) {
         let rooms = format!("{}/", home.trim_end_matches(".rs"));
         let files = named_in.iter().map(|(file, _)| file.as_str());
         let files: Vec<_> = files.filter(|file| !file.starts_with(&rooms)).collect();
-        assert_eq!(files, [*home], "{name}");
+        assert!(!named_in.is_empty() && files.iter().all(|file| file == home), "{name}: {files:?}");
     }
 }
 

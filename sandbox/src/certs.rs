@@ -9,7 +9,7 @@ mod leaf;
 pub use client::ClientTlsError;
 pub(crate) use client::{client_config, server_config};
 pub use files::{IdentityFiles, PkiFiles};
-pub use leaf::{Identity, Leaf, SignedBy, Usage, Validity};
+pub use leaf::{Identity, KeyKind, Leaf, SignedBy, Usage, Validity};
 
 use std::fmt;
 

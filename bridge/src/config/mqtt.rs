@@ -9,6 +9,7 @@ use rustls::{CipherSuite, NamedGroup};
 use super::broker_url::{BrokerUrl, host};
 use super::key::Kind::{self, File, List, Period, Seconds, Text, Texts};
 use super::key::{PASSWORD_VARIABLE, VARIABLE_PREFIX};
+use super::private_key::PrivateKey;
 use super::proxy::Proxy;
 use super::reader::Reader;
 use super::section::section;
@@ -93,8 +94,9 @@ section! {
         pub ca_file: Option<PathBuf> = key { File.absent("ca.crt").flag("ca-file"), file };
         /// The bridge's certificate chain for mutual TLS, in PEM; comes with the key.
         pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
-        /// The bridge's private key, in PEM, not encrypted; comes with the certificate.
-        pub key_file: Option<PathBuf> = key { File.absent("bridge.key").flag("key-file"), file };
+        /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with the
+        /// certificate.
+        pub key_file: Option<PrivateKey> = key { File.absent("bridge.key").flag("key-file"), private_key };
         /// The name that the broker's certificate is verified against in place of the URL's host, and that is sent as SNI.
         pub server_name: Option<String> = key { Text.absent("broker.example"), maybe(host) };
         /// The authorities' revocation lists, in PEM.
@@ -284,6 +286,10 @@ fn pairs(tls: &Tls, reader: &mut Reader<'_>) {
     match (&tls.cert_file, &tls.key_file) {
         (Some(_), None) => reader.mistake("mqtt.tls.cert_file", &"needs its private key; set `mqtt.tls.key_file`"),
         (None, Some(_)) => reader.mistake("mqtt.tls.key_file", &"needs its certificate; set `mqtt.tls.cert_file`"),
+        (Some(_), Some(PrivateKey::Token(_))) if !cfg!(feature = "pkcs11") => {
+            let reason = "this bridge is built without PKCS #11; build it with `--features pkcs11`, or name a file";
+            reader.mistake("mqtt.tls.key_file", &reason);
+        }
         _ => {}
     }
 }

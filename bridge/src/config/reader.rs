@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::draft::{Draft, Settings};
 use super::error::{Mistakes, Place};
 use super::key::{Fallback, Key};
+use super::private_key::PrivateKey;
 use super::values::{InvalidValue, choice};
 use crate::secret::Secret;
 
@@ -136,11 +137,23 @@ impl<'a> Reader<'a> {
     pub(super) fn file(&mut self, key: &Key) -> Good<Option<PathBuf>> {
         let path =
             self.maybe(key, |text| if text.is_empty() { Err("must not be empty") } else { Ok(text.to_owned()) })?;
-        let directory = match (self.settings.place(key.path), &self.draft.file) {
+        Some(path.map(|path| self.directory(key).join(path)))
+    }
+
+    /// Where the private key is; a path as that of any file.
+    pub(super) fn private_key(&mut self, key: &Key) -> Good<Option<PrivateKey>> {
+        Some(match self.maybe(key, PrivateKey::parse)? {
+            Some(PrivateKey::File(path)) => Some(PrivateKey::File(self.directory(key).join(path))),
+            other => other,
+        })
+    }
+
+    /// What a relative path of this key is relative to.
+    fn directory(&self, key: &Key) -> &Path {
+        match (self.settings.place(key.path), &self.draft.file) {
             (Place::Line { .. }, Some(file)) => file.parent().unwrap_or(Path::new("")),
             _ => Path::new(""),
-        };
-        Some(path.map(|path| directory.join(path)))
+        }
     }
 
     /// All mappings, each as `read` understands it.

@@ -2,10 +2,12 @@
 //! place where it is named. Verifies no certificate and keeps nothing of a key.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::in_words;
+use super::private_key::PrivateKey;
 use super::reader::Reader;
+use super::token_uri::TokenUri;
 use super::{Admin, Mqtt};
 use crate::secret::{read_credentials, read_password, read_token};
 
@@ -14,7 +16,6 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     let files = [
         ("mqtt.tls.ca_file", &mqtt.tls.ca_file, "CERTIFICATE"),
         ("mqtt.tls.cert_file", &mqtt.tls.cert_file, "CERTIFICATE"),
-        ("mqtt.tls.key_file", &mqtt.tls.key_file, "PRIVATE KEY"),
         ("mqtt.tls.crl_file", &mqtt.tls.crl_file, "X509 CRL"),
         ("mqtt.password_file", &mqtt.password_file, ""),
     ];
@@ -24,6 +25,29 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
         if let Err(reason) = looked {
             reader.mistake(key, &format!("{}: {reason}", path.display()));
         }
+    }
+    let looked = match &mqtt.tls.key_file {
+        Some(PrivateKey::File(path)) => look_into(path, "PRIVATE KEY").map_err(|reason| (path, reason)),
+        // Without the feature there is a mistake already.
+        Some(PrivateKey::Token(uri)) if cfg!(feature = "pkcs11") => look_at(uri),
+        _ => Ok(()),
+    };
+    if let Err((path, reason)) = looked {
+        reader.mistake("mqtt.tls.key_file", &format!("{}: {reason}", path.display()));
+    }
+}
+
+/// Checks that the module is there, and the PIN for the bridge alone. The token itself is for later.
+fn look_at(uri: &TokenUri) -> Result<(), (&PathBuf, String)> {
+    let module = fs::metadata(&uri.module).map_err(|cause| in_words(&cause));
+    match module {
+        Ok(found) if !found.is_file() => return Err((&uri.module, "not a PKCS #11 module".to_owned())),
+        Ok(_) => {}
+        Err(reason) => return Err((&uri.module, reason)),
+    }
+    match &uri.pin_file {
+        Some(path) => read_password(path).map(drop).map_err(|reason| (path, reason)),
+        None => Ok(()),
     }
 }
 

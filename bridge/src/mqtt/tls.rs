@@ -11,6 +11,11 @@ mod generations;
 mod live;
 mod logging_verifier;
 mod set;
+#[cfg(feature = "pkcs11")]
+mod token;
+#[cfg(not(feature = "pkcs11"))]
+#[path = "tls/no_token.rs"]
+mod token;
 
 pub use error::TlsError;
 pub(super) use explain::{Failure, explain, handshake_failed, handshake_never_ends};

@@ -40,7 +40,7 @@ impl PkiFiles {
         Tls {
             ca_file: Some(self.ca.clone()),
             cert_file: Some(identity.cert.clone()),
-            key_file: Some(identity.key.clone()),
+            key_file: Some(identity.key.clone().into()),
             server_name: None,
             crl_file: None,
             min_version: TlsVersion::V1_2,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{
     CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, SerialNumber,
+    PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, SerialNumber,
 };
 
 use super::{CertError, authority};
@@ -26,6 +26,19 @@ pub struct Leaf {
     pub validity: Validity,
     /// Who signs it.
     pub signed_by: SignedBy,
+    /// The kind of its key.
+    pub key: KeyKind,
+}
+
+/// The kind of a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA on P-256.
+    P256,
+    /// ECDSA on P-384.
+    P384,
+    /// RSA of 2048 bits.
+    Rsa,
 }
 
 /// What a certificate's key may be used for (extended key usage).
@@ -76,6 +89,7 @@ impl Leaf {
             usage: Usage::Client,
             validity: Validity::Current,
             signed_by: SignedBy::Authority,
+            key: KeyKind::P256,
         }
     }
 
@@ -120,7 +134,11 @@ impl Identity {
         // 63 random bits: a serial number is positive and has at most 20 bytes (RFC 5280, section 4.1.2.2).
         let serial = SerialNumber::from(fastrand::u64(1..=i64::MAX.cast_unsigned()));
         let params = leaf.params(serial.clone())?;
-        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
+        let key = KeyPair::generate_for(match leaf.key {
+            KeyKind::P256 => &PKCS_ECDSA_P256_SHA256,
+            KeyKind::P384 => &PKCS_ECDSA_P384_SHA384,
+            KeyKind::Rsa => &PKCS_RSA_SHA256,
+        })?;
         let certificate = match leaf.signed_by {
             SignedBy::Authority => params.signed_by(&key, ca)?,
             SignedBy::Stranger => params.signed_by(&key, &*authority("sandbox CA")?)?,

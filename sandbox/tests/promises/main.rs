@@ -32,6 +32,7 @@ mod faults;
 mod flows;
 mod hardened_broker;
 mod keeps_order_by_key;
+mod keys_in_hardware;
 mod local_lambda;
 mod night_cases;
 mod no_payload_anywhere;
@@ -87,3 +88,5 @@ mod shipped;
 mod stage;
 #[path = "../parts/subscriber.rs"]
 mod subscriber;
+#[path = "../parts/token.rs"]
+mod token;

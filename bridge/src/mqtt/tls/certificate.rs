@@ -54,6 +54,48 @@ pub(super) fn subject_and_serial(der: &[u8]) -> Option<(String, String)> {
     Some((shown(&certificate.subject().to_string()), shown(&certificate.raw_serial_as_string())))
 }
 
+/// The kind of key that a certificate is for, of those that a token can have.
+#[cfg(feature = "pkcs11")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum KeyKind {
+    Rsa,
+    P256,
+    P384,
+}
+
+/// The key that a certificate is for.
+#[cfg(feature = "pkcs11")]
+pub(super) struct PublicKey {
+    pub(super) kind: KeyKind,
+    /// `subjectPublicKey`, without the name of its algorithm.
+    pub(super) bytes: Vec<u8>,
+}
+
+/// The key of a certificate.
+///
+/// # Errors
+/// When it is of a kind that the bridge asks of no token.
+#[cfg(feature = "pkcs11")]
+pub(super) fn public_key(der: &[u8]) -> Result<PublicKey, &'static str> {
+    use x509_parser::oid_registry::{
+        OID_EC_P256, OID_KEY_TYPE_EC_PUBLIC_KEY, OID_NIST_EC_P384, OID_PKCS1_RSAENCRYPTION,
+    };
+    const OTHER: &str = "the certificate is for a kind of key that is not used in tokens; RSA, P-256 and P-384 are";
+    let (_, certificate) = X509Certificate::from_der(der).map_err(|_| "the certificate is no X.509 certificate")?;
+    let key = certificate.public_key();
+    let curve = || key.algorithm.parameters.as_ref().and_then(|parameters| parameters.as_oid().ok());
+    let kind = match &key.algorithm.algorithm {
+        algorithm if *algorithm == OID_PKCS1_RSAENCRYPTION => KeyKind::Rsa,
+        algorithm if *algorithm == OID_KEY_TYPE_EC_PUBLIC_KEY => match curve() {
+            Some(curve) if curve == OID_EC_P256 => KeyKind::P256,
+            Some(curve) if curve == OID_NIST_EC_P384 => KeyKind::P384,
+            _ => return Err(OTHER),
+        },
+        _ => return Err(OTHER),
+    };
+    Ok(PublicKey { kind, bytes: key.subject_public_key.data.to_vec() })
+}
+
 fn shown(text: &str) -> String {
     Foreign::of(text).to_string()
 }

@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use super::error::TlsError;
-use crate::config::Tls;
+use crate::config::{PrivateKey, Tls};
 use crate::secret::{self, Secret, in_words};
 
 /// Larger than any bundle of authorities, or list of revocations, that fits its purpose.
@@ -19,6 +19,7 @@ const MAX_BYTES: u64 = 64 << 20;
 pub(super) struct Files {
     ca: Option<Vec<u8>>,
     certificate: Option<Vec<u8>>,
+    /// The key itself, or the PIN of the token that has it.
     key: Option<Secret>,
     crl: Option<Vec<u8>>,
 }
@@ -29,11 +30,15 @@ impl Files {
     /// # Errors
     /// When a file is missing, unreadable, too large, or a key is open to every user.
     pub(super) fn read(settings: &Tls) -> Result<Self, TlsError> {
-        let key = |path: &Path| secret::read(path).map_err(|cause| TlsError::at(path, cause));
+        let key = match &settings.key_file {
+            Some(PrivateKey::File(path)) => Some(secret::read(path).map_err(|cause| TlsError::at(path, cause))?),
+            Some(PrivateKey::Token(uri)) => uri.pin_file.as_deref().map(pin).transpose()?,
+            None => None,
+        };
         Ok(Self {
             ca: settings.ca_file.as_deref().map(read).transpose()?,
             certificate: settings.cert_file.as_deref().map(read).transpose()?,
-            key: settings.key_file.as_deref().map(key).transpose()?,
+            key,
             crl: settings.crl_file.as_deref().map(read).transpose()?,
         })
     }
@@ -49,15 +54,20 @@ impl Files {
         found.map(|(path, pem)| certificates(path, pem)).transpose()
     }
 
-    /// Our key.
-    pub(super) fn key(&self, settings: &Tls) -> Result<Option<PrivateKeyDer<'static>>, TlsError> {
-        let Some((path, secret)) = settings.key_file.as_deref().zip(self.key.as_ref()) else { return Ok(None) };
+    /// Our key, out of this file.
+    pub(super) fn key(&self, path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
+        let Some(secret) = &self.key else { return Err(TlsError::at(path, "not read")) };
         let pem = without_bom(secret.bytes());
         if pem.windows(9).any(|window| window == b"ENCRYPTED") {
             return Err(TlsError::at(path, "the key is encrypted; store it decrypted in a file of mode 0600"));
         }
         let wanted = "no private key in PEM found; expected PKCS #8, SEC 1 or PKCS #1";
-        PrivateKeyDer::from_pem_slice(pem).map(Some).map_err(|_| TlsError::at(path, wanted))
+        PrivateKeyDer::from_pem_slice(pem).map_err(|_| TlsError::at(path, wanted))
+    }
+
+    /// The PIN of the token that has our key.
+    pub(super) fn pin(&self) -> Option<&Secret> {
+        self.key.as_ref()
     }
 
     /// The revocation lists; empty without a file.
@@ -73,6 +83,10 @@ impl Files {
             Err(error) => Err(TlsError::at(path, format!("not a certificate revocation list in PEM: {error}"))),
         }
     }
+}
+
+fn pin(path: &Path) -> Result<Secret, TlsError> {
+    secret::read_password(path).map_err(|cause| TlsError::at(path, cause))
 }
 
 /// Without the byte order mark that an editor on Windows puts in front, behind which a PEM reader finds no beginning.

@@ -14,7 +14,8 @@ use super::certificate::{Dates, certificate, issued, revocation_list};
 use super::error::TlsError;
 use super::files::Files;
 use super::logging_verifier::LoggingVerifier;
-use crate::config::{Tls, TlsVersion};
+use super::token;
+use crate::config::{PrivateKey, Tls, TlsVersion};
 use crate::crypto;
 
 /// What a date belongs to.
@@ -152,18 +153,28 @@ impl Roots {
 fn identity(
     files: &Files,
     settings: &Tls,
-    provider: &CryptoProvider,
+    provider: &Arc<CryptoProvider>,
 ) -> Result<Option<(CertifiedKey, Vec<Dates>)>, TlsError> {
-    let (Some(chain), Some(key)) = (files.chain(settings)?, files.key(settings)?) else { return Ok(None) };
-    let (Some(cert_file), Some(key_file)) = (&settings.cert_file, &settings.key_file) else { return Ok(None) };
+    let (Some(chain), Some(cert_file), Some(key)) = (files.chain(settings)?, &settings.cert_file, &settings.key_file)
+    else {
+        return Ok(None);
+    };
     let dates: Option<Vec<_>> = chain.iter().map(|der| certificate(der)).collect();
     let dates = dates.ok_or_else(|| TlsError::at(cert_file, "not an X.509 certificate"))?;
-    let identity = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            TlsError::at(key_file, format!("does not belong to the certificate in {}", cert_file.display()))
+    let identity = match key {
+        PrivateKey::File(path) => {
+            CertifiedKey::from_der(chain, files.key(path)?, provider).map_err(|error| match error {
+                rustls::Error::InconsistentKeys(_) => {
+                    TlsError::at(path, format!("does not belong to the certificate in {}", cert_file.display()))
+                }
+                other => TlsError::at(path, format!("not a usable key: {other}")),
+            })?
         }
-        other => TlsError::at(key_file, format!("not a usable key: {other}")),
-    })?;
+        PrivateKey::Token(uri) => {
+            let signing = token::signing_key(uri, files.pin(), &chain, provider);
+            CertifiedKey::new(chain, signing.map_err(|cause| TlsError::at(key.place(), cause))?)
+        }
+    };
     Ok(Some((identity, dates)))
 }
 
