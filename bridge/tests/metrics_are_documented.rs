@@ -61,6 +61,7 @@ fn what_is_served_is_what_the_table_is_made_of() {
 fn everything() -> String {
     let metrics = Metrics::new();
     metrics.mapping("m").writes_to("file").failed.inc();
+    let _counts = metrics.mapping("m").received_by_filter.of(&["a".into(), "b".into()]);
     metrics.broker().dropped(0);
     let tls = metrics.tls();
     tls.connected("v".into(), "s".into(), "g".into());

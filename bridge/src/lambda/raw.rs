@@ -24,8 +24,8 @@ pub(super) fn event(delivery: &Delivery) -> Vec<u8> {
     out
 }
 
-/// What the function finds as `custom` in its client context: strings all, since several runtimes take nothing else there. A topic
-/// for which there is no room is left out.
+/// What the function finds as `custom` in its client context: strings all, since several runtimes take nothing else there. A
+/// filter, and then a topic, for which there is no room is left out.
 pub(super) fn context(mapping: &str, delivery: &Delivery) -> String {
     let message = &delivery.message;
     let mut custom = BTreeMap::from([
@@ -42,11 +42,16 @@ pub(super) fn context(mapping: &str, delivery: &Delivery) -> String {
     if let Some(compression) = delivery.compression() {
         custom.insert("decompressed", compression.name().to_owned());
     }
-    let whole = in_base64(&custom);
-    if whole.len() <= CONTEXT_LIMIT {
-        return whole;
+    if let Some(filter) = &delivery.subscription {
+        custom.insert("subscription", filter.to_string());
     }
-    custom.remove("topic");
+    for too_long in ["subscription", "topic"] {
+        let whole = in_base64(&custom);
+        if whole.len() <= CONTEXT_LIMIT {
+            return whole;
+        }
+        custom.remove(too_long);
+    }
     in_base64(&custom)
 }
 
@@ -147,6 +152,24 @@ mod tests {
             let found = custom(&topic, &"\u{1}".repeat(256));
             assert_eq!((found.get("topic"), found["id"].as_str().map(str::len)), (None, Some(256)), "{}", topic.len());
         }
+    }
+
+    #[test]
+    fn the_filter_that_the_message_came_by_gives_way_to_the_topic() {
+        let with = |filter: &str, topic: &str| {
+            let mut delivery = delivery(topic, b"{}", "1");
+            delivery.subscription = Some(filter.into());
+            let context = context("m", &delivery);
+            assert!(context.len() <= CONTEXT_LIMIT, "{}", context.len());
+            let json = BASE64_STANDARD.decode(context).unwrap();
+            serde_json::from_slice::<Value>(&json).unwrap()["custom"].take()
+        };
+        let short = with("a/+", "a/b");
+        assert_eq!((short["subscription"].as_str(), short["topic"].as_str()), (Some("a/+"), Some("a/b")));
+        let long = with(&"a/".repeat(1000), &"b".repeat(1000));
+        assert_eq!((long.get("subscription"), long["topic"].as_str().map(str::len)), (None, Some(1000)));
+        let longer = with("a", &"b".repeat(4000));
+        assert_eq!((longer.get("subscription"), longer.get("topic")), (None, None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::brokers::{ByUrl, ByUrlFamily};
 use super::failures::{Failures, FailuresFamily, WriteFamily, Writes};
+use super::filters::{ByFilter, ByFilterFamily};
 use super::histogram::Durations;
 use super::live::Live;
 use super::lives::Lives;
@@ -60,6 +61,8 @@ macro_rules! numbers {
             pub failures: Failures,
             /// Connections made, by broker.
             pub connects_by_url: ByUrl,
+            /// Messages received, by topic filter.
+            pub received_by_filter: ByFilter,
             /// Where its dead letters go.
             writes: WriteFamily,
             mapping: Arc<str>,
@@ -76,6 +79,7 @@ macro_rules! numbers {
             $($duration: Family<Labels, Durations>,)*
             failures: FailuresFamily,
             connects_by_url: ByUrlFamily,
+            received_by_filter: ByFilterFamily,
             writes: WriteFamily,
             lives: Lives,
         }
@@ -90,6 +94,7 @@ macro_rules! numbers {
                     $($duration: Family::default(),)*
                     failures: FailuresFamily::default(),
                     connects_by_url: ByUrlFamily::default(),
+                    received_by_filter: ByFilterFamily::default(),
                     writes: WriteFamily::default(),
                     lives: Lives::default(),
                 };
@@ -99,6 +104,7 @@ macro_rules! numbers {
                 $(register(registry, $duration_name, $took, [Unit::Seconds], all.$duration.clone());)*
                 all.failures.register(registry);
                 all.connects_by_url.register(registry);
+                registry.register_collector(Box::new(all.received_by_filter.clone()));
                 all.writes.register(registry);
                 registry.register_collector(Box::new(all.lives.clone()));
                 all
@@ -116,6 +122,7 @@ macro_rules! numbers {
                     $($duration: self.$duration.get_or_create_owned(&labels),)*
                     failures: self.failures.of(&mapping),
                     connects_by_url: self.connects_by_url.of(&mapping),
+                    received_by_filter: self.received_by_filter.of(&mapping),
                     writes: self.writes.clone(),
                     live: self.lives.of(&mapping),
                     mapping,
@@ -131,6 +138,7 @@ macro_rules! numbers {
                 $(self.$duration.remove(&labels);)*
                 self.failures.forget(&mapping);
                 self.connects_by_url.forget(&mapping);
+                self.received_by_filter.forget(&mapping);
                 self.writes.forget(&mapping);
                 self.lives.forget(&mapping);
             }

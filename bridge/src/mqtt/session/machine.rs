@@ -28,7 +28,7 @@ use super::filters::Filters;
 use super::settings::Settings;
 use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
 use crate::message::Message;
-use crate::metrics::MappingMetrics;
+use crate::metrics::{FilterCounts, MappingMetrics};
 use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::Due;
 use crate::mqtt::ledger::Ledger;
@@ -69,6 +69,7 @@ pub(super) struct Machine {
     filters: Filters,
     /// The text of each, for records.
     subscriptions: Vec<Arc<str>>,
+    counts: FilterCounts,
     /// For which of them a SUBACK of this process granted what was asked, so that a session present holds them.
     subscribed: Vec<bool>,
     /// Whether all that the broker has for the session was published when all filters were subscribed.
@@ -100,6 +101,7 @@ impl Machine {
         let subscriptions: Vec<Arc<str>> = filters.all().iter().map(|filter| filter.as_str().into()).collect();
         let mut subscribed = settings.subscribed.clone();
         subscribed.resize(subscriptions.len(), false);
+        let counts = metrics.received_by_filter.of(&subscriptions);
         Self {
             settings,
             wire,
@@ -114,6 +116,7 @@ impl Machine {
             delivered: 0,
             filters,
             subscriptions,
+            counts,
             subscribed,
             paired: false,
             established: false,

@@ -1,6 +1,6 @@
 //! What a session keeps for one connection. Decides nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use crate::mqtt::decoder::Decoder;
@@ -29,8 +29,10 @@ pub(super) struct Line {
     pub(super) unanswered: BTreeMap<u16, Vec<usize>>,
     /// Why the first of the filters that the broker does not grant is not, and how many there are.
     pub(super) denied: Option<(String, usize)>,
-    /// Until when UNSUBACK must be there.
+    /// Until when the next UNSUBACK must be there.
     pub(super) unsuback_due: Option<Instant>,
+    /// The UNSUBSCRIBEs without their UNSUBACK.
+    pub(super) unsubscribing: BTreeSet<u16>,
     /// What the UNSUBSCRIBE on its way leaves subscribed: nothing.
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
@@ -61,6 +63,7 @@ impl Line {
             unanswered: BTreeMap::new(),
             denied: None,
             unsuback_due: None,
+            unsubscribing: BTreeSet::new(),
             unsubscribes_all: false,
             pings: 0,
             undisturbed: false,

@@ -47,7 +47,7 @@ impl Machine {
                 self.judge_suback(packet_id, (&codes, said.as_deref()), line, now)?;
             }
             Incoming::UnsubAck { packet_id, codes, said } => {
-                self.judge_unsuback(packet_id, (&codes, said.as_deref()), line)?;
+                self.judge_unsuback(packet_id, (&codes, said.as_deref()), line, now)?;
             }
             Incoming::PingResp => {
                 self.ledger.ponged();
@@ -101,7 +101,10 @@ impl Machine {
 
     fn deliver(&mut self, message: Message, subscriptions: &[u32], ticket: Ticket) {
         let subscription = match self.filters.place(&message.topic, subscriptions, self.paired) {
-            Belongs::To(index) => self.subscriptions.get(index).cloned(),
+            Belongs::To(index) => {
+                self.counts.count(index);
+                self.subscriptions.get(index).cloned()
+            }
             Belongs::Nowhere => {
                 self.note_unmatched(&message);
                 None

@@ -9,15 +9,17 @@ use bytes::BytesMut;
 
 use super::Machine;
 use super::line::Line;
-use super::subscribe::with_their_words;
+use super::subscribe::{FILTERS_IN_ONE, with_their_words};
 use crate::config::Protocol;
 use crate::mqtt::end::End;
 use crate::mqtt::retire::{Due, EmptyQueue, Quiet, Search};
 use crate::mqtt::session::event::Event;
 use crate::shutdown::Phase;
 
-/// The packet identifier of every UNSUBSCRIBE: there is one at a time.
-const UNSUBSCRIBE_ID: u16 = 2;
+/// The packet identifier of an UNSUBSCRIBE, of which a connection has some at a time: none that a SUBSCRIBE has.
+fn packet_id(number: usize) -> u16 {
+    if number == 0 { 2 } else { u16::try_from(number).map_or(u16::MAX, |number| u16::MAX - number) }
+}
 
 /// How often UNSUBSCRIBE may stay without an answer, each time on another connection. rumqttd 0.20 never answers it once a
 /// session was resumed under MQTT 3.1.1.
@@ -117,7 +119,11 @@ impl Machine {
         line.search = None;
         line.unsubscribes_all = all;
         line.unsuback_due = Some(now + self.settings.link.connect_timeout);
-        Ok(self.wire.unsubscribe(UNSUBSCRIBE_ID, filters, output)?)
+        for (number, filters) in filters.chunks(FILTERS_IN_ONE).enumerate() {
+            self.wire.unsubscribe(packet_id(number), filters.to_vec(), output)?;
+            line.unsubscribing.insert(packet_id(number));
+        }
+        Ok(())
     }
 
     /// MQTT 5, 3.11.3: that there was no such subscription is as good.
@@ -126,14 +132,20 @@ impl Machine {
         packet_id: u16,
         (codes, said): (&[u8], Option<&str>),
         line: &mut Line,
+        now: Instant,
     ) -> Result<(), End> {
-        if packet_id != UNSUBSCRIBE_ID || line.unsuback_due.take().is_none() {
+        if !line.unsubscribing.remove(&packet_id) {
             return Err(End::protocol_error("an UNSUBACK for no UNSUBSCRIBE of ours"));
         }
         if let Some(code) = codes.iter().find(|code| **code >= 0x80) {
             let filter = self.filters.shown();
             let why = format!("UNSUBSCRIBE `{filter}`: refused by the broker with reason 0x{code:02x}");
             return Err(End::lasting(with_their_words(why, said)));
+        }
+        // The next one has as much time, however many there are.
+        line.unsuback_due = (!line.unsubscribing.is_empty()).then(|| now + self.settings.link.connect_timeout);
+        if line.unsuback_due.is_some() {
+            return Ok(());
         }
         self.unsubscribes_unanswered = 0;
         let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
@@ -153,6 +165,7 @@ impl Machine {
             return Err(End::lost(format!("no UNSUBACK within {:?}", self.settings.link.connect_timeout)));
         }
         line.unsuback_due = None;
+        line.unsubscribing.clear();
         let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
         if all {
             self.unproven |= !self.is_returning();

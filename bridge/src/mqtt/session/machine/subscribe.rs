@@ -12,8 +12,8 @@ use crate::mqtt::end::End;
 use crate::mqtt::packet::{Subscription, WireError};
 use crate::mqtt::session::event::Event;
 
-/// The most filters in one SUBSCRIBE; AWS `IoT` Core takes no more.
-const FILTERS_IN_ONE: usize = 8;
+/// The most filters in one SUBSCRIBE or UNSUBSCRIBE; AWS `IoT` Core takes no more.
+pub(super) const FILTERS_IN_ONE: usize = 8;
 
 /// The packet identifier of a SUBSCRIBE, of which a connection sends each once: any but that of UNSUBSCRIBE.
 fn packet_id(number: usize) -> u16 {

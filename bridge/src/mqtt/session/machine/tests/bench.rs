@@ -231,7 +231,13 @@ impl Bench {
 
     /// UNSUBACK for so many filters.
     pub(super) fn unsuback(&mut self, filters: u8) {
-        let mut packet = vec![0xb0, 2, 0, 2];
+        self.unsuback_to(2, filters);
+    }
+
+    /// UNSUBACK to the UNSUBSCRIBE of this packet identifier.
+    pub(super) fn unsuback_to(&mut self, packet_id: u16, filters: u8) {
+        let [high, low] = packet_id.to_be_bytes();
+        let mut packet = vec![0xb0, 2, high, low];
         if self.v5() {
             packet[1] += 1 + filters;
             packet.extend(vec![0; usize::from(filters) + 1]);

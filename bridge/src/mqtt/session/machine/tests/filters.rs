@@ -5,6 +5,7 @@ use crate::config::Protocol;
 use crate::mqtt::Settings;
 use crate::mqtt::packet::ConnAck;
 use crate::mqtt::session::event::Event;
+use crate::shutdown::Phase;
 
 fn with(protocol: Protocol, filters: &[&str]) -> Settings {
     let topic_filters = filters.iter().map(|filter| filter.parse().unwrap()).collect();
@@ -67,6 +68,65 @@ fn without_identifiers_there_are_at_most_eight_filters_in_a_packet() {
         bench.suback_to(3, &[1; 2]);
         assert_eq!(bench.events, [Event::Subscribed]);
     });
+}
+
+/// Retires a session with these filters, up to its UNSUBSCRIBEs.
+fn unsubscribing(protocol: Protocol, names: &[&str]) -> Bench {
+    let mut bench = Bench::new(with(protocol, names));
+    bench.connect(&ConnAck { subscription_ids_available: false, ..fresh() });
+    for (id, filters) in [1, 3, 4].into_iter().zip(names.chunks(8)) {
+        bench.suback_to(id, &vec![1; filters.len()]);
+    }
+    bench.take_sent();
+    bench.enter(Phase::Retiring);
+    bench.pong();
+    bench.pong();
+    bench
+}
+
+#[test]
+fn there_are_at_most_eight_filters_in_an_unsubscribe_and_all_of_them_have_to_be_answered() {
+    both(|protocol| {
+        let names: Vec<_> = (0..17).map(|number| format!("a/{number}")).collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
+        let mut bench = unsubscribing(protocol, &names);
+        let sent = bench.take_sent();
+        assert_eq!(sent.iter().filter(|sent| **sent == Sent::Unsubscribe).count(), 3, "{sent:?}");
+        let unsubscribed = |bench: &Bench| bench.events.iter().any(|event| matches!(event, Event::Unsubscribed { .. }));
+        for (id, filters) in [(u16::MAX - 1, 8), (2, 8), (u16::MAX - 2, 1)] {
+            assert!(!unsubscribed(&bench), "{id} is missing");
+            bench.unsuback_to(id, filters);
+        }
+        assert!(unsubscribed(&bench), "{:?}", bench.why());
+        bench.unsuback_to(2, 8);
+        assert!(bench.why().contains("an UNSUBACK for no UNSUBSCRIBE"), "{}", bench.why());
+    });
+}
+
+#[test]
+fn each_unsuback_has_as_much_time_as_the_first() {
+    let names: Vec<_> = (0..17).map(|number| format!("a/{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut bench = unsubscribing(Protocol::V311, &names);
+    let patience = bench.machine.settings.link.connect_timeout;
+    bench.pass(patience * 2 / 3, true);
+    bench.unsuback_to(2, 8);
+    bench.pass(patience * 2 / 3, true);
+    assert!(bench.end.is_none(), "{}", bench.why());
+    bench.pass(patience, true);
+    assert!(bench.why().contains("no UNSUBACK within"), "{}", bench.why());
+}
+
+#[test]
+fn messages_are_counted_by_the_filter_that_they_belong_to() {
+    let mut bench = Bench::new(with(Protocol::V311, &["a/+", "sensor/data"]));
+    bench.connect(&fresh());
+    bench.suback_to(1, &[1, 1]);
+    bench.publish(1, "x");
+    bench.message("a/b", 1, 2, "y", false);
+    bench.message("a/c", 1, 3, "z", false);
+    let counted = |filter: &str| bench.machine.metrics.received_by_filter.to(filter);
+    assert_eq!((counted("sensor/data"), counted("a/+"), counted("a/b")), (Some(1), Some(2), None));
 }
 
 #[test]
