@@ -31,6 +31,8 @@ pub enum Packet {
     Unsubscribe {
         /// What UNSUBACK must name.
         packet_id: u16,
+        /// The filters.
+        filters: Vec<String>,
     },
     /// PINGREQ.
     PingReq,
@@ -68,13 +70,17 @@ pub struct Connect {
     pub topic_alias_maximum: Option<u16>,
 }
 
-/// SUBSCRIBE with one filter; all that is ever sent.
+/// SUBSCRIBE.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subscribe {
     /// What SUBACK must name.
     pub packet_id: u16,
-    /// The filter.
+    /// The first filter.
     pub filter: String,
+    /// The others; the rest of what is said here is said of the first.
+    pub more: Vec<String>,
+    /// MQTT 5.
+    pub identifier: Option<usize>,
     /// The QoS asked for.
     pub qos: u8,
     /// MQTT 5; false under MQTT 3.1.1.
@@ -134,11 +140,13 @@ fn v5(bytes: &mut BytesMut) -> Option<Packet> {
                 topic_alias_maximum: properties.topic_alias_max,
             })
         }
-        P::Subscribe(subscribe) if subscribe.filters.len() == 1 => {
+        P::Subscribe(subscribe) if !subscribe.filters.is_empty() => {
             let filter = &subscribe.filters[0];
             Packet::Subscribe(Subscribe {
                 packet_id: subscribe.pkid,
                 filter: filter.path.clone(),
+                more: subscribe.filters[1..].iter().map(|filter| filter.path.clone()).collect(),
+                identifier: subscribe.properties.as_ref().and_then(|properties| properties.id),
                 qos: filter.qos as u8,
                 no_local: filter.nolocal,
                 retain_handling: match filter.retain_forward_rule {
@@ -163,7 +171,9 @@ fn v5(bytes: &mut BytesMut) -> Option<Packet> {
                 }),
             }
         }
-        P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
+        P::Unsubscribe(unsubscribe) => {
+            Packet::Unsubscribe { packet_id: unsubscribe.pkid, filters: unsubscribe.filters }
+        }
         P::PingReq => Packet::PingReq,
         P::Disconnect(bye) => Packet::Disconnect(bye.reason_code as u8),
         other => Packet::Other(format!("{:?}", other.packet_type())),
@@ -188,12 +198,14 @@ fn v311(bytes: &mut BytesMut) -> Option<Packet> {
             max_packet_size: None,
             topic_alias_maximum: None,
         }),
-        P::Subscribe(subscribe) if subscribe.filters.len() == 1 => {
+        P::Subscribe(subscribe) if !subscribe.filters.is_empty() => {
             let filter = &subscribe.filters[0];
             let (packet_id, qos) = (subscribe.pkid, filter.qos as u8);
             Packet::Subscribe(Subscribe {
                 packet_id,
                 filter: filter.path.clone(),
+                more: subscribe.filters[1..].iter().map(|filter| filter.path.clone()).collect(),
+                identifier: None,
                 qos,
                 no_local: false,
                 retain_handling: 0,
@@ -205,7 +217,7 @@ fn v311(bytes: &mut BytesMut) -> Option<Packet> {
         P::Publish(p) => {
             Packet::Publish { packet_id: p.pkid, topic: p.topic, payload: p.payload, properties: Box::default() }
         }
-        P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid },
+        P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid, filters: unsubscribe.topics },
         P::PingReq => Packet::PingReq,
         P::Disconnect => Packet::Disconnect(0),
         other => Packet::Other(format!("{:?}", other.packet_type())),

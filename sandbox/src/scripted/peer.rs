@@ -154,6 +154,18 @@ impl Peer {
         self.bytes(&frame(0x90, &body)).await
     }
 
+    /// Sends UNSUBACK for so many filters, all of them given up.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    pub async fn unsuback(&mut self, packet_id: u16, filters: usize) -> Result<(), ScriptError> {
+        let mut body = packet_id.to_be_bytes().to_vec();
+        if self.protocol == Protocol::V5 {
+            body.resize(3 + filters, 0);
+        }
+        self.bytes(&frame(0xb0, &body)).await
+    }
+
     /// Sends PUBLISH.
     ///
     /// # Errors

@@ -83,6 +83,13 @@ impl ConnAck {
         self
     }
 
+    /// That subscriptions cannot have identifiers (MQTT 5, 3.2.2.3.12).
+    #[must_use]
+    pub fn without_identifiers(mut self) -> Self {
+        self.properties.extend([41, 0]);
+        self
+    }
+
     /// Maximum Packet Size, for publishers, in bytes (MQTT 5, 3.2.2.3.6).
     #[must_use]
     pub fn max_packet_size(mut self, bytes: u32) -> Self {

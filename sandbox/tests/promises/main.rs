@@ -10,6 +10,7 @@ mod acks_in_order;
 mod alarms_ring;
 mod answers_devices;
 mod audit_events;
+mod aws_iot_core;
 mod bad_input;
 mod batches;
 mod check_walks;

@@ -87,7 +87,7 @@ impl Talk {
         match packet {
             Packet::Connect(connect) => self.connect(&mut state, &connect, output),
             Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
-            Packet::Unsubscribe { packet_id } => state.unsubscribe(self.number, packet_id, output),
+            Packet::Unsubscribe { packet_id, .. } => state.unsubscribe(self.number, packet_id, output),
             Packet::Ack(ack) if ack.received => {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
                 match received {
