@@ -52,5 +52,6 @@ pub use status_topic::{StatusTopic, Told};
 pub use tls::{LiveTls, TlsError};
 pub use visit::{Visit, Welcome};
 pub(crate) use websocket::TALKATIVE;
+pub use websocket::open_websocket;
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) use {bounds::Bounds, decoder::Decoder, wire::Wire};

@@ -7,6 +7,7 @@ mod device;
 mod foreign;
 mod reading;
 mod registry;
+mod websocket;
 
 pub use bridge::config::Protocol;
 pub(crate) use client::{Client, Notice};

@@ -31,6 +31,22 @@ pub(super) struct WebSocket<S> {
     rest: Bytes,
 }
 
+/// MQTT over a WebSocket, for a client that is none of the bridge: the bytes of its packets go in and out of what is returned.
+/// `stream` is verified TLS.
+///
+/// # Errors
+/// When the server does not agree; in words.
+pub async fn open_websocket<S>(
+    stream: S,
+    authority: &str,
+    path: &str,
+) -> io::Result<impl AsyncRead + AsyncWrite + Unpin + use<S>>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    upgrade(stream, authority, path).await.map_err(|failure| io::Error::other(failure.cause))
+}
+
 impl<S> WebSocket<S> {
     fn over(socket: WebSocketStream<S>) -> Self {
         Self { socket, rest: Bytes::new() }

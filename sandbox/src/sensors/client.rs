@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bridge::config::BrokerUrl;
+use bridge::config::{BrokerUrl, Carrier};
 use bytes::Bytes;
 use rustls::ClientConfig;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
-use super::Protocol;
+use super::{Protocol, websocket};
 
 /// Messages that one device may have under way without a PUBACK.
 pub(super) const WINDOW: u16 = 256;
@@ -58,8 +58,15 @@ impl Client {
     ) -> (Self, JoinHandle<()>) {
         use rumqttc::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
+        if let Carrier::WebSocket { .. } = broker.carrier {
+            let (broker, tls) = (broker.clone(), Arc::clone(tls));
+            // What it makes is TLS and WebSocket already.
+            options.set_transport(Transport::tcp());
+            options.set_socket_connector(move |_, _| websocket::dial(broker.clone(), Arc::clone(&tls)));
+        } else {
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+        }
         options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))))
             .set_keep_alive(KEEP_ALIVE_SECONDS)
             .set_clean_start(true)
             .set_request_channel_capacity(usize::from(WINDOW))
@@ -91,8 +98,15 @@ impl Client {
     ) -> (Self, JoinHandle<()>) {
         use rumqttc_v4::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
+        if let Carrier::WebSocket { .. } = broker.carrier {
+            let (broker, tls) = (broker.clone(), Arc::clone(tls));
+            // What it makes is TLS and WebSocket already.
+            options.set_transport(Transport::tcp());
+            options.set_socket_connector(move |_, _| websocket::dial(broker.clone(), Arc::clone(&tls)));
+        } else {
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))));
+        }
         options
-            .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::clone(tls))))
             .set_keep_alive(KEEP_ALIVE_SECONDS)
             .set_clean_session(true)
             .set_request_channel_capacity(usize::from(WINDOW))

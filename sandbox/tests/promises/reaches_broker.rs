@@ -2,11 +2,12 @@
 //! broker that restarts is found again, and a name that the certificate does not hold is refused.
 
 use crate::common;
-use crate::common::{acknowledged, eventually, nothing_lost, publish, willing};
+use crate::common::{acknowledged, answering, eventually, nothing_lost, publish, side_by_side, willing};
 use crate::nginx::Nginx;
 use bridge::config::Protocol;
 use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::front::Front;
+use sandbox::lambda::Answer;
 use sandbox::world::{BrokerKind, World};
 
 const VERSIONS: [Protocol; 2] = [Protocol::V5, Protocol::V311];
@@ -16,7 +17,10 @@ async fn world(protocol: Protocol) -> Option<World> {
     sandbox::tools::require("mosquitto")?;
     let options = BrokerOptions { persistence: true, websockets: true, ..BrokerOptions::default() };
     let builder = World::builder().protocol(protocol).broker(BrokerKind::Mosquitto).broker_options(options);
-    Some(builder.function(willing()).without_bridge().await.unwrap())
+    // Its answers go out over the publisher's connection.
+    let function =
+        answering(|_| Answer::json(&serde_json::json!({ "publish": [{ "topic": "commands", "payload": "on" }] })));
+    Some(builder.function(function).set("mapping.response.allow", "commands").without_bridge().await.unwrap())
 }
 
 /// Where its Mosquitto speaks WebSocket: over TLS, and in the clear.
@@ -34,6 +38,8 @@ async fn everyday(mut world: World) {
     acknowledged(&world, 20).await;
     let fate = nothing_lost(&world, &first).await;
     assert_eq!((fate.handled.len(), fate.extra()), (20, 0));
+    let published = world.counters().published.get();
+    assert!((1..=20).contains(&published), "{published} answers");
     let connects = world.counters().connects.get();
     world.broker.as_mut().unwrap().restart().await.unwrap();
     eventually("the bridge is back", || {
@@ -44,6 +50,7 @@ async fn everyday(mut world: World) {
     eventually("all is settled", || world.counters().outstanding.get() == 0).await;
     nothing_lost(&world, &second).await;
     assert_eq!(world.counters().session_lost.get(), 0);
+    assert!(world.counters().published.get() > published, "no answer after the restart");
     // A new bridge, and a name that the certificate does not hold.
     assert!(world.drain_bridge(common::PATIENCE).await);
     world.set("mqtt.tls.server_name", "other.example");
@@ -62,12 +69,58 @@ async fn complaint(world: &mut World) -> String {
     troubles.join("; ")
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn over_tls() {
-    for protocol in VERSIONS {
-        let Some(world) = world(protocol).await else { return };
-        everyday(world).await;
+/// A way to the broker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Tls,
+    WebSocket,
+    WebSocketThroughNginx,
+    Proxy,
+    WebSocketThroughProxy,
+}
+
+const WAYS: [Way; 5] = [Way::Tls, Way::WebSocket, Way::WebSocketThroughNginx, Way::Proxy, Way::WebSocketThroughProxy];
+
+/// What stands in between, for as long as a test needs it, and whom a proxy is asked for.
+struct Between {
+    _nginx: Option<Nginx>,
+    proxy: Option<(Front, String)>,
+}
+
+/// Sends the world's bridge this way; `None` where a program for it is missing.
+async fn take(way: Way, world: &mut World) -> Option<Between> {
+    let (wss, ws) = websocket_ports(world);
+    let through_nginx = way == Way::WebSocketThroughNginx;
+    let nginx = if through_nginx { Some(Nginx::before(ws, &world.files).await?) } else { None };
+    if !matches!(way, Way::Tls | Way::Proxy) {
+        let port = nginx.as_ref().map_or(wss, |nginx| nginx.port);
+        world.set("mqtt.url", &format!("wss://localhost:{port}/mqtt"));
     }
+    let target = if way == Way::Proxy { world.url().authority() } else { format!("localhost:{wss}") };
+    let proxied = matches!(way, Way::Proxy | Way::WebSocketThroughProxy);
+    let proxy = if proxied { Some((behind_a_proxy(world).await, target)) } else { None };
+    Some(Between { _nginx: nginx, proxy })
+}
+
+/// One and the same everyday, whatever carries it.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_everyday_is_the_same_on_every_way() {
+    let mut cases = Vec::new();
+    for way in WAYS {
+        for protocol in VERSIONS {
+            let case = async move {
+                let Some(mut world) = world(protocol).await else { return };
+                let Some(between) = take(way, &mut world).await else { return };
+                everyday(world).await;
+                if let Some((proxy, target)) = between.proxy {
+                    let seen = proxy.seen();
+                    assert!(seen.len() >= 3 && seen.iter().all(|asked| *asked == target), "{seen:?}");
+                }
+            };
+            cases.push((format!("{way:?}, MQTT {protocol}"), Box::pin(case)));
+        }
+    }
+    side_by_side(cases).await;
 }
 
 /// A proxy that wants a login, and the world's bridge told of it.
@@ -86,28 +139,18 @@ fn write_secret(path: &std::path::Path, text: &str) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
 }
 
+/// `cargo sandbox --broker wss://…`: its devices go there over a WebSocket as well.
 #[tokio::test(flavor = "multi_thread")]
-async fn through_a_proxy() {
+async fn a_whole_sandbox_goes_to_a_broker_over_a_websocket() {
     for protocol in VERSIONS {
-        let Some(mut world) = world(protocol).await else { return };
-        let proxy = behind_a_proxy(&mut world).await;
-        let target = world.url().authority();
-        everyday(world).await;
-        let seen = proxy.seen();
-        assert!(seen.len() >= 3 && seen.iter().all(|asked| *asked == target), "{seen:?}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn through_a_proxy_over_a_websocket() {
-    for protocol in VERSIONS {
-        let Some(mut world) = world(protocol).await else { return };
-        let proxy = behind_a_proxy(&mut world).await;
-        let target = format!("localhost:{}", websocket_ports(&world).0);
-        world.set("mqtt.url", &format!("wss://{target}/mqtt"));
-        everyday(world).await;
-        let seen = proxy.seen();
-        assert!(seen.len() >= 3 && seen.iter().all(|asked| *asked == target), "{seen:?}");
+        let Some(host) = world(protocol).await else { return };
+        let url = format!("wss://localhost:{}/mqtt", websocket_ports(&host).0).parse().unwrap();
+        let files = host.files.clone();
+        let kind = BrokerKind::External { url, ca: files.ca, bridge: files.bridge, device: files.device };
+        let world = World::builder().protocol(protocol).broker(kind).function(willing()).start().await.unwrap();
+        let sensors = publish(&world, 20, |options| options.padding = 3_000).await;
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len(), fate.extra()), (20, 0));
     }
 }
 
@@ -128,25 +171,6 @@ async fn a_proxy_that_refuses_is_told_and_another_login_is_taken() {
     world.set("mqtt.proxy", &format!("http://127.0.0.1:{gone}"));
     let said = complaint(&mut world).await;
     assert!(said.contains(&format!("proxy 127.0.0.1:{gone}: no TCP connection")), "{said}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_a_websocket() {
-    for protocol in VERSIONS {
-        let Some(mut world) = world(protocol).await else { return };
-        world.set("mqtt.url", &format!("wss://localhost:{}/mqtt", websocket_ports(&world).0));
-        everyday(world).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn over_a_websocket_through_nginx() {
-    for protocol in VERSIONS {
-        let Some(mut world) = world(protocol).await else { return };
-        let Some(nginx) = Nginx::before(websocket_ports(&world).1, &world.files).await else { return };
-        world.set("mqtt.url", &format!("wss://localhost:{}/mqtt", nginx.port));
-        everyday(world).await;
-    }
 }
 
 /// The library of the frames shows them at the level trace.
