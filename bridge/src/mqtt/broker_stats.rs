@@ -44,8 +44,6 @@ pub struct BrokerStats {
     line: Option<Line>,
     /// The broker does not let us read it: there is nothing left to do.
     denied: bool,
-    /// It gives way since a preferred broker is reachable again.
-    goes_back: bool,
     /// That it cannot connect was said.
     told: bool,
 }
@@ -63,18 +61,7 @@ impl BrokerStats {
     #[must_use]
     pub fn new(link: Link, topic: String, connector: Connector, metrics: BrokerMetrics, shutdown: Listener) -> Self {
         let drops = Drops::default();
-        Self {
-            link,
-            topic,
-            connector,
-            metrics,
-            shutdown,
-            drops,
-            line: None,
-            denied: false,
-            goes_back: false,
-            told: false,
-        }
+        Self { link, topic, connector, metrics, shutdown, drops, line: None, denied: false, told: false }
     }
 
     /// Connects, reads and connects again until the bridge drains, or the broker refuses the subscription.
@@ -208,12 +195,7 @@ impl Client for BrokerStats {
     }
 
     fn go_back(&mut self, _: StdInstant) -> bool {
-        self.goes_back = true;
         true
-    }
-
-    fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.goes_back)
     }
 
     fn disconnected(&mut self, end: End) -> End {

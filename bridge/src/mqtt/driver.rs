@@ -58,8 +58,11 @@ pub(super) trait Client {
     /// The first broker is reachable again, and this is another. True when it gives way at once; else it ends by itself.
     fn go_back(&mut self, now: StdInstant) -> bool;
 
-    /// Whether a connection has ended well since it goes back, and nothing is left at the broker. True once.
-    fn has_left(&mut self) -> bool;
+    /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go back or
+    /// was not. For one with a session this can be later; true once.
+    fn has_left(&mut self, asked: bool) -> bool {
+        asked
+    }
 
     /// Whether the next attempt must be at the same broker.
     fn keeps_broker(&self) -> bool {
@@ -85,7 +88,7 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
     while !client.is_done() {
         let mut freshness = connector.freshness();
         let mut login = connector.login();
-        let (end, lived) = {
+        let (end, lived, asked) = {
             let (place, hello) = ((connector, choice.at()), client.hello(choice.at()));
             let opened = open_within(place, Wire(link.protocol), hello, &mut login, link.connect_timeout);
             match until_done(client, opened).await {
@@ -95,19 +98,20 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
                     connector.note(&link.client_id, choice.at());
                     client.at_broker(choice.at());
                     let made = Instant::now();
-                    let end = serve(client, connection, &connack, link, back(connector, &choice, link)).await;
-                    (end, Some(made.elapsed()))
+                    let mut back = Back { first: back(connector, &choice, link), asked: false };
+                    let end = serve(client, connection, &connack, link, &mut back).await;
+                    (end, Some(made.elapsed()), back.asked)
                 }
                 Some(Err(Unopened { end, unanswered })) => {
                     if unanswered {
                         client.unanswered(choice.at());
                     }
-                    (end, None)
+                    (end, None, false)
                 }
             }
         };
         let end = client.disconnected(end);
-        if choice.is_away() && matches!(end, End::Renewed | End::Retired) && client.has_left() {
+        if choice.is_away() && matches!(end, End::Renewed | End::Retired) && client.has_left(asked) {
             choice.go_back();
         }
         let next = reconnect.after(end, lived, fastrand::f64(), now());
@@ -130,6 +134,14 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
             () = login.renewed(), if lasting => {}
         }
     }
+}
+
+/// The way back to the first broker, from a connection to another.
+struct Back<'a> {
+    /// Waits until it is reachable again.
+    first: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
+    /// Whether it was, and the client was told.
+    asked: bool,
 }
 
 /// Waits until the first broker is reachable again; for ever, with a connection to it.
@@ -159,7 +171,7 @@ async fn serve(
     mut connection: Connection,
     connack: &ConnAck,
     link: &Link,
-    back: impl Future<Output = ()> + Unpin,
+    back: &mut Back<'_>,
 ) -> End {
     client.connected(connack, &connection.agreed(), now());
     let end = converse(client, &mut connection, link.keep_alive, back).await;
@@ -171,10 +183,10 @@ async fn converse(
     client: &mut impl Client,
     connection: &mut Connection,
     patience: Duration,
-    mut back: impl Future<Output = ()> + Unpin,
+    back: &mut Back<'_>,
 ) -> End {
     let mut freshness = connection.freshness();
-    let (mut gives_way, mut goes_back) = (false, false);
+    let mut gives_way = false;
     let alarm = sleep_until(Instant::now());
     tokio::pin!(alarm);
     loop {
@@ -195,8 +207,8 @@ async fn converse(
                     return End::Renewed;
                 }
             }
-            () = &mut back, if !goes_back => {
-                goes_back = true;
+            () = &mut back.first, if !back.asked => {
+                back.asked = true;
                 if client.go_back(now()) {
                     return End::Renewed;
                 }

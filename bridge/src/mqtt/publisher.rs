@@ -42,8 +42,6 @@ pub struct Publisher {
     last_number: Number,
     /// Nobody can send any more; then nobody waits for those in the window either.
     deserted: bool,
-    /// It gives way since a preferred broker is reachable again.
-    goes_back: bool,
     status: watch::Sender<Status>,
     shutdown: Listener,
 }
@@ -55,9 +53,8 @@ impl Publisher {
         let (handle, requests) = channel(WINDOW);
         let (status, heard) = watch::channel(Status::Connecting);
         let machine = Machine::new(&link, WINDOW);
-        let (waiting, last_number, deserted, goes_back) = (HashMap::new(), 0, false, false);
-        let publisher =
-            Self { link, connector, machine, requests, waiting, last_number, deserted, goes_back, status, shutdown };
+        let (waiting, last_number, deserted) = (HashMap::new(), 0, false);
+        let publisher = Self { link, connector, machine, requests, waiting, last_number, deserted, status, shutdown };
         (publisher, handle, heard)
     }
 
@@ -142,12 +139,7 @@ impl Client for Publisher {
     }
 
     fn go_back(&mut self, now: StdInstant) -> bool {
-        self.goes_back = true;
         self.give_way(now)
-    }
-
-    fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.goes_back)
     }
 
     fn disconnected(&mut self, end: End) -> End {
@@ -157,7 +149,6 @@ impl Client for Publisher {
     }
 
     fn failed(&mut self, failure: Failure) {
-        self.goes_back = false;
         if self.shutdown.phase() == Phase::Stopping {
             return;
         }

@@ -233,7 +233,7 @@ impl Client for Session {
         false
     }
 
-    fn has_left(&mut self) -> bool {
+    fn has_left(&mut self, _: bool) -> bool {
         self.machine.has_left()
     }
 

@@ -231,10 +231,6 @@ impl Client for StatusTopic {
         false
     }
 
-    fn has_left(&mut self) -> bool {
-        std::mem::take(&mut self.goes_back)
-    }
-
     fn disconnected(&mut self, end: End) -> End {
         self.line = None;
         end
