@@ -504,20 +504,24 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
     /// The bridge that is deployed cannot use one, and says so before it starts.
     #[test]
     fn a_key_in_a_token_needs_a_bridge_that_is_built_for_it() {
-        let key = "pkcs11:token=t;object=k?module-path=/m.so";
-        let with = |key: &str| minimal().set("mqtt.tls.cert_file", "a.crt").set("mqtt.tls.key_file", key);
-        match Config::load(None, [], with(key)) {
+        let with = |key: &str| {
+            let rest = FILE.replace("[mqtt]\n", "mqtt.");
+            from_text(&format!("mqtt.tls.cert_file = \"c\"\nmqtt.tls.key_file = \"{key}\"\n{rest}"))
+        };
+        match with("pkcs11:token=t;object=k?module-path=/m.so") {
             Ok(config) => {
                 assert!(cfg!(feature = "pkcs11"));
                 assert!(matches!(config.mqtt.tls.key_file, Some(PrivateKey::Token(_))));
             }
             Err(error) => {
-                let wanted = "--key-file: this bridge is built without PKCS #11; build it with `--features pkcs11`";
-                assert!(!cfg!(feature = "pkcs11") && error.to_string().starts_with(wanted), "{error}");
+                let wanted =
+                    "conf/bridge.toml:2: mqtt.tls.key_file: this bridge is built without PKCS #11; build it with";
+                assert!(!cfg!(feature = "pkcs11") && error.starts_with(wanted), "{error}");
             }
         }
-        let error = Config::load(None, [], with("pkcs11:token=t?pin-value=hunter2")).unwrap_err().to_string();
-        assert!(error.starts_with("--key-file: a PIN in a configuration") && !error.contains("hunter2"), "{error}");
+        let error = with("pkcs11:token=t?pin-value=hunter2").unwrap_err();
+        let wanted = "conf/bridge.toml:2: mqtt.tls.key_file: a PIN in a configuration";
+        assert!(error.starts_with(wanted) && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -4,7 +4,7 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::common::{PATIENCE, eventually, nothing_lost, publish, willing};
 use crate::token::{PIN, Server, Tokens, bridge, write_secret};
@@ -36,7 +36,7 @@ fn leaf(kind: KeyKind) -> Leaf {
 }
 
 /// The real binary, once it is subscribed.
-async fn subscribed(bridge: &PathBuf, world: &World, variables: Vec<(&'static str, String)>) -> BridgeProcess {
+async fn subscribed(bridge: &Path, world: &World, variables: Vec<(&'static str, String)>) -> BridgeProcess {
     let mut process = world.spawn_binary(bridge, variables).unwrap();
     assert!(process.logged("\"subscribed\"", PATIENCE).await, "{:#?}", process.log());
     process
