@@ -11,7 +11,7 @@ mod error;
 mod field;
 mod file;
 mod function;
-mod key;
+pub(crate) mod key;
 pub(crate) mod keys;
 mod mapping;
 mod mqtt;
@@ -67,7 +67,7 @@ use values::{HOUR, MONTH, MS, SECOND};
 section! {
     /// The whole configuration, checked.
     pub struct Config in "", checked by mapping::whole {
-        /// How long a stop may take; what is not done by then is left for the next start.
+        /// How long a stop may take; messages without an outcome by then stay un-acknowledged and come back at the next start.
         pub drain_timeout: Duration = key { Period(MS, HOUR).is("25s").flag("drain-timeout").live(), duration };
         /// How log lines are written: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
         pub log: LogFormat = key { Kind::of::<LogFormat>().is("auto").flag("log"), choice };
@@ -89,10 +89,10 @@ section! {
     pub struct Admin in "admin.", checked by token {
         /// Where the status page, /livez, /readyz and /metrics are served: address and port, or `off`.
         pub listen: Option<SocketAddr> = key { Text.is("127.0.0.1:9464").flag("admin-listen"), with(listen) };
-        /// Names under which it may be asked, beside addresses and `localhost`; others are refused, so that no web page can
-        /// ask.
+        /// Host names that requests may use, beside addresses and `localhost`; others are rejected, so that no web page can
+        /// read it.
         pub allowed_hosts: Vec<String> = key { Kind::List.absent(r#"["bridge.example"]"#), list(host_name) };
-        /// The file of mode 0600 that holds the token which pause, resume and retire take, read anew for each.
+        /// The file of mode 0600 with the token that pause, resume and retire require; read again for each of them.
         pub token_file: Option<PathBuf> = key { Kind::File.absent("admin.token"), file };
         /// What /readyz answers for a degraded mapping: `ready` (200), or `unready` (503).
         pub degraded: WhenDegraded = key { Kind::of::<WhenDegraded>().is("ready"), choice };
@@ -106,7 +106,7 @@ section! {
 section! {
     /// `[lambda]`: the way to Lambda.
     pub struct Lambda in "lambda." {
-        /// What sends invocations: `sdk`, or `lean`, the bridge's own client, without its orchestration.
+        /// Which client sends invocations: `sdk`, the AWS SDK, or `lean`, the bridge's own client.
         pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("sdk"), choice };
         /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each function; `false`
         /// for emulators that would run the function.

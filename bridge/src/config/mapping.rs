@@ -26,12 +26,12 @@ pub(super) use fit::whole;
 section! {
     /// `[[mapping]]`: a topic filter and the function that gets its messages.
     pub struct Mapping in "mapping.", checked by fit::mapping {
-        /// What logs, metrics, events and the client id call it: lower-case letters, digits and `-`.
+        /// The name in logs, metrics, events and the client id: lower-case letters, digits and `-`.
         pub name: String = key { Text.required("sensor-data"), with(name) };
         /// What to subscribe to, one filter or a list; `$share/group/filter` shares the messages among several bridges.
         pub topic_filter: Vec<TopicFilter> =
             key { Kind::Texts.required("sensor/data").flag("topic-filter"), texts(TopicFilter::from_str) };
-        /// Filters that this mapping had before: the session is unsubscribed from them, and keeps everything else.
+        /// Topic filters that this mapping had before: the session is unsubscribed from them and keeps everything else.
         pub former_topic_filters: Vec<TopicFilter> = key { List.absent(r#"["sensor/old"]"#), list(TopicFilter::from_str) };
         /// The quality of service to ask for; with 0 messages can be lost.
         pub qos: Qos = key { Number(0, 2).is("1").flag("qos"), numbered(str::parse) };
@@ -44,35 +44,35 @@ section! {
         pub function: Function = key { Text.required("sensor-handler").flag("function"), with(str::parse) };
         /// `request-response` waits for the function's answer; `event` only for Lambda to queue the event.
         pub invocation: Invocation = key { Kind::of::<Invocation>().is("request-response"), choice };
-        /// `records`: an event of records with all that is known of each message; `raw`: the payload of one message alone.
+        /// `records`: an event of records with payload, topic and properties of each message; `raw`: the payload of one message.
         pub format: Format = key { Kind::of::<Format>().is("records"), choice };
-        /// How payloads are compressed: `gzip`, `zstd`, `property` for as each message's user property `content-encoding` says,
-        /// or `none`; the function gets them decompressed.
+        /// How payloads are compressed: `gzip`, `zstd`, `none`, or `property`, which reads it from each message's user property
+        /// `content-encoding`; the function gets them decompressed.
         pub content_encoding: ContentEncoding = key { Kind::of::<ContentEncoding>().is("none"), choice };
         /// How many invocations may run at once.
         pub concurrency: usize = key { Number(1, 10_000).is("64").flag("concurrency"), number };
-        /// How many messages the broker may send ahead of our acknowledgements.
+        /// How many messages the broker may send before they are acknowledged.
         pub receive_maximum: u16 = key { Number(1, 65_535).is("256").flag("receive-maximum"), number };
-        /// What messages have in common that keep their order: `topic[1]`, `payload:/device_id` or `property:device`.
+        /// Messages with the same value here keep their order: `topic[1]`, `payload:/device_id` or `property:device`.
         pub ordering_key: Option<OrderingKey> = key { Text.absent("topic[1]").flag("ordering-key"), maybe(str::parse) };
         /// How many messages go to the function in a second or a minute: `500/s`, `100/m` or `0.5/s`.
         pub rate_limit: Option<Rate> = key { Text.absent("500/s").flag("rate-limit"), maybe(str::parse) };
-        /// Where the publisher says which message it is: `payload:/message_id` or `property:message-id`.
+        /// Where messages carry an id of their publisher: `payload:/message_id` or `property:message-id`.
         pub message_id: Option<MessageId> = key { Text.absent("payload:/message_id"), maybe(str::parse) };
-        /// How many bytes of payload may wait for their outcome.
+        /// How many bytes of payload may be in flight.
         pub max_outstanding_bytes: u64 = key { Size.is("64MiB"), number };
         /// How long one invocation may take; a little longer than the function's own timeout.
         pub timeout: Duration = key { Period(SECOND, SECOND * 900).is("30s").flag("timeout"), duration };
         /// How messages share an event.
         pub batch: Batch = subsection {};
-        /// When to try again.
+        /// When to retry.
         pub retry: Retry = subsection {};
         /// Where messages go that no attempt could deliver: the first destination that takes them; without one the bridge
-        /// keeps trying.
+        /// retries for ever.
         pub on_failure: Vec<OnFailure> = other { on_failure::keys(), on_failure::on_failure, None };
-        /// What the function may have published.
+        /// What the function may publish.
         pub response: ResponseTopics = subsection {};
-        /// What becomes of an answer that the broker refuses: `dead-letter` or `drop`.
+        /// What happens to an answer that the broker refuses: `dead-letter` or `drop`.
         pub on_refused_answer: OnRefusedAnswer = key { Kind::of::<OnRefusedAnswer>().is("dead-letter"), choice };
         /// Whether a message with a Response Topic is answered there; the topic must be one of those below.
         pub reply: bool = key { Switch.is("false"), switch };
@@ -88,17 +88,17 @@ section! {
         pub max_records: usize = key { Number(1, 10_000).is("1").flag("batch-max-records"), number };
         /// How long the first message of a batch waits for others.
         pub max_window: Duration = key { Period(Duration::ZERO, SECOND * 300).is("0ms").flag("batch-max-window"), duration };
-        /// Whether a batch that the function failed is tried again as two halves, so that one bad message fails no others.
+        /// Whether a batch on which the function failed is retried as two halves, so that one bad message fails no others.
         pub bisect_on_error: bool = key { Switch.is("true"), switch };
     }
 }
 
 section! {
-    /// `mapping.retry`: when an attempt that failed is made again.
+    /// `mapping.retry`: when a failed attempt is repeated.
     pub struct Retry in "mapping.retry." {
-        /// The most attempts of one delivery, the first included; what does not reach the function is none.
+        /// The most attempts for one message, the first included; an invocation that did not reach the function does not count.
         pub max_attempts: u32 = key { Number(1, 1_000_000).is("5").flag("max-attempts"), number };
-        /// The age from which on a delivery gets no further attempt.
+        /// The age after which a message gets no further attempt.
         pub max_age: Duration = key { Period(MS, MONTH).is("10m"), duration };
         /// The pause before the next attempt: the first, and the longest.
         pub backoff: Range = key { Kind::Range.is("200ms..30s"), with(str::parse) };
@@ -106,11 +106,11 @@ section! {
 }
 
 section! {
-    /// `mapping.response`: what a function's response may have published.
+    /// `mapping.response`: what a function's response may publish.
     pub struct ResponseTopics in "mapping.response." {
         /// The topics that the function's response may publish to; in the variable, commas part them.
         pub allow: Vec<TopicFilter> = key { List.absent(r#"["devices/+/command"]"#), list(allowed) };
-        /// The quality of service of what it publishes, where it names none.
+        /// The quality of service of what the response publishes, where it names none.
         pub qos: Qos = key { Number(0, 1).is("1"), numbered(str::parse) };
     }
 }

@@ -25,9 +25,9 @@ section! {
         /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883 or 443
         /// unless written. Several are a list, and are tried in its order.
         pub url: Vec<BrokerUrl> = key { Texts.required("mqtts://broker.example:8883").flag("url"), texts(str::parse) };
-        /// Whether a client that is connected to another broker than the first goes back to it, or stays: `first` or `stay`.
+        /// Whether a client that is connected to another broker than the first returns to the first, or stays: `first` or `stay`.
         pub prefer: Prefer = key { Kind::of::<Prefer>().is("first"), choice };
-        /// How long it stays there before it looks whether the first one is reachable again, and after that how often.
+        /// How long a client stays at another broker before it checks whether the first is reachable again, and how often after that.
         pub return_after: Duration = key { Period(SECOND, YEAR).is("5m"), duration };
         /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
@@ -36,12 +36,12 @@ section! {
         pub proxy: Option<Proxy> = key { Text.absent("http://proxy.example:3128"), maybe(str::parse) };
         /// The file of mode 0600 that holds `user:password` for that proxy, read again for each connection.
         pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
-        /// The stem of the client ids `{client_id}-{mapping}`; keep it, it names the sessions that the broker holds for us.
+        /// The beginning of the client ids `{client_id}-{mapping}`; keep it, as it names the sessions that the broker holds.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
         /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes what the broker
         /// has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
         pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(replica) };
-        /// The user name for a broker that wants one; beside the certificate or in its place.
+        /// The user name for a broker that requires one, with or without a client certificate.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
         /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
         /// `BRIDGE_MQTT_PASSWORD`.
@@ -78,11 +78,11 @@ section! {
 section! {
     /// `[mqtt.status]`: a retained topic that says whether the bridge is online.
     pub struct StatusTopic in "mqtt.status." {
-        /// The topic; `{client_id}` stands for the client id. Without it nothing is told.
+        /// The status topic; `{client_id}` stands for the client id. Without it no status is published.
         pub topic: Option<String> = key { Text.absent("bridges/{client_id}/status"), maybe(status_topic) };
-        /// What it says: `text` is `online` or `offline`, `json` also version, times and how each mapping stands.
+        /// The format of the status: `text` is `online` or `offline`; `json` adds version, times and the state of each mapping.
         pub format: StatusFormat = key { Kind::of::<StatusFormat>().is("text"), choice };
-        /// How long the broker waits for a new connection before it says that the bridge is offline; MQTT 5 alone.
+        /// How long the broker waits for a new connection before it publishes `offline`; MQTT 5 only.
         pub will_delay: Duration = key { Seconds(Duration::ZERO, HOUR).is("5s"), duration };
     }
 }
@@ -90,14 +90,14 @@ section! {
 section! {
     /// `[mqtt.tls]`: whom to trust and who we are. Nothing here turns verification off.
     pub struct Tls in "mqtt.tls.", checked by pairs {
-        /// The authorities to trust, in PEM; the system's own unless given.
+        /// The certificate authorities to trust, in PEM; the system's own by default.
         pub ca_file: Option<PathBuf> = key { File.absent("ca.crt").flag("ca-file"), file };
         /// The bridge's certificate chain for mutual TLS, in PEM; comes with the key.
         pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
         /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with the
         /// certificate.
         pub key_file: Option<PrivateKey> = key { File.absent("bridge.key").flag("key-file"), private_key };
-        /// The name that the broker's certificate is verified against in place of the URL's host, and that is sent as SNI.
+        /// The name to verify the broker's certificate against, and to send as SNI, in place of the URL's host.
         pub server_name: Option<String> = key { Text.absent("broker.example"), maybe(host) };
         /// The authorities' revocation lists, in PEM.
         pub crl_file: Option<PathBuf> = key { File.absent("ca.crl").flag("crl-file"), file };

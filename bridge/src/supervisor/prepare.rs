@@ -92,7 +92,7 @@ pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
         warn!(
             event = "mapping.no_destination",
             mapping = name,
-            "no on_failure: a message that always fails is tried for ever and holds its place"
+            "no on_failure: a message that always fails is retried for ever and holds its place"
         );
     }
 }

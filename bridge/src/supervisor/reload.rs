@@ -51,7 +51,7 @@ impl Bridge {
             }
             Err(reason) => error!(
                 event = "configuration.refused",
-                reason, "configuration not reloaded; the one before stays at work"
+                reason, "configuration not reloaded; the previous one stays in use"
             ),
         }
         taken.is_ok()
