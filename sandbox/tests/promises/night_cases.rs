@@ -1,6 +1,7 @@
 //! Promise: what goes wrong at night is said at once and truly, by a line of the log, by `/readyz` and by the metrics, which agree;
 //! and so is that it is over. A row a case.
 
+mod page;
 mod table;
 
 use std::time::Duration;
