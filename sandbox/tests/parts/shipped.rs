@@ -12,7 +12,7 @@ pub enum Shipped {
     Docker,
     /// The broker that `terraform/` makes.
     Terraform,
-    /// The walk of README.md.
+    /// The walk of docs/tutorial.md.
     Walk,
     /// The broker on a machine of one's own, of certs/README.md.
     Certs,
@@ -46,7 +46,7 @@ impl Shipped {
                     (name.clone(), name, text)
                 })
                 .collect(),
-            Self::Walk => made_by("README.md", "mkdir -p target/walk"),
+            Self::Walk => made_by("docs/tutorial.md", "mkdir -p target/walk"),
             Self::Certs => made_by("certs/README.md", "sed -e 's|/mosquitto/tls|"),
         }
     }
@@ -67,7 +67,7 @@ impl Shipped {
         let (file, before, after) = match self {
             Self::Docker | Self::Certs => ("docker/bridge/bridge.toml", "\ntopic_filter = \"", '"'),
             Self::Terraform => ("terraform/mappings.toml.tftpl", "\ntopic_filter = \"", '"'),
-            Self::Walk => ("README.md", "--topic-filter ", ' '),
+            Self::Walk => ("docs/tutorial.md", "\ntopic_filter = \"", '"'),
         };
         let text = read(file);
         let filter = text.split_once(before).and_then(|(_, rest)| rest.split_once(after)).unwrap().0.to_owned();
