@@ -16,6 +16,8 @@ pub mod content;
 mod crypto;
 pub mod dead_letter;
 pub mod delivery;
+#[cfg(test)]
+mod docs;
 pub mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]

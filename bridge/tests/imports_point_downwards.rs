@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// The layers, from the top. A module imports from its own layer and those below.
 const LAYERS: &[&[&str]] = &[
-    &["main", "lib", "cli"],
+    &["main", "lib", "cli", "docs"],
     &["supervisor", "check", "admin", "redrive", "fuzzing"],
     &["mqtt", "mapping", "lambda", "dead_letter"],
     &["delivery", "outgoing"],
