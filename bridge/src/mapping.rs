@@ -48,7 +48,7 @@ pub struct Parts {
     pub filters: Filters,
     /// Invokes its function.
     pub client: Client,
-    /// Where messages go that the function will not have; without one they are tried for ever.
+    /// Where messages go that the function rejects; without one they are retried for ever.
     pub destination: Option<Destination>,
     /// Publishes what the function answers; none when the mapping allows no topic.
     pub publisher: Option<PublishHandle>,

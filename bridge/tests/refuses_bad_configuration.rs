@@ -210,7 +210,7 @@ fn lists_of_topic_filters_that_cannot_be_subscribed_to() {
     refuses("[]", "the list is empty; write one at least");
     refuses("[\"a\", 7]", "is a list of other things than strings");
     refuses("7", "is a number without quotes; write a string, or a list of strings");
-    refuses("[\"a\", \"b\", \"a\"]", "holds the same twice");
+    refuses("[\"a\", \"b\", \"a\"]", "names one value twice");
     refuses("[\"a\", \"a/#/b\"]", "topic filter `a/#/b`");
     let many: Vec<_> = (0..1001).map(|number| format!("\"{number}\"")).collect();
     refuses(&format!("[{}]", many.join(",")), "holds 1001; 1000 are the most");
@@ -367,8 +367,9 @@ fn settings_that_do_not_fit_together() {
 fn what_a_payload_alone_has_no_room_for() {
     let raw = |setting: &str, key: &str, why: &str| {
         let setting = format!("format = \"raw\"\n{setting}");
-        let said =
-            format!("does not go with `format = \"raw\"`, which {why}; leave it out, or write `format = \"records\"`");
+        let said = format!(
+            "cannot be combined with `format = \"raw\"`, which {why}; leave it out, or write `format = \"records\"`"
+        );
         let file = GOOD.replacen("receive_maximum = 256", &setting, 1);
         refuses_file(&file, &format!("bridge.toml:15: mapping.{key}: {said}"));
     };
@@ -393,7 +394,7 @@ fn names_that_cannot_serve() {
         refuses(
             "\"sensor-log\"",
             &format!("\"{own}\""),
-            &format!("mapping.name: `{own}` is what a connection of the bridge's own"),
+            &format!("mapping.name: `{own}` is the name of a connection of the bridge itself"),
         );
     }
     refuses(

@@ -28,7 +28,7 @@ impl FromStr for Proxy {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
             Some(_) => {
                 return Err(InvalidValue::new(
-                    "only `http://` proxies are spoken to; what goes through the tunnel is TLS to the broker all the same",
+                    "only `http://` proxies are supported; the tunnel carries TLS to the broker in any case",
                 ));
             }
             None => return Err(InvalidValue::new("not a URL; write `http://host:3128`")),

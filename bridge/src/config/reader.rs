@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
         let items: Vec<T> = items.into_iter().collect::<Option<_>>()?;
         if items.iter().enumerate().any(|(index, item)| items[..index].contains(item)) {
-            self.mistake(key.path, &"holds the same twice");
+            self.mistake(key.path, &"names one value twice");
             return None;
         }
         Some(items)

@@ -96,7 +96,9 @@ fn raw(mapping: &Mapping) -> Option<Fault> {
     };
     Some((
         path,
-        format!("does not go with `format = \"raw\"`, which {reason}; leave it out, or write `format = \"records\"`"),
+        format!(
+            "cannot be combined with `format = \"raw\"`, which {reason}; leave it out, or write `format = \"records\"`"
+        ),
     ))
 }
 
@@ -120,8 +122,7 @@ fn sessions(config: &Config, reader: &mut Reader<'_>) {
     for (mapping, settings) in config.mappings.iter().zip(&reader.draft().mappings) {
         let (name, place) = (&mapping.name, settings.place("mapping.name"));
         if [PUBLISHER, BROKER_STATS, STATUS].contains(&name.as_str()) {
-            let reason =
-                format!("`{name}` is what a connection of the bridge's own is called; name the mapping otherwise");
+            let reason = format!("`{name}` is the name of a connection of the bridge itself; rename the mapping");
             reader.mistakes.add(place.clone(), &reason);
         }
         let mut fault = None;
