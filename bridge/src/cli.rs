@@ -1,11 +1,12 @@
 //! The command line: commands, flags and exit codes. Starts nothing; only `health`,
-//! `status` and the orders open a connection, to the bridge on this machine.
+//! `status` and the orders open a connection, to the bridge on this machine (`retire` to the Kubernetes API as well, when told to).
 
 mod ask;
 mod check;
 mod health;
 mod orders;
 mod redrive;
+mod retire;
 mod status;
 mod write_files;
 
@@ -23,6 +24,7 @@ pub use check::CheckFlags;
 pub use health::HealthFlags;
 pub use orders::{AdminFlags, MappingFlags, OrderFlags};
 pub use redrive::RedriveFlags;
+pub use retire::RetireFlags;
 pub use status::StatusFlags;
 pub use write_files::WriteFilesFlags;
 
@@ -102,7 +104,7 @@ pub enum Command {
     /// Let a paused mapping go on.
     Resume(MappingFlags),
     /// Have the bridge leave for good: it unsubscribes, finishes what the broker has for it, and ends.
-    Retire(OrderFlags),
+    Retire(RetireFlags),
     /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.
     WriteFiles(WriteFilesFlags),
 }

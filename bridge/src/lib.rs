@@ -22,6 +22,7 @@ pub mod foreign;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod kubernetes;
 pub mod lambda;
 pub mod latest;
 pub mod logging;

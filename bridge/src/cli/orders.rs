@@ -1,4 +1,5 @@
-//! `pause`, `resume` and `retire`: orders to a bridge that runs, for containers without curl. Reads no configuration file.
+//! `pause` and `resume`, and what every order to a bridge that runs has in common; for containers without curl. Reads no
+//! configuration file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -25,7 +26,7 @@ pub struct AdminFlags {
     pub admin: SocketAddr,
 }
 
-/// The flags of `retire`.
+/// Which bridge, and by what right.
 #[derive(Debug, Clone, Args)]
 pub struct OrderFlags {
     #[command(flatten)]
@@ -46,15 +47,13 @@ pub struct MappingFlags {
 }
 
 impl OrderFlags {
-    /// Has the bridge retire. Returns what it says.
-    ///
-    /// # Errors
-    /// When it cannot be asked, or refuses.
-    pub fn retire(&self) -> Result<String, String> {
-        self.give("/retire")
+    /// Where the bridge answers.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.admin.admin
     }
 
-    fn give(&self, path: &str) -> Result<String, String> {
+    /// Gives the order of this path. Returns what the bridge says.
+    pub(super) fn give(&self, path: &str) -> Result<String, String> {
         let token = self.token()?;
         let question = Question { method: "POST", path, token: token.as_ref(), longest: LONGEST };
         match ask(self.admin.admin, &question)? {

@@ -51,6 +51,7 @@ mod retires;
 mod retries;
 mod rivals;
 mod sandbox_parts;
+mod scales_down;
 mod several_filters;
 mod shipped_brokers;
 mod simulated;
@@ -67,6 +68,8 @@ mod user_name_and_password;
 
 #[path = "../parts/alarms.rs"]
 mod alarms;
+#[path = "../parts/api_server.rs"]
+mod api_server;
 #[path = "../parts/browser.rs"]
 mod browser;
 #[path = "../common/mod.rs"]

@@ -1,0 +1,139 @@
+//! Promise: a pod of a Kubernetes StatefulSet retires when it was scaled away, and only then. Rolling updates, evictions and an API
+//! server that does not answer keep its sessions, and lose nothing. On the real binary, with the command of the chart's `preStop`.
+
+use std::process::Output;
+use std::time::Duration;
+
+use crate::api_server::{ApiServer, TOKEN};
+use crate::common::{self, eventually, everywhere, fault, nothing_lost, sized, willing};
+use crate::replica::{Replica, SHORT, broker, mapping};
+use sandbox::lambda::{Action, When};
+use sandbox::world::{World, WorldBuilder};
+
+const SHARED: &str = "$share/bridge/sensor/data";
+
+async fn scene(builder: WorldBuilder) -> (World, impl Fn(&str) -> String) {
+    let protocol = builder.protocol_spoken();
+    let world = builder.function(willing()).without_bridge().await.unwrap();
+    fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
+    let (url, files) = (world.url().clone(), world.files.clone());
+    let config = move |pod: &str| broker(&url, &files, protocol, pod, SHORT) + &mapping("m", SHARED, "");
+    (world, config)
+}
+
+fn said(output: &Output) -> (bool, String) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(!text.contains(TOKEN), "{text}");
+    (output.status.success(), text)
+}
+
+/// Whether the broker had a session for each connection of this pod, of which there is one.
+async fn sessions(replica: &Replica, pod: &str) -> Vec<bool> {
+    let client_id = format!("{pod}-m");
+    eventually("the log says that it is connected", || !replica.connected(&client_id).is_empty()).await;
+    replica.connected(&client_id)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn scaling_from_three_to_one_retires_the_others_alone() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder).await;
+        let api = ApiServer::wanting(&world, 3).await;
+        let mut pods = Vec::new();
+        for pod in ["bridge-0", "bridge-1", "bridge-2"] {
+            pods.push(Replica::start(&world, pod, &config(pod)).await);
+        }
+        let part = sized(60, 2_000);
+        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        eventually("messages flow", || sensors.acked() > part).await;
+        api.wants(1);
+        for (ordinal, pod) in pods.iter_mut().enumerate().rev() {
+            let (good, text) = said(&api.pre_stop(&world, &format!("bridge-{ordinal}"), pod).await);
+            assert!(good, "{text}");
+            assert_eq!(text.contains("not retired"), ordinal == 0, "bridge-{ordinal}: {text}");
+            if ordinal > 0 {
+                // The hook has waited, so Kubernetes sends SIGTERM to nobody.
+                pod.ended().await;
+                assert_eq!(pod.logged("session.retired").len(), 1);
+            }
+        }
+        let before = sensors.acked();
+        eventually("the first goes on alone", || sensors.acked() > before + part).await;
+        assert_eq!(sensors.stop(common::PATIENCE).await, 0);
+        let fate = nothing_lost(&world, &sensors).await;
+        assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
+        // Nobody's share is left at the broker.
+        let again = Replica::start(&world, "again", &config("bridge-1")).await;
+        assert_eq!(sessions(&again, "bridge-1").await, [false]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_and_evictions_of_one_replica_or_two_keep_their_sessions_and_lose_nothing() {
+    everywhere(|builder| async move {
+        let (world, config) = scene(builder).await;
+        let api = ApiServer::wanting(&world, 2).await;
+        let mut pods = Vec::new();
+        for pod in ["bridge-0", "bridge-1"] {
+            pods.push(Replica::start(&world, pod, &config(pod)).await);
+        }
+        let part = sized(60, 2_000);
+        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        // What a rolling update does, pod by pod from the last: the hook, SIGTERM, and the next pod of that name.
+        for ordinal in [1, 0, 1, 0] {
+            let before = sensors.acked();
+            eventually("messages flow", || sensors.acked() > before + part).await;
+            let pod = format!("bridge-{ordinal}");
+            let (good, text) = said(&api.pre_stop(&world, &pod, &pods[ordinal]).await);
+            assert!(good && text.contains("not retired"), "{text}");
+            pods[ordinal].process.signal("TERM").await.unwrap();
+            pods[ordinal].ended().await;
+            assert!(pods[ordinal].logged("session.retired").is_empty());
+            pods[ordinal] = Replica::start(&world, &pod, &config(&pod)).await;
+            assert_eq!(sessions(&pods[ordinal], &pod).await, [true], "the broker has kept the session");
+        }
+        assert_eq!(sensors.stop(common::PATIENCE).await, 0);
+        nothing_lost(&world, &sensors).await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_clear_answer_nobody_retires() {
+    let (world, config) = scene(World::builder()).await;
+    let api = ApiServer::wanting(&world, 1).await;
+    // Its ordinal is above the replicas: it would retire on any answer that is taken for one.
+    let pod = Replica::start(&world, "bridge-1", &config("bridge-1")).await;
+    for (status, body, why) in [
+        (401, "{}", "must be allowed to `get` it"),
+        (403, r#"{"kind":"Status","message":"forbidden"}"#, "must be allowed to `get` it"),
+        (500, "etcd is away", "answers 500: etcd is away"),
+        (200, "<html>", "no StatefulSet"),
+        (200, r#"{"kind":"StatefulSet","metadata":{}}"#, "no StatefulSet"),
+    ] {
+        api.answers(status, body);
+        let (good, text) = said(&api.pre_stop(&world, "bridge-1", &pod).await);
+        assert!(!good && text.contains(why) && text.contains("not retired"), "{status}: {text}");
+    }
+    for (status, body, why) in [
+        (404, "", "not found"),
+        (200, r#"{"metadata":{"deletionTimestamp":"2026-01-01T00:00:00Z"},"spec":{"replicas":0}}"#, "being removed"),
+    ] {
+        api.answers(status, body);
+        let (good, text) = said(&api.pre_stop(&world, "bridge-1", &pod).await);
+        assert!(good && text.contains(why) && text.contains("not retired"), "{status}: {text}");
+    }
+    api.wants(1);
+    let (good, text) = said(&api.pre_stop(&world, "no-ordinal", &pod).await);
+    assert!(!good && text.contains("no pod of a StatefulSet"), "{text}");
+    // An authority that is not the server's.
+    let stranger = sandbox::certs::Pki::generate().unwrap();
+    std::fs::write(api.account().join("ca.crt"), stranger.ca_pem()).unwrap();
+    let (good, text) = said(&api.pre_stop(&world, "bridge-1", &pod).await);
+    assert!(!good && text.contains("ca.crt") && text.contains("not retired"), "{text}");
+    std::fs::remove_file(api.account().join("token")).unwrap();
+    let (good, text) = said(&api.pre_stop(&world, "bridge-1", &pod).await);
+    assert!(!good && text.contains("automountServiceAccountToken"), "{text}");
+    assert!(pod.ask("GET", "/readyz").await.1.starts_with("ready\n"));
+}
