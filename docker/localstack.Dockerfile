@@ -10,7 +10,8 @@ COPY event/Cargo.toml event/
 COPY bridge/Cargo.toml bridge/
 COPY lambda-handler/Cargo.toml lambda-handler/
 COPY sandbox/Cargo.toml sandbox/
-RUN for member in event bridge lambda-handler sandbox; do \
+COPY examples/function-minimal/Cargo.toml examples/function-minimal/
+RUN for member in event bridge lambda-handler sandbox examples/function-minimal; do \
       mkdir $member/src && touch $member/src/lib.rs && echo 'fn main() {}' >$member/src/main.rs || exit 1; \
     done \
  && cargo build --release --locked --package lambda-handler

@@ -1,8 +1,29 @@
 //! The JSON contract between the bridge and the function: [`Event`] in, [`Response`] out.
 //!
 //! Knows nothing of MQTT's wire format and nothing of the Lambda runtime, so that the function needs no MQTT code and
-//! the bridge no Lambda runtime. The files in `event/fixtures` are the contract by example; the bridge's encoder, the
-//! function and the documentation are all tested against them.
+//! the bridge no Lambda runtime. The files in `fixtures` are the contract by example, and `schema.json` is it as JSON Schema; the
+//! bridge's encoder, the function and the documentation are all tested against them.
+//!
+//! A function takes each record, and names those that failed:
+//!
+//! ```
+//! use mqtt_lambda_event::{Event, ItemFailure, Payload, Response};
+//!
+//! fn handle(event: &Event) -> Response {
+//!     let failed = |record: &mqtt_lambda_event::Record| match record.payload() {
+//!         Ok(Payload::Json(_)) => None,
+//!         // No further attempt would make JSON of it.
+//!         _ => Some(ItemFailure::give_up(&record.id, "payload: not JSON")),
+//!     };
+//!     Response { batch_item_failures: event.records.iter().filter_map(failed).collect(), ..Response::default() }
+//! }
+//!
+//! let event = serde_json::from_str(include_str!("../fixtures/event.json"))?;
+//! let failures = handle(&event).batch_item_failures;
+//! assert_eq!(failures.len(), 2);
+//! assert_eq!(failures[0].item_identifier.as_deref(), Some("5b1f0c7e9a3d2468-2"));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 mod payload;
 mod response;
