@@ -155,6 +155,11 @@ impl Aws {
         self.credentials.ready().await
     }
 
+    /// Where the credentials come from, once there are some.
+    pub(crate) fn origin(&self) -> &'static str {
+        self.credentials.origin()
+    }
+
     /// The way to AWS.
     pub(crate) fn http(&self) -> &Http {
         &self.http

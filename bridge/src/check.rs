@@ -6,7 +6,7 @@ mod function;
 mod report;
 
 use crate::aws::{Aws, AwsError};
-use crate::config::Config;
+use crate::config::{Config, Mqtt};
 use crate::dead_letter::{Seen, probe};
 
 pub use report::{Report, Step, Verdict};
@@ -27,14 +27,13 @@ pub struct Options {
 pub async fn check(config: &Config, aws: Result<Aws, AwsError>, options: &Options) -> Report {
     let mut walk = Walk::default();
     walk.found("configuration", None, Ok(Found::good(format!("{} mappings", config.mappings.len()))));
-    if let Some(mut broker) = Broker::reach(config, &mut walk).await {
-        for mapping in &config.mappings {
-            broker.subscribe(mapping, &mut walk).await;
-            if options.probe {
-                broker.probe(mapping, options.probe_topic.as_deref(), &mut walk).await;
-            }
+    let brokers = config.mqtt.url.len();
+    for (place, url) in config.mqtt.url.iter().enumerate() {
+        if brokers > 1 {
+            walk.found("broker", None, Ok(Found::good(format!("{url}, number {} of {brokers}", place + 1))));
         }
-        broker.leave().await;
+        let mqtt = Mqtt { url: vec![url.clone()], ..config.mqtt.clone() };
+        Box::pin(at_broker(&Config { mqtt, ..config.clone() }, options, &mut walk)).await;
     }
     match aws {
         Err(error) => walk.found("aws", None, Err((error.to_string(), None))),
@@ -43,11 +42,22 @@ pub async fn check(config: &Config, aws: Result<Aws, AwsError>, options: &Option
     walk.into_report()
 }
 
+async fn at_broker(config: &Config, options: &Options, walk: &mut Walk) {
+    let Some(mut broker) = Broker::reach(config, walk).await else { return };
+    for mapping in &config.mappings {
+        broker.subscribe(mapping, walk).await;
+        if options.probe {
+            broker.probe(mapping, options.probe_topic.as_deref(), walk).await;
+        }
+    }
+    broker.leave().await;
+}
+
 async fn at_aws(config: &Config, aws: &Aws, walk: &mut Walk) {
     let credentials = async {
         let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or run where a role gives them";
         aws.credentials().await.map_err(|cause| (cause, Some(hint)))?;
-        Ok(Found::good(format!("found; region {}", aws.region())))
+        Ok(Found::good(format!("from {}; region {}", aws.origin(), aws.region())))
     };
     if !walk.step("credentials", None, credentials).await {
         return;

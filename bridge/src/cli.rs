@@ -7,6 +7,7 @@ mod health;
 mod orders;
 mod redrive;
 mod retire;
+mod shell;
 mod status;
 mod write_files;
 
@@ -14,7 +15,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Args, Command as ClapCommand, FromArgMatches, Parser, Subcommand};
+use clap::{Arg, ArgMatches, Args, Command as ClapCommand, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
@@ -25,6 +26,7 @@ pub use health::HealthFlags;
 pub use orders::{AdminFlags, MappingFlags, OrderFlags};
 pub use redrive::RedriveFlags;
 pub use retire::RetireFlags;
+pub use shell::{CompletionsFlags, ManFlags};
 pub use status::StatusFlags;
 pub use write_files::WriteFilesFlags;
 
@@ -70,7 +72,7 @@ Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or configurat
 
 /// An event source mapping for MQTT: invokes an AWS Lambda function for each message of a broker.
 #[derive(Debug, Parser)]
-#[command(name = "mqtt-lambda-bridge", version, after_help = EXAMPLES)]
+#[command(name = "mqtt-lambda-bridge", version, after_help = EXAMPLES, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -92,8 +94,11 @@ pub enum Command {
     /// Print a configuration file with every key, its meaning and its default.
     Config {
         /// Print the file's JSON Schema instead, for editors and other programs.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "minimal")]
         schema: bool,
+        /// Print only the keys without which the bridge does not start.
+        #[arg(long)]
+        minimal: bool,
     },
     /// Ask the bridge on this machine whether it lives: exit code 0 when it does, 1 when not.
     Health(HealthFlags),
@@ -107,6 +112,10 @@ pub enum Command {
     Retire(RetireFlags),
     /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.
     WriteFiles(WriteFilesFlags),
+    /// Print a script that completes commands and flags in a shell.
+    Completions(CompletionsFlags),
+    /// Print the manual page, of the whole or of one command.
+    Man(ManFlags),
 }
 
 /// The flags of `run`: a file, and the keys that may stand on the command line.
@@ -136,10 +145,12 @@ impl Cli {
     /// # Errors
     /// When there is nothing to run: the text to print and the exit code to leave with.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, NothingToRun> {
-        Self::try_parse_from(arguments).map_err(|error| match error.kind() {
+        let arguments: Vec<_> = arguments.into_iter().collect();
+        let command = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default();
+        Self::try_parse_from(&arguments).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NothingToRun::Help(error.render().to_string()),
             ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NothingToRun::Usage(error.render().to_string()),
-            _ => NothingToRun::Usage(format!("error: {}\n", in_one_line(&error))),
+            _ => NothingToRun::Usage(format!("error: {}\n", in_one_line(&error, command))),
         })
     }
 }
@@ -198,7 +209,7 @@ fn argument(key: &'static Key) -> Option<Arg> {
 }
 
 /// What is wrong with the usage, without any value: a value may be a secret in the wrong place.
-fn in_one_line(error: &clap::Error) -> String {
+fn in_one_line(error: &clap::Error, command: &str) -> String {
     let named = |kind| match error.get(kind) {
         Some(ContextValue::String(name)) => name.split(['=', ' ']).next().unwrap_or(name),
         _ => "",
@@ -206,9 +217,7 @@ fn in_one_line(error: &clap::Error) -> String {
     let flag = named(ContextKind::InvalidArg);
     match error.kind() {
         ErrorKind::UnknownArgument if flag.starts_with("--") => {
-            let known: Vec<_> = KEYS.iter().filter_map(|key| key.flag).chain(["config", "help"]).collect();
-            let known: Vec<_> = known.iter().map(|flag| format!("--{flag}")).collect();
-            format!("{flag}: {}", unknown("flag", flag, known.iter().map(String::as_str)))
+            format!("{flag}: {}", unknown_flag(flag, command))
         }
         ErrorKind::UnknownArgument => {
             "an argument is no flag; `mqtt-lambda-bridge run --help` lists all flags".to_owned()
@@ -220,6 +229,28 @@ fn in_one_line(error: &clap::Error) -> String {
         ErrorKind::InvalidUtf8 => "an argument is not UTF-8 text".to_owned(),
         _ => "the arguments are not understood; `mqtt-lambda-bridge --help` explains them".to_owned(),
     }
+}
+
+/// Whose flag it is, when not that of `command`; or which flag was meant.
+fn unknown_flag(flag: &str, command: &str) -> String {
+    let whole = Cli::command();
+    let longs = |of: &ClapCommand| -> Vec<_> {
+        let longs = of.get_arguments().filter_map(Arg::get_long).chain(["help"]);
+        longs.map(|long| format!("--{long}")).collect()
+    };
+    let others: Vec<_> = whole.get_subcommands().filter(|other| longs(other).iter().any(|long| long == flag)).collect();
+    let Some(known) = whole.find_subcommand(command) else {
+        return "unknown flag; the command comes first: `mqtt-lambda-bridge --help` lists them".to_owned();
+    };
+    if others.is_empty() {
+        return unknown("flag", flag, longs(known).iter().map(String::as_str));
+    }
+    let others: Vec<_> = others.iter().map(|other| format!("`{}`", other.get_name())).collect();
+    let instead = match (known.get_name(), flag) {
+        ("run", "--dry-run") => "`mqtt-lambda-bridge check` tries all that `run` would need, and takes no message",
+        _ => "`--help` behind a command lists its flags",
+    };
+    format!("no flag of `{}`, but of {}; {instead}", known.get_name(), others.join(", "))
 }
 
 /// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says, no payload
@@ -234,8 +265,6 @@ pub fn start_logging(format: LogFormat) -> Result<Logging, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     fn read(arguments: &[&str]) -> Result<Cli, NothingToRun> {
@@ -282,6 +311,41 @@ mod tests {
             "error: --admin-listen: not of the form that --help shows\n"
         );
         assert!(usage(&["run", "--insecure"]).starts_with("error: --insecure: there is no switch that weakens TLS"));
+    }
+
+    #[test]
+    fn a_flag_of_another_command_is_told_as_that() {
+        let dry_run = usage(&["run", "--dry-run"]);
+        assert!(
+            dry_run.contains("no flag of `run`, but of `redrive`") && dry_run.contains("bridge check`"),
+            "{dry_run}"
+        );
+        let url = usage(&["redrive", "--url", "x"]);
+        assert!(url.contains("no flag of `redrive`, but of `run`") && !url.contains("did you mean"), "{url}");
+        assert!(usage(&["--url", "x"]).contains("the command comes first"));
+        for command in Cli::command().get_subcommands() {
+            for long in command.get_arguments().filter_map(Arg::get_long) {
+                let typed = format!("--{long}");
+                for other in Cli::command().get_subcommands() {
+                    if let Err(NothingToRun::Usage(said)) = read(&[other.get_name(), &typed]) {
+                        assert!(!said.contains(&format!("did you mean `{typed}`")), "{said}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn help_fits_into_a_hundred_columns() {
+        let names: Vec<_> = Cli::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+        for name in std::iter::once("--help").chain(names.iter().map(String::as_str)) {
+            for help in ["--help", "-h"] {
+                let Err(NothingToRun::Help(text)) = read(&[name, help]) else { continue };
+                for line in text.lines() {
+                    assert!(line.chars().count() <= 100, "{name} {help}: {line}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub use overlay::Overrides;
 pub use private_key::PrivateKey;
 pub use proxy::Proxy;
 pub use rate::Rate;
-pub use reference::commented_default;
+pub use reference::{commented_default, minimal};
 pub use schema::schema;
 pub use token_uri::TokenUri;
 pub use values::{

@@ -30,6 +30,7 @@ pub mod mapping;
 pub mod message;
 pub mod metrics;
 pub mod mqtt;
+mod notify;
 pub mod outgoing;
 pub mod panics;
 pub mod payload;

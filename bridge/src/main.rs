@@ -8,6 +8,7 @@ use bridge::cli::{self, CheckFlags, Cli, Command, ExitCode, Flags, NothingToRun,
 use bridge::config::{self, Config, ConfigError, Overrides};
 use bridge::panics;
 use bridge::redrive::RedriveError;
+use clap::CommandFactory;
 
 fn main() -> process::ExitCode {
     panics::install();
@@ -24,8 +25,14 @@ fn main() -> process::ExitCode {
             Ok(names) => show(&format!("{}\n", names.join("\n"))),
             Err(reason) => fail(&reason, ExitCode::Failed as u8),
         },
-        Ok(Cli { command: Command::Config { schema: false } }) => show(&config::commented_default()),
-        Ok(Cli { command: Command::Config { schema: true } }) => show(&format!("{:#}\n", config::schema())),
+        Ok(Cli { command: Command::Config { schema: true, .. } }) => show(&format!("{:#}\n", config::schema())),
+        Ok(Cli { command: Command::Config { minimal: true, .. } }) => show(&config::minimal()),
+        Ok(Cli { command: Command::Config { .. } }) => show(&config::commented_default()),
+        Ok(Cli { command: Command::Completions(flags) }) => show(&flags.script(Cli::command())),
+        Ok(Cli { command: Command::Man(flags) }) => match flags.page(Cli::command()) {
+            Ok(page) => show(&page),
+            Err(reason) => fail(&reason, ExitCode::Usage as u8),
+        },
         Err(NothingToRun::Help(text)) => show(&text),
         Err(NothingToRun::Usage(text)) => {
             tell(&text);
@@ -61,7 +68,7 @@ fn run(flags: Flags) -> u8 {
 }
 
 fn redrive(flags: &RedriveFlags) -> u8 {
-    let config = Config::load(flags.config.as_deref(), std::env::vars_os(), Overrides::default());
+    let config = Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides());
     let (options, config) = match (flags.options(), config) {
         (Ok(options), Ok(config)) => (options, config),
         (Err(error), _) => return fail(&error, ExitCode::Usage as u8),

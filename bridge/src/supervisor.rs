@@ -218,13 +218,15 @@ impl Bridge {
         self.config.drain_timeout
     }
 
-    /// Returns once every mapping is subscribed.
-    pub async fn ready(&self) {
+    /// Returns once every mapping of now is subscribed. Holds nothing of the bridge.
+    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let all = self.watched.borrow().clone();
-        for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
-            let mut session = watched.session;
-            // The error says that the session has ended, and with it the bridge.
-            let _ = session.wait_for(crate::mqtt::Status::is_ready).await;
+        async move {
+            for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
+                let mut session = watched.session;
+                // The error says that the session has ended, and with it the bridge.
+                let _ = session.wait_for(crate::mqtt::Status::is_ready).await;
+            }
         }
     }
 

@@ -33,6 +33,7 @@ const LAYERS: &[&[&str]] = &[
         "logging",
         "tunnel",
         "kubernetes",
+        "notify",
     ],
 ];
 
@@ -50,6 +51,8 @@ const HOMES: &[(&str, &str)] = &[
     ("aws_types", "aws.rs"),
     ("aws_lc_rs", "crypto.rs"),
     ("cryptoki", "mqtt/tls/token.rs"),
+    ("clap_complete", "cli/shell.rs"),
+    ("clap_mangen", "cli/shell.rs"),
     ("flate2", "content/gzip.rs"),
     ("ruzstd", "content/zstd.rs"),
     ("rustix", "mqtt/login/command.rs"),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_credential_types::credential_feature::AwsCredentialFeature as Feature;
 use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use tokio::time::timeout;
@@ -115,6 +116,14 @@ impl Ready {
         self.kept().as_ref().is_some_and(|kept| SystemTime::now() < kept.fetch_again)
     }
 
+    /// Where those that there are come from, in words.
+    pub(crate) fn origin(&self) -> &'static str {
+        // Hidden in the SDK's documentation, as it is for its own user agent; where it says nothing, nothing is said.
+        let kept = self.kept();
+        let features = kept.as_ref().and_then(|kept| kept.identity.credentials.get_property::<Vec<Feature>>());
+        features.and_then(|features| features.last()).map_or("a source that does not say its name", origin)
+    }
+
     /// Those for the next call, at once while they last.
     pub(crate) async fn identity(&self) -> Result<Identity, String> {
         let fresh = |kept: &&Kept| SystemTime::now() < kept.fetch_again;
@@ -157,6 +166,22 @@ impl ProvideCredentials for Ready {
             self.ready().await.map_err(CredentialsError::provider_error)?;
             self.current().ok_or_else(|| CredentialsError::not_loaded("none were fetched"))
         })
+    }
+}
+
+fn origin(feature: &Feature) -> &'static str {
+    match feature {
+        Feature::CredentialsEnvVars => "the variables AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        Feature::CredentialsProfile => "a profile of the shared configuration files",
+        Feature::CredentialsProcess => "the credential_process of a profile",
+        Feature::CredentialsSso => "an SSO session",
+        Feature::CredentialsImds => "the instance's role (IMDS)",
+        Feature::CredentialsHttp => "the container's role (ECS or EKS endpoint)",
+        Feature::CredentialsProfileStsWebIdToken
+        | Feature::CredentialsEnvVarsStsWebIdToken
+        | Feature::CredentialsStsAssumeRoleWebId => "a role by web identity (STS)",
+        Feature::CredentialsStsAssumeRole => "a role that was assumed (STS)",
+        _ => "a source that does not say its name",
     }
 }
 

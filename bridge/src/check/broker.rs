@@ -43,14 +43,6 @@ impl Broker {
         let ends: Vec<_> = ends.map(|(of, at)| format!("{of} until {}", date(at))).collect();
         walk.found("tls files", None, Ok(Found::good(format!("read; {}", ends.join(", ")))));
         let first = mqtt.url.first()?;
-        if mqtt.url.len() > 1 {
-            let said = format!("{first}, the first of {}; the others are not visited", mqtt.url.len());
-            walk.found(
-                "broker",
-                None,
-                Ok(Found::but(said, Some("check each alone: name it alone in mqtt.url".to_owned()))),
-            );
-        }
         let (host, port) = (first.host.as_str(), first.port);
         let resolve = async {
             let hint = "check mqtt.url, and that this machine resolves the name";

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::Value;
 
+use crate::config::Overrides;
 use crate::mapping::filter::Filters;
 use crate::redrive::{Options, Source};
 
@@ -20,6 +21,9 @@ pub struct RedriveFlags {
     /// Send all letters through this mapping, whichever they name
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
+    /// Send all letters to this function; takes the place of a configuration file
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "mapping"])]
+    pub function: Option<String>,
     /// Only count what would be sent
     #[arg(long)]
     pub dry_run: bool,
@@ -37,7 +41,23 @@ pub struct RedriveFlags {
     pub json: bool,
 }
 
+/// The mapping that `--function` makes.
+const ALONE: &str = "redrive";
+
 impl RedriveFlags {
+    /// The keys of a configuration without a file. A redrive connects to no broker, and looks at no topic filter.
+    #[must_use]
+    pub fn overrides(&self) -> Overrides {
+        let Some(function) = &self.function else { return Overrides::default() };
+        let keys = [
+            ("mqtt.url", "mqtts://broker.invalid"),
+            ("mapping.name", ALONE),
+            ("mapping.topic_filter", "#"),
+            ("mapping.function", function),
+        ];
+        keys.into_iter().fold(Overrides::default(), |all, (key, value)| all.set(key, value))
+    }
+
     /// What they ask for.
     ///
     /// # Errors
@@ -47,7 +67,7 @@ impl RedriveFlags {
             self.from.as_deref().ok_or("--from: missing; write `file:PATH`, `sqs:URL` or `s3://BUCKET/PREFIX`")?;
         Ok(Options {
             from: from.parse::<Source>().map_err(|error| format!("--from: {error}"))?,
-            mapping: self.mapping.clone(),
+            mapping: self.mapping.clone().or_else(|| self.function.as_ref().map(|_| ALONE.to_owned())),
             dry_run: self.dry_run,
             filter: self.filter.as_deref().map(filter).transpose()?.unwrap_or_default(),
             limit: self.limit.as_deref().map(limit).transpose()?,
@@ -86,6 +106,15 @@ mod tests {
         assert_eq!((options.from, options.limit), (Source::File("letters.jsonl".into()), Some(7)));
         assert_eq!(options.rate.unwrap().interval(), std::time::Duration::from_millis(20));
         assert!(options.dry_run);
+    }
+
+    #[test]
+    fn flags_alone_are_a_configuration() {
+        let flags = RedriveFlags { function: Some("sensor-handler".into()), ..flags() };
+        let config = crate::config::Config::load(None, [], flags.overrides()).unwrap();
+        assert_eq!((config.mappings.len(), config.mappings[0].name.as_str()), (1, ALONE));
+        assert_eq!(config.mappings[0].function.to_string(), "sensor-handler");
+        assert_eq!(flags.options().unwrap().mapping.as_deref(), Some(ALONE));
     }
 
     #[test]

@@ -123,10 +123,12 @@ fn is_password(name: &str) -> bool {
     ["password", "passwd", "passphrase", "pass", "token"].contains(&name)
 }
 
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase();
+/// Never the name itself: who typed it did mean it.
+fn nearest<'a>(typed: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let name = typed.to_lowercase();
     let allowed = name.chars().count().div_ceil(3);
     known
+        .filter(|known| *known != typed)
         .map(|known| (strsim::levenshtein(&name, &known.to_lowercase()), known))
         .filter(|(distance, _)| *distance <= allowed)
         .min_by_key(|(distance, _)| *distance)

@@ -9,7 +9,8 @@ use super::keys::KEYS;
 /// keys that may be left out are commented out.
 #[must_use]
 pub fn commented_default() -> String {
-    let mut text = String::from(
+    let mut text = String::from(SCHEMA);
+    text.push_str(
         "# The configuration of mqtt-lambda-bridge: every key, its bounds, its environment variable and its flag. A key that\n\
          # is commented out shows its default, or an example where it has none. A flag wins over a variable, a variable over\n\
          # this file. With several mappings the variables are BRIDGE_MAPPING_<NAME>_<KEY>. Relative paths in this file are\n\
@@ -23,6 +24,28 @@ pub fn commented_default() -> String {
             text.push_str(&header_of(section));
         }
         text.push_str(&entry(key, name));
+    }
+    text
+}
+
+/// Editors that know taplo check and complete a file with this line by the schema beside it.
+const SCHEMA: &str = "#:schema ./bridge.schema.json\n\
+                      # The line above is for editors: `mqtt-lambda-bridge config --schema > bridge.schema.json` makes that file.\n";
+
+/// The shortest file that starts: the keys without which there is no bridge.
+#[must_use]
+pub fn minimal() -> String {
+    let mut text = String::from(SCHEMA);
+    text.push_str("# `mqtt-lambda-bridge config` prints all keys, with their defaults.\n");
+    let mut header = "";
+    for key in KEYS.iter() {
+        let Fallback::Required(example) = key.default else { continue };
+        let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        if section != header {
+            header = section;
+            text.push_str(&header_of(section));
+        }
+        let _ = writeln!(text, "{name} = \"{example}\" # {}", key.doc);
     }
     text
 }
@@ -66,6 +89,21 @@ mod tests {
     fn commented_out(line: &str) -> Option<&'static Key> {
         let name = line.strip_prefix('#')?.split_once(" = ").filter(|(name, _)| !name.contains(' '))?.0;
         KEYS.iter().find(|key| key.path == name || key.path.split_once('.').is_some_and(|(_, rest)| rest == name))
+    }
+
+    #[test]
+    fn the_minimal_file_is_short_and_loads() {
+        let text = minimal();
+        assert!(text.lines().count() < 15, "{text}");
+        let config = load(&text);
+        assert_eq!((config.mappings.len(), config.mqtt.url.len()), (1, 1));
+        let required = KEYS.iter().filter(|key| matches!(key.default, Fallback::Required(_)));
+        for key in required {
+            let name = key.path.rsplit('.').next().unwrap();
+            let without: String =
+                text.lines().filter(|line| !line.starts_with(name)).flat_map(|line| [line, "\n"]).collect();
+            assert!(read_text(&without).is_err(), "{name} can be left out");
+        }
     }
 
     #[test]

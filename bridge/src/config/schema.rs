@@ -117,7 +117,7 @@ mod tests {
 
     /// The commented default with its examples and defaults in force, one failure destination, and one way to a password.
     fn everything() -> String {
-        let live = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).map(str::to_owned);
+        let live = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', ':'])).map(str::to_owned);
         let text = commented_default();
         let lines = text.lines().filter(|line| !line.contains("on_failure.") || line.contains("on_failure.s3"));
         let lines = lines.filter(|line| !line.starts_with("#password_file"));

@@ -8,6 +8,7 @@ use super::{Bridge, Exit, ServeError, StartError};
 use crate::aws::Aws;
 use crate::clock::whole;
 use crate::config::{Config, ConfigError};
+use crate::notify::Notifier;
 
 /// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up what `load` gives
 /// then, and the TLS files as they are then.
@@ -30,8 +31,16 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         warn!(event = "aws.no_credentials", %cause, "aws credentials: none found yet; messages are held until there are some");
     }
     let mut is_idle = false;
+    let mut notifier = Notifier::from_environment();
+    let mut ready = std::pin::pin!(bridge.ready());
+    let mut is_ready = false;
     let name = loop {
         tokio::select! {
+            () = &mut ready, if !is_ready => {
+                is_ready = true;
+                notifier.ready();
+            }
+            () = notifier.beat() => {}
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
@@ -52,8 +61,16 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     };
     let drain_timeout = bridge.drain_timeout();
     info!(event = "bridge.draining", signal = name, at_most = ?drain_timeout, "draining");
+    notifier.stopping();
     let begun = Instant::now();
-    if bridge.drain(drain_timeout).await {
+    let mut drain = std::pin::pin!(bridge.drain(drain_timeout));
+    let drained = loop {
+        tokio::select! {
+            drained = &mut drain => break drained,
+            () = notifier.beat() => {}
+        }
+    };
+    if drained {
         info!(event = "bridge.drained", took = ?whole(begun.elapsed()), "drained: all in-flight messages have their outcome");
     } else {
         warn!(event = "bridge.drain_cut", took = ?whole(begun.elapsed()), "drain ran out of time: the rest stays un-acknowledged for the next start");
