@@ -1,5 +1,5 @@
 //! Looks into the session that a bridge has left at the broker: which messages wait there un-acknowledged. A client of
-//! its own, which acknowledges nothing, so that the next bridge still gets them all.
+//! its own: it acknowledges nothing, so that the next bridge still gets them all, or takes them where there is no next bridge.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -12,6 +12,8 @@ use tokio::time::{Instant, timeout_at};
 
 /// How long the broker must be silent before the session counts as empty.
 const QUIET: Duration = Duration::from_secs(1);
+/// The same where a message that is missing would be called lost.
+const VERY_QUIET: Duration = Duration::from_secs(5);
 /// Enough for any session of the sandbox.
 const WINDOW: u16 = u16::MAX;
 const MAX_PACKET_SIZE: usize = 256 << 20;
@@ -24,25 +26,52 @@ pub async fn waiting(
     client_id: &str,
     within: Duration,
 ) -> BTreeSet<String> {
+    collect(Link::open(broker, tls, protocol, client_id, Session::Kept), QUIET, within, |_| false).await
+}
+
+/// Takes the messages that wait in the session `client_id` until all that are `wanted` were there, and returns the
+/// publishers' ids. They are acknowledged: a broker shows no more than its window of what is not.
+pub async fn take(
+    broker: &BrokerUrl,
+    tls: Arc<ClientConfig>,
+    protocol: Protocol,
+    client_id: &str,
+    wanted: &BTreeSet<String>,
+    within: Duration,
+) -> BTreeSet<String> {
+    let link = Link::open(broker, tls, protocol, client_id, Session::Taken);
+    collect(link, VERY_QUIET, within, |found| wanted.is_subset(found)).await
+}
+
+/// The ids that `link` brings until they are `enough`, the broker is `quiet` for so long, or the time is over.
+async fn collect(
+    mut link: Link,
+    quiet: Duration,
+    within: Duration,
+    enough: impl Fn(&BTreeSet<String>) -> bool,
+) -> BTreeSet<String> {
     let deadline = Instant::now() + within;
     let mut found = BTreeSet::new();
-    let mut link = Link::open(broker, tls, protocol, client_id, Session::Kept);
-    let mut quiet = deadline;
-    while let Ok(payload) = timeout_at(quiet, link.next()).await {
-        match payload {
-            Next::Connected => quiet = deadline.min(Instant::now() + QUIET),
+    let mut silence = deadline;
+    while let Ok(next) = timeout_at(silence, link.next()).await {
+        match next {
+            Next::Connected => silence = deadline.min(Instant::now() + quiet),
             Next::Payload(payload) => {
-                quiet = deadline.min(Instant::now() + QUIET);
-                let id = serde_json::from_slice::<Value>(&payload)
-                    .ok()
-                    .and_then(|v| Some(v["message_id"].as_str()?.to_owned()));
-                found.extend(id);
+                silence = deadline.min(Instant::now() + quiet);
+                found.extend(message_id(&payload));
+                if enough(&found) {
+                    return found;
+                }
             }
             Next::Other => {}
             Next::Broken => tokio::time::sleep(Duration::from_millis(100)).await,
         }
     }
     found
+}
+
+fn message_id(payload: &[u8]) -> Option<String> {
+    serde_json::from_slice::<Value>(payload).ok()?["message_id"].as_str().map(str::to_owned)
 }
 
 /// Has the broker forget the session `client_id`, so that it collects no messages for a bridge that never comes back.
@@ -67,10 +96,14 @@ pub async fn forget(
     tokio::time::timeout(within, connected).await.is_ok()
 }
 
-/// Whether the session at the broker is taken up, or replaced by one that ends with the connection.
+/// What becomes of the session at the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Session {
+    /// It is taken up, and all that waits in it stays.
     Kept,
+    /// It is taken up, and what is seen is acknowledged.
+    Taken,
+    /// It is replaced by one that ends with the connection.
     New,
 }
 
@@ -104,7 +137,7 @@ impl Link {
                     .set_receive_maximum(Some(WINDOW))
                     .set_unlimited_incoming_packet_size()
                     .set_outgoing_inflight_upper_limit(1)
-                    .set_ack_mode(AckMode::Manual);
+                    .set_ack_mode(if session == Session::Taken { AckMode::Automatic } else { AckMode::Manual });
                 Self::V5(EventLoop::new(options, 1))
             }
             Protocol::V311 => {
@@ -114,7 +147,7 @@ impl Link {
                     .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)))
                     .set_clean_session(new)
                     .set_max_packet_size(MAX_PACKET_SIZE, MAX_PACKET_SIZE)
-                    .set_ack_mode(AckMode::Manual);
+                    .set_ack_mode(if session == Session::Taken { AckMode::Automatic } else { AckMode::Manual });
                 Self::V311(EventLoop::new(options, 1))
             }
         }

@@ -7,17 +7,14 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use bridge::config::{BrokerUrl, Protocol};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use bridge::config::Protocol;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use sandbox::bench;
-use sandbox::certs::IdentityFiles;
-use sandbox::demo::{self, Demo};
-use sandbox::lambda::{Action, Fault, Function, When};
+use sandbox::demo::command::{Flags, a_rate, a_time};
+use sandbox::demo::{self, Terminal};
 use sandbox::parts;
-use sandbox::scene::Scene;
 use sandbox::sim;
 use sandbox::soak::{self, Kind, Soak};
-use sandbox::world::{BrokerKind, FUNCTION};
 use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
@@ -29,60 +26,8 @@ use tracing_subscriber::fmt::MakeWriter;
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// How long, for example `10s`; until Ctrl-C without it.
-    #[arg(long, value_parser = humantime::parse_duration)]
-    duration: Option<Duration>,
-    /// Messages a second of all sensors together.
-    #[arg(long, default_value_t = 20.0)]
-    rate: f64,
-    /// How many sensors publish.
-    #[arg(long, default_value_t = 5)]
-    sensors: usize,
-    /// Every how many messages one is a reading that no function accepts, and so becomes a dead letter.
-    #[arg(long, value_name = "N")]
-    bad_every: Option<u64>,
-    /// The version of MQTT: `5` or `3.1.1`.
-    #[arg(long, default_value = "5")]
-    protocol: Protocol,
-    /// How many invocations may run at once.
-    #[arg(long, default_value_t = 10)]
-    concurrency: usize,
-    /// What is played: sensors whose readings are taken, or hubs that are answered with commands.
-    #[arg(long, default_value = "sensors")]
-    scene: SceneName,
-    /// Where sensors publish and what the bridge subscribes to.
-    #[arg(long, default_value = "sensor/data")]
-    topic: String,
-    /// What goes wrong at the local Lambda, with every `--fault-every`th invocation.
-    #[arg(long)]
-    fault: Option<FaultKind>,
-    /// How often the fault strikes: each Nth invocation.
-    #[arg(long, value_name = "N", default_value_t = 5, requires = "fault")]
-    fault_every: u64,
-    /// Another function than the real handler: an executable that speaks the Lambda Runtime API.
-    #[arg(long, value_name = "FILE")]
-    bootstrap: Option<PathBuf>,
-    /// Start a Mosquitto in place of the embedded broker.
-    #[arg(long, conflicts_with = "broker")]
-    mosquitto: bool,
-    /// Use this broker: `mqtts://localhost:8883` or `wss://localhost:443/mqtt`.
-    #[arg(long, requires = "ca_file", requires = "cert_file", requires = "key_file")]
-    broker: Option<BrokerUrl>,
-    /// The authority that issued the broker's certificate, in PEM.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
-    /// The bridge's certificate there.
-    #[arg(long, value_name = "FILE")]
-    cert_file: Option<PathBuf>,
-    /// The bridge's key.
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-    /// The sensors' certificate there; the bridge's unless given.
-    #[arg(long, value_name = "FILE", requires = "device_key_file")]
-    device_cert_file: Option<PathBuf>,
-    /// The sensors' key.
-    #[arg(long, value_name = "FILE", requires = "device_cert_file")]
-    device_key_file: Option<PathBuf>,
+    #[command(flatten)]
+    demo: Flags,
     /// Print the summary as JSON on stdout, and nothing else there.
     #[arg(long)]
     json: bool,
@@ -125,7 +70,7 @@ enum Part {
 #[derive(Debug, Args)]
 struct SoakFlags {
     /// How long faults strike, for example `5m`.
-    #[arg(long, value_parser = humantime::parse_duration, default_value = "1h")]
+    #[arg(long, value_parser = a_time, default_value = "1h")]
     duration: Duration,
     /// How far the faults are apart, more or less.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
@@ -134,7 +79,7 @@ struct SoakFlags {
     #[arg(long)]
     seed: Option<u64>,
     /// Messages a second of all sensors together.
-    #[arg(long, default_value_t = 50.0)]
+    #[arg(long, value_parser = a_rate, default_value_t = 50.0)]
     rate: f64,
     /// The version of MQTT: `5` or `3.1.1`.
     #[arg(long, default_value = "5")]
@@ -154,6 +99,7 @@ const EXAMPLES: &str = "\
 Examples:
   cargo sandbox                                        watch it until Ctrl-C
   cargo sandbox --duration 10s --rate 200 --json       accounts for a program
+  cargo sandbox --open                                 with the bridge's status page in a browser
   cargo sandbox --scene hub                            hubs that are answered with commands
   cargo sandbox --bad-every 10 --fault throttle        bad readings, and a Lambda that is busy now and then
   cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
@@ -163,45 +109,6 @@ Examples:
   cargo sandbox soak --duration 5m --plot soak.svg     faults at random, and a picture of it
 
 Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
-
-/// A scene by name.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SceneName {
-    /// Readings on `sensor/data`.
-    Sensors,
-    /// Readings on `devices/{hub}/data`, commands on `devices/{hub}/command`.
-    Hub,
-}
-
-/// A fault by name.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum FaultKind {
-    /// 429, too many requests.
-    Throttle,
-    /// 500, the service failed.
-    Error,
-    /// HTTP 200 with `X-Amz-Function-Error`.
-    FunctionError,
-    /// The connection breaks before the function runs.
-    Cut,
-    /// The function runs, and the connection breaks before its answer.
-    RunThenCut,
-    /// The function takes a second longer.
-    Slow,
-}
-
-impl FaultKind {
-    fn action(self) -> Action {
-        match self {
-            Self::Throttle => Action::throttle(None),
-            Self::Error => Action::status(500),
-            Self::FunctionError => Action::function_error("Injected", "a fault of the sandbox"),
-            Self::Cut => Action::Cut,
-            Self::RunThenCut => Action::RunThenCut,
-            Self::Slow => Action::Delay(Duration::from_secs(1)),
-        }
-    }
-}
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -230,11 +137,13 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
         Some(Part::Sim(flags)) => return Ok(sim::command::execute(&flags)?),
         None => {}
     }
+    if let Err(error) = cli.demo.check() {
+        Cli::command().error(clap::error::ErrorKind::ValueValidation, error).exit();
+    }
     let remarks = log_into_remarks();
     let json = cli.json;
-    let (style, live) = demo::style(json);
-    let summary = runtime.block_on(demo::run(cli.into_demo(), style, remarks, live))?;
-    let text = if json { summary.to_json()? } else { format!("\n{summary}") };
+    let (summary, ending) = runtime.block_on(demo::run(cli.demo.into_demo(), Terminal::stderr(json), remarks))?;
+    let text = if json { summary.to_json()? } else { format!("\n{summary}\n\n{ending}") };
     writeln!(io::stdout(), "{text}")?;
     Ok(summary.balanced())
 }
@@ -258,41 +167,6 @@ async fn soak(flags: SoakFlags) -> anyhow::Result<bool> {
     let text = if flags.json { report.to_json()? } else { format!("\n{report}") };
     writeln!(io::stdout(), "{text}")?;
     Ok(report.breaches().is_empty())
-}
-
-impl Cli {
-    fn into_demo(self) -> Demo {
-        let function = self.bootstrap.map(|path| Function::process(FUNCTION, path));
-        let fault = self.fault.map(|kind| Fault::new(When::Every(self.fault_every), kind.action()));
-        let broker = match (self.broker, self.ca_file, self.cert_file, self.key_file) {
-            (Some(url), Some(ca), Some(cert), Some(key)) => {
-                let bridge = IdentityFiles { cert, key };
-                let device = match (self.device_cert_file, self.device_key_file) {
-                    (Some(cert), Some(key)) => IdentityFiles { cert, key },
-                    _ => bridge.clone(),
-                };
-                BrokerKind::External { url, ca, bridge, device }
-            }
-            _ if self.mosquitto => BrokerKind::Mosquitto,
-            _ => BrokerKind::Embedded,
-        };
-        let scene = match self.scene {
-            SceneName::Sensors => Scene::Sensors { topic: self.topic },
-            SceneName::Hub => Scene::Hub,
-        };
-        Demo {
-            broker,
-            protocol: self.protocol,
-            scene,
-            sensors: self.sensors,
-            rate: self.rate,
-            bad_every: self.bad_every,
-            duration: self.duration,
-            fault,
-            function,
-            concurrency: self.concurrency,
-        }
-    }
 }
 
 /// Log lines become remarks above the block, so that they do not tear it apart. When too many come, some are left out.

@@ -1,8 +1,8 @@
 //! Follows a run from the outside, invocation by invocation, and books what became of each message. Bounded in memory.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -10,19 +10,23 @@ use tokio::task::JoinHandle;
 
 use crate::lambda::Invocation;
 use crate::oracle::{self, Handled};
-use crate::report::{Latency, Reading};
+use crate::report::{Latency, Reading, Recent};
 use crate::sensors::{Receipt, Registry};
 
-/// How many readings are kept to be shown.
-const READINGS: usize = 5;
+/// Of how many devices the latest reading is kept to be shown.
+const DEVICES: usize = 5;
 
 /// What has been seen so far.
 #[derive(Debug, Default)]
 pub struct Seen {
     /// From publication to the function's answer.
     pub latency: Latency,
-    /// The latest readings that the function has taken, newest first.
-    pub readings: VecDeque<Reading>,
+    /// The same, of the last seconds.
+    pub recent: Recent,
+    /// The latest reading that the function has taken of each of the first devices, by name.
+    pub readings: BTreeMap<String, Reading>,
+    /// Invocations that have ended, seen and booked.
+    pub booked: u64,
     /// Invocations that went by unseen: then the books cannot be right.
     pub missed: u64,
 }
@@ -59,6 +63,19 @@ impl Observer {
     }
 }
 
+impl Observer {
+    /// Waits until `ended` invocations are booked or missed, and says how many were missed.
+    pub async fn caught_up(&self, ended: u64) -> u64 {
+        loop {
+            let (booked, missed) = self.read(|seen| (seen.booked, seen.missed));
+            if booked + missed >= ended || self.task.is_finished() {
+                return ended.saturating_sub(booked);
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
 impl Drop for Observer {
     fn drop(&mut self) {
         self.task.abort();
@@ -72,12 +89,16 @@ fn note(seen: &Mutex<Seen>, registry: &Registry, invocation: &Invocation) {
         if let Receipt::First(latency) = registry.handle(id, ended) {
             let mut seen = lock(seen);
             seen.latency.record(latency);
+            seen.recent.record(ended, latency);
             if let Some(reading) = reading(handled) {
-                seen.readings.push_front(reading);
-                seen.readings.truncate(READINGS);
+                seen.readings.insert(reading.device.clone(), reading);
+                if seen.readings.len() > DEVICES {
+                    seen.readings.pop_last();
+                }
             }
         }
     }
+    lock(seen).booked += 1;
 }
 
 fn reading(handled: Handled) -> Option<Reading> {

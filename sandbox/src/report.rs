@@ -7,7 +7,7 @@ mod latency;
 mod summary;
 mod text;
 
-pub use latency::Latency;
+pub use latency::{Latency, Recent};
 pub use summary::Summary;
 
 use std::io::{self, IsTerminal, Write};
@@ -36,7 +36,13 @@ pub struct Snapshot {
     pub p50: Option<Duration>,
     /// Its 99th percentile.
     pub p99: Option<Duration>,
-    /// Latest readings, newest first.
+    /// The median of the last ten seconds.
+    pub recent_p50: Option<Duration>,
+    /// Their 99th percentile.
+    pub recent_p99: Option<Duration>,
+    /// Commands that devices have heard, in a scene with commands.
+    pub commands: Option<u64>,
+    /// The latest reading of each device, in an order that stays.
     pub last_readings: Vec<Reading>,
 }
 

@@ -3,10 +3,12 @@
 //! `devices/{hub}/command`.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bridge::config::BrokerUrl;
 use rumqttc::{AsyncClient, Broker, Event as MqttEvent, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use rustls::ClientConfig;
+use serde::Deserialize;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -23,6 +25,15 @@ pub enum Scene {
 }
 
 impl Scene {
+    /// What one that publishes is called.
+    #[must_use]
+    pub fn publishers(&self) -> &'static str {
+        match self {
+            Self::Sensors { .. } => "sensor",
+            Self::Hub => "hub",
+        }
+    }
+
     /// What the bridge subscribes to.
     #[must_use]
     pub fn subscribed_to(&self) -> &str {
@@ -39,6 +50,47 @@ impl Scene {
             Self::Sensors { topic } => topic.clone(),
             Self::Hub => DEVICE_DATA.to_owned(),
         }
+    }
+}
+
+/// What the hubs have heard: how many commands, and the latest in words.
+#[derive(Debug)]
+pub struct Heard {
+    count: Arc<AtomicU64>,
+    words: mpsc::Receiver<String>,
+}
+
+impl Heard {
+    /// How many commands so far.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// The next in words. What nobody had room for is left out, though counted.
+    pub fn told(&mut self) -> Option<String> {
+        self.words.try_recv().ok()
+    }
+}
+
+/// A command of the function, as a hub reads it.
+#[derive(Deserialize)]
+struct Command {
+    #[serde(rename = "command")]
+    set: String,
+    temperature: f64,
+    limit: f64,
+}
+
+/// `hub-02 is told to cool (25.5 °C > 25.0)`.
+fn words(topic: &str, payload: &[u8]) -> String {
+    let hub = topic.split('/').nth(1).unwrap_or("?");
+    match serde_json::from_slice::<Command>(payload) {
+        Ok(Command { set, temperature, limit }) => {
+            let sign = if temperature > limit { '>' } else { '<' };
+            format!("{hub} is told to {set} ({temperature:.1} °C {sign} {limit:.1})")
+        }
+        Err(_) => format!("{hub} is told something that is no command"),
     }
 }
 
@@ -60,12 +112,15 @@ pub struct Hubs(JoinHandle<()>);
 impl Hubs {
     /// Subscribes to all commands.
     #[must_use]
-    pub fn listen(broker: &BrokerUrl, tls: Arc<ClientConfig>, heard: mpsc::Sender<String>) -> Self {
+    pub fn listen(broker: &BrokerUrl, tls: Arc<ClientConfig>) -> (Self, Heard) {
+        let (heard, words_heard) = mpsc::channel(20);
+        let count = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&count);
         let mut options =
             MqttOptions::new(format!("hubs-{:08x}", fastrand::u32(..)), Broker::tcp(broker.host.as_str(), broker.port));
         options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
         let (client, mut events) = AsyncClient::builder(options).build();
-        Self(tokio::spawn(async move {
+        let task = tokio::spawn(async move {
             loop {
                 match events.poll().await {
                     // There is room for one request, and there is one for each connection.
@@ -73,21 +128,36 @@ impl Hubs {
                         drop(client.try_subscribe(COMMAND, QoS::AtLeastOnce));
                     }
                     Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
-                        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-                        let hub = topic.split('/').nth(1).unwrap_or("?").to_owned();
+                        counted.fetch_add(1, Ordering::Relaxed);
                         // What the screen has no room for is not missed.
-                        let _ = heard.try_send(format!("{hub} hears {}", String::from_utf8_lossy(&publish.payload)));
+                        let _ = heard.try_send(words(&String::from_utf8_lossy(&publish.topic), &publish.payload));
                     }
                     Ok(_) => {}
                     Err(_) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
                 }
             }
-        }))
+        });
+        (Self(task), Heard { count, words: words_heard })
     }
 }
 
 impl Drop for Hubs {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_in_words() {
+        let told = |payload: &str| words("devices/hub-02/command", payload.as_bytes());
+        let cool = r#"{"command":"cool","temperature":25.5,"limit":25,"record":"r"}"#;
+        assert_eq!(told(cool), "hub-02 is told to cool (25.5 °C > 25.0)");
+        let heat = r#"{"command":"heat","temperature":4.96,"limit":5.0,"record":"r"}"#;
+        assert_eq!(told(heat), "hub-02 is told to heat (5.0 °C < 5.0)");
+        assert_eq!(told("{}"), "hub-02 is told something that is no command");
     }
 }

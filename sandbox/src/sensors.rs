@@ -12,7 +12,7 @@ mod websocket;
 pub use bridge::config::Protocol;
 pub(crate) use client::{Client, Notice};
 pub use foreign::{ForeignError, mosquitto_pub};
-pub use registry::{Counts, Receipt, Registry};
+pub use registry::{Closing, Counts, Receipt, Registry};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +34,8 @@ pub struct SensorOptions {
     pub files: PkiFiles,
     /// The version of MQTT they speak.
     pub protocol: Protocol,
+    /// What they are called, before their number.
+    pub name: &'static str,
     /// Where they publish; `{device}` stands for each one's own name.
     pub topic: String,
     /// How many devices, each with a connection.
@@ -58,6 +60,7 @@ impl SensorOptions {
             broker,
             files,
             protocol: Protocol::V5,
+            name: "sensor",
             topic: "sensor/data".to_owned(),
             count: 5,
             rate: 5.0,

@@ -7,6 +7,7 @@ mod plan;
 mod report;
 mod stage;
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -130,18 +131,17 @@ async fn account(mut stage: Stage, soak: &Soak, begun: Instant, say: &impl Fn(&s
     stage.letters.book(&stage.registry)?;
     let Stage { world, proxy, mut sensors, registry, observer, starts, .. } = stage;
     sensors.stop(PATIENCE).await;
-    let (waiting, unconfirmed) = (registry.waiting(), registry.unconfirmed());
-    let mut held = 0;
-    if !waiting.is_empty() {
+    let closing = registry.close();
+    let mut held = BTreeSet::new();
+    if !closing.waiting.is_empty() {
         let tls = Arc::new(world.files.client_config(&world.files.bridge)?);
         let session = format!("sandbox-{MAPPING}");
-        let found = leftovers::waiting(world.url(), tls, soak.protocol, &session, PATIENCE).await;
-        held = waiting.iter().filter(|id| found.contains(*id)).count();
+        held = leftovers::take(world.url(), tls, soak.protocol, &session, &closing.waiting, PATIENCE).await;
     }
     let missed = observer.read(|seen| seen.missed);
     ensure!(missed == 0, "{missed} invocations went by unseen: the rate is too high for these accounts");
-    let (counts, totals) = (registry.counts(), world.lambda.log().totals());
-    let unacknowledged = (unconfirmed.len() + held) as u64;
+    let (counts, totals) = (closing.counts, world.lambda.log().totals());
+    let (unacknowledged, lost) = closing.split(&held);
     Ok(Report {
         seed: soak.seed,
         broker: world.broker.as_ref().map_or_else(String::new, |broker| broker.name().to_owned()),
@@ -151,7 +151,7 @@ async fn account(mut stage: Stage, soak: &Soak, begun: Instant, say: &impl Fn(&s
         handled: counts.handled,
         dead_lettered: counts.dead_lettered,
         unacknowledged,
-        lost: counts.published - counts.handled - counts.dead_lettered - unacknowledged,
+        lost,
         duplicated: counts.duplicates,
         invocations: totals.invoked,
         failed_invocations: totals.invoked - totals.succeeded - totals.in_flight,

@@ -39,8 +39,13 @@ pub(super) fn draw(title: &str, snapshot: &Snapshot, colours: bool) -> String {
         ]),
         row([
             figure("", "rate", rate(snapshot.rate)),
-            figure("", "p50", latency(snapshot.p50)),
-            figure("", "p99", latency(snapshot.p99)),
+            figure("", "p50 of 10 s", latency(snapshot.recent_p50)),
+            figure("", "p99 of 10 s", latency(snapshot.recent_p99)),
+        ]),
+        row([
+            snapshot.commands.map_or_else(|| " ".repeat(24), |commands| figure("", "commands", count(commands))),
+            figure("", "p50 of all", latency(snapshot.p50)),
+            figure("", "p99 of all", latency(snapshot.p99)),
         ]),
         String::new(),
         paint(DIM, format!("{:<26}{:>13}   {:<16}{}", "device", "temperature", "status", "handled at (UTC)")),
@@ -57,7 +62,8 @@ pub(super) fn draw(title: &str, snapshot: &Snapshot, colours: bool) -> String {
 /// One line with the numbers of a snapshot.
 pub(super) fn line(snapshot: &Snapshot) -> String {
     format!(
-        "{} published {} acknowledged {} invocations {} failed {} dead letters {} in flight {} rate {} p50 {} p99 {}",
+        "{} published {} acknowledged {} invocations {} failed {} dead letters {} in flight {} rate {} p50 {} p99 {} \
+         p99 of 10 s {}{}",
         clock(snapshot.elapsed),
         snapshot.published,
         snapshot.acknowledged,
@@ -68,6 +74,8 @@ pub(super) fn line(snapshot: &Snapshot) -> String {
         rate(snapshot.rate),
         latency(snapshot.p50),
         latency(snapshot.p99),
+        latency(snapshot.recent_p99),
+        snapshot.commands.map_or_else(String::new, |commands| format!(" commands {commands}")),
     )
 }
 
@@ -106,6 +114,9 @@ mod tests {
             rate: 999_999.0,
             p50: Some(Duration::from_hours(1)),
             p99: Some(Duration::from_hours(1)),
+            recent_p50: Some(Duration::from_hours(1)),
+            recent_p99: Some(Duration::from_hours(1)),
+            commands: Some(999_999_999),
             last_readings: vec![reading; 9],
         }
     }

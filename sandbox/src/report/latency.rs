@@ -1,6 +1,6 @@
-//! Latencies of a run, kept as a histogram of constant size. Pure.
+//! Latencies of a run, kept as histograms of constant size. Pure.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
 
@@ -20,6 +20,12 @@ impl Default for Latency {
 }
 
 impl Latency {
+    /// The same to two figures, which takes a tenth of the memory.
+    fn coarse() -> Self {
+        #[allow(clippy::expect_used, reason = "as above")]
+        Self(Histogram::new_with_bounds(1, MAX_MICROS, 2).expect("bounds in order and at most 5 figures"))
+    }
+
     /// Adds one.
     pub fn record(&mut self, latency: Duration) {
         self.0.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(MAX_MICROS).clamp(1, MAX_MICROS));
@@ -38,9 +44,81 @@ impl Latency {
     }
 }
 
+/// The latencies of the last ten seconds, a histogram a second.
+#[derive(Debug, Clone)]
+pub struct Recent {
+    seconds: [Latency; SECONDS],
+    /// What the seconds are counted from, and the second of the newest histogram.
+    begun: Instant,
+    newest: u64,
+}
+
+const SECONDS: usize = 10;
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self { seconds: std::array::from_fn(|_| Latency::coarse()), begun: Instant::now(), newest: 0 }
+    }
+}
+
+impl Recent {
+    /// Adds one that ended at `now`.
+    pub fn record(&mut self, now: Instant, latency: Duration) {
+        self.forget(now);
+        self.seconds[place(self.newest)].record(latency);
+    }
+
+    /// The last ten seconds, seen from `now`.
+    #[must_use]
+    pub fn at(&self, now: Instant) -> Latency {
+        let mut all = Latency::coarse();
+        let second = self.second(now);
+        for age in 0..SECONDS as u64 {
+            // A second that nothing was recorded in since has an older second's histogram in its place.
+            if let Some(wanted) = second.checked_sub(age).filter(|wanted| *wanted <= self.newest) {
+                // Err: the bounds differ, and all are the same.
+                let _ = all.0.add(&self.seconds[place(wanted)].0);
+            }
+        }
+        all
+    }
+
+    fn forget(&mut self, now: Instant) {
+        let second = self.second(now);
+        while self.newest < second {
+            self.newest = (self.newest + 1).max(second.saturating_sub(SECONDS as u64));
+            self.seconds[place(self.newest)].0.reset();
+        }
+    }
+
+    fn second(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.begun).as_secs()
+    }
+}
+
+fn place(second: u64) -> usize {
+    #[allow(clippy::cast_possible_truncation, reason = "below ten")]
+    let place = (second % SECONDS as u64) as usize;
+    place
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_older_than_ten_seconds_is_no_longer_recent() {
+        let (mut recent, begun) = (Recent::default(), Instant::now());
+        let (at, millis) = (|s: u64| begun + Duration::from_millis(s * 1000 + 500), Duration::from_millis);
+        let p99 = |recent: &Recent, s| recent.at(at(s)).percentile(99.0).map(|d| (d.as_secs_f64() * 1e2).round());
+        assert_eq!(p99(&recent, 0), None);
+        recent.record(at(0), millis(900));
+        recent.record(at(3), millis(100));
+        assert_eq!((p99(&recent, 3), p99(&recent, 9)), (Some(90.0), Some(90.0)));
+        assert_eq!((p99(&recent, 10), p99(&recent, 12), p99(&recent, 13)), (Some(10.0), Some(10.0), None));
+        recent.record(at(1_000_000), millis(500));
+        assert_eq!((p99(&recent, 1_000_000), p99(&recent, 1_000_010)), (Some(50.0), None));
+    }
 
     #[test]
     fn percentiles_are_near_the_truth() {

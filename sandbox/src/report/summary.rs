@@ -33,6 +33,8 @@ pub struct Summary {
     pub invocations: u64,
     /// Of them, failed.
     pub failed_invocations: u64,
+    /// Commands that devices have heard; `None` in a scene without commands.
+    pub commands: Option<u64>,
     /// Messages handled a second.
     pub rate: f64,
     /// Median time from publication to handling, in milliseconds; `None` when nothing was handled.
@@ -90,6 +92,9 @@ impl fmt::Display for Summary {
         for (name, number) in numbers {
             writeln!(f, "{name:<20}{:>13}", count(number))?;
         }
+        if let Some(commands) = self.commands {
+            writeln!(f, "{:<20}{:>13}", "commands heard", count(commands))?;
+        }
         let millis = |value: Option<f64>| latency(value.map(|ms| Duration::from_secs_f64(ms.max(0.0) / 1e3)));
         writeln!(f, "{:<20}{:>13}", "rate", rate(self.rate))?;
         for (name, value) in [("p50", self.p50_ms), ("p99", self.p99_ms), ("max", self.max_ms)] {
@@ -133,7 +138,7 @@ mod tests {
         assert_eq!(json["published"], 10);
         assert_eq!(json["balanced"], true);
         assert!((json["p99_ms"].as_f64().unwrap() - 5.0).abs() < 0.01, "{text}");
-        assert_eq!(json.as_object().unwrap().len(), 16);
+        assert_eq!(json.as_object().unwrap().len(), 17);
         assert!(!text.contains('\n'));
     }
 

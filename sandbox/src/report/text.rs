@@ -6,15 +6,13 @@ use std::time::Duration;
 pub(super) const WIDTH: usize = 78;
 
 /// `text` without anything that could steer a terminal or disturb its columns, cut to `width`: printable ASCII stays,
-/// every other character becomes a `?`.
+/// and the degree sign; every other character becomes a `?`.
 pub(super) fn plain(text: &str, width: usize) -> String {
-    let clean = |c: char| if c == ' ' || c.is_ascii_graphic() { c } else { '?' };
-    let mut cleaned: String = text.chars().take(width + 1).map(clean).collect();
-    if cleaned.len() > width {
-        cleaned.truncate(width.saturating_sub(1));
-        cleaned.push('~');
+    let clean = |c: char| if c == ' ' || c == '°' || c.is_ascii_graphic() { c } else { '?' };
+    if text.chars().nth(width).is_none() {
+        return text.chars().map(clean).collect();
     }
-    cleaned
+    text.chars().take(width.saturating_sub(1)).map(clean).chain(['~']).collect()
 }
 
 /// `1234567` as `1,234,567`.

@@ -46,11 +46,12 @@ impl Device {
     pub(super) fn new(index: usize, options: &SensorOptions, registry: Arc<Registry>, tls: Arc<ClientConfig>) -> Self {
         #[allow(clippy::cast_precision_loss, reason = "numbers of devices are small")]
         let (index_f, count) = (index as f64, options.count as f64);
+        let name = format!("{}-{:02}", options.name, index + 1);
         Self {
-            thermometer: Thermometer::new(device_name(index), options.padding),
             protocol: options.protocol,
             broker: options.broker.clone(),
-            topic: options.topic.replace("{device}", &device_name(index)),
+            topic: options.topic.replace("{device}", &name),
+            thermometer: Thermometer::new(name, options.padding),
             period: seconds(count / options.rate),
             phase: seconds(index_f / options.rate),
             bad_every: options.bad_every,
@@ -122,10 +123,6 @@ async fn confirm(client: &Client, topic: &str, mut published: mpsc::Receiver<Pub
 }
 
 /// At most a day, which is for ever in a sandbox, so that sums of times do not overflow.
-fn device_name(index: usize) -> String {
-    format!("sensor-{:02}", index + 1)
-}
-
 fn seconds(seconds: f64) -> Duration {
     const DAY: Duration = Duration::from_hours(24);
     Duration::try_from_secs_f64(seconds).map_or(DAY, |duration| duration.min(DAY))

@@ -1,6 +1,6 @@
 //! The book of one run: which message was published, confirmed and handled, and when. Its memory is what is under way.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -41,6 +41,26 @@ pub struct Counts {
     pub dead_lettered: u64,
     /// Further times that a message was handled or dead-lettered after the first.
     pub duplicates: u64,
+}
+
+/// The books of a run at their end: each message stands in one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Closing {
+    /// The numbers.
+    pub counts: Counts,
+    /// Messages that the broker has confirmed and nobody has settled: it holds them, or they are lost.
+    pub waiting: BTreeSet<String>,
+    /// Messages that the broker has not confirmed and nobody has settled: their publisher still has them.
+    pub unconfirmed: BTreeSet<String>,
+}
+
+impl Closing {
+    /// How many messages are still on their way and how many are lost, given those that the broker `held`.
+    #[must_use]
+    pub fn split(&self, held: &BTreeSet<String>) -> (u64, u64) {
+        let lost = self.waiting.difference(held).count() as u64;
+        ((self.waiting.len() + self.unconfirmed.len()) as u64 - lost, lost)
+    }
 }
 
 /// What the book knows of a message that was just handled or dead-lettered.
@@ -114,16 +134,15 @@ impl Registry {
         self.book().counts
     }
 
-    /// Messages that the broker has confirmed and nobody has settled, oldest first: once all is quiet, the lost ones.
+    /// Closes the books: all that they say is of one moment.
     #[must_use]
-    pub fn waiting(&self) -> Vec<String> {
-        self.ids(|entry| entry.acked && !entry.settled)
-    }
-
-    /// Messages that the broker has not confirmed and nobody has settled, oldest first.
-    #[must_use]
-    pub fn unconfirmed(&self) -> Vec<String> {
-        self.ids(|entry| !entry.acked && !entry.settled)
+    pub fn close(&self) -> Closing {
+        let book = self.book();
+        let ids = |acked: bool| {
+            let open = book.open.iter().filter(|(_, entry)| entry.acked == acked && !entry.settled);
+            open.map(|(number, _)| self.id(*number)).collect()
+        };
+        Closing { counts: book.counts, waiting: ids(true), unconfirmed: ids(false) }
     }
 
     fn settle(&self, id: &str, now: Instant, counter: fn(&mut Counts) -> &mut u64) -> Receipt {
@@ -150,14 +169,6 @@ impl Registry {
         id.strip_prefix(&self.run)?.strip_prefix('-')?.parse().ok()
     }
 
-    fn ids(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<String> {
-        let book = self.book();
-        let mut numbers: Vec<_> =
-            book.open.iter().filter(|(_, entry)| wanted(entry)).map(|(number, _)| *number).collect();
-        numbers.sort_unstable();
-        numbers.into_iter().map(|number| self.id(number)).collect()
-    }
-
     /// A panic elsewhere leaves the numbers as they were: no update here can be half done.
     fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
@@ -177,12 +188,12 @@ mod tests {
         let (registry, start) = (Registry::new(None), Instant::now());
         let number = registry.publish(start).unwrap();
         let id = registry.id(number);
-        assert_eq!(registry.unconfirmed(), [id.as_str()]);
+        assert_eq!(registry.close().unconfirmed, BTreeSet::from([id.clone()]));
         registry.acknowledge(number);
         registry.acknowledge(number);
-        assert_eq!(registry.waiting(), [id.as_str()]);
+        assert_eq!(registry.close().waiting, BTreeSet::from([id.clone()]));
         assert_eq!(registry.handle(&id, after(start, 7)), Receipt::First(Duration::from_millis(7)));
-        assert!(registry.waiting().is_empty() && registry.book().open.is_empty());
+        assert!(registry.close().waiting.is_empty() && registry.book().open.is_empty());
         assert_eq!(registry.handle(&id, after(start, 9)), Receipt::Again);
         let counts = Counts { published: 1, acked: 1, handled: 1, dead_lettered: 0, duplicates: 1 };
         assert_eq!(registry.counts(), counts);
@@ -194,7 +205,8 @@ mod tests {
         let number = registry.publish(start).unwrap();
         assert_eq!(registry.dead_letter(&registry.id(number), start), Receipt::First(Duration::ZERO));
         assert_eq!(registry.handle(&registry.id(number), start), Receipt::Again);
-        assert!(registry.waiting().is_empty() && registry.unconfirmed().is_empty());
+        let closing = registry.close();
+        assert!(closing.waiting.is_empty() && closing.unconfirmed.is_empty());
         registry.acknowledge(number);
         assert!(registry.book().open.is_empty());
         assert_eq!((registry.counts().dead_lettered, registry.counts().acked), (1, 1));
@@ -208,6 +220,35 @@ mod tests {
             assert_eq!(registry.handle(id, now), Receipt::Foreign, "{id}");
         }
         assert_eq!(registry.counts(), Counts { published: 1, ..Counts::default() });
+    }
+
+    /// All fates that three messages can have at the end, all sets that the broker can show: each message counts once.
+    #[test]
+    fn the_closing_adds_up_whatever_became_of_each_message() {
+        let fates = [(false, 0), (true, 0), (false, 1), (true, 1), (false, 2), (true, 2)];
+        for code in 0..fates.len().pow(3) {
+            let (registry, now) = (Registry::new(None), Instant::now());
+            for place in 0..3 {
+                let (acked, settled) = fates[code / fates.len().pow(place) % fates.len()];
+                let number = registry.publish(now).unwrap();
+                match settled {
+                    1 => drop(registry.handle(&registry.id(number), now)),
+                    2 => drop(registry.dead_letter(&registry.id(number), now)),
+                    _ => {}
+                }
+                if acked {
+                    registry.acknowledge(number);
+                }
+            }
+            let (closing, ids) = (registry.close(), [1, 2, 3].map(|number| registry.id(number)));
+            for shown in 0..8 {
+                let held = (0..3).filter(|bit| shown >> bit & 1 == 1).map(|bit: usize| ids[bit].clone()).collect();
+                let (unacknowledged, lost) = closing.split(&held);
+                let counts = closing.counts;
+                assert_eq!(counts.handled + counts.dead_lettered + unacknowledged + lost, 3, "{closing:?} {held:?}");
+                assert_eq!(lost, closing.waiting.iter().filter(|id| !held.contains(*id)).count() as u64);
+            }
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ impl Stage {
             if counts != moved.1 {
                 moved = (Instant::now(), counts);
             }
-            if counts.acked == counts.published && self.registry.waiting().is_empty() {
+            if counts.acked == counts.published && self.registry.close().waiting.is_empty() {
                 return Ok(true);
             }
             if moved.0.elapsed() > PATIENCE {

@@ -1,0 +1,82 @@
+//! What `cargo sandbox` runs first: built in a second, for it has no dependencies, it says what is built and how long that
+//! takes, has Cargo build it in the open, and becomes the sandbox.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+const FIRST_BUILD: &str = "\
+cargo sandbox: a whole local world for the MQTT bridge: broker, sensors, bridge, local Lambda and the function.
+The first build compiles all of it, 400 crates: about four minutes on two cores; later ones take seconds.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<ExitCode, String> {
+    let here = env::current_exe().map_err(|error| format!("the path of this program: unknown: {error}"))?;
+    let sandbox = beside(&here);
+    if !sandbox.is_file() {
+        eprintln!("{FIRST_BUILD}");
+    }
+    build(&here)?;
+    become_the(&sandbox)
+}
+
+/// The sandbox stands where this program stands: both are built for the same profile.
+fn beside(here: &Path) -> PathBuf {
+    here.with_file_name("sandbox").with_extension(env::consts::EXE_EXTENSION)
+}
+
+/// Cargo's own progress, and its word when it waits for another build, stay to be seen.
+fn build(here: &Path) -> Result<(), String> {
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(&cargo);
+    command.args(["build", "--workspace", "--bins"]);
+    if let Some(manifest) = env::var_os("CARGO_MANIFEST_DIR") {
+        command.current_dir(manifest);
+    }
+    if let Some(target) = here.ancestors().skip(1).take(3).find(|root| root.join("CACHEDIR.TAG").is_file()) {
+        command.arg("--target-dir").arg(target);
+    }
+    for (name, _) in env::vars_os().filter(|(name, _)| is_about_this_program(name)) {
+        command.env_remove(name);
+    }
+    let status = command.status().map_err(|error| format!("`{}`: does not start: {error}", cargo.to_string_lossy()))?;
+    if status.success() { Ok(()) } else { Err("the build failed: Cargo says why above".to_owned()) }
+}
+
+/// Whether Cargo set this variable for the program that it runs: build scripts that look at it would run again. The same list as
+/// in the sandbox's `binaries.rs`, which this program must not depend on.
+fn is_about_this_program(name: &OsStr) -> bool {
+    let about = ["CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"];
+    name.to_str().is_some_and(|name| about.iter().any(|start| name.starts_with(start)))
+}
+
+/// Without `CARGO` the sandbox takes the binaries beside it, which have just been built.
+fn command(sandbox: &Path) -> Command {
+    let mut command = Command::new(sandbox);
+    command.args(env::args_os().skip(1)).env_remove("CARGO");
+    command
+}
+
+#[cfg(unix)]
+fn become_the(sandbox: &Path) -> Result<ExitCode, String> {
+    use std::os::unix::process::CommandExt;
+    let error = command(sandbox).exec();
+    Err(format!("`{}`: does not start: {error}", sandbox.display()))
+}
+
+#[cfg(not(unix))]
+fn become_the(sandbox: &Path) -> Result<ExitCode, String> {
+    let status = command(sandbox).status().map_err(|error| format!("`{}`: {error}", sandbox.display()))?;
+    Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}

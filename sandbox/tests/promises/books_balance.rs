@@ -1,0 +1,136 @@
+//! Promise: the books of the demo are right under every flag and any load: each message is handled, dead-lettered, or still
+//! with the broker. `FULL_SIZE=1` plays all combinations, an ordinary run one for each pair of values.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::common::{PATIENCE, side_by_side, sized};
+use bridge::config::Protocol;
+use sandbox::demo::{self, Demo, Patience, Terminal};
+use sandbox::lambda::{Action, Fault, When};
+use sandbox::report::{Style, Summary};
+use sandbox::scene::Scene;
+use sandbox::tools;
+use sandbox::world::BrokerKind;
+use tokio::sync::mpsc;
+
+/// How many values each flag has here.
+const VALUES: [usize; 7] = [2, 2, 2, 13, 2, 2, 2];
+/// Combinations that run at once.
+const AT_ONCE: usize = 12;
+
+/// The demo of one combination: a value for each flag.
+fn demo_of([broker, protocol, scene, fault, bad, concurrency, load]: [usize; 7]) -> Demo {
+    let faults = [
+        Action::throttle(None),
+        Action::status(500),
+        Action::function_error("Injected", "a fault of the sandbox"),
+        Action::Cut,
+        Action::RunThenCut,
+        Action::Delay(Duration::from_secs(1)),
+    ];
+    let struck = fault.checked_sub(1).map(|fault| (faults[fault / 2].clone(), [1, 5][fault % 2]));
+    Demo {
+        broker: [BrokerKind::Embedded, BrokerKind::Mosquitto][broker].clone(),
+        protocol: [Protocol::V5, Protocol::V311][protocol],
+        scene: [Scene::Sensors { topic: "sensor/data".to_owned() }, Scene::Hub][scene].clone(),
+        sensors: 5,
+        rate: [20.0, 300.0][load],
+        bad_every: [None, Some(3)][bad],
+        duration: Some(Duration::from_secs(1)),
+        fault: struck.map(|(action, every)| Fault::new(When::Every(every), action)),
+        function: None,
+        concurrency: [10, 1][concurrency],
+        open: false,
+        patience: Patience {
+            pubacks: PATIENCE,
+            messages: Duration::from_secs(1),
+            invocations: PATIENCE,
+            leftovers: PATIENCE,
+        },
+    }
+}
+
+async fn books_of(demo: Demo) -> Summary {
+    let terminal = Terminal { out: Box::new(std::io::sink()), style: Style::Lines, live: true };
+    // Who says nothing in its log has no remarks.
+    let (_remarks, none) = mpsc::channel(1);
+    let (summary, ending) = demo::run(demo, terminal, none).await.unwrap();
+    if let Some(letters) = ending.dead_letters() {
+        std::fs::remove_file(letters).unwrap();
+    }
+    summary
+}
+
+fn balance(summary: &Summary) {
+    assert!(summary.balanced() && summary.published > 0, "{summary}");
+}
+
+/// All combinations, counted up.
+fn combinations() -> impl Iterator<Item = [usize; 7]> {
+    let all: usize = VALUES.iter().product();
+    (0..all).map(|mut number| {
+        VALUES.map(|values| {
+            let value = number % values;
+            number /= values;
+            value
+        })
+    })
+}
+
+/// The pairs of values that a combination holds.
+fn pairs(combination: [usize; 7]) -> impl Iterator<Item = [(usize, usize); 2]> {
+    let at = move |place: usize| (place, combination[place]);
+    (0..7).flat_map(move |one| (one + 1..7).map(move |other| [at(one), at(other)]))
+}
+
+/// Few combinations that hold each pair of values: of all that are left, always the one with most that is new.
+fn covering() -> Vec<[usize; 7]> {
+    let mut missing: BTreeSet<_> = combinations().flat_map(pairs).collect();
+    let mut chosen = Vec::new();
+    while !missing.is_empty() {
+        let new = |combination: &[usize; 7]| pairs(*combination).filter(|pair| missing.contains(pair)).count();
+        let best = combinations().max_by_key(new).unwrap();
+        missing.retain(|pair| pairs(best).all(|held| held != *pair));
+        chosen.push(best);
+    }
+    chosen
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_the_flags_each_message_is_somewhere() {
+    sandbox::binaries::build().unwrap();
+    let mosquitto = tools::require("mosquitto").is_some();
+    let mut played = if sized(0, 1) == 1 { combinations().collect() } else { covering() };
+    assert!(pairs([0, 1, 0, 12, 1, 0, 1]).all(|pair| played.iter().any(|one| pairs(*one).any(|has| has == pair))));
+    played.retain(|[broker, ..]| mosquitto || *broker == 0);
+    for some in played.chunks(AT_ONCE) {
+        let case = |combination: &[usize; 7]| {
+            let demo = demo_of(*combination);
+            let name = format!("{demo:?}");
+            (name, Box::pin(async move { balance(&books_of(demo).await) }))
+        };
+        side_by_side(some.iter().map(case).collect()).await;
+    }
+}
+
+/// A broker shows a client only so much that is not acknowledged: Receive Maximum, or its own limit.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_than_any_window_is_found_at_the_broker() {
+    sandbox::binaries::build().unwrap();
+    let mosquitto = tools::require("mosquitto").is_some();
+    let mut cases = Vec::new();
+    for (broker, protocol) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        if broker == 0 || mosquitto {
+            let mut demo = demo_of([broker, protocol, 0, 11, 0, 1, 1]);
+            (demo.rate, demo.duration) = (1_000.0, Some(Duration::from_secs(3)));
+            let case = async move {
+                let summary = books_of(demo).await;
+                balance(&summary);
+                assert!(summary.unacknowledged > 1_100, "{summary}");
+            };
+            cases.push((format!("broker {broker}, protocol {protocol}"), Box::pin(case)));
+        }
+    }
+    side_by_side(cases).await;
+}
