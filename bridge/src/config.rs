@@ -510,8 +510,7 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         };
         match with("pkcs11:token=t;object=k?module-path=/m.so") {
             Ok(config) => {
-                assert!(cfg!(feature = "pkcs11"));
-                assert!(matches!(config.mqtt.tls.key_file, Some(PrivateKey::Token(_))));
+                assert!(cfg!(feature = "pkcs11") && matches!(config.mqtt.tls.key_file, Some(PrivateKey::Token(_))));
             }
             Err(error) => {
                 let wanted =

@@ -19,8 +19,8 @@ fn schema() -> Value {
 fn takes(name: &str, value: &Value) -> bool {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.add_resource("schema.json", schema()).unwrap();
-    let compiled = compiler.compile(&format!("schema.json#/$defs/{name}"), &mut schemas).unwrap();
-    schemas.validate(value, compiled).is_ok()
+    let definition = compiler.compile(&format!("schema.json#/$defs/{name}"), &mut schemas).unwrap();
+    schemas.validate(value, definition).is_ok()
 }
 
 /// A record in which everything is there.

@@ -10,6 +10,7 @@ use anyhow::Context;
 use bridge::config::Protocol;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use sandbox::bench;
+use sandbox::certs::IdentityFiles;
 use sandbox::demo::command::{Flags, a_rate, a_time};
 use sandbox::demo::{self, Terminal};
 use sandbox::parts;

@@ -56,7 +56,7 @@ pub struct Flags {
     /// Start a Mosquitto in place of the embedded broker.
     #[arg(long, conflicts_with = "broker")]
     mosquitto: bool,
-    /// Use this broker: `mqtts://localhost:8883`.
+    /// Use this broker: `mqtts://localhost:8883` or `wss://localhost:443/mqtt`.
     #[arg(long, requires = "ca_file", requires = "cert_file", requires = "key_file")]
     broker: Option<BrokerUrl>,
     /// The authority that issued the broker's certificate, in PEM.

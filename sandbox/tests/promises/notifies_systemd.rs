@@ -13,12 +13,11 @@ async fn hear(manager: &UnixDatagram, said: &mut Vec<String>, wanted: &str) {
     let deadline = Instant::now() + PATIENCE;
     while !said.iter().any(|line| line.starts_with(wanted)) {
         let mut buffer = [0; 512];
-        match manager.recv(&mut buffer) {
-            Ok(length) => said.push(String::from_utf8_lossy(&buffer[..length]).into_owned()),
-            Err(_) => {
-                assert!(Instant::now() < deadline, "no {wanted} in {said:?}");
-                sleep(Duration::from_millis(10)).await;
-            }
+        if let Ok(length) = manager.recv(&mut buffer) {
+            said.push(String::from_utf8_lossy(&buffer[..length]).into_owned());
+        } else {
+            assert!(Instant::now() < deadline, "no {wanted} in {said:?}");
+            sleep(Duration::from_millis(10)).await;
         }
     }
 }

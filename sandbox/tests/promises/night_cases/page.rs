@@ -96,7 +96,10 @@ const REMEDIES: &[(&str, &str)] = &[
     ("a broker whose name does not exist", "Correct the host of `mqtt.url`, or the resolver of the machine"),
 ];
 
-const PARTS: &[(&str, fn() -> Vec<Case>)] = &[
+/// A heading, and the cases below it.
+type Part = (&'static str, fn() -> Vec<Case>);
+
+const PARTS: &[Part] = &[
     ("The way to the broker", table::on_the_way),
     ("Credentials, region and name of the function", table::at_the_start),
     ("The account and the endpoint", table::at_the_account),
