@@ -1,6 +1,6 @@
-# Stands in for gcr.io/distroless/cc-debian12:nonroot: the same packages of Debian 12, without a shell, and nobody but
+# Stands in for gcr.io/distroless/cc-debian13:nonroot: the same packages of Debian 13, without a shell, and nobody but
 # the user `nonroot`.
-FROM debian:bookworm-slim AS packages
+FROM debian:trixie-slim AS packages
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ca-certificates \
  && mkdir /rootfs /packages && cd /packages \

@@ -1,5 +1,6 @@
-# Stands in for rust:1.95.0-slim-bookworm: the toolchain of this machine, with the compiler of C that such images have.
-FROM debian:bookworm-slim
+# Stands in for rust:1.95.0-slim-SUITE: the toolchain of this machine, with the compiler of C that such images have.
+ARG SUITE=bookworm
+FROM debian:$SUITE-slim
 RUN apt-get update -qq \
  && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends ca-certificates gcc libc6-dev \
  && rm -rf /var/lib/apt/lists/*
