@@ -10,8 +10,9 @@ COPY event/Cargo.toml event/
 COPY bridge/Cargo.toml bridge/
 COPY lambda-handler/Cargo.toml lambda-handler/
 COPY sandbox/Cargo.toml sandbox/
+COPY sandbox/launch/Cargo.toml sandbox/launch/
 COPY examples/function-minimal/Cargo.toml examples/function-minimal/
-RUN for member in event bridge lambda-handler sandbox examples/function-minimal; do \
+RUN for member in event bridge lambda-handler sandbox sandbox/launch examples/function-minimal; do \
       mkdir $member/src && touch $member/src/lib.rs && echo 'fn main() {}' >$member/src/main.rs || exit 1; \
     done \
  && cargo build --release --locked --package lambda-handler
