@@ -106,8 +106,8 @@ section! {
 section! {
     /// `[lambda]`: the way to Lambda.
     pub struct Lambda in "lambda." {
-        /// Which client sends invocations: `sdk`, the AWS SDK, or `lean`, the bridge's own client.
-        pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("sdk"), choice };
+        /// Which client sends invocations: `lean`, the bridge's own client, or `sdk`, the AWS SDK, which takes four times the CPU.
+        pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("lean"), choice };
         /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each function; `false`
         /// for emulators that would run the function.
         pub dry_run: bool = key { Kind::Switch.is("true"), switch };
@@ -408,11 +408,12 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
         let mut loaded = 0;
         for example in std::fs::read_dir(examples).unwrap() {
-            let text = std::fs::read_to_string(example.unwrap().path().join("bridge.toml")).unwrap();
+            // Others are functions.
+            let Ok(text) = std::fs::read_to_string(example.unwrap().path().join("bridge.toml")) else { continue };
             from_text(&text).unwrap();
             loaded += 1;
         }
-        assert!(loaded >= 2);
+        assert!(loaded >= 6, "{loaded}");
     }
 
     #[test]

@@ -95,8 +95,10 @@ fn other_crates_keep_their_distance() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let manifest = |name: &str| fs::read_to_string(root.join(name).join("Cargo.toml")).unwrap();
     assert!(!manifest("bridge").contains("sandbox"), "the sandbox depends on the bridge, never the reverse");
-    assert!(!manifest("event").contains("mqtt"), "the contract knows no MQTT crate");
-    assert!(!manifest("event").contains("lambda_runtime"), "the contract knows no Lambda runtime");
+    let contract = manifest("event");
+    let needs = contract.split_once("[dependencies]").unwrap().1;
+    assert!(!needs.contains("mqtt"), "the contract knows no MQTT crate");
+    assert!(!needs.contains("lambda_runtime"), "the contract knows no Lambda runtime");
 }
 
 #[test]

@@ -83,9 +83,9 @@ pub enum WhenDegraded {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 pub enum LambdaClient {
     /// The bridge's own client, without the SDK's orchestration.
+    #[default]
     Lean,
     /// The SDK's.
-    #[default]
     Sdk,
 }
 

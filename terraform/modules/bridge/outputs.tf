@@ -4,7 +4,7 @@ output "failure_queue_url" {
 }
 
 output "failure_bucket_url" {
-  description = "Where the letters are that the queue did not take: `mqtt-lambda-bridge redrive --from` this."
+  description = "Where the letters are that the queue did not take: what `--from` of `redrive` takes."
   value       = "s3://${aws_s3_bucket.failures.bucket}/${local.letters_prefix}"
 }
 
