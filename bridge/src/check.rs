@@ -26,7 +26,7 @@ pub struct Options {
 /// Walks it.
 pub async fn check(config: &Config, aws: Result<Aws, AwsError>, options: &Options) -> Report {
     let mut walk = Walk::default();
-    walk.found("configuration", None, Ok(Found::good(format!("{} mappings", config.mappings.len()))));
+    walk.found("configuration", None, Ok(Found::good(format!("{} mapping(s)", config.mappings.len()))));
     let brokers = config.mqtt.url.len();
     for (place, url) in config.mqtt.url.iter().enumerate() {
         if brokers > 1 {

@@ -9,6 +9,7 @@ pub mod broker;
 pub mod bucket;
 pub mod certs;
 pub mod demo;
+pub mod fleet;
 pub mod front;
 pub mod lab;
 pub mod lambda;

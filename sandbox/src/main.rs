@@ -13,6 +13,7 @@ use sandbox::bench;
 use sandbox::certs::IdentityFiles;
 use sandbox::demo::command::{Flags, a_rate, a_time};
 use sandbox::demo::{self, Terminal};
+use sandbox::fleet;
 use sandbox::parts;
 use sandbox::sim;
 use sandbox::soak::{self, Kind, Soak};
@@ -47,6 +48,7 @@ enum Part {
     Soak(SoakFlags),
     Sim(sim::command::Flags),
     Bench(bench::command::Flags),
+    Fleet(fleet::Flags),
     /// The endpoint of a benchmark, which starts it by itself.
     #[command(hide = true)]
     BenchStub {
@@ -134,7 +136,15 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             let identity = cert_file.zip(key_file).map(|(cert, key)| IdentityFiles { cert, key });
             return Ok(runtime.block_on(bench::stub::run(latency, identity)).map(|()| true)?);
         }
-        Some(Part::BenchPeer { peer }) => return Ok(runtime.block_on(peer.run()).map(|()| true)?),
+        Some(Part::BenchPeer { peer }) => {
+            // On one thread, as the bridge is.
+            let alone = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            return Ok(alone.block_on(peer.run()).map(|()| true)?);
+        }
+        Some(Part::Fleet(flags)) => {
+            writeln!(io::stdout(), "{}", fleet::execute(&flags)?)?;
+            return Ok(true);
+        }
         Some(Part::Sim(flags)) => return Ok(sim::command::execute(&flags)?),
         None => {}
     }

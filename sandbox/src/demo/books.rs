@@ -79,8 +79,7 @@ impl Books {
             }
             if !std::mem::replace(&mut said, true) {
                 let (left, seconds) = (snapshot.in_flight, self.patience.messages.as_secs());
-                screen
-                    .say(&format!("{left} messages have no outcome yet: waiting up to {seconds} s; Ctrl-C ends it"))?;
+                screen.say(&format!("without an outcome yet: {left}; waiting up to {seconds} s; Ctrl-C ends it"))?;
             }
             tokio::select! {
                 _ = frames.tick() => {}
