@@ -103,7 +103,7 @@ async fn world(case: &Case, broker: BrokerKind, admin: u16) -> Result<World, Ben
     ];
     if case.incident == Incident::Hold {
         // The window is to be full before the memory is.
-        settings.push(("mapping.max_outstanding_bytes", "100MB".to_owned()));
+        settings.push(("mapping.max_outstanding_bytes", "100MiB".to_owned()));
     }
     if case.batch > 1 {
         settings.push(("mapping.batch.max_window", "10ms".to_owned()));
