@@ -58,6 +58,9 @@ pub struct Flags {
     plot: PathBuf,
 }
 
+/// Worlds between two lines that say how far it is, where nobody looks.
+const SAID: u64 = 1_000;
+
 /// The numbers of the faults that stay.
 type Keep = Vec<usize>;
 
@@ -142,9 +145,16 @@ fn draw(out: &mut impl Write, svg: &str, file: &Path) -> io::Result<()> {
 fn many(flags: &Flags) -> io::Result<bool> {
     let live = io::stderr().is_terminal();
     let tally = play(flags.from, flags.seeds, flags.profile, flags.all, |tally| {
-        if live && tally.worlds.is_multiple_of(20) {
-            let _ = write!(io::stderr(), "\r{}  ", summary::progress(tally, flags.seeds));
-        }
+        // Into a file a line now and then: a night that is cut short has its sum there.
+        let _ = match live {
+            true if tally.worlds.is_multiple_of(20) => {
+                write!(io::stderr(), "\r{}  ", summary::progress(tally, flags.seeds))
+            }
+            false if tally.worlds.is_multiple_of(SAID) => {
+                writeln!(io::stderr(), "{}", summary::progress(tally, flags.seeds))
+            }
+            _ => Ok(()),
+        };
     });
     if live {
         let _ = writeln!(io::stderr());
