@@ -185,12 +185,14 @@ async fn a_wrong_way_to_lambda_keeps_the_payload_to_itself() {
     let no_keys = ["-AWS_ACCESS_KEY_ID", "-AWS_SECRET_ACCESS_KEY"];
     let plain = format!("AWS_ENDPOINT_URL=https://{}", world.lambda.address());
     let unknown = format!("AWS_ENDPOINT_URL=https://localhost:{}", untrusted.url().port);
+    let with = |client: &'static str| [&no_keys[..], &[process.as_str(), client]].concat();
     for (case, said, variables) in [
         ("an endpoint without scheme", "invocations refused", vec![no_scheme.as_str(), "-AWS_ENDPOINT_URL"]),
         ("no TLS", "invocations refused", vec![plain.as_str()]),
         ("a certificate of an unknown authority", "invocations refused", vec![unknown.as_str()]),
         ("nobody listens", "invocation failed", vec!["AWS_ENDPOINT_URL=http://127.0.0.1:1"]),
-        ("a panic of the SDK", "\"event\":\"process.panicked\"", [&no_keys[..], &[process.as_str()]].concat()),
+        ("a panic of the SDK", "\"event\":\"process.panicked\"", with("BRIDGE_LAMBDA_CLIENT=sdk")),
+        ("a key that can stand in no header", "invocations refused", with("BRIDGE_LAMBDA_CLIENT=lean")),
         ("no credentials", "invocations refused", [&no_keys[..], &["AWS_PROFILE=nowhere"]].concat()),
     ] {
         let mut bridge = Watched::start(&world, &variables).await;
