@@ -111,7 +111,7 @@ impl Case {
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "counts"
+            reason = "counts of a benchmark are positive and far below 2^52"
         )]
         let messages = (self.messages as f64 * scale).ceil() as u64;
         Self { messages: messages.max(100), ..self }

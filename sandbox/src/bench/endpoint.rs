@@ -48,7 +48,7 @@ impl Endpoint {
         }
     }
 
-    /// From now on it counts anew.
+    /// Sets its counters to zero.
     pub(super) async fn reset(&self) -> Result<(), BenchError> {
         self.ask("/reset").await.map(drop)
     }

@@ -12,7 +12,7 @@ const BEGINS: u32 = 600;
 const UNNOTICED: u32 = 450;
 /// For which a replica is away, or Lambda takes half.
 const MINUTE: u32 = 600;
-/// A replica that is started anew by a deploy is away so long.
+/// How long a replica is away that a deploy restarts.
 const RESTART: u32 = 100;
 /// Lambda gives a function 1,000 environments each 10 s, without a break (Lambda Developer Guide, "Lambda scaling behavior").
 const SCALING: f64 = 100.0;
@@ -24,7 +24,7 @@ pub(super) enum Incident {
     None,
     /// A replica dies without a word, and is back after a minute; what it had is sent again.
     Loss,
-    /// Replicas are started anew, one after the other.
+    /// Replicas are restarted, one after the other.
     Deploy,
     /// For a minute Lambda takes half of the concurrency that the fleet was made for.
     Throttles,
