@@ -59,7 +59,8 @@ impl Bridge {
 
     fn take_up(&mut self, config: Config) -> Result<Changes, String> {
         if self.phase() != Phase::Running {
-            return Err("the bridge is about to end".into());
+            // Sessions that the broker has been told to forget do not come back by a reload.
+            return Err("the bridge leaves for good or is about to end: restart it to change anything".into());
         }
         let fixed = self.config.fixed_keys_changed(&config);
         if !fixed.is_empty() {
