@@ -15,6 +15,7 @@ mod publisher;
 mod queued;
 pub mod rust_peer;
 mod scenario;
+mod shared;
 mod start;
 pub mod stub;
 
@@ -28,10 +29,10 @@ pub enum BenchError {
     #[error("certificates: {0}")]
     Tls(String),
     /// A process or a socket.
-    #[error("bench: {0}")]
+    #[error("bench")]
     Io(#[from] std::io::Error),
     /// Its figures could not be written.
-    #[error("figures: {0}")]
+    #[error("figures")]
     Json(#[from] serde_json::Error),
     /// A peer, or what it needs.
     #[error("{0}")]

@@ -75,6 +75,8 @@ pub(super) struct Case {
     pub(super) looks_inside: bool,
     /// The endpoint speaks TLS.
     pub(super) https: bool,
+    /// So many bridges share the subscription; `None` for one with a subscription of its own.
+    pub(super) shared_by: Option<u32>,
     pub(super) incident: Incident,
 }
 
@@ -91,6 +93,7 @@ impl Case {
             publishers: 1,
             looks_inside: false,
             https: false,
+            shared_by: None,
             incident: Incident::None,
         }
     }
@@ -103,6 +106,11 @@ impl Case {
     /// With an endpoint that takes so long, and so many invocations at once.
     pub(super) const fn at(self, milliseconds: u64, concurrency: u32) -> Self {
         Self { latency: Duration::from_millis(milliseconds), concurrency, ..self }
+    }
+
+    /// By so many bridges with one shared subscription.
+    pub(super) const fn shared_by(self, members: u32) -> Self {
+        Self { shared_by: Some(members), ..self }
     }
 
     /// The same, so many times smaller: for those who take long.
@@ -135,6 +143,9 @@ impl fmt::Display for Case {
         if *publishers > 1 {
             write!(f, ", {publishers} publishers")?;
         }
+        if let Some(members) = self.shared_by {
+            write!(f, ", shared by {members}")?;
+        }
         for (is, word) in [
             (self.looks_inside, ", filter, key and id"),
             (self.https, ", https"),
@@ -155,6 +166,8 @@ mod tests {
     fn a_case_says_what_it_is() {
         let case = Case { https: true, ..Case::batches(Contender::Lean, 1000, 10).at(5, 256) };
         assert_eq!(case.to_string(), "1000 queued, batches of 10, 5 ms, 256 at once, https");
+        let case = Case::backlog(Contender::Lean, 7).shared_by(2);
+        assert_eq!(case.to_string(), "7 queued, shared by 2");
         let case = Case { rate: Some(500.0), publishers: 50, ..Case::backlog(Contender::Raw, 7) };
         assert_eq!(case.to_string(), "7 at 500/s, 50 publishers");
         assert_eq!(format!("{:<16}|", Contender::Python(32)), "python, 32      |");

@@ -9,7 +9,7 @@ use super::figures::{Figures, Spent};
 use super::peers::Program;
 use super::queued::{Played, queue};
 use super::start::{Start, ended};
-use super::{BenchError, cpu, held, publisher};
+use super::{BenchError, cpu, held, publisher, shared};
 use crate::broker::BrokerOptions;
 use crate::lambda::{Answer, Function};
 use crate::world::{BridgeProcess, BrokerKind, FUNCTION, World};
@@ -26,16 +26,17 @@ pub(super) async fn play(case: &Case, bridge: &Path, broker: BrokerKind) -> Resu
     let world = world(case, broker, admin).await?;
     let endpoint = Endpoint::start(case.latency, case.https.then_some(&world.files.broker)).await?;
     let start = Start { world: &world, endpoint: &endpoint, bridge, peer: program.as_ref() };
-    let (process, spent, weighed) = match (case.contender, case.incident, case.rate) {
-        (Contender::SdkLoop, ..) => flowing(case, start, false).await?,
-        (_, Incident::Hold, _) => held::play(case, start, admin).await?,
-        (_, Incident::Kill, _) => killed(case, start).await?,
-        (_, _, Some(_)) => flowing(case, start, true).await?,
-        (_, _, None) => backlog(case, start).await?,
+    let (processes, spent, weighed) = match *case {
+        Case { shared_by: Some(members), .. } => shared::play(case, start, members).await?,
+        Case { contender: Contender::SdkLoop, .. } => flowing(case, start, false).await?,
+        Case { incident: Incident::Hold, .. } => held::play(case, start, admin).await?,
+        Case { incident: Incident::Kill, .. } => killed(case, start).await?,
+        Case { rate: Some(_), .. } => flowing(case, start, true).await?,
+        Case { rate: None, .. } => backlog(case, start).await?,
     };
     let seen = endpoint.quiet().await?;
     let name = world.broker.as_ref().map_or("a broker", |broker| broker.name()).to_owned();
-    if let Some(process) = process {
+    for process in processes {
         ended(process).await?;
     }
     Ok(Figures::of(case, &seen, spent, weighed, name))
@@ -43,29 +44,24 @@ pub(super) async fn play(case: &Case, bridge: &Path, broker: BrokerKind) -> Resu
 
 /// Runs while messages are published, or while it invokes by itself.
 async fn flowing(case: &Case, start: Start<'_>, publishes: bool) -> Result<Played, BenchError> {
-    let (process, id) = start.run(case).await?;
+    let (mut process, id) = start.run(case).await?;
     let (rest, before) = (process.usage()?.resident, cpu::time_of(id)?);
     start.endpoint.reset().await?;
     if publishes {
         publisher::publish(start.world, case.messages, case.rate, case.publishers).await?;
     }
-    start.endpoint.reached(case.messages).await?;
+    let took = all_there(case, start, &mut process).await?;
     let usage = process.usage()?;
-    Ok((Some(process), Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took: None }, None))
+    Ok((vec![process], Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took }, None))
 }
 
 /// Finds the messages at its start. What a start costs without them is known from one before.
 async fn backlog(case: &Case, start: Start<'_>) -> Result<Played, BenchError> {
     let (rest, before) = queue(case, start).await?;
     let (mut process, id) = start.run(case).await?;
-    let took = if case.contender.invokes() {
-        start.endpoint.reached(case.messages).await?;
-        None
-    } else {
-        Some(received(&mut process).await?)
-    };
+    let took = all_there(case, start, &mut process).await?;
     let usage = process.usage()?;
-    Ok((Some(process), Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took }, None))
+    Ok((vec![process], Spent { cpu: cpu::time_of(id)?.saturating_sub(before), rest, usage, took }, None))
 }
 
 /// Killed half way through a backlog, and started again.
@@ -77,7 +73,16 @@ async fn killed(case: &Case, start: Start<'_>) -> Result<Played, BenchError> {
     let (process, id) = start.run(case).await?;
     start.endpoint.reached(case.messages).await?;
     let usage = process.usage()?;
-    Ok((Some(process), Spent { cpu: cpu::time_of(id)?, rest, usage, took: None }, None))
+    Ok((vec![process], Spent { cpu: cpu::time_of(id)?, rest, usage, took: None }, None))
+}
+
+/// Waits for the last message; the time that all took, where the endpoint does not see them.
+async fn all_there(case: &Case, start: Start<'_>, process: &mut BridgeProcess) -> Result<Option<Duration>, BenchError> {
+    if case.contender.invokes() {
+        start.endpoint.reached(case.messages).await?;
+        return Ok(None);
+    }
+    received(process).await.map(Some)
 }
 
 /// What a subscriber says that all messages took.
@@ -96,7 +101,6 @@ async fn world(case: &Case, broker: BrokerKind, admin: u16) -> Result<World, Ben
     let options = BrokerOptions { max_queued_messages: QUEUE, max_inflight: u16::MAX, ..BrokerOptions::default() };
     let window = if case.incident == Incident::Hold { "65000" } else { "2000" };
     let mut settings = vec![
-        ("admin.listen", format!("127.0.0.1:{admin}")),
         ("mapping.concurrency", case.concurrency.to_string()),
         ("mapping.receive_maximum", window.to_owned()),
         ("mapping.batch.max_records", case.batch.to_string()),
@@ -104,6 +108,11 @@ async fn world(case: &Case, broker: BrokerKind, admin: u16) -> Result<World, Ben
     if case.incident == Incident::Hold {
         // The window is to be full before the memory is.
         settings.push(("mapping.max_outstanding_bytes", "100MiB".to_owned()));
+    }
+    match case.shared_by {
+        Some(_) => settings.push(("mapping.topic_filter", shared::FILTER.to_owned())),
+        // Members on one machine cannot have one port.
+        None => settings.push(("admin.listen", format!("127.0.0.1:{admin}"))),
     }
     if case.batch > 1 {
         settings.push(("mapping.batch.max_window", "10ms".to_owned()));

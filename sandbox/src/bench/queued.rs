@@ -8,8 +8,8 @@ use super::start::{Start, ended};
 use super::{BenchError, cpu, publisher};
 use crate::world::BridgeProcess;
 
-/// A process if there is still one, what it has spent, and what it holds by what it says that it holds.
-pub(super) type Played = (Option<BridgeProcess>, Spent, Option<f64>);
+/// The processes that still run, what they have spent, and what one holds by what it says that it holds.
+pub(super) type Played = (Vec<BridgeProcess>, Spent, Option<f64>);
 
 /// Opens the session, and fills it: the memory and the time of a start.
 pub(super) async fn queue(case: &Case, start: Start<'_>) -> Result<(u64, Duration), BenchError> {

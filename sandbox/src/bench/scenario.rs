@@ -12,7 +12,7 @@ pub(super) enum Scenario {
     PerMessage,
     /// A backlog in batches of 10, 100 and 1,000, with filter, key and id too.
     Batches,
-    /// 500 messages a second, one an invocation.
+    /// 500 messages a second, one an invocation; beside it a subscriber that only acknowledges.
     IdleRate,
     /// Endpoints that take 5 and 20 milliseconds.
     Latency,
@@ -20,6 +20,8 @@ pub(super) enum Scenario {
     Sizes,
     /// Over HTTP and HTTPS.
     Https,
+    /// One, two and three bridges on one shared subscription, one message an invocation and in batches of 100.
+    Shared,
     /// Killed half way, and a full window.
     Faults,
     /// The bridge beside Python and Node.
@@ -36,7 +38,9 @@ impl Scenario {
             Self::Batches => {
                 vec![RAW, Case::batches(Lean, 100_000, 10), BATCHES, Case::batches(Lean, 100_000, 1000), LOOKS_INSIDE]
             }
-            Self::IdleRate => vec![IDLE_RATE, Case { contender: Sdk, ..IDLE_RATE }],
+            Self::IdleRate => {
+                vec![Case { contender: Raw, ..IDLE_RATE }, IDLE_RATE, Case { contender: Sdk, ..IDLE_RATE }]
+            }
             Self::Latency => {
                 vec![
                     FIVE_MILLISECONDS,
@@ -54,6 +58,10 @@ impl Scenario {
                 FIFTY_PUBLISHERS,
             ],
             Self::Https => vec![PER_MESSAGE, HTTPS, Case { https: true, ..PER_MESSAGE_SDK }],
+            Self::Shared => {
+                let members = |case: Case| (1..=3).map(move |members| case.shared_by(members));
+                members(HUNDRED_THOUSAND).chain(members(THREE_HUNDRED_THOUSAND_IN_BATCHES)).collect()
+            }
             Self::Faults => vec![KILLED, HELD],
             Self::Peers => {
                 vec![FIVE_MILLISECONDS, Case { contender: Sdk, ..FIVE_MILLISECONDS }, ONE_BY_ONE, PYTHON, NODE]
@@ -101,6 +109,7 @@ pub(super) const HELD: Case = Case { incident: Incident::Hold, ..Case::backlog(L
 pub(super) const TEN_THOUSAND: Case = Case::backlog(Lean, 10_000);
 pub(super) const HUNDRED_THOUSAND: Case = Case::backlog(Lean, 100_000);
 pub(super) const THREE_HUNDRED_THOUSAND: Case = Case::backlog(Lean, 300_000);
+const THREE_HUNDRED_THOUSAND_IN_BATCHES: Case = Case::batches(Lean, 300_000, 100);
 pub(super) const ONE_PUBLISHER: Case = Case { rate: Some(2_000.0), ..Case::backlog(Lean, 10_000) };
 pub(super) const FIFTY_PUBLISHERS: Case = Case { publishers: 50, ..ONE_PUBLISHER };
 pub(super) const KILLED: Case = Case { incident: Incident::Kill, ..Case::batches(Lean, 20_000, 10).at(20, 16) };

@@ -36,8 +36,8 @@ impl Start<'_> {
     /// A process that is subscribed, or ready to invoke, and its id.
     pub(super) async fn run(self, case: &Case) -> Result<(BridgeProcess, u32), BenchError> {
         let mut process = match case.contender {
-            Contender::Lean => self.bridge("lean", case)?,
-            Contender::Sdk => self.bridge("sdk", case)?,
+            Contender::Lean => self.bridge("lean", case, None)?,
+            Contender::Sdk => self.bridge("sdk", case, None)?,
             Contender::Raw => self.peer(rust("raw")?, case, 1)?,
             Contender::SdkLoop => self.peer(rust("sdk-loop")?, case, case.concurrency)?,
             Contender::Python(calls) | Contender::Node(calls) => {
@@ -45,20 +45,21 @@ impl Start<'_> {
                 self.peer(program.command(), case, calls)?
             }
         };
-        if !process.logged("subscribed", PATIENCE).await {
-            process.log().iter().for_each(|line| eprintln!("{line}"));
-            return Err(BenchError::Late("a subscription"));
-        }
-        let id = process.id().ok_or(BenchError::Late("a process"))?;
-        Ok((process, id))
+        subscribed(&mut process).await.map(|id| (process, id))
     }
 
-    fn bridge(self, client: &str, case: &Case) -> Result<BridgeProcess, BenchError> {
+    /// One bridge of several that share the subscription, which it does not have yet.
+    pub(super) fn member(self, case: &Case, number: u32) -> Result<BridgeProcess, BenchError> {
+        self.bridge("lean", case, Some(number))
+    }
+
+    fn bridge(self, client: &str, case: &Case, member: Option<u32>) -> Result<BridgeProcess, BenchError> {
         let mut variables =
             vec![("AWS_ENDPOINT_URL", self.endpoint.url()), ("BRIDGE_LAMBDA_CLIENT", client.to_owned())];
         if case.https {
             variables.push(("AWS_CA_BUNDLE", self.world.files.ca.display().to_string()));
         }
+        variables.extend(member.map(|number| ("BRIDGE_MQTT_CLIENT_ID", format!("bench-{number}"))));
         Ok(self.world.spawn_binary(self.bridge, variables)?)
     }
 
@@ -80,6 +81,15 @@ impl Start<'_> {
             .kill_on_drop(true);
         Ok(BridgeProcess::start(&mut command)?)
     }
+}
+
+/// Its id, once it is subscribed or ready to invoke.
+pub(super) async fn subscribed(process: &mut BridgeProcess) -> Result<u32, BenchError> {
+    if !process.logged("subscribed", PATIENCE).await {
+        process.log().iter().for_each(|line| eprintln!("{line}"));
+        return Err(BenchError::Late("a subscription"));
+    }
+    process.id().ok_or(BenchError::Late("a process"))
 }
 
 /// A peer in this program.
