@@ -1,6 +1,9 @@
 # The bridge alone: no shell, no package manager, nobody but an unprivileged user. Built from the root of the repository:
 # docker build --file docker/bridge.Dockerfile --tag mqtt-lambda-bridge .
 
+# What the program is put into: the stage `pinned`, or another image in its place, such as a copy in a registry of your own.
+ARG BRIDGE_BASE=pinned
+
 # The build runs on the machine's own architecture, and compiles for another where one is asked for: emulated, link-time
 # optimisation takes hours.
 FROM --platform=$BUILDPLATFORM rust:1.95.0-slim-trixie AS build
@@ -28,7 +31,10 @@ COPY bridge bridge
 RUN find event bridge -name '*.rs' -exec touch {} + \
  && cross.sh build mqtt-lambda-bridge
 
-FROM gcr.io/distroless/cc-debian13:nonroot
+# An index of x86-64 and arm64. Dependabot proposes newer ones, and what is fixed in Debian comes by them alone.
+FROM gcr.io/distroless/cc-debian13:nonroot@sha256:54df941ed0d06a1bd95ef5e0ce391fd8d9f94b64782dc9a60062727849ee3f97 AS pinned
+
+FROM ${BRIDGE_BASE}
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="mqtt-lambda-bridge" \
