@@ -13,10 +13,37 @@ fn declared(kind: &str) -> Map<String, Value> {
     all[kind].as_object().unwrap().clone()
 }
 
+/// The conditions of a filter pattern, any of which suffices, as fields and texts. Panics at what is none of
+/// `{ $.field = "text" }` and `{ ($.field = "text") || … }`, which is all that the alarms use of CloudWatch's language.
+fn conditions(pattern: &str) -> Vec<(String, String)> {
+    let inside = pattern.strip_prefix("{ ").and_then(|rest| rest.strip_suffix(" }"));
+    let parts: Vec<&str> = inside.unwrap_or_else(|| panic!("no pattern of JSON: {pattern}")).split(" || ").collect();
+    let condition = |part: &&str| {
+        let bare = if parts.len() > 1 { part.strip_prefix('(')?.strip_suffix(')')? } else { part };
+        let (field, text) = bare.strip_prefix("$.")?.split_once(" = ")?;
+        Some((field.to_owned(), serde_json::from_str(text).ok()?))
+    };
+    parts.iter().map(|part| condition(part).unwrap_or_else(|| panic!("no condition: {part}"))).collect()
+}
+
+/// The conditions of each alarm of the log, by the alarm's name.
+fn patterns() -> BTreeMap<String, Vec<(String, String)>> {
+    let of = |(name, alarm): (String, Value)| (name, conditions(alarm["pattern"].as_str().unwrap()));
+    declared("log").into_iter().map(of).collect()
+}
+
 /// The events that the alarms of the log count, by the alarm's name.
 pub fn events() -> BTreeMap<String, Vec<String>> {
-    let texts = |alarm: &Value| Some(serde_json::from_value(alarm.get("events")?.clone()).unwrap());
-    declared("log").iter().filter_map(|(name, alarm)| Some((name.clone(), texts(alarm)?))).collect()
+    let events = |all: Vec<(String, String)>| -> Vec<String> {
+        all.into_iter().filter(|(field, _)| field == "event").map(|(_, event)| event).collect()
+    };
+    let all = patterns().into_iter().map(|(name, conditions)| (name, events(conditions)));
+    all.filter(|(_, events)| !events.is_empty()).collect()
+}
+
+/// All that are declared.
+pub fn names() -> Vec<String> {
+    ["log", "metrics"].into_iter().flat_map(|kind| declared(kind).into_iter().map(|(name, _)| name)).collect()
 }
 
 /// The metrics that alarms look at.
@@ -24,13 +51,10 @@ pub fn metrics() -> BTreeSet<String> {
     declared("metrics").values().map(|alarm| alarm["metric"].as_str().unwrap().to_owned()).collect()
 }
 
-/// The alarms of the log that a line raises.
+/// The alarms of the log whose filter pattern a line matches.
 pub fn raised(line: &Value) -> Vec<String> {
-    let is_one = |alarm: &Value| match alarm.get("level") {
-        Some(level) => line["level"] == *level,
-        None => alarm["events"].as_array().unwrap().contains(&line["event"]),
-    };
-    declared("log").into_iter().filter(|(_, alarm)| is_one(alarm)).map(|(name, _)| name).collect()
+    let matches = |all: &Vec<(String, String)>| all.iter().any(|(field, text)| line[field] == *text);
+    patterns().into_iter().filter(|(_, all)| matches(all)).map(|(name, _)| name).collect()
 }
 
 /// The numbers of each metric that CloudWatch makes of these lines: a period for each time that lines were written.
@@ -98,4 +122,13 @@ fn an_alarm_rings_once_all_its_periods_breach_and_not_before() {
     assert!(!rings(&[Some(1), Some(0), Some(1)]), "one of two periods");
     assert!(!rings(&[Some(1), None, Some(1)]), "what is missing does not breach");
     assert!(!rings(&[Some(1)]), "a period too few");
+}
+
+#[test]
+fn a_line_raises_the_alarms_whose_pattern_it_matches() {
+    let raised = |line: &str| raised(&serde_json::from_str(line).unwrap());
+    assert_eq!(raised(r#"{"level":"WARN","event":"session.taken_over"}"#), ["session"]);
+    assert_eq!(raised(r#"{"level":"ERROR","event":"configuration.refused"}"#), ["configuration", "errors"]);
+    assert_eq!(raised(r#"{"level":"INFO","event":"session.lost.not"}"#), [""; 0]);
+    assert_eq!(raised(r#"{"level":"INFO","message":"session.lost"}"#), [""; 0], "another field");
 }

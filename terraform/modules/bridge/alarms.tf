@@ -112,11 +112,7 @@ resource "aws_cloudwatch_log_metric_filter" "log" {
   for_each       = { for name, of in local.declared.log : name => of if local.runs }
   name           = "${var.name}-bridge-${each.key}"
   log_group_name = aws_cloudwatch_log_group.bridge.name
-  pattern = (
-    can(each.value.level)
-    ? "{ $.level = \"${each.value.level}\" }"
-    : "{ ${join(" || ", [for event in each.value.events : "($.event = \"${event}\")"])} }"
-  )
+  pattern        = each.value.pattern
 
   metric_transformation {
     namespace = var.name

@@ -1,4 +1,5 @@
-//! docs/guarantees.md names a test for each row of the fault matrix, and for each promise. They are all there.
+//! docs/guarantees.md names a test for each row of the fault matrix, and for each promise, and docs/deploy.md one for each alarm. They
+//! are all there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -48,6 +49,20 @@ fn every_row_and_every_promise_names_tests_that_exist() {
         let line = page.lines().find(|line| line.starts_with(&start));
         let line = line.unwrap_or_else(|| panic!("docs/guarantees.md has no row {row}"));
         assert!(!tests(line).is_empty(), "{row} names no test: {line}");
+    }
+}
+
+#[test]
+fn every_alarm_of_the_bridge_has_its_row_and_names_tests_that_exist() {
+    let page = fs::read_to_string(root().join("docs/deploy.md")).unwrap();
+    // .ci/terraform-emulator holds the rows against all alarms that are applied, and the bands are only planned.
+    for alarm in crate::alarms::names() {
+        let start = format!("| `bridge-{alarm}` |");
+        let row = page.lines().find(|line| line.starts_with(&start));
+        let row = row.unwrap_or_else(|| panic!("docs/deploy.md has no row `bridge-{alarm}`"));
+        assert!(!tests(row).is_empty(), "{alarm}: names no test: {row}");
+        let missing: Vec<_> = tests(row).into_iter().filter(|(file, test)| !is_there(file, test)).collect();
+        assert_eq!(missing, Vec::new(), "{alarm}: in docs/deploy.md and not in the sources");
     }
 }
 

@@ -301,8 +301,8 @@ run "every_alarm_is_there_and_is_heard" {
     error_message = "an alarm is not what alarms.json says"
   }
   assert {
-    condition     = aws_cloudwatch_log_metric_filter.log["session"].pattern == "{ ($.event = \"session.lost\") || ($.event = \"session.taken_over\") || ($.event = \"session.expiry_refused\") || ($.event = \"session.left_behind\") || ($.event = \"session.queue_unproven\") }" && aws_cloudwatch_log_metric_filter.log["errors"].pattern == "{ $.level = \"ERROR\" }"
-    error_message = "a pattern is not one of CloudWatch's"
+    condition     = { for name, filter in aws_cloudwatch_log_metric_filter.log : name => filter.pattern } == { for name, alarm in jsondecode(file("alarms.json")).log : name => alarm.pattern } && length(aws_cloudwatch_log_metric_filter.log) == 5
+    error_message = "a pattern is not that of alarms.json, which the tests hold against what the bridge writes"
   }
   assert {
     condition     = alltrue([for name, filter in aws_cloudwatch_log_metric_filter.log : filter.metric_transformation[0].name == aws_cloudwatch_metric_alarm.alarm["bridge-${name}"].metric_name && filter.metric_transformation[0].namespace == aws_cloudwatch_metric_alarm.alarm["bridge-${name}"].namespace])
