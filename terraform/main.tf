@@ -2,15 +2,17 @@
 # them. What each part is stands in its module; here they are put together.
 
 locals {
-  # What needs ECS waits for an image, and is left out where there is no ECS.
-  image = var.emulator || var.bridge_version == null ? null : {
+  # What needs ECS waits for an image.
+  image = var.bridge_version == null ? null : {
     reference      = "${aws_ecr_repository.bridge[0].repository_url}:${var.bridge_version}"
     repository_arn = aws_ecr_repository.bridge[0].arn
   }
 
-  makes_network = var.network == null && !var.emulator
-  makes_broker  = var.broker.url == null
-  # That which is made, or that which is given. An emulator gets neither, and nothing in it has a use for one.
+  makes_broker = var.broker.url == null
+  # Few emulators have machines, containers and registries: one is asked for them only if something of it is to run there.
+  has_machines  = !var.emulator || local.makes_broker || var.bridge_version != null
+  makes_network = var.network == null && local.has_machines
+  # That which is made, or that which is given, or none where nothing has a use for one.
   network = {
     vpc_id           = local.makes_network ? module.network[0].network.vpc_id : try(var.network.vpc_id, "none")
     subnet_ids       = local.makes_network ? module.network[0].network.subnet_ids : try(var.network.subnet_ids, ["none"])
@@ -95,7 +97,7 @@ module "bridge" {
 # The bridge's image. Its first push comes before its first task.
 resource "aws_ecr_repository" "bridge" {
   #checkov:skip=CKV_AWS_136:The image holds nothing secret; ECR encrypts it with its own key.
-  count                = var.emulator ? 0 : 1
+  count                = local.has_machines ? 1 : 0
   name                 = "${var.name}-bridge"
   image_tag_mutability = "IMMUTABLE" # A tag is what was rolled out, also tomorrow.
   force_delete         = !var.deletion_protection
@@ -106,7 +108,7 @@ resource "aws_ecr_repository" "bridge" {
 }
 
 resource "aws_ecr_lifecycle_policy" "bridge" {
-  count      = var.emulator ? 0 : 1
+  count      = local.has_machines ? 1 : 0
   repository = aws_ecr_repository.bridge[0].name
   policy = jsonencode({
     rules = [{

@@ -87,10 +87,6 @@ variable "broker" {
     condition     = var.broker.url == null || can(regex("^(mqtts|wss)://", var.broker.url))
     error_message = "broker: url is `mqtts://host`, `mqtts://host:port` or `wss://host/path`."
   }
-  validation {
-    condition     = !var.emulator || var.broker.url != null
-    error_message = "broker: an emulator runs none; name one by its url."
-  }
 }
 
 variable "bridge_version" {
@@ -166,7 +162,7 @@ variable "deletion_protection" {
 }
 
 variable "emulator" {
-  description = "For an emulator of AWS such as LocalStack: leaves out what it lacks (the bridge on ECS, its image repository, the broker on EC2)."
+  description = "For an emulator of AWS without TLS. With a broker of yours and no `bridge_version` it needs neither EC2 nor ECS nor ECR, which few emulators have."
   type        = bool
   default     = false
   nullable    = false

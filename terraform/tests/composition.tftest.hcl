@@ -88,14 +88,25 @@ run "before_an_image_is_there_all_else_is_made" {
   }
 }
 
-run "an_emulator_gets_what_it_has" {
+run "an_emulator_is_not_asked_for_machines" {
   variables {
-    emulator = true
-    broker   = { url = "mqtts://localhost:8883" }
+    emulator       = true
+    bridge_version = null
+    broker         = { url = "mqtts://localhost:8883" }
   }
   assert {
     condition     = length(output.bridge_services) == 0 && output.bridge_cluster == null && length(aws_ecr_repository.bridge) == 0 && length(module.network) == 0
-    error_message = "an emulator is asked for what it lacks"
+    error_message = "an emulator is asked for what few have"
+  }
+}
+
+run "an_emulator_that_has_machines_gets_everything" {
+  variables {
+    emulator = true
+  }
+  assert {
+    condition     = length(output.bridge_services) == 1 && length(aws_ecr_repository.bridge) == 1 && length(module.network) == 1 && output.broker_name != null
+    error_message = "something is left out that was asked for"
   }
 }
 
@@ -111,14 +122,6 @@ run "a_broker_without_tls" {
   command = plan
   variables {
     broker = { url = "mqtt://broker.example" }
-  }
-  expect_failures = [var.broker]
-}
-
-run "an_emulator_without_a_broker" {
-  command = plan
-  variables {
-    emulator = true
   }
   expect_failures = [var.broker]
 }
