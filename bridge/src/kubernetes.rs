@@ -173,14 +173,16 @@ mod tests {
 
     #[test]
     fn it_leaves_too_when_the_stateful_set_says_so() {
-        let leaves = |value: &str, replicas: u64| {
+        let leaves = |value: &str, replicas: &str| {
             let set = format!(
-                r#"{{"metadata": {{"annotations": {{"{LEAVES}": "{value}"}}}}, "spec": {{"replicas": {replicas}}}}}"#
+                r#"{{"metadata": {{"annotations": {{"mqtt-lambda-bridge/leaves": "{value}"}}}}, "spec": {{{replicas}}}}}"#
             );
             of("bridge-0", &set) == Fate::ScaledDown
         };
-        assert!(leaves("true", 0));
-        assert!(!leaves("false", 0) && !leaves("true", 1));
+        let (none, one) = (r#""replicas": 0"#, r#""replicas": 1"#);
+        assert!(leaves("true", none));
+        assert!(!leaves("false", none) && !leaves("true", one));
+        assert!(!leaves("true", ""), "one is the default");
     }
 
     #[test]
