@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::common::eventually;
+
 const PATIENCE: Duration = Duration::from_mins(3);
 
 pub struct Replica {
@@ -130,6 +132,12 @@ impl Replica {
     pub fn connected(&self, client_id: &str) -> Vec<bool> {
         let connected = |line: &Value| line["message"] == "connected" && line["client_id"] == client_id;
         events(&self.process).filter(connected).map(|line| line["session_present"] == true).collect()
+    }
+
+    /// The same, once it has connected at all: readiness is known before the log, which another thread writes, says why.
+    pub async fn sessions(&self, client_id: &str) -> Vec<bool> {
+        eventually("the log says that it is connected", || !self.connected(client_id).is_empty()).await;
+        self.connected(client_id)
     }
 
     /// Waits for the end of the process, which must be a good one.

@@ -46,7 +46,7 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
         assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
         // What it had is at nobody's any more: the broker has forgotten the session.
         let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
-        assert_eq!(again.connected("goes-m"), [false]);
+        assert_eq!(again.sessions("goes-m").await, [false]);
     })
     .await;
 }
@@ -84,7 +84,7 @@ async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_wai
         assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
         // The broker has forgotten the session: nothing is put aside for it any more.
         let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
-        assert_eq!(again.connected("goes-m"), [false]);
+        assert_eq!(again.sessions("goes-m").await, [false]);
     })
     .await;
 }
@@ -110,10 +110,10 @@ async fn a_replica_that_starts_as_one_that_leaves_fetches_what_is_left_and_subsc
         let restarted = Replica::launch(&world, "restarted", &leaving).await;
         restarted.until("it has retired again", "/readyz", |answer| answer == "retired\n").await;
         // Twice under MQTT 3.1.1: the second connection has the broker forget the session.
-        assert!(restarted.connected("goes-m").iter().all(|present| !present));
+        assert!(restarted.sessions("goes-m").await.iter().all(|present| !present));
         publish(&world, 10, |_| {}).await;
         let again = Replica::start(&world, "again", &config).await;
-        assert_eq!(again.connected("goes-m"), [false]);
+        assert_eq!(again.sessions("goes-m").await, [false]);
         assert_eq!(Fate::of(&world).handled.len(), 100, "what came for nobody was put aside");
     })
     .await;

@@ -24,13 +24,6 @@ fn said(output: &Output) -> (bool, String) {
     (output.status.success(), text)
 }
 
-/// Whether the broker had a session for each connection of this pod, of which there is one.
-async fn sessions(replica: &Replica, pod: &str) -> Vec<bool> {
-    let client_id = format!("{pod}-m");
-    eventually("the log says that it is connected", || !replica.connected(&client_id).is_empty()).await;
-    replica.connected(&client_id)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn scaling_from_three_to_one_retires_the_others_alone() {
     everywhere(|builder| async move {
@@ -62,7 +55,7 @@ async fn scaling_from_three_to_one_retires_the_others_alone() {
         assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
         // Nobody's share is left at the broker.
         let again = Replica::start(&world, "again", &config("bridge-1")).await;
-        assert_eq!(sessions(&again, "bridge-1").await, [false]);
+        assert_eq!(again.sessions("bridge-1-m").await, [false]);
     })
     .await;
 }
@@ -89,7 +82,7 @@ async fn updates_and_evictions_of_one_replica_or_two_keep_their_sessions_and_los
             pods[ordinal].ended().await;
             assert!(pods[ordinal].logged("session.retired").is_empty());
             pods[ordinal] = Replica::start(&world, &pod, &config(&pod)).await;
-            assert_eq!(sessions(&pods[ordinal], &pod).await, [true], "the broker has kept the session");
+            assert_eq!(pods[ordinal].sessions(&format!("{pod}-m")).await, [true], "the broker has kept the session");
         }
         assert_eq!(sensors.stop(common::PATIENCE).await, 0);
         nothing_lost(&world, &sensors).await;
