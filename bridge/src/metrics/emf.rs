@@ -145,6 +145,54 @@ mod tests {
     }
 
     #[test]
+    fn each_metric_is_its_own_number_with_its_unit() {
+        let metrics = Metrics::new().mapping("a");
+        metrics.received.inc_by(100);
+        metrics.delivered.inc_by(90);
+        metrics.dead_lettered.inc_by(7);
+        // One digit for each kind of a failed invocation.
+        let failed = [&metrics.function_errors, &metrics.throttled, &metrics.misconfigured, &metrics.failed];
+        for (kind, number) in failed.into_iter().zip([1, 10, 100, 1_000]) {
+            kind.inc_by(number);
+        }
+        metrics.dead_letters_held.set(3);
+        metrics.window_capacity.set(200);
+        metrics.outstanding.set(30);
+        metrics.degraded.set(1);
+        let line = read(&Embedded::new("n".into(), "c".into()).mapping("a", &metrics, true, at(1)));
+        let expected = [
+            ("Received", "Count", 100),
+            ("Delivered", "Count", 90),
+            ("DeadLettered", "Count", 7),
+            ("InvocationsFailed", "Count", 1_111),
+            ("DeadLettersHeld", "Count", 3),
+            ("OldestInFlight", "Seconds", 0),
+            ("WindowUsed", "Percent", 15),
+            ("NotReady", "Count", 1),
+            ("Degraded", "Count", 1),
+        ];
+        let declared = line["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap();
+        let of = |metric: &Value| {
+            let name = metric["Name"].as_str().unwrap();
+            (name.to_owned(), metric["Unit"].as_str().unwrap().to_owned(), line[name].as_i64().unwrap())
+        };
+        let found: Vec<_> = declared.iter().map(of).collect();
+        assert_eq!(found, expected.map(|(name, unit, value)| (name.to_owned(), unit.to_owned(), value)));
+    }
+
+    #[test]
+    fn what_is_not_there_any_more_is_forgotten() {
+        let metrics = Metrics::new().mapping("a");
+        let mut embedded = Embedded::new("n".into(), "c".into());
+        metrics.received.inc_by(5);
+        for is_there in [true, false] {
+            let _ = embedded.mapping("a", &metrics, true, at(1));
+            embedded.keep(|name| is_there && name == "a");
+        }
+        assert_eq!(read(&embedded.mapping("a", &metrics, true, at(1)))["Received"], 5, "it counts from its beginning");
+    }
+
+    #[test]
     fn counters_say_what_is_new_and_gauges_what_is() {
         let all = Metrics::new();
         let metrics = all.mapping("a");

@@ -200,6 +200,31 @@ mod tests {
     }
 
     #[test]
+    fn f40_both_rounds_count_from_the_last_message_and_from_the_last_full_window() {
+        let start = Instant::now();
+        let (mut queue, later) = (EmptyQueue::new(start), Search::Later(start + PROVE_WITHIN));
+        let fences = |queue: &mut EmptyQueue| {
+            assert_eq!(queue.due(true, false, 0, start), Search::Ping);
+            assert_eq!(queue.due(true, false, 1, start), later, "the first is not answered");
+            queue.answered();
+        };
+        fences(&mut queue);
+        queue.disturbed();
+        fences(&mut queue);
+        assert_eq!(queue.due(true, false, 0, start), Search::Ping, "one round since the message");
+        queue.disturbed();
+        fences(&mut queue);
+        assert_eq!(queue.due(false, false, 0, start), later, "no room any more");
+        fences(&mut queue);
+        // Behind a PINGREQ of the keep-alive, whose answer comes first.
+        assert_eq!(queue.due(true, false, 1, start), Search::Ping);
+        queue.answered();
+        assert_eq!(queue.due(true, false, 1, start), later, "the answer to another");
+        queue.answered();
+        assert_eq!(queue.due(true, false, 0, start), Search::Proven);
+    }
+
+    #[test]
     fn f40_a_stream_without_a_gap_is_left_after_a_minute_and_a_backlog_is_fetched_first() {
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
         let mut queue = EmptyQueue::new(start);
