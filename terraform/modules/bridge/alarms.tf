@@ -16,13 +16,13 @@ locals {
       dead-letters = {
         description = "Dead letters lie in the queue. See what they say, fix the function, and send them again with redrive."
         namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum"
-        dimensions  = { QueueName = aws_sqs_queue.failures.name }
+        dimensions  = { QueueName = module.failures.name }
         comparison  = "GreaterThanThreshold", threshold = 0, period = 300, periods = 1, missing = "notBreaching"
       }
       dead-letters-age = {
         description = "A dead letter lies in the queue for ten days; SQS deletes it after fourteen."
         namespace   = "AWS/SQS", metric = "ApproximateAgeOfOldestMessage", statistic = "Maximum"
-        dimensions  = { QueueName = aws_sqs_queue.failures.name }
+        dimensions  = { QueueName = module.failures.name }
         comparison  = "GreaterThanThreshold", threshold = 10 * 86400, period = 300, periods = 1, missing = "notBreaching"
       }
       dead-letters-in-bucket = {

@@ -9,7 +9,7 @@ locals {
 
   mappings = templatefile(var.mappings_file, {
     functions      = { for name, function in var.functions : name => function.arn }
-    failure_queue  = aws_sqs_queue.failures.url
+    failure_queue  = module.failures.url
     failure_bucket = "s3://${aws_s3_bucket.failures.bucket}/${local.letters_prefix}"
   })
 

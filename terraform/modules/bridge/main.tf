@@ -221,7 +221,7 @@ resource "aws_iam_role_policy" "bridge" {
         Sid      = "KeepDeadLetters"
         Effect   = "Allow"
         Action   = ["sqs:SendMessage", "sqs:GetQueueAttributes"] # The second for the queue's limit of a message's size.
-        Resource = aws_sqs_queue.failures.arn
+        Resource = module.failures.arn
       },
       {
         Sid      = "KeepLargeDeadLetters"

@@ -1,6 +1,6 @@
 output "failure_queue_url" {
   description = "Where the dead letters are: `mqtt-lambda-bridge redrive --from sqs:URL`."
-  value       = aws_sqs_queue.failures.url
+  value       = module.failures.url
 }
 
 output "failure_bucket_url" {
@@ -59,7 +59,7 @@ output "panels" {
         { namespace = var.name, metric = metric, statistic = "Maximum", dimensions = {} }
       ] },
       { title = "Dead letters in the queue", lines = [
-        { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum", dimensions = { QueueName = aws_sqs_queue.failures.name } }
+        { namespace = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum", dimensions = { QueueName = module.failures.name } }
       ] },
     ],
     [for title in local.runs ? ["Bridge: processor and memory, %"] : [] : { title = title, lines = flatten([

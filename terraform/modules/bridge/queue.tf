@@ -1,26 +1,7 @@
-# The queue of the bridge's dead letters. It keeps them as long as SQS can, for somebody to look at and send again:
-# `mqtt-lambda-bridge redrive` takes them from here.
+# The queue of the bridge's dead letters: `mqtt-lambda-bridge redrive` takes them from here.
 
-resource "aws_sqs_queue" "failures" {
-  name                       = "${var.name}-failures"
-  message_retention_seconds  = 14 * 24 * 60 * 60
-  visibility_timeout_seconds = 30
-  sqs_managed_sse_enabled    = true # With a key in KMS the bridge would need rights to it beside sqs:SendMessage.
-}
-
-# Nobody without TLS, whatever a role may say; an emulator has none.
-resource "aws_sqs_queue_policy" "only_tls" {
-  count     = var.emulator ? 0 : 1
-  queue_url = aws_sqs_queue.failures.url
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "OnlyTls"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "sqs:SendMessage"
-      Resource  = aws_sqs_queue.failures.arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
+module "failures" {
+  source   = "../queue"
+  name     = "${var.name}-failures"
+  emulator = var.emulator
 }

@@ -20,7 +20,7 @@ locals {
     function-dead-letters = {
       description = "Lambda has given up asynchronous invocations."
       namespace   = "AWS/SQS", metric = "ApproximateNumberOfMessagesVisible", statistic = "Maximum", period = 300, periods = 1
-      dimensions  = { QueueName = aws_sqs_queue.failures.name }
+      dimensions  = { QueueName = module.failures.name }
     }
   }
 }

@@ -30,7 +30,7 @@ resource "aws_lambda_function" "main" {
 
   # The bridge invokes synchronously, and keeps what fails in its own queue. This is for everybody who does not.
   dead_letter_config {
-    target_arn = aws_sqs_queue.failures.arn
+    target_arn = module.failures.arn
   }
 
   logging_config {
@@ -106,7 +106,7 @@ resource "aws_iam_role_policy" "function" {
         Sid      = "KeepAsynchronousFailures"
         Effect   = "Allow"
         Action   = "sqs:SendMessage"
-        Resource = aws_sqs_queue.failures.arn
+        Resource = module.failures.arn
       },
       {
         Sid      = "Log"
@@ -125,25 +125,8 @@ resource "aws_iam_role_policy" "function" {
 }
 
 # Events of asynchronous invocations that Lambda has given up. Not dead letters of the bridge, so they have a queue of their own.
-resource "aws_sqs_queue" "failures" {
-  name                      = "${var.name}-function-failures"
-  message_retention_seconds = 14 * 24 * 60 * 60
-  sqs_managed_sse_enabled   = true
-}
-
-# Nobody without TLS, whatever a role may say; an emulator has none.
-resource "aws_sqs_queue_policy" "only_tls" {
-  count     = var.emulator ? 0 : 1
-  queue_url = aws_sqs_queue.failures.url
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid       = "OnlyTls"
-      Effect    = "Deny"
-      Principal = "*"
-      Action    = "sqs:SendMessage"
-      Resource  = aws_sqs_queue.failures.arn
-      Condition = { Bool = { "aws:SecureTransport" = "false" } }
-    }]
-  })
+module "failures" {
+  source   = "../queue"
+  name     = "${var.name}-function-failures"
+  emulator = var.emulator
 }

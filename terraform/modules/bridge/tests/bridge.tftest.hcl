@@ -80,18 +80,18 @@ run "an_image_of_a_public_registry_needs_no_rights" {
 
 run "letters_are_encrypted_private_and_only_over_tls" {
   assert {
-    condition     = aws_sqs_queue.failures.sqs_managed_sse_enabled && alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.failures.rule : rule.apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"])
-    error_message = "queue or bucket are not encrypted"
+    condition     = alltrue([for rule in aws_s3_bucket_server_side_encryption_configuration.failures.rule : rule.apply_server_side_encryption_by_default[0].sse_algorithm == "AES256"])
+    error_message = "the bucket is not encrypted"
   }
   assert {
     condition     = alltrue([for block in [aws_s3_bucket_public_access_block.failures] : block.block_public_acls && block.block_public_policy && block.ignore_public_acls && block.restrict_public_buckets])
     error_message = "the bucket of letters may be made public"
   }
   assert {
-    condition = [for policy in [aws_s3_bucket_policy.only_tls[0].policy, aws_sqs_queue_policy.only_tls[0].policy] :
-      [for statement in jsondecode(policy).Statement : "${statement.Effect} ${jsonencode(statement.Condition)}"]
-    ] == [["Deny {\"Bool\":{\"aws:SecureTransport\":\"false\"}}"], ["Deny {\"Bool\":{\"aws:SecureTransport\":\"false\"}}"]]
-    error_message = "bucket or queue take letters in the clear"
+    condition = [for statement in jsondecode(aws_s3_bucket_policy.only_tls[0].policy).Statement : "${statement.Effect} ${jsonencode(statement.Condition)}"] == [
+      "Deny {\"Bool\":{\"aws:SecureTransport\":\"false\"}}"
+    ]
+    error_message = "the bucket takes letters in the clear"
   }
   assert {
     condition     = strcontains(output.config, "on_failure = [{ sqs = \"https://sqs.eu-central-1.amazonaws.com/123456789012/mocked\" }, { s3 = \"s3://mocked-failures-0/dead-letters/\" }]")
@@ -252,7 +252,7 @@ run "before_there_is_an_image_nothing_runs" {
     error_message = "something waits for a bridge that does not run"
   }
   assert {
-    condition     = aws_secretsmanager_secret.bridge.name == "plant-7/bridge" && aws_sqs_queue.failures.name == "plant-7-failures"
+    condition     = aws_secretsmanager_secret.bridge.name == "plant-7/bridge" && module.failures.name == "plant-7-failures"
     error_message = "what can be filled before is not there"
   }
 }
