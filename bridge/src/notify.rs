@@ -9,6 +9,9 @@ use std::time::Duration;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+/// The longest status, in characters.
+const LONGEST_STATUS: usize = 300;
+
 /// The way to the service manager, and its watchdog.
 #[derive(Debug)]
 pub struct Notifier {
@@ -41,9 +44,16 @@ impl Notifier {
         Self { socket, watchdog }
     }
 
-    /// Every mapping is subscribed.
+    /// It was ready, as `/readyz` says.
     pub fn ready(&self) {
-        self.say("READY=1\nSTATUS=every mapping is subscribed");
+        self.say("READY=1");
+    }
+
+    /// How it stands, for `systemctl status`.
+    pub fn status(&self, words: &str) {
+        // A field ends with its line.
+        let line: String = words.lines().next().unwrap_or_default().chars().take(LONGEST_STATUS).collect();
+        self.say(&format!("STATUS={line}"));
     }
 
     /// In-flight messages are finished.
@@ -86,7 +96,7 @@ mod tests {
     use super::*;
 
     fn heard(socket: &UnixDatagram) -> String {
-        let mut buffer = [0; 256];
+        let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
@@ -98,7 +108,11 @@ mod tests {
         let manager = UnixDatagram::bind(&path).unwrap();
         let mut notifier = Notifier::new(Some(path.as_os_str()), Some(Duration::from_secs(20)));
         notifier.ready();
-        assert!(heard(&manager).starts_with("READY=1\n"));
+        assert_eq!(heard(&manager), "READY=1");
+        notifier.status("not ready: mapping `m`: no\nREADY=1");
+        assert_eq!(heard(&manager), "STATUS=not ready: mapping `m`: no");
+        notifier.status(&"x".repeat(1000));
+        assert_eq!(heard(&manager).len(), "STATUS=".len() + LONGEST_STATUS);
         let begun = Instant::now();
         notifier.beat().await;
         assert_eq!((begun.elapsed(), heard(&manager)), (Duration::from_secs(10), "WATCHDOG=1".to_owned()));
@@ -113,7 +127,7 @@ mod tests {
         let name = format!("mqtt-lambda-bridge-{:032x}", fastrand::u128(..));
         let manager = UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap();
         Notifier::new(Some(OsStr::new(&format!("@{name}"))), None).ready();
-        assert!(heard(&manager).starts_with("READY=1\n"));
+        assert_eq!(heard(&manager), "READY=1");
     }
 
     #[tokio::test]

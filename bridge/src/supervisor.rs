@@ -35,6 +35,7 @@ use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls, TlsErr
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use prepare::{bind_admin, broker, gate, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
+use readiness::Told;
 use reload::Wanted;
 use running::{Happening, Running};
 use settings::broker_stats_link;
@@ -66,6 +67,10 @@ pub struct Bridge {
     /// Whether an operator has asked for a retirement.
     retirement: watch::Receiver<bool>,
     retire: watch::Sender<bool>,
+    /// Whether it was ready once, as `/readyz` judges.
+    started: watch::Sender<bool>,
+    /// How it stands, in a few words.
+    headline: watch::Sender<String>,
     metrics: Metrics,
     /// None with a broker in this process.
     tls: Option<LiveTls>,
@@ -144,6 +149,8 @@ impl Bridge {
             watched: watch::Sender::default(),
             retirement: retire.subscribe(),
             retire: retire.clone(),
+            started: watch::Sender::default(),
+            headline: watch::Sender::default(),
             metrics,
             tls: tls.clone(),
             tls_watch: JoinSet::new(),
@@ -162,7 +169,8 @@ impl Bridge {
             bridge.aside.spawn(lines.write(listener.clone()));
         }
         // One that only leaves is at work from the start: nobody is to restart it, or to take it back, because it is never ready.
-        let started = watch::Sender::new(bridge.config.mqtt.is_retiring());
+        let started = bridge.started.clone();
+        started.send_replace(bridge.config.mqtt.is_retiring());
         bridge.retire_if_configured();
         let (mappings, metrics) = (bridge.watched.subscribe(), bridge.metrics.clone());
         let limits = Limits::from(&bridge.config.admin);
@@ -172,7 +180,8 @@ impl Bridge {
             let state = State { mappings, metrics, shutdown, retire, started, gate, limits, broker, protocol };
             bridge.admin.spawn(admin.serve(state));
         }
-        bridge.admin.spawn(readiness::watch(mappings, limits, listener, started));
+        let told = Told { started, headline: bridge.headline.clone() };
+        bridge.admin.spawn(readiness::watch(mappings, limits, listener, told));
         Ok(bridge)
     }
 
@@ -218,7 +227,24 @@ impl Bridge {
         self.config.drain_timeout
     }
 
-    /// Returns once every mapping of now is subscribed. Holds nothing of the bridge.
+    /// Returns once the bridge was ready, as `/readyz` judges it: within a second of that. Holds nothing of the bridge.
+    pub fn started(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut started = self.started.subscribe();
+        async move {
+            if started.wait_for(|started| *started).await.is_err() {
+                // The bridge is gone, and will never be.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// How it stands, in a few words, and whenever that changes.
+    #[must_use]
+    pub fn headline(&self) -> watch::Receiver<String> {
+        self.headline.subscribe()
+    }
+
+    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of the bridge.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let all = self.watched.borrow().clone();
         async move {

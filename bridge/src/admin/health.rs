@@ -88,6 +88,16 @@ impl Health {
         self.troubles.is_empty() && (limits.degraded_is_ready || self.degraded.is_empty())
     }
 
+    /// The same in one short line, which changes with the state and not with the time that it lasts.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        match self.troubles.lines().next() {
+            Some(trouble) => format!("not ready: {trouble}"),
+            None if self.degraded.is_empty() => "ready".to_owned(),
+            None => "degraded: ask /readyz or the log for the reason".to_owned(),
+        }
+    }
+
     /// The body of `/readyz`.
     pub(super) fn in_words(&self) -> String {
         if !self.troubles.is_empty() {
@@ -180,12 +190,14 @@ pub fn show(all: &[Watched], limits: Limits, phase: Phase) {
         let is_degraded = watched.degraded(limits).is_some();
         let is_ready =
             phase == Phase::Running && watched.hindrance().is_none() && (limits.degraded_is_ready || !is_degraded);
-        let (_, ready, degraded) = mappings.entry(&watched.mapping).or_insert((about, true, false));
-        (*ready, *degraded) = (*ready && is_ready, *degraded || is_degraded);
+        let is_silent = watched.standing == Standing::Stays && watched.silence(limits.silent_after).is_some();
+        let (_, ready, degraded, silent) = mappings.entry(&watched.mapping).or_insert((about, true, false, false));
+        (*ready, *degraded, *silent) = (*ready && is_ready, *degraded || is_degraded, *silent || is_silent);
     }
-    for (about, ready, degraded) in mappings.into_values() {
+    for (about, ready, degraded, silent) in mappings.into_values() {
         about.metrics.ready.set(i64::from(ready));
         about.metrics.degraded.set(i64::from(degraded));
+        about.metrics.silent.set(i64::from(silent));
     }
 }
 

@@ -176,6 +176,8 @@ numbers! {
         ready: Gauge = "ready";
         /// Whether the mapping is degraded: all its invocations fail for long, or a failure destination refuses.
         degraded: Gauge = "degraded";
+        /// Whether the mapping is subscribed for long, and no message has ever come.
+        silent: Gauge = "silent";
         /// Sessions that are subscribed with the QoS asked.
         subscribed: Gauge = "subscribed_sessions";
         /// Whether an operator holds the mapping.

@@ -155,7 +155,8 @@ impl Client for BrokerStats {
     }
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
-        info!(event = "broker.connected", client_id = self.link.client_id, tls = %agreed, "broker's counter connected");
+        let broker = self.connector.url_of(&self.link.client_id);
+        info!(event = "broker.connected", client_id = self.link.client_id, broker, tls = %agreed, "broker's counter connected");
         let keep_alive = KeepAlive::new(self.link.keep_alive, connack.keep_alive, now);
         let next_tick = now + keep_alive.period();
         let decoder = Decoder::within(Wire(self.link.protocol), BOUNDS);

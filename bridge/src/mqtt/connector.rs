@@ -144,15 +144,21 @@ impl Connector {
         self.last().insert(client_id.to_owned(), place);
     }
 
+    /// The URL of the one that a client of that id was connected to last.
+    pub(super) fn url_of(&self, client_id: &str) -> Option<String> {
+        let place = self.last().get(client_id).copied();
+        self.url(place?)
+    }
+
     fn last(&self) -> MutexGuard<'_, HashMap<String, usize>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The URL of one of them, where there are several.
+    /// The URL of one of them, which holds no secret; one in this process has none.
     pub(super) fn url(&self, place: usize) -> Option<String> {
         match &self.way {
-            Way::Network(routes) if routes.len() > 1 => routes.get(place).map(Route::url),
-            _ => None,
+            Way::Network(routes) => routes.get(place).map(Route::url),
+            Way::Memory(_) => None,
         }
     }
 

@@ -99,7 +99,8 @@ impl Client for Publisher {
     }
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
-        info!(event = "broker.connected", client_id = self.link.client_id, tls = %agreed, "publisher connected");
+        let broker = self.connector.url_of(&self.link.client_id);
+        info!(event = "broker.connected", client_id = self.link.client_id, broker, tls = %agreed, "publisher connected");
         self.machine.connected(connack, now);
         self.status.send_replace(Status::Ready(None));
     }

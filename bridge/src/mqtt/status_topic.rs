@@ -189,7 +189,8 @@ impl Client for StatusTopic {
     }
 
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant) {
-        info!(event = "broker.connected", client_id = self.link.client_id, tls = %agreed, "status connected");
+        let broker = self.connector.url_of(&self.link.client_id);
+        info!(event = "broker.connected", client_id = self.link.client_id, broker, tls = %agreed, "status connected");
         let keep_alive = KeepAlive::new(self.link.keep_alive, connack.keep_alive, now);
         let (next_tick, decoder) = (now + keep_alive.period(), Decoder::new(Wire(self.link.protocol)));
         let (limits, confirmed, on_its_way) = (connack.limits, None, None);

@@ -55,13 +55,17 @@ impl Lasting {
     }
 }
 
-/// Follows it until the bridge begins to end; `started` becomes true when it was ready once.
-pub(super) async fn watch(
-    all: watch::Receiver<Vec<Watched>>,
-    limits: Limits,
-    mut shutdown: Listener,
-    started: watch::Sender<bool>,
-) {
+/// Who hears how it stands.
+pub(super) struct Told {
+    /// Becomes true when it was ready once.
+    pub(super) started: watch::Sender<bool>,
+    /// The judgement in a few words.
+    pub(super) headline: watch::Sender<String>,
+}
+
+/// Follows it until the bridge begins to end.
+pub(super) async fn watch(all: watch::Receiver<Vec<Watched>>, limits: Limits, mut shutdown: Listener, told: Told) {
+    let Told { started, headline } = told;
     let (mut unready, mut degraded) = (Lasting::new(SAY_EVERY), Lasting::new(Duration::ZERO));
     let (mut notes, mut looks) = (Notes::default(), interval(LOOK_EVERY));
     loop {
@@ -75,9 +79,13 @@ pub(super) async fn watch(
             show(&all, limits, shutdown.phase());
             Health::of(&all, limits)
         };
-        let (now, is_ready) = (Instant::now(), health.troubles.is_empty());
-        let news = unready.see(!is_ready, now);
-        let is_first = is_ready && started.send_if_modified(|started| !std::mem::replace(started, true));
+        let now = Instant::now();
+        let news = unready.see(!health.troubles.is_empty(), now);
+        headline.send_if_modified(|said| {
+            let words = health.headline();
+            std::mem::replace(said, words.clone()) != words
+        });
+        let is_first = health.is_ready(limits) && started.send_if_modified(|started| !std::mem::replace(started, true));
         if is_first && news.is_none() {
             info!(event = "bridge.ready", "every mapping is ready");
         }

@@ -32,7 +32,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     }
     let mut is_idle = false;
     let mut notifier = Notifier::from_environment();
-    let mut ready = std::pin::pin!(bridge.ready());
+    let (mut ready, mut headline) = (std::pin::pin!(bridge.started()), bridge.headline());
     let mut is_ready = false;
     let name = loop {
         tokio::select! {
@@ -40,6 +40,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
                 is_ready = true;
                 notifier.ready();
             }
+            Ok(()) = headline.changed() => notifier.status(&headline.borrow_and_update()),
             () = notifier.beat() => {}
             _ = terminate.recv() => break "SIGTERM",
             _ = interrupt.recv() => break "SIGINT",

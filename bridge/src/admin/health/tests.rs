@@ -53,11 +53,13 @@ fn f38_a_refusing_destination_is_degraded_and_held_messages_are_a_note_until_the
     let said = says(&watched);
     assert!(said.starts_with("degraded\ndegraded: mapping `m`: failure destination a: no such queue\nnote: mapping `m`: 2 of 256 messages held"), "{said}");
     let health = Health::of(std::slice::from_ref(&watched), LIMITS);
+    assert_eq!(health.headline(), "degraded: ask /readyz or the log for the reason");
     let strict = Limits { degraded_is_ready: false, ..LIMITS };
     assert!(health.is_ready(LIMITS) && !health.is_ready(strict));
     holding.send_replace(Some(Holding { messages: 2, window: 256, is_full: true }));
     assert!(says(&watched).contains("nothing more is received"));
-    assert!(!Health::of(std::slice::from_ref(&watched), LIMITS).is_ready(LIMITS));
+    let full = Health::of(std::slice::from_ref(&watched), LIMITS);
+    assert!(!full.is_ready(LIMITS) && full.headline().starts_with("not ready: mapping `m`: "), "{}", full.headline());
 }
 
 #[tokio::test(start_paused = true)]
@@ -79,18 +81,23 @@ async fn a_mapping_whose_every_invocation_fails_for_long_is_degraded_until_one_s
 #[tokio::test(start_paused = true)]
 async fn a_mapping_that_never_hears_anything_says_so_until_it_does() {
     let (watched, metrics) = at_work();
+    let shows = || {
+        show(std::slice::from_ref(&watched), LIMITS, Phase::Running);
+        metrics.silent.get()
+    };
     assert_eq!(says(&watched), "ready\n");
     metrics.live.subscribed();
     advance(MINUTE * 119).await;
-    assert_eq!(says(&watched), "ready\n");
+    assert_eq!((says(&watched).as_str(), shows()), ("ready\n", 0));
     advance(MINUTE).await;
     let said = says(&watched);
     assert!(
         said.starts_with("ready\nnote: mapping `m`: subscribed to `a/+` for 2h, and no message has ever come"),
         "{said}"
     );
+    assert_eq!(shows(), 1);
     metrics.last_received.set(1);
-    assert_eq!(says(&watched), "ready\n");
+    assert_eq!((says(&watched).as_str(), shows()), ("ready\n", 0));
 }
 
 #[tokio::test(start_paused = true)]

@@ -9,7 +9,7 @@ use crate::mqtt::reconnect::Failure;
 use crate::mqtt::transport::Agreed;
 use crate::topic::some_of;
 
-/// `broker` where there are several.
+/// `broker` is its URL.
 pub(super) fn log_connected(settings: &Settings, session_present: bool, tls: &Agreed, broker: Option<String>) {
     let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
     info!(event = "broker.connected", mapping, broker, session_present, %tls, client_id, "connected");
