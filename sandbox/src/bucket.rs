@@ -39,6 +39,8 @@ pub enum Trouble {
     AccessDenied,
     /// 403 for all that would change something.
     ReadOnly,
+    /// 301: the bucket is in the region `eu-west-1`, and was asked in another.
+    OtherRegion,
     /// 404: somebody has removed the bucket.
     NoSuchBucket,
     /// Stores objects and resets the connection.

@@ -11,6 +11,7 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Region, StalledStreamProtectionConfig};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectOutput;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use tokio::time::timeout;
 
@@ -166,14 +167,23 @@ where
 {
     match error {
         SdkError::ServiceError(service) => {
-            let status = service.raw().status().as_u16();
+            let (status, way_out) = (service.raw().status().as_u16(), elsewhere(service.raw()));
             let error = service.into_err();
             // What stands between us and S3 answers without a code.
             let code = error.code().map_or_else(|| format!("status {status}").into(), Foreign::of);
-            Foreign::behind(&code, error.message().unwrap_or("without a reason")).to_string()
+            format!("{}{way_out}", Foreign::behind(&code, error.message().unwrap_or("without a reason")))
         }
         error => words(&error),
     }
+}
+
+/// Where a bucket is that is not asked in its own region (S3 user guide, "Request redirection"); empty for all other refusals.
+fn elsewhere(response: &HttpResponse) -> String {
+    let region = response.headers().get("x-amz-bucket-region").filter(|_| response.status().as_u16() == 301);
+    let region = region.filter(|region| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));
+    region.map(Foreign::of).map_or_else(String::new, |region| {
+        format!("; the bucket is in {region}: write `https://s3.{region}.amazonaws.com/` in place of `s3://`")
+    })
 }
 
 #[cfg(test)]

@@ -27,6 +27,9 @@ pub(super) async fn route(bucket: Arc<Shared>, request: Request<Incoming>) -> Re
     if let Some(Trouble::Slow(how)) = trouble {
         sleep(how).await;
     }
+    if trouble == Some(Trouble::OtherRegion) {
+        return Ok(redirect());
+    }
     let asked = Asked::read(&request).and_then(|asked| allowed(&asked, trouble).map(|()| asked));
     let Ok(body) = http::read(request.into_body(), OBJECT_LIMIT).await else { return Err(Reset) };
     let asked = match asked {
@@ -101,6 +104,13 @@ impl Shared {
         let (page, more) = store.list(prefix, after, most);
         reply(200, xml_type(), Bytes::from(xml::listing(NAME, prefix, most, &page, more)))
     }
+}
+
+/// S3 user guide, "Request redirection and the REST API".
+fn redirect() -> Response<Reply> {
+    let text = "The bucket you are attempting to access must be addressed using the specified endpoint.";
+    let headers = [xml_type(), vec![("x-amz-bucket-region", "eu-west-1".to_owned())]].concat();
+    reply(301, headers, Bytes::from(xml::error("PermanentRedirect", text)))
 }
 
 fn refuse((status, code, text): Refusal) -> Response<Reply> {

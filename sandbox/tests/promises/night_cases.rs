@@ -80,17 +80,20 @@ async fn night(case: Case) {
     let keys = case.keys.iter().filter(|(_, value)| !value.is_empty());
     let keys = keys.fold(World::builder(), |builder, (key, value)| builder.set(key, value));
     let mut world = keys.function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();
-    if case.keys.iter().any(|(key, _)| key.starts_with("mapping.on_failure")) {
+    let destinations = || case.keys.iter().filter(|(key, _)| key.starts_with("mapping.on_failure"));
+    if destinations().next().is_some() && destinations().all(|(key, _)| *key != "mapping.on_failure.file") {
         world.unset("mapping.on_failure.file");
     }
     case.keys.iter().filter(|(_, value)| value.is_empty()).for_each(|(key, _)| world.unset(key));
     if let Some(fault) = case.fault.clone() {
         world.lambda.faults().add(fault);
     }
+    let _before = (case.prepare)(&mut world).await;
     let wrapper: Vec<_> = ["/usr/bin/env"].iter().chain(case.variables).copied().collect();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
     assert!(process.logged("\"admin\":", PATIENCE).await, "{:#?}", process.log());
     let admin = Admin::of(&process);
+    let _meanwhile = (case.then)(&world);
     if case.messages > 0 {
         assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
         publish(&world, case.messages, |_| {}).await;

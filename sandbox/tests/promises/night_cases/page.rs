@@ -93,6 +93,28 @@ const REMEDIES: &[(&str, &str)] = &[
         "Use a name in `mqtt.url` that the certificate has, or name it in `mqtt.tls.server_name`",
     ),
     ("no client certificate where the broker wants one", "Set `mqtt.tls.cert_file` and `mqtt.tls.key_file`"),
+    (
+        "an authority that has not signed the broker's certificate",
+        "Name the authority of the broker's certificate in `mqtt.tls.ca_file`; after a rotation, both the old one and the new one",
+    ),
+    ("a port that does not speak MQTT over TLS", "Write the broker's port for MQTT over TLS, usually 8883"),
+    ("a proxy where nobody listens", "Correct `mqtt.proxy`, start the proxy, or remove the key where none is needed"),
+    (
+        "a password file that is gone after a rotation",
+        "Write the file again, with mode 0600; the bridge reads it for each attempt and needs no restart",
+    ),
+    (
+        "another client with the same client id",
+        "Stop the other client, or give each its own `mqtt.client_id`; replicas share a topic with `$share/group/`",
+    ),
+    (
+        "a full disk below the failure destination",
+        "Make room, or add a destination elsewhere to the end of the chain; messages are held meanwhile",
+    ),
+    (
+        "a failure destination in a bucket of another region",
+        "Write the bucket with the endpoint of its region: `https://s3.REGION.amazonaws.com/BUCKET/PREFIX/`",
+    ),
     ("a broker whose name does not exist", "Correct the host of `mqtt.url`, or the resolver of the machine"),
 ];
 

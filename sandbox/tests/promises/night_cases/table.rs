@@ -1,7 +1,19 @@
 //! The table: what goes wrong, and what must be said of it. Plays nothing.
 
+use std::any::Any;
+use std::os::unix::fs::PermissionsExt;
+use std::pin::Pin;
+
+use sandbox::bucket::{Bucket, Trouble};
+use sandbox::certs::Pki;
 use sandbox::lambda::{Action, Fault, Kind, Refusal, When};
-use sandbox::world::FUNCTION;
+use sandbox::world::{FUNCTION, World};
+
+/// What lives as long as the case.
+pub type Kept = Vec<Box<dyn Any>>;
+
+/// Makes it.
+pub type Prepare = for<'a> fn(&'a mut World) -> Pin<Box<dyn Future<Output = Kept> + 'a>>;
 
 /// What goes wrong, and what must be said of it. By default nothing does, and the bridge says that it is ready.
 #[derive(Clone)]
@@ -12,6 +24,10 @@ pub struct Case {
     /// Variables of the environment.
     pub variables: &'static [&'static str],
     pub fault: Option<Fault>,
+    /// What else is to be done beforehand; what it returns is kept until the end.
+    pub prepare: Prepare,
+    /// What happens once the bridge runs.
+    pub then: fn(&World) -> Kept,
     /// Published once the bridge listens.
     pub messages: u64,
     /// An order to the admin endpoint.
@@ -32,6 +48,8 @@ const CASE: Case = Case {
     keys: &[],
     variables: &[],
     fault: None,
+    prepare: |_| Box::pin(async { Vec::new() }),
+    then: |_| Vec::new(),
     messages: 0,
     order: "",
     line: &[],
@@ -313,11 +331,41 @@ pub fn at_the_desk() -> Vec<Case> {
             ..CASE
         },
         Case {
+            name: "a full disk below the failure destination",
+            keys: &[("mapping.on_failure.file", "/dev/full"), ("mapping.retry.max_attempts", "1")],
+            messages: 3,
+            fault: Some(always(Action::function_error("ValueError", "no"))),
+            line: &["dead_letter.destination_failing", "/dev/full: No space left on device"],
+            readiness: &["degraded\n", "/dev/full: No space left on device"],
+            metric: ("failing_destinations", 1.0),
+            ..CASE
+        },
+        Case {
+            name: "a failure destination in a bucket of another region",
+            keys: &[("mapping.retry.max_attempts", "1")],
+            prepare: |world| {
+                Box::pin(async {
+                    let bucket = Bucket::start().await.unwrap();
+                    bucket.trouble(Some(Trouble::OtherRegion));
+                    world.unset("mapping.on_failure.file");
+                    world.set("mapping.on_failure.s3", &bucket.url());
+                    vec![Box::new(bucket) as Box<dyn Any>]
+                })
+            },
+            messages: 3,
+            fault: Some(always(Action::function_error("ValueError", "no"))),
+            line: &["dead_letter.destination_failing", "PermanentRedirect", "the bucket is in eu-west-1"],
+            readiness: &["degraded\n", "PermanentRedirect", "https://s3.eu-west-1.amazonaws.com/"],
+            metric: ("failing_destinations", 1.0),
+            ..CASE
+        },
+        Case {
             name: "a mistyped topic, or an access list that denies silently",
             keys: &[("mapping.topic_filter", "sensr/data"), ("admin.silent_after", "1s")],
             messages: 3,
             line: &["mapping.silent", "no message has ever come"],
             readiness: &["ready\nnote: mapping `sensor-data`: subscribed to `sensr/data` for", "access list"],
+            metric: ("silent", 1.0),
             ..CASE
         },
         Case {
@@ -360,6 +408,67 @@ pub fn on_the_way() -> Vec<Case> {
             ..lost.clone()
         },
         Case {
+            name: "an authority that has not signed the broker's certificate",
+            prepare: |world| {
+                Box::pin(async {
+                    let other = world.directory().join("other-ca.crt");
+                    std::fs::write(&other, Pki::generate().unwrap().ca_pem()).unwrap();
+                    world.set("mqtt.tls.ca_file", other.to_str().unwrap());
+                    Vec::new()
+                })
+            },
+            line: &["broker.refused", "`ca_file`"],
+            readiness: &["mapping `sensor-data`: ", "`ca_file`"],
+            ..lost.clone()
+        },
+        Case {
+            name: "a port that does not speak MQTT over TLS",
+            prepare: |world| {
+                Box::pin(async {
+                    let url = world.lambda.endpoint().replace("http:", "mqtts:");
+                    world.set("mqtt.url", &url);
+                    Vec::new()
+                })
+            },
+            line: &["broker.refused", "not TLS: the port speaks HTTP"],
+            readiness: &["mapping `sensor-data`: ", "not TLS: the port speaks HTTP"],
+            ..lost.clone()
+        },
+        Case {
+            name: "a proxy where nobody listens",
+            keys: &[("mqtt.proxy", "http://127.0.0.1:1")],
+            line: &["broker.lost", "proxy 127.0.0.1:1: no TCP connection", "Connection refused"],
+            readiness: &["mapping `sensor-data`: ", "proxy 127.0.0.1:1: no TCP connection"],
+            ..lost.clone()
+        },
+        Case {
+            name: "a password file that is gone after a rotation",
+            keys: &[("mqtt.url", "mqtts://127.0.0.1:1"), ("mqtt.username", "bridge"), ("mqtt.backoff", "100ms..1s")],
+            prepare: |world| {
+                Box::pin(async {
+                    let file = password_file(world);
+                    std::fs::write(&file, "password").unwrap();
+                    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+                    world.set("mqtt.password_file", file.to_str().unwrap());
+                    Vec::new()
+                })
+            },
+            then: |world| {
+                std::fs::remove_file(password_file(world)).unwrap();
+                Vec::new()
+            },
+            line: &["broker.refused", "no password for the broker: ", "/password"],
+            readiness: &["mapping `sensor-data`: ", "no password for the broker: ", "/password"],
+            ..lost.clone()
+        },
+        Case {
+            name: "another client with the same client id",
+            then: |world| vec![Box::new(world.spawn_bridge().unwrap())],
+            line: &["session.taken_over", "is another process running"],
+            readiness: &["mapping `sensor-data`: ", "is another process running"],
+            ..lost.clone()
+        },
+        Case {
             name: "a broker whose name does not exist",
             keys: &[("mqtt.url", "mqtts://broker.invalid:8883")],
             line: &["broker.lost", "broker.invalid"],
@@ -367,4 +476,8 @@ pub fn on_the_way() -> Vec<Case> {
             ..lost.clone()
         },
     ]
+}
+
+fn password_file(world: &World) -> std::path::PathBuf {
+    world.directory().join("password")
 }
