@@ -43,16 +43,12 @@ pub fn start(format: LogFormat, talkative: &[&str]) -> Result<Logging, String> {
     let filter = quiet(filter, talkative)?;
     let stderr = io::stderr();
     let terminal = stderr.is_terminal();
+    let json = is_json(format);
     let lines = lossy_copy(&stderr).map_err(|cause| format!("logging: {cause}"))?;
     let lines = LINES.get_or_init(|| lines);
     // A line that cannot be written is lost. Saying so where it cannot be written would end the bridge with a panic.
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(lines.clone()).log_internal_errors(false);
-    let json = match format {
-        LogFormat::Auto => !terminal,
-        LogFormat::Text => false,
-        LogFormat::Json => true,
-    };
     let started = if json {
         builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init()
     } else {
@@ -60,6 +56,16 @@ pub fn start(format: LogFormat, talkative: &[&str]) -> Result<Logging, String> {
     };
     started.map_err(|cause| format!("logging: {cause}"))?;
     Ok(Logging(()))
+}
+
+/// Whether lines of this format are JSON, here.
+#[must_use]
+pub fn is_json(format: LogFormat) -> bool {
+    match format {
+        LogFormat::Auto => !io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    }
 }
 
 /// Waits until all lines are written, for a moment at most.

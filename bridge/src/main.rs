@@ -3,8 +3,9 @@
 use std::process;
 
 use anyhow::Context;
+use bridge::ServeError;
 use bridge::aws::Aws;
-use bridge::cli::{self, CheckFlags, Cli, Command, ExitCode, Flags, NothingToRun, RedriveFlags};
+use bridge::cli::{self, CheckFlags, Cli, Command, ExitCode, Failing, Flags, NothingToRun, RedriveFlags};
 use bridge::config::{self, Config, ConfigError, Overrides};
 use bridge::panics;
 use bridge::redrive::RedriveError;
@@ -23,7 +24,7 @@ fn main() -> process::ExitCode {
         Ok(Cli { command: Command::Retire(flags) }) => told(flags.retire()),
         Ok(Cli { command: Command::WriteFiles(flags) }) => match flags.write() {
             Ok(names) => show(&format!("{}\n", names.join("\n"))),
-            Err(reason) => fail(&reason, ExitCode::Failed as u8),
+            Err(reason) => sorry(&reason, ExitCode::Failed),
         },
         Ok(Cli { command: Command::Config { schema: true, .. } }) => show(&format!("{:#}\n", config::schema())),
         Ok(Cli { command: Command::Config { minimal: true, .. } }) => show(&config::minimal()),
@@ -31,30 +32,40 @@ fn main() -> process::ExitCode {
         Ok(Cli { command: Command::Completions(flags) }) => show(&flags.script(Cli::command())),
         Ok(Cli { command: Command::Man(flags) }) => match flags.page(Cli::command()) {
             Ok(page) => show(&page),
-            Err(reason) => fail(&reason, ExitCode::Usage as u8),
+            Err(reason) => sorry(&reason, ExitCode::Usage),
         },
         Err(NothingToRun::Help(text)) => show(&text),
-        Err(NothingToRun::Usage(text)) => {
+        Err(NothingToRun::NoCommand(text)) => {
             tell(&text);
             ExitCode::Usage as u8
         }
+        Err(NothingToRun::Usage(reason)) => misused(&reason),
     };
     process::ExitCode::from(code)
+}
+
+/// What the arguments ask for is not understood.
+fn misused(reason: &str) -> u8 {
+    let arguments: Vec<_> = std::env::args_os().collect();
+    let variable = std::env::var("BRIDGE_LOG").ok();
+    let event = "usage.refused";
+    fail(Failing::for_usage(&arguments, variable.as_deref()), event, &reason, ExitCode::Usage as u8)
 }
 
 fn run(flags: Flags) -> u8 {
     let load = || Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides.clone());
     let config = match load() {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, Failing::like(error.log())),
     };
+    let failing = Failing::like(config.log);
     let log = match cli::start_logging(config.log) {
         Ok(log) => log,
-        Err(error) => return fail(&error, ExitCode::Usage as u8),
+        Err(error) => return no_log(failing, &error),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(code) => return code,
+        Err(error) => return no_runtime(failing, &error),
     };
     let ended = runtime.block_on(bridge::serve(config, load));
     // A resolver that does not answer is asked on a thread that nothing can interrupt: it must not hold the exit.
@@ -63,24 +74,39 @@ fn run(flags: Flags) -> u8 {
     drop(log);
     match ended {
         Ok(()) => ExitCode::Done as u8,
-        Err(error) => fail(&error, error.exit_code()),
+        Err(error) => ended_by(&error, failing),
     }
+}
+
+/// Why it has not started, or has ended.
+fn ended_by(error: &ServeError, failing: Failing) -> u8 {
+    if let ServeError::Start(_) = error {
+        let event = "bridge.not_started";
+        return fail(failing, event, error, error.exit_code());
+    }
+    let event = "process.failed";
+    fail(failing, event, error, error.exit_code())
 }
 
 fn redrive(flags: &RedriveFlags) -> u8 {
     let config = Config::load(flags.config.as_deref(), std::env::vars_os(), flags.overrides());
+    let log = config.as_ref().map_or_else(ConfigError::log, |config| config.log);
+    let failing = Failing::like(log);
     let (options, config) = match (flags.options(), config) {
         (Ok(options), Ok(config)) => (options, config),
-        (Err(error), _) => return fail(&error, ExitCode::Usage as u8),
-        (_, Err(error)) => return refuse(&error),
+        (Err(error), _) => {
+            let event = "usage.refused";
+            return fail(failing, event, &error, ExitCode::Usage as u8);
+        }
+        (_, Err(error)) => return refuse(&error, failing),
     };
-    let log = match cli::start_logging(config.log) {
+    let log = match cli::start_logging(log) {
         Ok(log) => log,
-        Err(error) => return fail(&error, ExitCode::Usage as u8),
+        Err(error) => return no_log(failing, &error),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(code) => return code,
+        Err(error) => return no_runtime(failing, &error),
     };
     let summary = runtime.block_on(async {
         let aws = Aws::from_environment().await.map_err(|error| (error.to_string(), ExitCode::Usage))?;
@@ -91,7 +117,10 @@ fn redrive(flags: &RedriveFlags) -> u8 {
     drop(log);
     let summary = match summary {
         Ok(summary) => summary,
-        Err((error, code)) => return fail(&error, code as u8),
+        Err((error, code)) => {
+            let event = "process.failed";
+            return fail(failing, event, &error, code as u8);
+        }
     };
     let code = if summary.is_success() { ExitCode::Done } else { ExitCode::Failed } as u8;
     let text = if flags.json { serde_json::to_string(&summary).unwrap_or_default() } else { summary.to_string() };
@@ -101,11 +130,11 @@ fn redrive(flags: &RedriveFlags) -> u8 {
 fn check(flags: &CheckFlags) -> u8 {
     let config = match Config::load(flags.config.as_deref(), std::env::vars_os(), Overrides::default()) {
         Ok(config) => config,
-        Err(error) => return refuse(&error),
+        Err(error) => return refuse(&error, Failing::in_text()),
     };
     let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(code) => return code,
+        Err(error) => return sorry(&error, ExitCode::Failed),
     };
     let report = runtime.block_on(async {
         let aws = Aws::from_environment().await.map(|aws| aws.invoking(config.lambda.client));
@@ -117,15 +146,25 @@ fn check(flags: &CheckFlags) -> u8 {
     show(&text).max(code)
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, u8> {
+fn runtime() -> Result<tokio::runtime::Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.context("cannot start the runtime");
-    runtime.map_err(|error| fail(&format!("{error:#}"), ExitCode::Failed as u8))
+    runtime.context("cannot start the runtime").map_err(|error| format!("{error:#}"))
+}
+
+fn no_runtime(failing: Failing, error: &str) -> u8 {
+    let event = "process.failed";
+    fail(failing, event, &error, ExitCode::Failed as u8)
+}
+
+fn no_log(failing: Failing, error: &str) -> u8 {
+    let event = "log.refused";
+    fail(failing, event, &error, ExitCode::Usage as u8)
 }
 
 /// Says all that is wrong with a configuration, a line each.
-fn refuse(error: &ConfigError) -> u8 {
-    error.lines().for_each(|mistake| tell(&format!("error: {mistake}\n")));
+fn refuse(error: &ConfigError, failing: Failing) -> u8 {
+    let event = "configuration.refused";
+    error.lines().for_each(|mistake| failing.say(event, &mistake));
     ExitCode::Usage as u8
 }
 
@@ -133,12 +172,17 @@ fn refuse(error: &ConfigError) -> u8 {
 fn told(answer: Result<String, String>) -> u8 {
     match answer {
         Ok(text) => show(&text),
-        Err(reason) => fail(&reason, ExitCode::Failed as u8),
+        Err(reason) => sorry(&reason, ExitCode::Failed),
     }
 }
 
-fn fail(error: &impl std::fmt::Display, code: u8) -> u8 {
-    tell(&format!("error: {error}\n"));
+/// In the words of a command that has no log.
+fn sorry(error: &impl std::fmt::Display, code: ExitCode) -> u8 {
+    fail(Failing::in_text(), "", error, code as u8)
+}
+
+fn fail(failing: Failing, event: &str, error: &impl std::fmt::Display, code: u8) -> u8 {
+    failing.say(event, error);
     code
 }
 

@@ -67,8 +67,28 @@ fn write_files(directory: &Path, toml: &str) {
     }
 }
 
-/// Runs the bridge in `directory`, with nothing else in its environment, and gives what it said on standard error.
+/// Runs the bridge in `directory`, with nothing else in its environment, and gives what it said on standard error: of lines of JSON
+/// the messages, as a terminal would have shown them.
 fn refusal(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let said = raw_refusal(directory, arguments, environment);
+    // Nothing here is a terminal.
+    let is_text = environment.contains(&("BRIDGE_LOG", "text")) || !["run", "redrive"].contains(&arguments[0]);
+    let shown = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(json) if !is_text => {
+            let event = json["event"].as_str().unwrap();
+            assert!(["usage.refused", "configuration.refused", "log.refused", "bridge.not_started"].contains(&event));
+            assert!(json["timestamp"].is_string() && json["level"] == "ERROR", "{json}");
+            format!("error: {}\n", json["message"].as_str().unwrap())
+        }
+        _ if is_text => format!("{line}\n"),
+        _ => panic!("no JSON: {line}"),
+    };
+    let said: String = said.lines().map(shown).collect();
+    assert!(said.lines().all(|line| line.starts_with("error: ")), "{said:?}");
+    said
+}
+
+fn raw_refusal(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> String {
     let mut child = Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge"))
         .args(arguments)
         .env_clear()
@@ -94,7 +114,6 @@ fn refusal(directory: &Path, arguments: &[&str], environment: &[(&str, &str)]) -
     assert_eq!(child.wait().unwrap().code(), Some(2), "{said}");
     assert_eq!(printed, "", "nothing goes to standard output");
     assert!(said.lines().count() > 0 && said.ends_with('\n'), "{said:?}");
-    assert!(said.lines().all(|line| line.starts_with("error: ")), "{said:?}");
     assert!(!said.contains(SECRET), "{said:?}");
     said
 }
@@ -509,6 +528,42 @@ fn command_lines() {
     }
 }
 
+#[test]
+fn errors_are_json_where_the_log_is_and_text_where_it_is_not() {
+    let directory = tempfile::tempdir().unwrap();
+    let in_file = |format: &str| format!("log = \"{format}\"\n{}", GOOD.replace("client_id", "clientid"));
+    let run = &["run", "--config", "bridge.toml"][..];
+    let with = |more: &'static [&'static str]| [run, more].concat();
+    let rows = [
+        // Whatever is wrong, what the file says of the log holds; a flag wins over a variable, and that over the file.
+        (in_file("json"), with(&[]), None, Some("configuration.refused")),
+        (in_file("text"), with(&[]), None, None),
+        (in_file("text"), with(&[]), Some("json"), Some("configuration.refused")),
+        (in_file("json"), with(&["--log", "text"]), Some("json"), None),
+        // One that cannot be read says nothing; then neither a terminal does.
+        ("log = \"text\"\nno TOML".to_owned(), with(&[]), None, Some("configuration.refused")),
+        ("no TOML".to_owned(), with(&[]), Some("text"), None),
+        (in_file("xml"), with(&[]), None, Some("configuration.refused")),
+        (in_file("text"), with(&["--urll=x"]), None, Some("usage.refused")),
+        (in_file("json"), with(&["--urll=x", "--log=text"]), None, None),
+        (format!("log = \"json\"\n{GOOD}"), with(&[]), None, Some("bridge.not_started")),
+        (format!("log = \"text\"\n{GOOD}"), with(&[]), None, None),
+        // Without a log of its own it speaks to whoever has called it.
+        (in_file("json"), vec!["check", "--config", "bridge.toml"], Some("json"), None),
+    ];
+    for (toml, arguments, variable, event) in rows {
+        write_files(directory.path(), &toml);
+        let environment = variable.map(|format| ("BRIDGE_LOG", format)).into_iter();
+        let environment: Vec<_> = environment.chain([("AWS_EC2_METADATA_DISABLED", "true")]).collect();
+        let said = raw_refusal(directory.path(), &arguments, &environment);
+        let last = said.lines().last().unwrap();
+        let found =
+            serde_json::from_str::<serde_json::Value>(last).ok().map(|json| json["event"].as_str().unwrap().to_owned());
+        assert_eq!(found.as_deref(), event, "{arguments:?} {variable:?} {toml}: {said}");
+        assert!(event.is_some() || last.starts_with("error: "), "{said}");
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn arguments_that_are_not_utf_8() {
@@ -517,7 +572,8 @@ fn arguments_that_are_not_utf_8() {
     let output =
         Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge")).args(["run", "--url"]).arg(argument).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(output.stderr, b"error: an argument is not UTF-8 text\n");
+    let said: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&said["event"], &said["message"]), (&"usage.refused".into(), &"an argument is not UTF-8 text".into()));
 }
 
 /// What anybody on the machine can read in the list of processes must hold no secret, so no flag may ask for one.

@@ -76,6 +76,10 @@ mod tests {
         assert!(page(None).unwrap().contains("redrive"));
         let run = page(Some("run")).unwrap();
         assert!(run.contains(".TH mqtt-lambda-bridge-run") && run.contains("topic\\-filter"), "{run}");
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            assert!(page(Some(name)).unwrap().contains(&format!(".TH mqtt-lambda-bridge-{name} ")), "{name}");
+        }
         assert!(page(Some("rum")).unwrap_err().contains("no such command"));
     }
 }

@@ -4,30 +4,45 @@
 use std::fmt::{self, Display};
 use std::io;
 
+use super::values::LogFormat;
+
 /// The most mistakes that are shown; the rest is counted.
 const MOST: usize = 20;
 
 /// Why there is no configuration: all mistakes, in the order of the file, then those of variables and flags. Its `Display`
 /// is one line, however many there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigError(Vec<String>);
+pub struct ConfigError {
+    mistakes: Vec<String>,
+    log: LogFormat,
+}
 
 impl ConfigError {
+    /// How log lines were to be written, as far as that could be read.
+    #[must_use]
+    pub fn log(&self) -> LogFormat {
+        self.log
+    }
+
+    pub(super) fn with_log(self, log: LogFormat) -> Self {
+        Self { log, ..self }
+    }
+
     /// Each mistake on a line of its own: the place, the cause, the way out. Of more than 20 the last line says how many
     /// more there are.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        let more = self.0.len().saturating_sub(MOST);
+        let more = self.mistakes.len().saturating_sub(MOST);
         let more = (more > 0).then(|| format!("and {more} more"));
-        self.0.iter().take(MOST).cloned().chain(more)
+        self.mistakes.iter().take(MOST).cloned().chain(more)
     }
 }
 
 impl Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let [mistake] = self.0.as_slice() {
+        if let [mistake] = self.mistakes.as_slice() {
             return f.write_str(mistake);
         }
-        write!(f, "{} mistakes:", self.0.len())?;
+        write!(f, "{} mistakes:", self.mistakes.len())?;
         self.lines().enumerate().try_for_each(|(index, line)| write!(f, " ({}) {line}", index + 1))
     }
 }
@@ -50,7 +65,7 @@ impl Mistakes {
             Place::Named(_) => usize::MAX,
         });
         let mistakes: Vec<_> = self.0.into_iter().map(|(place, reason)| format!("{place}: {reason}")).collect();
-        made.filter(|_| mistakes.is_empty()).ok_or(ConfigError(mistakes))
+        made.filter(|_| mistakes.is_empty()).ok_or(ConfigError { mistakes, log: LogFormat::Auto })
     }
 }
 

@@ -70,6 +70,13 @@ pub enum LogFormat {
     Json,
 }
 
+impl LogFormat {
+    /// The one of this name; `auto` without a name, or with a wrong one, which is a mistake of its own.
+    pub(crate) fn named(name: Option<&str>) -> Self {
+        name.and_then(|name| choice(name).ok()).unwrap_or(Self::Auto)
+    }
+}
+
 /// What `/readyz` answers for a mapping that is degraded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum WhenDegraded {

@@ -85,7 +85,7 @@ fn mistake(arguments: &[String]) -> Option<String> {
     let chosen = arguments.iter().map(|word| if is_hole(word) { word.to_lowercase() } else { word.clone() });
     let help = (arguments.len() == 1).then(|| "--help".to_owned());
     match Cli::read([NAME.to_owned()].into_iter().chain(chosen).chain(help).map(OsString::from)) {
-        Err(NothingToRun::Usage(text)) => Some(text),
+        Err(NothingToRun::NoCommand(text) | NothingToRun::Usage(text)) => Some(text),
         Ok(_) | Err(NothingToRun::Help(_)) => None,
     }
 }

@@ -25,7 +25,7 @@ async fn a_variable_that_cannot_be_used_is_named_with_exit_code_2() {
         let output = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{name}: {text}");
-        assert!(text.contains(&format!("error: {name}: ")), "{name}: {text}");
+        assert!(text.contains(&format!("\"message\":\"{name}: ")), "{name}: {text}");
         assert!(!text.contains("hid") && !text.contains("panicked"), "{name}: {text}");
     }
 }

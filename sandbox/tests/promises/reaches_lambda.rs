@@ -337,7 +337,7 @@ async fn a_bundle_that_cannot_be_used_is_named_with_exit_code_2() {
         let output = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
         let text = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{text}");
-        assert!(text.contains("error: AWS_CA_BUNDLE: the file "), "{text}");
+        assert!(text.contains("\"message\":\"AWS_CA_BUNDLE: the file "), "{text}");
     }
 }
 
@@ -357,7 +357,7 @@ async fn a_proxy_that_cannot_be_used_is_named_with_exit_code_2_and_its_password_
         let output = tokio::time::timeout(PATIENCE, ended).await.unwrap().unwrap();
         let text = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
         assert_eq!(output.status.code(), Some(2), "{value}: {text}");
-        assert!(text.contains(&format!("error: {name}: ")), "{value}: {text}");
+        assert!(text.contains(&format!("\"message\":\"{name}: ")), "{value}: {text}");
         assert!(!text.contains("marker"), "{value}: {text}");
     }
 }

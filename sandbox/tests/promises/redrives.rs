@@ -308,7 +308,9 @@ async fn wrong_usage_begins_nothing() {
     ] {
         let (code, said) = run(&world, from, flags).await;
         assert_eq!(code, 2, "{said}");
-        assert!(said.as_str().is_some_and(|text| text.starts_with("error: ")), "{said}");
+        let last = said.as_str().unwrap().lines().last().unwrap();
+        let last: Value = serde_json::from_str(last).unwrap_or_else(|_| panic!("no JSON: {said}"));
+        assert!(["usage.refused", "process.failed"].contains(&last["event"].as_str().unwrap()), "{last}");
     }
     assert_eq!(files(&world), before);
 }
