@@ -1,6 +1,7 @@
 //! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
 //! service itself.
 
+mod caller;
 mod credentials;
 mod environment;
 mod guard;
@@ -21,6 +22,7 @@ use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
 
 use crate::config::LambdaClient;
 
+pub use caller::{Caller, Unidentified};
 pub(crate) use credentials::{Identity, Ready};
 pub(crate) use guard::{Panicked, caught};
 pub use http::{Answering, Service};

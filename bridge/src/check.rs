@@ -1,13 +1,15 @@
 //! `check`: walks the whole way of a message once, step by step, and says of each whether it would work. Takes no message, keeps no
 //! session and does not disturb a bridge that runs.
 
+mod account;
 mod broker;
+mod connect;
+mod destination;
 mod function;
 mod report;
 
 use crate::aws::{Aws, AwsError};
 use crate::config::{Config, Mqtt};
-use crate::dead_letter::{Seen, probe};
 
 pub use report::{Report, Step, Verdict};
 
@@ -35,9 +37,18 @@ pub async fn check(config: &Config, aws: Result<Aws, AwsError>, options: &Option
         let mqtt = Mqtt { url: vec![url.clone()], ..config.mqtt.clone() };
         Box::pin(at_broker(&Config { mqtt, ..config.clone() }, options, &mut walk)).await;
     }
-    match aws {
-        Err(error) => walk.found("aws", None, Err((error.to_string(), None))),
-        Ok(aws) => Box::pin(at_aws(config, &aws, &mut walk)).await,
+    let aws = match aws {
+        Err(error) => {
+            walk.found("aws", None, Err((error.to_string(), None)));
+            None
+        }
+        Ok(aws) => Box::pin(account::enter(&aws, &mut walk)).await.then_some(aws),
+    };
+    for mapping in &config.mappings {
+        if let Some(aws) = &aws {
+            walk.step("function", Some(&mapping.name), Box::pin(function::look(aws, mapping))).await;
+        }
+        Box::pin(destination::look(aws.as_ref(), mapping, &mut walk)).await;
     }
     walk.into_report()
 }
@@ -49,31 +60,7 @@ async fn at_broker(config: &Config, options: &Options, walk: &mut Walk) {
         if options.probe {
             broker.probe(mapping, options.probe_topic.as_deref(), walk).await;
         }
+        broker.dead_letters(mapping, options.probe, walk).await;
     }
     broker.leave().await;
-}
-
-async fn at_aws(config: &Config, aws: &Aws, walk: &mut Walk) {
-    let credentials = async {
-        let hint = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or run where a role gives them";
-        aws.credentials().await.map_err(|cause| (cause, Some(hint)))?;
-        Ok(Found::good(format!("from {}; region {}", aws.origin(), aws.region())))
-    };
-    if !walk.step("credentials", None, credentials).await {
-        return;
-    }
-    for mapping in &config.mappings {
-        walk.step("function", Some(&mapping.name), Box::pin(function::look(aws, mapping))).await;
-        for place in &mapping.on_failure {
-            let look = async {
-                let hint = "create it, or grant the bridge's role what docs/dead-letters.md names";
-                let seen = probe(aws, place).await.map_err(|error| (error.to_string(), Some(hint)))?;
-                Ok(match seen {
-                    Seen::Good(said) => Found::good(said.to_owned()),
-                    Seen::Unknown(why) => Found::but(why, Some("the first dead letter will show it".to_owned())),
-                })
-            };
-            walk.step("failure destination", Some(&mapping.name), Box::pin(look)).await;
-        }
-    }
 }

@@ -28,7 +28,7 @@ pub use destinations::Destinations;
 pub use file::FileDestination;
 pub(crate) use file::{is_same_file, move_away, sync_directory_of};
 pub use letter::{Circumstances, DeadLetter, FailedRedrives, Skipped};
-pub use probe::{Seen, probe};
+pub use probe::{Seen, probe, probe_file};
 pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
 

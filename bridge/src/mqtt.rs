@@ -43,14 +43,14 @@ pub use broker_stats::BrokerStats;
 pub use connect_error::ConnectError;
 pub use connection::Connection;
 pub use connector::{Connector, InMemory};
-pub use dial::StageCell;
+pub use dial::{Passed, StageCell};
 pub use link::Link;
 pub use login::Credentials;
 pub use publisher::Publisher;
 pub use session::{Ended, Identifies, Session, Settings, Status};
 pub use status_topic::{StatusTopic, Told};
-pub use tls::{LiveTls, TlsError};
-pub use visit::{Visit, Welcome};
+pub use tls::{LiveTls, Reminder, ShownCertificate, TlsError};
+pub use visit::{Attempt, Visit, Welcome};
 pub(crate) use websocket::TALKATIVE;
 pub use websocket::open_websocket;
 #[cfg(any(test, feature = "fuzzing"))]

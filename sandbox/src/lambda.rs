@@ -3,6 +3,7 @@
 //! Speaks to the bridge as the service does, and to a function as the service does, so that neither knows the
 //! difference. It never checks signatures, and never retries an asynchronous invocation.
 
+mod caller;
 mod errors;
 mod execution;
 mod faults;

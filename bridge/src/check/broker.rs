@@ -1,15 +1,14 @@
-//! The way to the broker: its files, its name, the connection, the subscriptions, and a message that comes back. Uses client ids of
-//! its own, so that the sessions of a bridge that runs stay where they are.
+//! What a broker does for the mappings: the subscriptions, a message that comes back, and a topic that takes dead letters. Uses client
+//! ids of its own, so that the sessions of a bridge that runs stay where they are.
 
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::net::lookup_host;
 
+use super::connect::{Reached, link, reach};
 use super::report::{Found, Refused, Walk};
-use crate::config::{Config, Mapping};
-use crate::metrics::Metrics;
-use crate::mqtt::{Connector, Link, LiveTls, Visit, Welcome};
+use crate::config::{Config, Mapping, OnFailure};
+use crate::mqtt::{Connector, Link, Visit, Welcome};
 use crate::topic::TopicFilter;
 
 /// A message that was confirmed comes back within this time, or not at all.
@@ -27,52 +26,8 @@ pub(super) struct Broker {
 impl Broker {
     /// Up to CONNACK. `None` when a step fails.
     pub(super) async fn reach(config: &Config, walk: &mut Walk) -> Option<Self> {
-        let mqtt = &config.mqtt;
-        let metrics = Metrics::new().tls();
-        let tls = LiveTls::load(mqtt.tls.clone(), metrics.clone());
-        let tls = tls.map_err(|error| (error.to_string(), None));
-        let made = tls.and_then(|tls| Connector::of(mqtt, tls).map_err(|error| (error, None)));
-        let connector = match made {
-            Ok(connector) => connector,
-            Err(refused) => {
-                walk.found("tls files", None, Err(refused));
-                return None;
-            }
-        };
-        let ends = metrics.ends().into_iter();
-        let ends: Vec<_> = ends.map(|(of, at)| format!("{of} until {}", date(at))).collect();
-        walk.found("tls files", None, Ok(Found::good(format!("read; {}", ends.join(", ")))));
-        let first = mqtt.url.first()?;
-        let (host, port) = (first.host.as_str(), first.port);
-        let resolve = async {
-            let hint = "check mqtt.url, and that this machine resolves the name";
-            let found = lookup_host((host, port)).await;
-            let found = found.map_err(|error| (format!("{host}: no address found: {error}"), Some(hint)))?;
-            let addresses: Vec<_> = found.map(|address| address.ip().to_string()).collect();
-            Ok(Found::good(format!("{host}: {}", addresses.join(", "))))
-        };
-        // Behind a proxy it is the proxy that resolves.
-        if mqtt.proxy.is_none() && !walk.step("dns", None, resolve).await {
-            return None;
-        }
-        let link = |role: &str| Link {
-            client_id: format!("{}-{role}", mqtt.client_id),
-            protocol: mqtt.protocol,
-            keep_alive: mqtt.keep_alive,
-            connect_timeout: mqtt.connect_timeout,
-            backoff: mqtt.backoff,
-        };
-        let mut begun = None;
-        let connect = async {
-            let opened = Visit::begin(&connector, &link("check"), mqtt.session_expiry).await;
-            let (visit, welcome) = opened.map_err(|why| (why, None))?;
-            let found = Found::but(format!("accepted; {}", welcome.tls), shortened(&welcome, mqtt.session_expiry));
-            begun = Some((visit, welcome));
-            Ok(found)
-        };
-        walk.step("connect", None, connect).await;
-        let (visit, welcome) = begun?;
-        let (publisher, session_expiry) = (link("check-publisher"), mqtt.session_expiry);
+        let Reached { visit, welcome, connector } = reach(config, walk).await?;
+        let (publisher, session_expiry) = (link(&config.mqtt, "check-publisher"), config.mqtt.session_expiry);
         Some(Self { visit, welcome, connector, publisher, session_expiry })
     }
 
@@ -119,26 +74,49 @@ impl Broker {
             );
             return;
         };
-        let Self { visit, connector, publisher, session_expiry, .. } = self;
-        let payload = Bytes::from(format!("{{\"mqttLambdaBridgeProbe\":\"{:032x}\"}}", fastrand::u128(..)));
+        let payload = payload();
         let probe = async {
-            let hint = "the client needs the right to publish there for a probe; the bridge itself does not";
-            let (mut speaker, _) =
-                Visit::begin(connector, publisher, *session_expiry).await.map_err(|why| (why, Some(hint)))?;
-            let said = speaker.publish(topic, payload.clone()).await;
-            let came = match said {
-                Ok(()) => visit.receives(&payload, COMES_BACK_WITHIN).await.map_err(|why| (why, None)),
-                Err(why) => Err((format!("publish to `{topic}`: {why}"), Some(hint))),
-            };
-            speaker.leave().await;
-            judged(came?, topic)
+            self.publish(topic, payload.clone()).await?;
+            let came = self.visit.receives(&payload, COMES_BACK_WITHIN).await.map_err(|why| (why, None))?;
+            judged(came, topic)
         };
         walk.step("probe", Some(&mapping.name), probe).await;
+    }
+
+    /// Whether the topics of this mapping that are failure destinations take a message, which their readers see.
+    pub(super) async fn dead_letters(&self, mapping: &Mapping, tries: bool, walk: &mut Walk) {
+        for place in &mapping.on_failure {
+            let OnFailure::Topic(topic) = place else { continue };
+            let look = async {
+                if !tries {
+                    let said = format!("topic `{topic}`: not tried, as its readers would see the message");
+                    return Ok(Found::but(said, Some("--probe publishes one".to_owned())));
+                }
+                self.publish(topic, payload()).await?;
+                Ok(Found::good(format!("topic `{topic}`: the broker has confirmed a message")))
+            };
+            walk.step("failure destination", Some(&mapping.name), look).await;
+        }
+    }
+
+    /// From a connection of its own, as the bridge does.
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Refused> {
+        let hint = "the client needs the right to publish there; for a probe of a topic filter alone, the bridge itself does not";
+        let attempt = Visit::begin(&self.connector, &self.publisher, self.session_expiry).await;
+        let (mut speaker, _) = attempt.opened.map_err(|why| (why, Some(hint)))?;
+        let said = speaker.publish(topic, payload).await;
+        speaker.leave().await;
+        said.map_err(|why| (format!("publish to `{topic}`: {why}"), Some(hint)))
     }
 
     pub(super) async fn leave(self) {
         self.visit.leave().await;
     }
+}
+
+/// Known again when it comes back.
+fn payload() -> Bytes {
+    format!("{{\"mqttLambdaBridgeProbe\":\"{:032x}\"}}", fastrand::u128(..)).into()
 }
 
 fn judged(came: bool, topic: &str) -> Result<Found, Refused> {
@@ -151,19 +129,7 @@ fn judged(came: bool, topic: &str) -> Result<Found, Refused> {
     }
 }
 
-fn shortened(welcome: &Welcome, asked: Duration) -> Option<String> {
-    let granted = welcome.session_expiry.filter(|granted| *granted < asked)?;
-    Some(format!(
-        "the broker keeps a session for {granted:?}, not for {asked:?}: raise its limit, or lower mqtt.session_expiry"
-    ))
-}
-
 /// The filter without `$share/group/`.
 fn alone(filter: &str) -> &str {
     filter.strip_prefix("$share/").and_then(|rest| rest.split_once('/')).map_or(filter, |(_, filter)| filter)
-}
-
-fn date(at: u64) -> String {
-    let text = humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_secs(at)).to_string();
-    text.split('T').next().unwrap_or_default().to_owned()
 }

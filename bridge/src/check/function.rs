@@ -3,6 +3,7 @@
 use super::report::{Found, Refused};
 use crate::aws::Aws;
 use crate::config::Mapping;
+use crate::foreign::Foreign;
 use crate::lambda::Description;
 
 pub(super) async fn look(aws: &Aws, mapping: &Mapping) -> Result<Found, Refused> {
@@ -20,10 +21,13 @@ pub(super) async fn look(aws: &Aws, mapping: &Mapping) -> Result<Found, Refused>
 }
 
 fn in_words(known: &Description) -> String {
+    let version =
+        known.version.as_ref().map(|version| format!(", version {}", Foreign::of(version))).unwrap_or_default();
     let timeout = known.timeout.map(|timeout| format!(", its timeout is {timeout:?}")).unwrap_or_default();
     let reserved = known.reserved.map(|most| format!(", its reserved concurrency {most}")).unwrap_or_default();
-    let unknown = known.unknown.as_ref().map(|why| format!("; its settings are not known ({why})")).unwrap_or_default();
-    format!("may be invoked{timeout}{reserved}{unknown}")
+    let unknown =
+        known.unknown.as_ref().map(|why| format!("; not all of its settings are known ({why})")).unwrap_or_default();
+    format!("may be invoked{version}{timeout}{reserved}{unknown}")
 }
 
 /// What goes wrong only under load, or only with a slow invocation.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
@@ -80,12 +80,23 @@ impl Walk {
         let begun = Instant::now();
         let found = look.await;
         let is_good = found.is_ok();
+        self.took(name, mapping, begun.elapsed(), found);
+        is_good
+    }
+
+    /// What was found in this time.
+    pub(super) fn took(
+        &mut self,
+        name: &'static str,
+        mapping: Option<&str>,
+        time: Duration,
+        found: Result<Found, Refused>,
+    ) {
         self.found(name, mapping, found);
         if let Some(step) = self.0.last_mut() {
             // Whole milliseconds.
-            step.seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
+            step.seconds = (time.as_secs_f64() * 1000.0).round() / 1000.0;
         }
-        is_good
     }
 
     /// What was found without a wait.

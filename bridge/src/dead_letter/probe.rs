@@ -25,9 +25,7 @@ pub enum Seen {
 /// When it would take none.
 pub async fn probe(aws: &Aws, place: &OnFailure) -> Result<Seen, DestinationError> {
     let (seen, good) = match place {
-        OnFailure::File(path) => {
-            (file(path).map_err(|cause| DestinationError::new(path.display(), cause)), "can be written")
-        }
+        OnFailure::File(path) => return probe_file(path),
         OnFailure::Sqs(url) => (Queue::open(aws, url).attributes().await, "the queue tells its attributes"),
         OnFailure::S3(url) => (Bucket::open(aws, url).list(None).await.map(drop), "the bucket can be listed"),
         OnFailure::Topic(_) => return Ok(Seen::Unknown("not tried: its readers would see the letter".to_owned())),
@@ -38,6 +36,14 @@ pub async fn probe(aws: &Aws, place: &OnFailure) -> Result<Seen, DestinationErro
         Err(error) if error.cause.starts_with("AccessDenied") => Ok(Seen::Unknown(format!("not known: {error}"))),
         Err(error) => Err(error),
     }
+}
+
+/// The same of a file, which takes no AWS.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn probe_file(path: &Path) -> Result<Seen, DestinationError> {
+    file(path).map(|()| Seen::Good("can be written")).map_err(|cause| DestinationError::new(path.display(), cause))
 }
 
 /// Opens it as the bridge does; where there is none, another one beside it, which is removed again.

@@ -80,7 +80,7 @@ impl Aws {
     #[must_use]
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
         let (function, endpoint) = (function.as_str(), sdk::endpoint(self));
-        let place = endpoint.as_deref().map_or_else(|| self.place("lambda"), |endpoint| self.place_of(endpoint));
+        let place = self.place_of_lambda(endpoint.as_deref());
         // Where no endpoint can be worked out the SDK says so.
         let lean = || Lean::new(self, endpoint.as_deref()?, function, timeout);
         let way = match self.wanted_client() {
@@ -89,6 +89,16 @@ impl Aws {
         };
         let (credentials, asks_first) = (self.ready(), self.asks_first());
         Client { way, function: function.to_owned(), timeout, place, credentials, asks_first }
+    }
+
+    /// Endpoint and region of Lambda, for messages.
+    #[must_use]
+    pub fn lambda_place(&self) -> String {
+        self.place_of_lambda(sdk::endpoint(self).as_deref())
+    }
+
+    fn place_of_lambda(&self, endpoint: Option<&str>) -> String {
+        endpoint.map_or_else(|| self.place("lambda"), |endpoint| self.place_of(endpoint))
     }
 }
 

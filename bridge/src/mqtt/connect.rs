@@ -31,14 +31,25 @@ pub async fn open_within(
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), Unopened> {
+    open_noting(&StageCell::default(), (connector, place), wire, hello, login, patience).await
+}
+
+/// The same; `stage` is new, and says afterwards how far it came.
+pub(super) async fn open_noting(
+    stage: &StageCell,
+    (connector, place): (&Connector, usize),
+    wire: Wire,
+    hello: Hello,
+    login: &mut Login,
+    patience: Duration,
+) -> Result<(Connection, ConnAck), Unopened> {
     // Before anything is connected: a broker need not see what cannot come to anything.
     if let Err(NoPassword { why, lasting }) = login.read(patience).await {
         let why = format!("no password for the broker: {why}");
         let end = if lasting { End::lasting(why) } else { End::lost(why) };
         return Err(Unopened { end, unanswered: false });
     }
-    let stage = StageCell::default();
-    let opened = timeout(patience, open((connector, place), &stage, wire, &hello, login, patience)).await;
+    let opened = timeout(patience, open((connector, place), stage, wire, &hello, login, patience)).await;
     let opened = opened.unwrap_or_else(|_| Err(End::lost(stage.overdue(patience))));
     opened.map_err(|end| Unopened { end, unanswered: stage.is_unanswered() })
 }

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::buffer::make_room;
-use super::tls::{Failure, Freshness, LiveTls, explain};
+use super::tls::{Failure, Freshness, LiveTls, ShownCertificate, explain};
 use super::transport::{Agreed, Transport};
 use super::websocket::Said;
 
@@ -110,6 +110,11 @@ impl Connection {
     #[must_use]
     pub fn agreed(&self) -> Agreed {
         self.transport.agreed()
+    }
+
+    /// The certificate that the broker has shown, as far as an operator wants to know it.
+    pub(super) fn certificate(&self) -> Option<ShownCertificate> {
+        self.transport.certificates().and_then(ShownCertificate::of)
     }
 
     async fn last_words(&mut self) -> Option<io::Error> {

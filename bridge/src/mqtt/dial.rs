@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::config::{BrokerUrl, authority};
 
@@ -36,9 +36,27 @@ impl Place {
     }
 }
 
-/// Where one attempt to connect stands, for whoever has to say why its deadline has passed.
+/// Where one attempt to connect stands, for whoever has to say why its deadline has passed, and how long its steps took.
 #[derive(Debug, Default)]
-pub struct StageCell(Mutex<Stage>);
+pub struct StageCell(Mutex<Progress>);
+
+#[derive(Debug, Default)]
+struct Progress {
+    stage: Stage,
+    /// When each step began, in their order; a step once.
+    begun: Vec<(&'static str, Instant)>,
+    /// The other end, once there is a TCP connection.
+    peer: Option<String>,
+}
+
+/// A step of an attempt that has begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passed {
+    /// `dns`, `tcp`, `proxy`, `tls`, `websocket` or `connect`.
+    pub step: &'static str,
+    /// Until the next one began, or until now.
+    pub took: Duration,
+}
 
 /// The steps of an attempt, in their order.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -70,57 +88,79 @@ enum Stage {
 
 impl StageCell {
     pub(super) fn resolving(&self, host: &str) {
-        *self.stage() = Stage::Resolving { host: host.to_owned() };
+        self.enter("dns", Stage::Resolving { host: host.to_owned() });
     }
 
     /// One more address is tried.
     fn connecting(&self, place: &Place, address: IpAddr) {
-        let mut stage = self.stage();
-        match &mut *stage {
-            Stage::Connecting { tried, .. } => tried.push(address),
-            _ => *stage = Stage::Connecting { place: place.clone(), tried: vec![address] },
+        if let Stage::Connecting { tried, .. } = &mut self.progress().stage {
+            return tried.push(address);
         }
+        self.enter("tcp", Stage::Connecting { place: place.clone(), tried: vec![address] });
     }
 
     /// The proxy is asked for the way to the broker.
     pub(super) fn tunnelling(&self, peer: &str) {
-        *self.stage() = Stage::Tunnelling { peer: peer.to_owned() };
+        self.reach("proxy", peer, Stage::Tunnelling { peer: peer.to_owned() });
     }
 
     /// `hint` is what a handshake that never ends may mean, for the end of the sentence.
     pub(super) fn handshaking(&self, peer: &str, hint: &'static str) {
-        *self.stage() = Stage::Handshaking { peer: peer.to_owned(), hint };
+        self.reach("tls", peer, Stage::Handshaking { peer: peer.to_owned(), hint });
     }
 
     /// TLS stands; the WebSocket does not yet.
     pub(super) fn upgrading(&self, peer: &str) {
-        *self.stage() = Stage::Upgrading { peer: peer.to_owned() };
+        self.reach("websocket", peer, Stage::Upgrading { peer: peer.to_owned() });
     }
 
     pub(super) fn connected(&self, peer: &str) {
-        *self.stage() = Stage::Connected { peer: peer.to_owned() };
+        self.reach("connect", peer, Stage::Connected { peer: peer.to_owned() });
     }
 
     /// CONNACK is there, whatever it says.
     pub(super) fn answered(&self) {
-        *self.stage() = Stage::Answered;
+        self.progress().stage = Stage::Answered;
     }
 
     /// Whether CONNECT may have reached the broker and no CONNACK came back.
     pub(super) fn is_unanswered(&self) -> bool {
-        matches!(*self.stage(), Stage::Connected { .. })
+        matches!(self.progress().stage, Stage::Connected { .. })
     }
 
     /// The whole sentence: what has not happened in this time, and what to look at.
     pub(super) fn overdue(&self, patience: Duration) -> String {
-        let hint = match &*self.stage() {
+        let hint = match &self.progress().stage {
             Stage::Handshaking { hint, .. } => *hint,
             _ => "",
         };
         format!("{self} within {patience:?}{hint}")
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
+    /// The steps that have begun. All but the last have been passed.
+    pub(super) fn passed(&self) -> Vec<Passed> {
+        let begun = self.progress().begun.clone();
+        let ends = begun.iter().skip(1).map(|(_, at)| *at).chain([Instant::now()]);
+        begun.iter().zip(ends).map(|((step, at), end)| Passed { step, took: end - *at }).collect()
+    }
+
+    /// Host and port of the other end, and its address, once there is a TCP connection.
+    pub(super) fn peer(&self) -> Option<String> {
+        self.progress().peer.clone()
+    }
+
+    fn reach(&self, step: &'static str, peer: &str, stage: Stage) {
+        self.progress().peer = Some(peer.to_owned());
+        self.enter(step, stage);
+    }
+
+    fn enter(&self, step: &'static str, stage: Stage) {
+        let mut progress = self.progress();
+        progress.stage = stage;
+        progress.begun.push((step, Instant::now()));
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -128,7 +168,7 @@ impl StageCell {
 /// What has not happened, in words that "within 10s" may follow: `broker.example:8883 (192.0.2.1): no TCP connection`.
 impl fmt::Display for StageCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.stage() {
+        match &self.progress().stage {
             Stage::Idle => f.write_str("no connection attempt"),
             Stage::Resolving { host } => write!(f, "{host}: name not resolved"),
             Stage::Connecting { place, tried } => write!(f, "{}: no TCP connection", peer(place, tried)),

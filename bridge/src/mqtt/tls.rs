@@ -17,7 +17,8 @@ mod token;
 #[path = "tls/no_token.rs"]
 mod token;
 
+pub use certificate::ShownCertificate;
 pub use error::TlsError;
 pub(super) use explain::{Failure, explain, handshake_failed, handshake_never_ends};
 pub(super) use generations::{Freshness, Generations};
-pub use live::LiveTls;
+pub use live::{LiveTls, Reminder};

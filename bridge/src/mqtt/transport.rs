@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustls::ClientConnection;
+use rustls::pki_types::CertificateDer;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
@@ -30,6 +31,15 @@ impl Transport {
             Self::Memory(_) => {
                 Agreed { version: "none".into(), suite: "in".into(), group: "memory".into(), alpn: None }
             }
+        }
+    }
+
+    /// What the other end has shown, its own certificate first.
+    pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
+        match self {
+            Self::Tls(stream) => stream.get_ref().1.peer_certificates(),
+            Self::WebSocket(socket) => socket.below().get_ref().1.peer_certificates(),
+            Self::Memory(_) => None,
         }
     }
 }

@@ -6,14 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::connect::{hang_up, open_within};
+use super::connect::{hang_up, open_noting};
 use super::connection::Connection;
 use super::connector::Connector;
 use super::decoder::Decoder;
+use super::dial::{Passed, StageCell};
 use super::end::End;
 use super::ledger::Ack;
 use super::link::Link;
-use super::packet::{Hello, Incoming, Subscription};
+use super::packet::{ConnAck, Hello, Incoming, MAX_PACKET_SIZE, Subscription};
+use super::tls::ShownCertificate;
 use super::wire::Wire;
 use crate::config::Qos;
 use crate::outgoing::Outgoing;
@@ -29,13 +31,31 @@ pub struct Visit {
     patience: Duration,
 }
 
+/// One attempt to connect.
+pub struct Attempt {
+    /// The steps that have begun. Where it failed, it was the last of them that failed; none where it was the password.
+    pub steps: Vec<Passed>,
+    /// Host and port of the other end, and its address, once there was a TCP connection.
+    pub peer: Option<String>,
+    /// What came of it; otherwise why there is no connection, and the way out.
+    pub opened: Result<(Visit, Welcome), String>,
+}
+
 /// What CONNACK and the handshake say.
 #[derive(Debug, Clone)]
 pub struct Welcome {
     /// Version, cipher suite and key exchange group.
     pub tls: String,
+    /// Whose certificate the broker has, and until when.
+    pub certificate: Option<ShownCertificate>,
     /// How long the broker keeps a session; none when it is as long as asked.
     pub session_expiry: Option<Duration>,
+    /// The keep alive that the broker wants in place of ours.
+    pub keep_alive: Option<Duration>,
+    /// The highest quality of service of messages that are published.
+    pub max_qos: Qos,
+    /// The size of the largest packet that it takes, in bytes, where it has a limit of its own.
+    pub max_packet_size: Option<u32>,
     /// Whether topic filters may hold wildcards.
     pub wildcards: bool,
     /// Whether there are shared subscriptions.
@@ -44,14 +64,7 @@ pub struct Welcome {
 
 impl Visit {
     /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is given up at the end.
-    ///
-    /// # Errors
-    /// Why there is no connection, and the way out.
-    pub async fn begin(
-        connector: &Connector,
-        link: &Link,
-        session_expiry: Duration,
-    ) -> Result<(Self, Welcome), String> {
+    pub async fn begin(connector: &Connector, link: &Link, session_expiry: Duration) -> Attempt {
         let hello = Hello {
             client_id: link.client_id.clone(),
             clean_start: true,
@@ -60,16 +73,14 @@ impl Visit {
             receive_maximum: 16,
             will: None,
         };
-        let (wire, patience) = (Wire(link.protocol), link.connect_timeout);
-        let opened = open_within((connector, 0), wire, hello, &mut connector.login(), patience).await;
-        let (connection, connack) = opened.map_err(|unopened| in_words(unopened.end))?;
-        let welcome = Welcome {
-            tls: connection.agreed().to_string(),
-            session_expiry: connack.session_expiry,
-            wildcards: connack.wildcard_available,
-            shared: connack.shared_available,
-        };
-        Ok((Self { wire, connection, decoder: Decoder::new(wire), patience }, welcome))
+        let (wire, patience, stage) = (Wire(link.protocol), link.connect_timeout, StageCell::default());
+        let opened = open_noting(&stage, (connector, 0), wire, hello, &mut connector.login(), patience).await;
+        let (steps, peer) = (stage.passed(), stage.peer());
+        let opened = opened.map_err(|unopened| in_words(unopened.end)).map(|(connection, connack)| {
+            let welcome = welcome(&connection, &connack);
+            (Self { wire, connection, decoder: Decoder::new(wire), patience }, welcome)
+        });
+        Attempt { steps, peer, opened }
     }
 
     /// Returns once the broker has granted the subscription with the QoS asked.
@@ -155,6 +166,19 @@ impl Visit {
             let _ = timeout(self.patience, self.connection.flush(self.patience)).await;
             return Ok(packet);
         }
+    }
+}
+
+fn welcome(connection: &Connection, connack: &ConnAck) -> Welcome {
+    Welcome {
+        tls: connection.agreed().to_string(),
+        certificate: connection.certificate(),
+        session_expiry: connack.session_expiry,
+        keep_alive: connack.keep_alive,
+        max_qos: connack.limits.max_qos,
+        max_packet_size: Some(connack.limits.max_packet_size).filter(|size| *size < MAX_PACKET_SIZE),
+        wildcards: connack.wildcard_available,
+        shared: connack.shared_available,
     }
 }
 

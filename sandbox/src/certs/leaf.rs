@@ -55,6 +55,8 @@ pub enum Usage {
 pub enum Validity {
     /// From an hour ago, for a month.
     Current,
+    /// For a month, of which an hour is left.
+    EndsSoon,
     /// Until an hour ago.
     Expired,
     /// From in an hour.
@@ -115,6 +117,7 @@ impl Validity {
         let now = SystemTime::now();
         match self {
             Self::Current => (now - HOUR, now + MONTH),
+            Self::EndsSoon => (now - MONTH, now + HOUR),
             Self::Expired => (now - MONTH, now - HOUR),
             Self::NotYet => (now + HOUR, now + MONTH),
         }

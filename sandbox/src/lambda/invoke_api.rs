@@ -13,6 +13,7 @@ use hyper::{Method, Request, Response};
 use serde::de::IgnoredAny;
 use serde_json::json;
 
+use super::caller;
 use super::errors::Refusal;
 use super::execution::{self, Host, Hosted};
 use super::http::{self, Reply, Reset, Unread};
@@ -38,6 +39,7 @@ pub(super) async fn route(host: Arc<Host>, request: Request<Incoming>) -> Result
         (&Method::GET, ["2019-09-30", "functions", name, "concurrency"]) => {
             Ok(concurrency(&host, &Target::parse(name, request.uri().query())))
         }
+        (&Method::POST, [""]) => Ok(caller::answer(&request)),
         _ => {
             let headers = [("x-amzn-errortype", "UnknownOperationException".to_owned())];
             Ok(http::json(404, &headers, json!({"message": "Unknown operation"}).to_string()))

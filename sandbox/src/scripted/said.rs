@@ -90,6 +90,20 @@ impl ConnAck {
         self
     }
 
+    /// That there are no shared subscriptions (MQTT 5, 3.2.2.3.13).
+    #[must_use]
+    pub fn without_shared(mut self) -> Self {
+        self.properties.extend([42, 0]);
+        self
+    }
+
+    /// That topic filters cannot hold wildcards (MQTT 5, 3.2.2.3.11).
+    #[must_use]
+    pub fn without_wildcards(mut self) -> Self {
+        self.properties.extend([40, 0]);
+        self
+    }
+
     /// Maximum Packet Size, for publishers, in bytes (MQTT 5, 3.2.2.3.6).
     #[must_use]
     pub fn max_packet_size(mut self, bytes: u32) -> Self {

@@ -1,222 +1,54 @@
 //! Promise: `check` walks the whole way of a message and says of each step whether it would work, against a right set-up and against
 //! wrong ones; a bridge that runs does not notice.
 
-use std::process::Output;
-use std::time::Duration;
+mod account;
+mod scripted;
+mod table;
+mod ways;
 
+use std::process::Output;
+use std::sync::Arc;
+
+use self::table::Case;
 use crate::common::{acknowledged, publish, side_by_side, willing};
-use sandbox::lambda::{Action, Fault, Function, Kind, Refusal, When};
+use sandbox::bucket::{Bucket, Trouble as BucketTrouble};
+use sandbox::lambda::{Action, Fault, Kind, When};
 use sandbox::queue::{Queue, Trouble};
 use sandbox::world::World;
 use serde_json::Value;
-
-/// A set-up, and what must be said of it. By default all is well.
-#[derive(Clone)]
-struct Case {
-    name: &'static str,
-    keys: &'static [(&'static str, &'static str)],
-    variables: &'static [(&'static str, &'static str)],
-    arguments: &'static [&'static str],
-    /// What becomes of the function.
-    function: fn(&mut Function),
-    fault: Option<Refusal>,
-    code: i32,
-    /// Parts of the output, or of the errors.
-    says: &'static [&'static str],
-}
-
-const CASE: Case =
-    Case { name: "", keys: &[], variables: &[], arguments: &[], function: |_| {}, fault: None, code: 1, says: &[] };
-
-fn right() -> Vec<Case> {
-    let right = Case { code: 0, ..CASE };
-    vec![
-        Case {
-            name: "all is well",
-            says: &[
-                "ok   tls files",
-                "certificate until 2",
-                "ok   dns",
-                "ok   connect",
-                "TLSv1_3",
-                "ok   subscribe of `sensor-data`",
-                "granted with QoS 1",
-                "ok   credentials",
-                "ok   function of `sensor-data`",
-                "may be invoked",
-                "ok   failure destination",
-                "can be written",
-                "all steps work",
-            ],
-            ..right.clone()
-        },
-        Case { name: "a probe", arguments: &["--probe"], says: &["ok   probe", "and it came back"], ..right.clone() },
-        Case {
-            name: "wildcards and a probe without a topic",
-            keys: &[("mapping.topic_filter", "sensor/+")],
-            arguments: &["--probe"],
-            says: &["warn probe", "--probe-topic"],
-            ..right.clone()
-        },
-        Case {
-            name: "wildcards and a topic",
-            keys: &[("mapping.topic_filter", "sensor/+")],
-            arguments: &["--probe", "--probe-topic", "sensor/data"],
-            says: &["ok   probe", "and it came back"],
-            ..right.clone()
-        },
-        Case {
-            name: "a shared subscription is not joined",
-            keys: &[("mapping.topic_filter", "$share/group/sensor/data")],
-            says: &["ok   subscribe of `sensor-data`", "`sensor/data` granted"],
-            ..right.clone()
-        },
-        Case {
-            name: "a timeout below the function's",
-            keys: &[("mapping.timeout", "1s")],
-            function: |function| function.timeout = Duration::from_mins(1),
-            says: &["warn function", "mapping.timeout is 1s", "set it above 60s"],
-            ..right.clone()
-        },
-        Case {
-            name: "less reserved concurrency than ours",
-            function: |function| function.concurrency = 2,
-            says: &["warn function", "mapping.concurrency is 10, and Lambda runs 2 at once"],
-            ..right.clone()
-        },
-        Case {
-            name: "settings that may not be read",
-            function: |function| function.configuration_readable = false,
-            says: &["ok   function", "its settings are not known (HTTP 403)"],
-            ..right
-        },
-    ]
-}
-
-fn wrong_at_the_broker() -> Vec<Case> {
-    vec![
-        Case {
-            name: "nobody listens",
-            keys: &[("mqtt.url", "mqtts://127.0.0.1:1")],
-            says: &["FAIL connect", "Connection refused", "ok   function"],
-            ..CASE
-        },
-        Case {
-            name: "no such name",
-            keys: &[("mqtt.url", "mqtts://broker.invalid:8883")],
-            says: &["FAIL dns", "broker.invalid: no address found", "hint: check mqtt.url"],
-            ..CASE
-        },
-        Case {
-            name: "another name than the certificate's",
-            keys: &[("mqtt.tls.server_name", "other.example")],
-            says: &["FAIL connect", "other.example"],
-            ..CASE
-        },
-        Case {
-            name: "no client certificate",
-            keys: &[("mqtt.tls.cert_file", ""), ("mqtt.tls.key_file", "")],
-            says: &["FAIL connect", "certificate"],
-            ..CASE
-        },
-        Case {
-            name: "a probe that does not come back",
-            arguments: &["--probe", "--probe-topic", "elsewhere"],
-            says: &["FAIL probe", "did not come back", "hint: the broker confirmed it and sent nothing"],
-            ..CASE
-        },
-        Case {
-            name: "a missing file of keys",
-            keys: &[("mqtt.tls.ca_file", "/nowhere/ca.crt")],
-            code: 2,
-            says: &["error: ", "/nowhere/ca.crt"],
-            ..CASE
-        },
-    ]
-}
-
-fn wrong_at_aws() -> Vec<Case> {
-    vec![
-        Case {
-            name: "no credentials",
-            variables: &[
-                ("AWS_ACCESS_KEY_ID", ""),
-                ("AWS_SECRET_ACCESS_KEY", ""),
-                ("AWS_EC2_METADATA_DISABLED", "true"),
-            ],
-            says: &["ok   connect", "FAIL credentials", "hint: set AWS_ACCESS_KEY_ID"],
-            ..CASE
-        },
-        Case {
-            name: "no region",
-            variables: &[("AWS_REGION", ""), ("AWS_EC2_METADATA_DISABLED", "true")],
-            says: &["FAIL aws", "set AWS_REGION"],
-            ..CASE
-        },
-        Case {
-            name: "no such function",
-            keys: &[("mapping.function", "nobody")],
-            says: &["FAIL function", "no such function, version or alias", "hint: check mapping.function, AWS_REGION"],
-            ..CASE
-        },
-        Case {
-            name: "no such alias",
-            keys: &[("mapping.function", "sensor-handler:live")],
-            says: &["FAIL function", "no such function, version or alias"],
-            ..CASE
-        },
-        Case {
-            name: "a denied invocation",
-            fault: Some(Refusal::AccessDenied),
-            says: &["FAIL function", "the permission lambda:InvokeFunction is missing"],
-            ..CASE
-        },
-        Case {
-            name: "expired credentials",
-            fault: Some(Refusal::ExpiredToken),
-            says: &["FAIL function", "the credentials have expired"],
-            ..CASE
-        },
-        Case {
-            name: "no concurrency",
-            function: |function| function.concurrency = 0,
-            says: &["FAIL function", "its reserved concurrency is 0"],
-            ..CASE
-        },
-        Case {
-            name: "a queue that is not there",
-            keys: &[("mapping.on_failure.sqs", "http://127.0.0.1:1/000000000000/letters")],
-            says: &["ok   function", "FAIL failure destination", "127.0.0.1:1"],
-            ..CASE
-        },
-        Case {
-            name: "a directory that is not there",
-            keys: &[("mapping.on_failure.file", "/nowhere/letters.jsonl")],
-            says: &["FAIL failure destination", "/nowhere/letters.jsonl", "No such file"],
-            ..CASE
-        },
-        Case {
-            name: "an endpoint where nobody listens",
-            variables: &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
-            says: &["FAIL function", "Connection refused"],
-            ..CASE
-        },
-    ]
-}
+use tokio::process::Command;
+use tokio::sync::Semaphore;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_set_up_is_ok_step_by_step() {
-    play(right()).await;
+    play(table::right()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_files_has_its_line() {
+    play(table::wrong_files()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_on_the_way_to_the_broker_has_its_line() {
-    play(wrong_at_the_broker()).await;
+    play([ways::wrong_ways(), ways::wrong_ports()].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_at_aws_has_its_line() {
-    play(wrong_at_aws()).await;
+    play([account::wrong_accounts(), account::wrong_functions()].concat()).await;
+}
+
+#[test]
+fn there_are_more_than_thirty_wrong_set_ups() {
+    let (ways, account) =
+        ([ways::wrong_ways(), ways::wrong_ports()], [account::wrong_accounts(), account::wrong_functions()]);
+    let tables = [table::wrong_files(), ways.concat(), account.concat()];
+    let all: usize = tables.iter().map(Vec::len).sum();
+    assert!(all + scripted::brokers().iter().filter(|row| row.code != 0).count() > 30);
+    for case in tables.iter().flatten() {
+        assert!(case.code != 0 && case.says.iter().any(|part| part.len() > 10), "{}", case.name);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -227,6 +59,24 @@ async fn a_bridge_that_runs_does_not_notice() {
     assert_eq!((output.status.code(), &report["ok"]), (Some(0), &true.into()), "{report:#}");
     let steps = report["steps"].as_array().unwrap();
     assert!(steps.iter().all(|step| step["verdict"] == "ok" && step["seconds"].is_number()), "{report:#}");
+    let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let expected = [
+        "configuration",
+        "tls files",
+        "dns",
+        "tcp",
+        "tls",
+        "connect",
+        "subscribe",
+        "region",
+        "credentials",
+        "identity",
+        "function",
+        "failure destination",
+    ];
+    assert_eq!(names, expected);
+    // A handshake takes its time, and it is said of the step that has taken it.
+    assert!(steps.iter().any(|step| step["step"] == "tls" && step["seconds"].as_f64() > Some(0.0)), "{report:#}");
     publish(&world, 5, |_| {}).await;
     acknowledged(&world, 5).await;
     let counters = world.counters();
@@ -235,41 +85,117 @@ async fn a_bridge_that_runs_does_not_notice() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_of_several_brokers_is_walked_to() {
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let good = world.url().to_string();
+    world.set("mqtt.url", &format!("mqtts://127.0.0.1:1,{good}"));
+    let output = walk(&world, &[], &["--json"]).await;
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), &report["ok"]), (Some(1), &false.into()), "{report:#}");
+    let steps: Vec<_> = report["steps"].as_array().unwrap().iter().collect();
+    let places: Vec<_> = (0..steps.len()).filter(|place| steps[*place]["step"] == "broker").collect();
+    let [first, second] = places[..] else { panic!("{report:#}") };
+    assert_eq!(steps[first]["found"], "mqtts://127.0.0.1:1, number 1 of 2");
+    assert_eq!(steps[second]["found"], format!("{good}, number 2 of 2"));
+    let verdict = |name: &str, within: std::ops::Range<usize>| {
+        let found = steps[within].iter().find(|step| step["step"] == name);
+        found.map(|step| step["verdict"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(verdict("tcp", first..second).as_deref(), Some("failed"));
+    assert_eq!(verdict("connect", first..second), None);
+    for name in ["tcp", "tls", "connect", "subscribe", "function"] {
+        assert_eq!(verdict(name, second..steps.len()).as_deref(), Some("ok"), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_queue_is_asked_for_its_attributes_and_not_written_to() {
     let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
     let queue = Queue::start().await.unwrap();
     world.unset("mapping.on_failure.file");
     world.set("mapping.on_failure.sqs", &queue.url());
-    let says = async |parts: &[&str]| {
-        let output = walk(&world, &[], &[]).await;
-        let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && parts.iter().all(|part| text.contains(part)), "{text}");
-    };
-    says(&["ok   failure destination of `sensor-data`", "the queue tells its attributes"]).await;
+    says(&world, 0, &["ok   failure destination of `sensor-data`", "the queue tells its attributes"]).await;
     queue.trouble(Some(Trouble::AccessDenied));
-    says(&["warn failure destination of `sensor-data`", "not known", "hint: the first dead letter will show it"]).await;
+    let known = ["warn failure destination of `sensor-data`", "not known", "hint: the first dead letter will show it"];
+    says(&world, 0, &known).await;
     assert_eq!(queue.attempts(), 0);
 }
 
-async fn play(cases: Vec<Case>) {
-    let cases = cases.into_iter().map(|case| (case.name.to_owned(), Box::pin(wrong_or_right(case))));
-    side_by_side(cases.collect()).await;
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_is_listed_and_not_written_to() {
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let bucket = Bucket::start().await.unwrap();
+    world.unset("mapping.on_failure.file");
+    world.set("mapping.on_failure.s3", &bucket.url());
+    says(&world, 0, &["ok   failure destination of `sensor-data`", "the bucket can be listed"]).await;
+    for (trouble, code, parts) in [
+        (BucketTrouble::AccessDenied, 0, ["warn failure destination", "not known"]),
+        (BucketTrouble::NoSuchBucket, 1, ["FAIL failure destination", "NoSuchBucket"]),
+        (
+            BucketTrouble::OtherRegion,
+            1,
+            ["FAIL failure destination", "the bucket is in eu-west-1: write `https://s3.eu-west-1"],
+        ),
+    ] {
+        bucket.trouble(Some(trouble));
+        says(&world, code, &parts).await;
+    }
+    assert_eq!(bucket.objects().len(), 0);
 }
 
-async fn wrong_or_right(case: Case) {
-    let mut function = willing();
-    (case.function)(&mut function);
-    let mut world = World::builder().function(function).without_bridge().await.unwrap();
-    for (key, value) in case.keys {
-        if key.starts_with("mapping.on_failure") {
-            world.unset("mapping.on_failure.file");
-        }
-        if value.is_empty() { world.unset(key) } else { world.set(key, value) }
+async fn says(world: &World, code: i32, parts: &[&str]) {
+    let output = walk(world, &[], &[]).await;
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{text}");
+    for part in parts {
+        assert!(text.contains(part), "`{part}` is missing in\n{text}");
     }
+}
+
+/// Most rows share a world, as each brings its configuration along.
+async fn play(cases: Vec<Case>) {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    // More at once only wait for a processor, and a handshake has a deadline.
+    let turns = Arc::new(Semaphore::new(4));
+    let row = |(number, case): (usize, Case)| {
+        let (name, world, turns) = (case.name.to_owned(), &world, turns.clone());
+        let row = async move {
+            let _turn = turns.acquire().await.unwrap();
+            right_or_wrong(world, number, case).await;
+        };
+        (name, Box::pin(row))
+    };
+    side_by_side(cases.into_iter().enumerate().map(row).collect()).await;
+}
+
+async fn right_or_wrong(shared: &World, number: usize, case: Case) {
+    let mut function = willing();
+    let own = if case.has_own_world() {
+        (case.function)(&mut function);
+        Some(World::builder().function(function).without_bridge().await.unwrap())
+    } else {
+        None
+    };
+    let world = own.as_ref().unwrap_or(shared);
     if let Some(refusal) = case.fault {
         world.lambda.faults().add(Fault::new(When::Always, Action::Refuse(refusal)).kind(Kind::DryRun));
     }
-    let Output { status, stdout, stderr } = walk(&world, case.variables, case.arguments).await;
+    let mut command = world.command().unwrap();
+    // Clients with one id would throw each other out.
+    command.env("BRIDGE_MQTT_CLIENT_ID", format!("row-{number}"));
+    let keys = case.keys.iter().map(|(key, value)| (*key, (*value).to_owned())).chain((case.with)(world));
+    for (key, value) in keys {
+        if key.starts_with("mapping.on_failure") {
+            command.env_remove("BRIDGE_MAPPING_ON_FAILURE_FILE");
+        }
+        let variable = format!("BRIDGE_{}", key.replace('.', "_").to_uppercase());
+        if value.is_empty() {
+            command.env_remove(variable)
+        } else {
+            command.env(variable, value)
+        };
+    }
+    let Output { status, stdout, stderr } = checked(command, case.variables, case.arguments).await;
     let text = String::from_utf8([stdout, stderr].concat()).unwrap();
     assert_eq!(status.code(), Some(case.code), "{}: {text}", case.name);
     for part in case.says {
@@ -278,6 +204,9 @@ async fn wrong_or_right(case: Case) {
 }
 
 async fn walk(world: &World, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-    let mut command = world.command().unwrap();
+    checked(world.command().unwrap(), variables, arguments).await
+}
+
+async fn checked(mut command: Command, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
     command.envs(variables.iter().copied()).arg("check").args(arguments).output().await.unwrap()
 }

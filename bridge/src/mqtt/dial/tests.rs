@@ -157,6 +157,30 @@ fn each_stage_has_words_for_its_deadline() {
     assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no CONNACK");
 }
 
+#[tokio::test(start_paused = true)]
+async fn each_step_has_its_time_and_is_one_however_many_addresses_are_tried() {
+    let (stage, broker) = (StageCell::default(), broker("broker.example", 8883));
+    assert_eq!((stage.passed(), stage.peer()), (Vec::new(), None));
+    let second = Duration::from_secs(1);
+    stage.resolving(&broker.host);
+    tokio::time::advance(second).await;
+    stage.connecting(&broker, addresses(&V6)[0].ip());
+    tokio::time::advance(second).await;
+    stage.connecting(&broker, addresses(&V4)[0].ip());
+    tokio::time::advance(second).await;
+    assert_eq!(stage.peer(), None);
+    stage.handshaking("broker.example:8883 (192.0.2.1)", "");
+    tokio::time::advance(second * 5).await;
+    let passed = |steps: &[(&'static str, u32)]| -> Vec<_> {
+        steps.iter().map(|(step, seconds)| Passed { step, took: second * *seconds }).collect()
+    };
+    assert_eq!(stage.passed(), passed(&[("dns", 1), ("tcp", 2), ("tls", 5)]));
+    stage.connected("broker.example:8883 (192.0.2.1)");
+    stage.answered();
+    assert_eq!(stage.passed(), passed(&[("dns", 1), ("tcp", 2), ("tls", 5), ("connect", 0)]));
+    assert_eq!(stage.peer().as_deref(), Some("broker.example:8883 (192.0.2.1)"));
+}
+
 #[test]
 fn a_broker_that_is_given_by_address_is_named_once() {
     let address = addresses(&V6)[0].ip();

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use rustls::pki_types::CertificateDer;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::revocation_list::CertificateRevocationList;
 use x509_parser::time::ASN1Time;
@@ -45,6 +46,37 @@ pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
     let validity = certificate.validity();
     let until = Some(time(validity.not_after));
     Some(Dates { name: certificate.subject().to_string(), from: time(validity.not_before), until })
+}
+
+/// A certificate that the other end of a connection has shown, for people. It was verified before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShownCertificate {
+    /// Whose it is: `CN=broker`.
+    pub subject: String,
+    /// Who has signed it.
+    pub issuer: String,
+    /// The last day that it is valid.
+    pub until: String,
+    /// Whether that is soon.
+    pub ends_soon: bool,
+    /// How many certificates were shown, this one included.
+    pub chain: usize,
+}
+
+impl ShownCertificate {
+    /// The first of a chain; `None` when it is none.
+    pub(in crate::mqtt) fn of(chain: &[CertificateDer<'_>]) -> Option<Self> {
+        let first = chain.first()?;
+        let dates = certificate(first)?;
+        let (_, parsed) = X509Certificate::from_der(first).ok()?;
+        Some(Self {
+            subject: shown(&dates.name),
+            issuer: shown(&parsed.issuer().to_string()),
+            until: day(dates.until?).to_string().chars().take_while(|char| *char != 'T').collect(),
+            ends_soon: dates.ends_soon(SystemTime::now()),
+            chain: chain.len(),
+        })
+    }
 }
 
 /// The subject and the serial number of a certificate, as a log may show them, whoever made it: `CN=broker` and

@@ -41,6 +41,15 @@ struct State {
     refused: Option<Reading>,
 }
 
+/// Something of the files that has ended, or ends soon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reminder {
+    /// Which, and when.
+    pub said: String,
+    /// Nothing but new files helps.
+    pub has_ended: bool,
+}
+
 type Reading = Result<Files, TlsError>;
 
 impl LiveTls {
@@ -59,6 +68,22 @@ impl LiveTls {
         info!(event = "tls.loaded", provider = crypto::PROVIDER, "TLS set up");
         live.remind();
         Ok(live)
+    }
+
+    /// What of the files has ended, and then what ends soon.
+    #[must_use]
+    pub fn reminders(&self) -> Vec<Reminder> {
+        let (now, state) = (SystemTime::now(), self.state());
+        let ended = state.set.troubles(now).map(|(part, said)| {
+            // Of several authorities those that have not ended are used.
+            Reminder { said: format!("{}: {said}", part.in_words()), has_ended: part != Part::Authority }
+        });
+        let soon = state.set.dates.iter().filter(|(_, dates)| dates.trouble(now).is_none() && dates.ends_soon(now));
+        let soon = soon.filter_map(|(part, dates)| {
+            let said = format!("{}: `{}` is valid until {}", part.in_words(), dates.name, day(dates.until?));
+            Some(Reminder { said, has_ended: false })
+        });
+        ended.chain(soon).collect()
     }
 
     /// Reads the files again, at once, and takes them into use if they are new and good. True when they were new. What
@@ -209,7 +234,7 @@ impl LiveTls {
 /// What has no date to wait for is no renewal. An authority that has ended is left out of the set in any case.
 fn refuse_expired(set: &Set, now: SystemTime) -> Result<(), TlsError> {
     match set.troubles(now).find(|(part, _)| *part != Part::Authority) {
-        Some((part, trouble)) => Err(TlsError::Setup(format!("{}: {trouble}", part.name().replace('_', " ")))),
+        Some((part, trouble)) => Err(TlsError::Setup(format!("{}: {trouble}", part.in_words()))),
         None => Ok(()),
     }
 }

@@ -35,6 +35,11 @@ impl Part {
             Self::RevocationList => "revocation_list",
         }
     }
+
+    /// For sentences.
+    pub(super) fn in_words(self) -> String {
+        self.name().replace('_', " ")
+    }
 }
 
 /// A configuration and what is known of its parts.

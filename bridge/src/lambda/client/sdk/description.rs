@@ -19,6 +19,8 @@ pub struct Description {
     pub timeout: Option<Duration>,
     /// `Active`, or why it cannot be invoked now.
     pub state: Option<String>,
+    /// The version that its name stands for: `$LATEST`, or the number behind an alias.
+    pub version: Option<String>,
     /// How many of it may run at once, where somebody has reserved that.
     pub reserved: Option<u32>,
     /// Why something of it is not known.
@@ -36,12 +38,17 @@ impl Aws {
         match client.get_function_configuration().function_name(function.as_str()).send().await {
             Ok(answer) => {
                 known.timeout = answer.timeout.and_then(|seconds| seconds.try_into().ok()).map(Duration::from_secs);
+                known.version = answer.version;
                 known.state = answer.state.map(|state| state.as_str().to_owned());
             }
             Err(error) => known.unknown = Some(cause(&error)),
         }
-        if let Ok(answer) = client.get_function_concurrency().function_name(function.name()).send().await {
-            known.reserved = answer.reserved_concurrent_executions.and_then(|most| most.try_into().ok());
+        match client.get_function_concurrency().function_name(function.name()).send().await {
+            Ok(answer) => known.reserved = answer.reserved_concurrent_executions.and_then(|most| most.try_into().ok()),
+            Err(error) if known.unknown.is_none() => {
+                known.unknown = Some(format!("reserved concurrency: {}", cause(&error)));
+            }
+            Err(_) => {}
         }
         known
     }

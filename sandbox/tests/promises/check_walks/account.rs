@@ -1,0 +1,128 @@
+//! The rows that are wrong at AWS. Plays nothing.
+
+use sandbox::lambda::Refusal;
+
+use super::table::{CASE, Case};
+
+fn code(status: u16, code: &'static str) -> Refusal {
+    Refusal::Raw { status, code: Some(code), body: "{}" }
+}
+
+/// Credentials, region, endpoint.
+pub fn wrong_accounts() -> Vec<Case> {
+    vec![
+        Case {
+            name: "no credentials",
+            variables: &[
+                ("AWS_ACCESS_KEY_ID", ""),
+                ("AWS_SECRET_ACCESS_KEY", ""),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ],
+            // A file needs none.
+            says: &["ok   connect", "FAIL credentials", "hint: set AWS_ACCESS_KEY_ID", "ok   failure destination"],
+            ..CASE
+        },
+        Case {
+            name: "no region",
+            variables: &[("AWS_REGION", ""), ("AWS_EC2_METADATA_DISABLED", "true")],
+            says: &["FAIL aws", "set AWS_REGION"],
+            ..CASE
+        },
+        Case {
+            name: "an endpoint that is no URL",
+            variables: &[("AWS_ENDPOINT_URL", "127.0.0.1:4566")],
+            says: &["FAIL aws", "AWS_ENDPOINT_URL: "],
+            ..CASE
+        },
+        Case {
+            name: "a profile that does not exist",
+            variables: &[
+                ("AWS_PROFILE", "nowhere"),
+                ("AWS_ACCESS_KEY_ID", ""),
+                ("AWS_SECRET_ACCESS_KEY", ""),
+                ("AWS_EC2_METADATA_DISABLED", "true"),
+            ],
+            says: &["FAIL credentials", "AWS_PROFILE is `nowhere`"],
+            ..CASE
+        },
+        Case {
+            name: "an access key that was deleted",
+            variables: &[("AWS_ACCESS_KEY_ID", "deleted")],
+            says: &["ok   credentials", "FAIL identity", "InvalidClientTokenId", "hint: the credentials are wrong"],
+            ..CASE
+        },
+        Case {
+            name: "a session that has expired",
+            variables: &[("AWS_ACCESS_KEY_ID", "expired")],
+            says: &["ok   credentials", "FAIL identity", "ExpiredToken"],
+            ..CASE
+        },
+    ]
+}
+
+/// What the function, its key or a destination lacks.
+pub fn wrong_functions() -> Vec<Case> {
+    vec![
+        Case {
+            name: "no such function",
+            keys: &[("mapping.function", "nobody")],
+            says: &["FAIL function", "no such function, version or alias", "hint: check mapping.function, AWS_REGION"],
+            ..CASE
+        },
+        Case {
+            name: "no such alias",
+            keys: &[("mapping.function", "sensor-handler:live")],
+            says: &["FAIL function", "no such function, version or alias"],
+            ..CASE
+        },
+        Case {
+            name: "a denied invocation",
+            fault: Some(Refusal::AccessDenied),
+            says: &["FAIL function", "the permission lambda:InvokeFunction is missing"],
+            ..CASE
+        },
+        Case {
+            name: "expired credentials",
+            fault: Some(Refusal::ExpiredToken),
+            says: &["FAIL function", "the credentials have expired"],
+            ..CASE
+        },
+        Case {
+            name: "a wrong secret key, or clock",
+            fault: Some(code(403, "InvalidSignatureException")),
+            says: &["FAIL function", "the secret key is wrong, or the clock"],
+            ..CASE
+        },
+        Case {
+            name: "a key that the function may not use",
+            fault: Some(code(502, "KMSAccessDeniedException")),
+            says: &["FAIL function", "the function may not use its key"],
+            ..CASE
+        },
+        Case {
+            name: "a proxy's page in place of Lambda",
+            fault: Some(Refusal::Raw { status: 503, code: None, body: "<html>busy</html>" }),
+            says: &["FAIL function", "a proxy or a gateway may have sent it"],
+            ..CASE
+        },
+        Case {
+            name: "no concurrency",
+            function: |function| function.concurrency = 0,
+            is_other_function: true,
+            says: &["FAIL function", "its reserved concurrency is 0"],
+            ..CASE
+        },
+        Case {
+            name: "a queue that is not there",
+            keys: &[("mapping.on_failure.sqs", "http://127.0.0.1:1/000000000000/letters")],
+            says: &["ok   function", "FAIL failure destination", "127.0.0.1:1"],
+            ..CASE
+        },
+        Case {
+            name: "an endpoint where nobody listens",
+            variables: &[("AWS_ENDPOINT_URL", "http://127.0.0.1:1")],
+            says: &["ok   identity", "not known", "FAIL function", "Connection refused"],
+            ..CASE
+        },
+    ]
+}
