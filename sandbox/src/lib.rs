@@ -18,6 +18,7 @@ pub mod observer;
 pub mod oracle;
 pub mod parts;
 pub mod plot;
+pub mod progress;
 pub mod proxy;
 pub mod queue;
 pub mod replicas;

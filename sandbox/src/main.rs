@@ -15,6 +15,7 @@ use sandbox::demo::command::{Flags, a_rate, a_time};
 use sandbox::demo::{self, Terminal};
 use sandbox::fleet;
 use sandbox::parts;
+use sandbox::progress::Progress;
 use sandbox::sim;
 use sandbox::soak::{self, Kind, Soak};
 use tokio::sync::mpsc;
@@ -170,9 +171,11 @@ async fn soak(flags: SoakFlags) -> anyhow::Result<bool> {
         protocol: flags.protocol,
         kinds,
     };
-    let report = soak::run(soak, |remark| eprintln!("{remark}")).await?;
+    let progress = Progress::over(flags.duration);
+    let report = soak::run(soak, progress.says()).await?;
+    progress.finish();
     if let Some(path) = &flags.plot {
-        let written = soak::write_whole(path, &report.plot().to_svg());
+        let written = report.plot().to_svg().and_then(|svg| soak::write_whole(path, &svg));
         written.with_context(|| format!("`{}` cannot be written", path.display()))?;
     }
     let text = if flags.json { report.to_json()? } else { format!("\n{report}") };

@@ -1,17 +1,28 @@
 //! Numbers over time as a picture: panels one above the other, in SVG, with a line where something happened. Pure.
 
-use std::fmt::Write;
+use std::io;
 
-const WIDTH: f64 = 1200.0;
-const LEFT: f64 = 90.0;
-const RIGHT: f64 = 24.0;
-const TOP: f64 = 92.0;
-const PANEL: f64 = 150.0;
-const GAP: f64 = 44.0;
-const BOTTOM: f64 = 44.0;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+const WIDTH: u32 = 1200;
+const LEFT: u32 = 90;
+const RIGHT: u32 = 24;
+const TOP: u32 = 80;
+const PANEL: u32 = 200;
+/// Above each panel for its name, and below for the time.
+const NAME: u32 = 22;
+const TIMES: u32 = 28;
 /// More points than this a panel cannot show; of neighbours the largest stays.
 const POINTS: usize = 1_000;
-const COLOURS: [&str; 4] = ["#1f6f8b", "#b8572a", "#4b7f3f", "#6a4c93"];
+const LETTERS: u32 = 13;
+const COLOURS: [RGBColor; 4] =
+    [RGBColor(31, 111, 139), RGBColor(184, 87, 42), RGBColor(75, 127, 63), RGBColor(106, 76, 147)];
+const MARK: RGBColor = RGBColor(204, 51, 51);
+const INK: RGBColor = RGBColor(34, 34, 34);
+const FAINT: RGBColor = RGBColor(221, 221, 221);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
 
 /// A picture.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -37,107 +48,90 @@ pub struct Panel {
 
 impl Plot {
     /// The picture as a whole SVG document.
-    #[must_use]
-    pub fn to_svg(&self) -> String {
-        #[allow(clippy::cast_precision_loss, reason = "a few panels")]
-        let height = TOP + (PANEL + GAP) * self.panels.len() as f64 - GAP + BOTTOM;
-        let last = self.panels.iter().filter_map(|panel| panel.points.last()).map(|(at, _)| *at);
-        let seconds = last.chain(self.marks.iter().map(|(at, _)| *at)).fold(1.0, f64::max);
-        let mut svg = format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" viewBox=\"0 0 {WIDTH} {height}\" \
-             font-family=\"DejaVu Sans, Verdana, sans-serif\" font-size=\"12\">\n\
-             <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n"
-        );
-        text(&mut svg, (LEFT, 26.0), "start", "font-size=\"18\" fill=\"#222222\"", &self.title);
-        text(&mut svg, (LEFT, 46.0), "start", "fill=\"#555555\"", &self.subtitle);
-        self.draw_marks(&mut svg, seconds, height);
-        for (index, panel) in self.panels.iter().enumerate() {
-            #[allow(clippy::cast_precision_loss, reason = "a few panels")]
-            let top = TOP + (PANEL + GAP) * index as f64;
-            panel.draw(&mut svg, top, seconds, COLOURS[index % COLOURS.len()]);
-        }
-        draw_times(&mut svg, seconds, height - BOTTOM);
-        svg.push_str("</svg>\n");
-        svg
+    ///
+    /// # Errors
+    /// When a shape cannot be drawn.
+    pub fn to_svg(&self) -> io::Result<String> {
+        let panels = u32::try_from(self.panels.len()).unwrap_or(u32::MAX);
+        let mut svg = String::new();
+        self.draw(&SVGBackend::with_string(&mut svg, (WIDTH, TOP + panels * PANEL)).into_drawing_area())?;
+        Ok(svg)
     }
 
-    fn draw_marks(&self, svg: &mut String, seconds: f64, height: f64) {
-        let mut free = f64::MIN;
+    fn draw(&self, area: &Area<'_>) -> io::Result<()> {
+        area.fill(&WHITE).map_err(drawing)?;
+        write(area, &self.title, (LEFT, 10), 18)?;
+        write(area, &self.subtitle, (LEFT, 36), LETTERS)?;
+        let last = self.panels.iter().filter_map(|panel| panel.points.last()).map(|(at, _)| *at);
+        let seconds = last.chain(self.marks.iter().map(|(at, _)| *at)).fold(1.0, f64::max);
+        let places = area.margin(TOP, 0, 0, RIGHT).split_evenly((self.panels.len().max(1), 1));
+        for ((panel, place), colour) in self.panels.iter().zip(&places).zip(COLOURS.iter().cycle()) {
+            panel.draw(place, seconds, &self.marks, *colour)?;
+        }
+        self.name_marks(area, seconds)
+    }
+
+    /// Names that would lie over each other are left out; their lines are there.
+    fn name_marks(&self, area: &Area<'_>, seconds: f64) -> io::Result<()> {
+        let mut free = 0;
         for (at, name) in &self.marks {
-            let x = place(*at, seconds);
-            line(
-                svg,
-                (x, TOP - 12.0),
-                (x, height - BOTTOM),
-                "#cc3333\" stroke-opacity=\"0.45\" stroke-dasharray=\"3 3",
-            );
-            // Names that would lie over each other are left out; their lines are there.
-            #[allow(clippy::cast_precision_loss, reason = "a few letters")]
-            let half = name.len() as f64 * 3.5;
-            if x - half >= free {
-                text(svg, (x, TOP - 24.0), "middle", "font-size=\"10\" fill=\"#cc3333\"", name);
-                free = x + half + 4.0;
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the picture")]
+            let x = LEFT + (f64::from(WIDTH - LEFT - RIGHT) * at / seconds) as u32;
+            let half = u32::try_from(name.len()).unwrap_or(u32::MAX).saturating_mul(7) / 2;
+            if x.saturating_sub(half) >= free {
+                let style = ("sans-serif", 11).into_text_style(area).color(&MARK);
+                area.draw_text(name, &style, place(x.saturating_sub(half), TOP - 14)).map_err(drawing)?;
+                free = x + half + 4;
             }
         }
+        Ok(())
     }
 }
 
 impl Panel {
-    fn draw(&self, svg: &mut String, top: f64, seconds: f64, colour: &str) {
-        let most = ceiling(self.points.iter().map(|(_, value)| *value).fold(0.0, f64::max));
-        text(svg, (LEFT, top - 6.0), "start", "fill=\"#222222\"", &self.name);
-        for step in 0..=4 {
-            let share = f64::from(step) / 4.0;
-            let y = top + PANEL * (1.0 - share);
-            line(svg, (LEFT, y), (WIDTH - RIGHT, y), "#dddddd");
-            text(svg, (LEFT - 8.0, y + 4.0), "end", "fill=\"#555555\"", &number(most * share));
-        }
-        let _ = write!(svg, "<polyline fill=\"none\" stroke=\"{colour}\" stroke-width=\"1.6\" points=\"");
-        for (at, value) in thinned(&self.points) {
-            // Writing to a String cannot fail.
-            let _ = write!(svg, "{:.1},{:.1} ", place(at, seconds), top + PANEL * (1.0 - value / most));
-        }
-        svg.push_str("\"/>\n");
+    fn draw(&self, area: &Area<'_>, seconds: f64, marks: &[(f64, String)], colour: RGBColor) -> io::Result<()> {
+        let most = self.points.iter().map(|(_, value)| *value).fold(1.0, f64::max);
+        let mut chart = ChartBuilder::on(area)
+            .margin_top(NAME)
+            .set_label_area_size(LabelAreaPosition::Left, LEFT)
+            .set_label_area_size(LabelAreaPosition::Bottom, TIMES)
+            .build_cartesian_2d(0.0..seconds, 0.0..most * 1.05)
+            .map_err(drawing)?;
+        write(area, &self.name, (LEFT, 3), LETTERS)?;
+        let mut mesh = chart.configure_mesh();
+        mesh.disable_x_mesh().light_line_style(TRANSPARENT).bold_line_style(FAINT).axis_style(FAINT);
+        mesh.x_labels(8).y_labels(5).x_label_formatter(&clock).y_label_formatter(&number);
+        mesh.label_style(("sans-serif", LETTERS)).draw().map_err(drawing)?;
+        let lines = marks.iter().map(|(at, _)| PathElement::new([(*at, 0.0), (*at, most * 1.05)], MARK.mix(0.4)));
+        chart.draw_series(lines).map_err(drawing)?;
+        let curve = PathElement::new(thinned(&self.points).collect::<Vec<_>>(), colour.stroke_width(2));
+        chart.draw_series([curve]).map_err(drawing)?;
+        Ok(())
     }
 }
 
-fn draw_times(svg: &mut String, seconds: f64, y: f64) {
-    for step in 0..=6 {
-        let at = seconds * f64::from(step) / 6.0;
-        let clock = format!("{}:{:02}", (at / 60.0).floor(), (at % 60.0).floor());
-        text(svg, (place(at, seconds), y + 20.0), "middle", "fill=\"#555555\"", &clock);
-    }
-    text(svg, (WIDTH - RIGHT, y + 36.0), "end", "fill=\"#555555\"", "minutes and seconds since the start");
+fn write(area: &Area<'_>, text: &str, (x, y): (u32, u32), size: u32) -> io::Result<()> {
+    let style = ("sans-serif", size).into_text_style(area).color(&INK);
+    area.draw_text(text, &style, place(x, y)).map_err(drawing)
 }
 
-fn place(at: f64, seconds: f64) -> f64 {
-    LEFT + (WIDTH - LEFT - RIGHT) * at / seconds
+fn place(x: u32, y: u32) -> (i32, i32) {
+    (i32::try_from(x).unwrap_or(i32::MAX), i32::try_from(y).unwrap_or(i32::MAX))
 }
 
-fn line(svg: &mut String, (x1, y1): (f64, f64), (x2, y2): (f64, f64), stroke: &str) {
-    let _ = writeln!(svg, "<line x1=\"{x1:.1}\" y1=\"{y1:.1}\" x2=\"{x2:.1}\" y2=\"{y2:.1}\" stroke=\"{stroke}\"/>");
+fn drawing(error: impl std::fmt::Display) -> io::Error {
+    io::Error::other(format!("the picture cannot be drawn: {error}"))
 }
 
-fn text(svg: &mut String, (x, y): (f64, f64), anchor: &str, style: &str, text: &str) {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    let _ = writeln!(svg, "<text x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"{anchor}\" {style}>{escaped}</text>");
+/// Minutes and seconds since the start.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as the axis asks")]
+fn clock(at: &f64) -> String {
+    format!("{}:{:02}", (at / 60.0).floor(), (at % 60.0).floor())
 }
 
-/// The next of 1, 2, 4 and 8 times a power of ten, so that quarters are easy to read.
-fn ceiling(most: f64) -> f64 {
-    let mut ceiling = 1.0;
-    while ceiling < most {
-        ceiling = [2.0, 4.0, 8.0, 10.0]
-            .map(|factor| factor * ceiling)
-            .into_iter()
-            .find(|c| *c >= most)
-            .unwrap_or(ceiling * 10.0);
-    }
-    ceiling
-}
-
-fn number(value: f64) -> String {
-    if value.fract() == 0.0 { format!("{value:.0}") } else { format!("{value}") }
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "as the axis asks")]
+fn number(value: &f64) -> String {
+    format!("{}", (value * 100.0).round() / 100.0)
 }
 
 fn thinned(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> + '_ {
@@ -162,30 +156,34 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_names_do_not_overlap() {
-        let svg = plot().to_svg();
+        let svg = plot().to_svg().unwrap();
         assert!(svg.contains("a &lt; b &amp; c") && !svg.contains("a < b"));
-        assert!(svg.contains(">F1<") && !svg.contains(">F2<") && svg.contains(">F3<"));
-        assert_eq!(svg.matches("stroke-dasharray").count(), 3);
-        assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
+        let is_shown = |name: &str| svg.lines().any(|line| line.trim() == name);
+        assert_eq!(["F1", "F2", "F3", "messages/s"].map(is_shown), [true, false, true, true], "{svg}");
+        assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
     }
 
     #[test]
-    fn everything_lies_within_the_picture() {
-        let svg = plot().to_svg();
-        let points = svg.split("points=\"").nth(1).unwrap().split('"').next().unwrap();
-        let points: Vec<(f64, f64)> = points
+    fn everything_lies_within_its_panel() {
+        let svg = plot().to_svg().unwrap();
+        let lines = svg.lines().filter_map(|line| line.strip_prefix("<polyline ")?.split("points=\"").nth(1));
+        let curve = lines.map(|line| line.split('"').next().unwrap().trim()).max_by_key(|line| line.len()).unwrap();
+        let points: Vec<(u32, u32)> = curve
             .split_whitespace()
             .map(|point| point.split_once(',').unwrap())
             .map(|(x, y)| (x.parse().unwrap(), y.parse().unwrap()))
             .collect();
         assert!(points.len() > POINTS / 2 && points.len() <= POINTS, "{}", points.len());
-        assert!(points.iter().all(|(x, y)| (LEFT..=WIDTH - RIGHT).contains(x) && (TOP..=TOP + PANEL).contains(y)));
+        let (across, down) = (LEFT..=WIDTH - RIGHT, TOP + NAME..=TOP + PANEL - TIMES);
+        assert!(points.iter().all(|(x, y)| across.contains(x) && down.contains(y)), "{points:?}");
     }
 
     #[test]
-    fn scales_are_round() {
-        let scales = [0.0, 1.0, 1.5, 3.0, 7.0, 9.0, 97.0, 1_234.0].map(|most| number(ceiling(most)));
-        assert_eq!(scales, ["1", "1", "2", "4", "8", "10", "100", "2000"]);
-        assert_eq!([0.0, 0.25, 2.5, 1_000.0].map(number), ["0", "0.25", "2.5", "1000"]);
+    fn labels_are_short() {
+        assert_eq!(
+            [0.0, 0.25, 2.5, 0.1 + 0.2, 1_000.0].map(|value| number(&value)),
+            ["0", "0.25", "2.5", "0.3", "1000"]
+        );
+        assert_eq!([0.0, 61.0, 3_725.9].map(|at| clock(&at)), ["0:00", "1:01", "62:05"]);
     }
 }

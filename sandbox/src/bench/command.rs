@@ -11,6 +11,7 @@ use super::goals::goals;
 use super::picture;
 use super::play::play;
 use super::scenario::Scenario;
+use crate::progress::Progress;
 use crate::world::BrokerKind;
 use crate::{binaries, tools};
 
@@ -69,13 +70,21 @@ pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
     let binary = std::path::absolute(binary)?;
     let mut report = Report { figures: Vec::new() };
     let cases = flags.scenario.cases();
+    let progress = Progress::of("cases", u64::from(flags.runs) * cases.len() as u64);
     for run in 1..=flags.runs {
         for (number, case) in (1..).zip(&cases) {
             let case = case.scaled(flags.scale);
-            eprintln!("run {run} of {}, case {number} of {}: {}, {case}", flags.runs, cases.len(), case.contender);
+            progress.say(&format!(
+                "run {run} of {}, case {number} of {}: {}, {case}",
+                flags.runs,
+                cases.len(),
+                case.contender
+            ));
             report.figures.push(play(&case, &binary, broker(flags)).await?);
+            progress.reached(report.figures.len() as u64, String::new);
         }
     }
+    progress.finish();
     if let Some(path) = &flags.plot {
         std::fs::write(path, picture::draw(&report)?)?;
     }

@@ -4,7 +4,7 @@ mod profile;
 mod summary;
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,6 +13,7 @@ use super::campaign::play;
 use super::plan::{Plan, Profile};
 use super::shrink::{Less, shrink};
 use super::stage::{Outcome, run};
+use crate::progress::Progress;
 
 /// How many of its last events a seed that fails shows.
 const LAST: usize = 100;
@@ -95,7 +96,7 @@ fn one(seed: u64, less: &Less, flags: &Flags) -> io::Result<bool> {
     show(&mut out, &outcome, flags)?;
     let Some(first) = outcome.violations.first() else { return Ok(true) };
     if let Some(picture) = &outcome.picture {
-        draw(&mut out, &picture.to_svg(), &flags.plot)?;
+        draw(&mut out, &picture.to_svg()?, &flags.plot)?;
     }
     if flags.shrink {
         let fails = |plan: &Plan| run(plan).violations.iter().any(|violation| violation.promise == first.promise);
@@ -143,22 +144,15 @@ fn draw(out: &mut impl Write, svg: &str, file: &Path) -> io::Result<()> {
 }
 
 fn many(flags: &Flags) -> io::Result<bool> {
-    let live = io::stderr().is_terminal();
+    let progress = Progress::of("worlds", flags.seeds);
     let tally = play(flags.from, flags.seeds, flags.profile, flags.all, |tally| {
+        progress.reached(tally.worlds, || summary::so_far(tally));
         // Into a file a line now and then: a night that is cut short has its sum there.
-        let _ = match live {
-            true if tally.worlds.is_multiple_of(20) => {
-                write!(io::stderr(), "\r{}  ", summary::progress(tally, flags.seeds))
-            }
-            false if tally.worlds.is_multiple_of(SAID) => {
-                writeln!(io::stderr(), "{}", summary::progress(tally, flags.seeds))
-            }
-            _ => Ok(()),
-        };
+        if !progress.is_shown() && tally.worlds.is_multiple_of(SAID) {
+            progress.say(&summary::progress(tally, flags.seeds));
+        }
     });
-    if live {
-        let _ = writeln!(io::stderr());
-    }
+    progress.finish();
     let mut out = io::stdout().lock();
     writeln!(out, "{}", summary::of(&tally))?;
     for (seed, violation) in &tally.broken {

@@ -4,17 +4,23 @@ use std::time::Duration;
 
 use crate::sim::campaign::Tally;
 
-/// How far it is.
+/// How far it is, in a line of its own.
 pub(super) fn progress(tally: &Tally, seeds: u64) -> String {
+    let Tally { worlds, took, .. } = tally;
+    let seconds = took.as_secs_f64() / float(*worlds).max(1.0) * float(seeds.saturating_sub(*worlds));
+    let left = Duration::from_secs(Duration::from_secs_f64(seconds).as_secs());
+    format!("{worlds}/{seeds} seeds, {}; {left:?} left", so_far(tally))
+}
+
+/// How it goes.
+pub(super) fn so_far(tally: &Tally) -> String {
     let Tally { worlds, lasted, took, broken, .. } = tally;
     let (seconds, hours) = (took.as_secs_f64().max(0.001), lasted.as_secs_f64() / 3600.0);
-    let left = Duration::from_secs_f64(seconds / float(*worlds).max(1.0) * float(seeds.saturating_sub(*worlds)));
     format!(
-        "{worlds}/{seeds} seeds, {} failed; {:.1} seeds and {:.2} hours of their time a second; {:?} left",
+        "{} failed; {:.1} seeds and {:.2} hours of their time a second",
         broken.len(),
         float(*worlds) / seconds,
-        hours / seconds,
-        Duration::from_secs(left.as_secs()),
+        hours / seconds
     )
 }
 
