@@ -120,10 +120,19 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", told(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// What went wrong and why, each cause once: some errors tell theirs themselves.
+fn told(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .skip(1)
+        .map(ToString::to_string)
+        .fold(error.to_string(), |told, cause| if told.contains(&cause) { told } else { format!("{told}: {cause}") })
 }
 
 /// True when every message is accounted for.
@@ -215,5 +224,18 @@ impl<'a> MakeWriter<'a> for Remarks {
 
     fn make_writer(&'a self) -> Self {
         self.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let missing = || io::Error::other("binary `bridge`: not found");
+        assert_eq!(told(&anyhow::Error::new(missing()).context("bench")), "bench: binary `bridge`: not found");
+        let says_it_itself = anyhow::Error::new(missing()).context("world: binary `bridge`: not found");
+        assert_eq!(told(&says_it_itself), "world: binary `bridge`: not found");
     }
 }
