@@ -96,6 +96,8 @@ mod tests {
     use super::*;
 
     fn heard(socket: &UnixDatagram) -> String {
+        // What is said is there at once.
+        socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();
         String::from_utf8_lossy(&buffer[..length]).into_owned()

@@ -71,6 +71,20 @@ async fn a_function_that_throws_is_a_line_a_minute_with_an_example() {
     assert!(first["record"].is_string(), "{first}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn each_connection_names_its_broker() {
+    // Answers have a connection of their own.
+    let world = World::builder().function(willing()).set("mapping.response.allow", "commands");
+    let world = world.without_bridge().await.unwrap();
+    let mut process = world.spawn_bridge().unwrap();
+    for words in ["\"message\":\"connected\"", "\"message\":\"publisher connected\""] {
+        assert!(process.logged(words, PATIENCE).await, "{words}: {:#?}", process.log());
+    }
+    let url = world.url().to_string();
+    let said: Vec<_> = lines(&process).filter(|line| line["event"] == "broker.connected").collect();
+    assert!(said.len() >= 2 && said.iter().all(|line| line["broker"] == url.as_str()), "{url}: {said:#?}");
+}
+
 async fn play(cases: Vec<Case>) {
     let cases = cases.into_iter().map(|case| (case.name.to_owned(), Box::pin(night(case))));
     side_by_side(cases.collect()).await;
