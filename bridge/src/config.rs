@@ -182,11 +182,14 @@ impl Config {
             (None, Some(path)) => file::read(path, keys::FILE_VARIABLE, &mut mistakes),
             (None, None) => Some(draft::Draft::default()),
         };
-        let log = log_format(draft.as_ref(), &variables, &overrides);
-        let Some(mut draft) = draft else { return mistakes.or(None).map_err(|error| error.with_log(log)) };
+        let is_read = draft.is_some();
+        let mut draft = draft.unwrap_or_default();
         overlay::environment(&mut draft, variables, &mut mistakes);
         overlay::flags(&mut draft, overrides, &mut mistakes);
-        read(&draft, mistakes, true).map_err(|error| error.with_log(log))
+        // How log lines are wanted, whatever else is wrong.
+        let log = LogFormat::named(draft.root.given.get("log").and_then(|given| given.text.as_deref()));
+        let made = if is_read { read(&draft, mistakes, true) } else { mistakes.or(None) };
+        made.map_err(|error| error.with_log(log))
     }
 
     /// The keys that differ and hold for the life of a process: where the broker and the admin endpoint are, who we are
@@ -197,18 +200,6 @@ impl Config {
         self.fixed(new, &mut changed);
         changed
     }
-}
-
-/// How log lines are wanted, whatever else is wrong.
-fn log_format(
-    draft: Option<&draft::Draft>,
-    variables: &BTreeMap<String, OsString>,
-    overrides: &Overrides,
-) -> LogFormat {
-    const KEY: &str = "log";
-    let variable = keys::find(KEY).and_then(|key| variables.get(&key.variable())?.to_str());
-    let of_file = || draft?.root.given.get(KEY)?.text.as_deref();
-    LogFormat::named(overrides.get(KEY).or(variable).or_else(of_file))
 }
 
 fn read(draft: &draft::Draft, mistakes: Mistakes, looks_into_files: bool) -> Result<Config, ConfigError> {

@@ -1,6 +1,7 @@
 //! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, tends them while they
 //! change, and drains them in order.
 
+mod asked;
 mod cloudwatch;
 mod error;
 mod notes;
@@ -26,12 +27,12 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::error;
 
-use crate::admin::{Admin, Limits, Standing, State, Watched};
+use crate::admin::{Admin, Limits, State, Watched};
 use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls, TlsError};
+use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls};
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use prepare::{bind_admin, broker, gate, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
@@ -183,83 +184,6 @@ impl Bridge {
         let told = Told { started, headline: bridge.headline.clone() };
         bridge.admin.spawn(readiness::watch(mappings, limits, listener, told));
         Ok(bridge)
-    }
-
-    /// Where the admin endpoint listens.
-    #[must_use]
-    pub fn admin_address(&self) -> Option<SocketAddr> {
-        self.admin_address
-    }
-
-    /// Reads the TLS files again, now, as [`LiveTls::renew`] says.
-    ///
-    /// # Errors
-    /// When the files cannot be used; then those from before stay in use.
-    pub async fn renew_tls(&self) -> Result<bool, TlsError> {
-        match &self.tls {
-            Some(tls) => tls.renew().await,
-            None => Ok(false),
-        }
-    }
-
-    /// Holds a mapping, or lets it go. False when there is none of the name.
-    #[must_use]
-    pub fn pause(&self, mapping: &str, paused: bool) -> bool {
-        let all = self.watched.borrow();
-        let found = all.iter().find(|watched| watched.mapping == mapping).and_then(|watched| watched.paused.as_ref());
-        found.map(|held| held.replace(paused)).is_some()
-    }
-
-    /// Has the whole bridge leave for good: [`Bridge::tend`] sees to it, and returns when it is done.
-    pub fn ask_to_retire(&self) {
-        self.retire.send_replace(true);
-    }
-
-    /// All numbers.
-    #[must_use]
-    pub fn metrics(&self) -> &Metrics {
-        &self.metrics
-    }
-
-    /// How long a stop may take, as configured now.
-    #[must_use]
-    pub fn drain_timeout(&self) -> Duration {
-        self.config.drain_timeout
-    }
-
-    /// Returns once the bridge was ready, as `/readyz` judges it: within a second of that. Holds nothing of the bridge.
-    pub fn started(&self) -> impl Future<Output = ()> + Send + use<> {
-        let mut started = self.started.subscribe();
-        async move {
-            if started.wait_for(|started| *started).await.is_err() {
-                // The bridge is gone, and will never be.
-                std::future::pending::<()>().await;
-            }
-        }
-    }
-
-    /// How it stands, in a few words, and whenever that changes.
-    #[must_use]
-    pub fn headline(&self) -> watch::Receiver<String> {
-        self.headline.subscribe()
-    }
-
-    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of the bridge.
-    pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
-        let all = self.watched.borrow().clone();
-        async move {
-            for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
-                let mut session = watched.session;
-                // The error says that the session has ended, and with it the bridge.
-                let _ = session.wait_for(crate::mqtt::Status::is_ready).await;
-            }
-        }
-    }
-
-    /// Why it is not ready, a line a mapping.
-    #[must_use]
-    pub fn troubles(&self) -> Vec<String> {
-        self.watched.borrow().iter().filter_map(Watched::trouble).collect()
     }
 
     /// Sees to what happens by itself, such as a mapping that has drained and makes way for its successor. Returns when

@@ -47,6 +47,7 @@ const HOMES: &[(&str, &str)] = &[
     ("aws_sdk_lambda", "lambda/client/sdk.rs"),
     ("aws_sdk_s3", "dead_letter/s3.rs"),
     ("aws_sdk_sqs", "dead_letter/sqs.rs"),
+    ("aws_sdk_sts", "aws/caller.rs"),
     ("aws_config", "aws.rs"),
     ("aws_types", "aws.rs"),
     ("aws_lc_rs", "crypto.rs"),

@@ -51,7 +51,10 @@ impl Aws {
     }
 }
 
-/// Only 403 is about the credentials; an emulator without STS answers anything.
+/// What a policy of a private endpoint for STS may answer; of the credentials it says nothing.
+const BY_POLICY: &str = "AccessDenied";
+
+/// Only a refusal that names its reason is about the credentials; an emulator without STS answers anything.
 fn why<E>(error: SdkError<E>) -> Unidentified
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -59,10 +62,11 @@ where
     let SdkError::ServiceError(service) = error else { return Unidentified::Unknown(words(&error)) };
     let status = service.raw().status().as_u16();
     let error = service.into_err();
+    let by_credentials = status == 403 && error.code().is_some_and(|code| code != BY_POLICY);
     let said = match (error.code(), error.message()) {
         (Some(code), Some(message)) => Foreign::behind(&Foreign::of(code), message).to_string(),
         (Some(code), None) => Foreign::of(code).to_string(),
         (None, _) => format!("HTTP {status}"),
     };
-    if status == 403 && error.code().is_some() { Unidentified::Refused(said) } else { Unidentified::Unknown(said) }
+    if by_credentials { Unidentified::Refused(said) } else { Unidentified::Unknown(said) }
 }

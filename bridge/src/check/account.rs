@@ -1,4 +1,4 @@
-//! The account: where its services are, whence the credentials come, and who they say we are. Calls no function.
+//! The account: where its services are, where the credentials come from, and who they say we are. Calls no function.
 
 use super::report::{Found, Refused, Walk};
 use crate::aws::{Aws, Caller, Unidentified};

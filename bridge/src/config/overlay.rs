@@ -25,12 +25,6 @@ impl Overrides {
     }
 }
 
-impl Overrides {
-    pub(super) fn get(&self, path: &str) -> Option<&str> {
-        self.0.get(path).map(String::as_str)
-    }
-}
-
 /// Shows the keys alone: a value may be a secret in the wrong place.
 impl fmt::Debug for Overrides {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use base64::prelude::BASE64_STANDARD;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
-use super::dial::Place;
+use super::stage::Place;
 use super::tls::Failure;
 use crate::config;
 use crate::foreign::hide;

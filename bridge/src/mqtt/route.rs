@@ -13,9 +13,10 @@ use tracing::debug;
 
 use super::connect_error::ConnectError;
 use super::connection::Connection;
-use super::dial::{DialError, Place, StageCell, dial, peer, reasons};
+use super::dial::{DialError, dial, reasons};
 use super::first_bytes::FirstBytes;
 use super::proxy::Proxy;
+use super::stage::{Place, StageCell, peer};
 use super::tls::{Failure, Freshness, LiveTls, TlsError, handshake_failed, handshake_never_ends};
 use super::transport::Transport;
 use super::websocket::upgrade;

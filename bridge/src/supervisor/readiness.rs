@@ -81,9 +81,11 @@ pub(super) async fn watch(all: watch::Receiver<Vec<Watched>>, limits: Limits, mu
         };
         let now = Instant::now();
         let news = unready.see(!health.troubles.is_empty(), now);
+        let words = health.headline();
         headline.send_if_modified(|said| {
-            let words = health.headline();
-            std::mem::replace(said, words.clone()) != words
+            let is_new = *said != words;
+            *said = words;
+            is_new
         });
         let is_first = health.is_ready(limits) && started.send_if_modified(|started| !std::mem::replace(started, true));
         if is_first && news.is_none() {

@@ -12,6 +12,7 @@ use super::picture;
 use super::play::play;
 use super::scenario::Scenario;
 use crate::progress::Progress;
+use crate::soak::write_whole;
 use crate::world::BrokerKind;
 use crate::{binaries, tools};
 
@@ -86,7 +87,7 @@ pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
     }
     progress.finish();
     if let Some(path) = &flags.plot {
-        std::fs::write(path, picture::draw(&report)?)?;
+        write_whole(path, &picture::draw(&report)?)?;
     }
     let goals = if flags.scenario == Scenario::Goals { goals(&report, flags.scale) } else { Vec::new() };
     let text = if flags.json {

@@ -1,4 +1,4 @@
-//! `GetCallerIdentity` of STS, which the endpoint of a whole local AWS has beside Lambda. It takes every access key but two.
+//! `GetCallerIdentity` of STS, which the endpoint of a whole local AWS has beside Lambda. It takes every access key but three.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
 
@@ -12,6 +12,9 @@ use super::http::{self, Reply};
 const DELETED_KEY: &str = "deleted";
 /// With this one, as to credentials that have expired.
 const EXPIRED_KEY: &str = "expired";
+/// With this one, as where the policy of a VPC endpoint does not allow the call (IAM user guide, "Troubleshoot access denied error
+/// messages").
+const FENCED_KEY: &str = "fenced";
 
 /// Answers whoever has signed the request.
 pub(super) fn answer(request: &Request<Incoming>) -> Response<Reply> {
@@ -25,6 +28,9 @@ pub(super) fn answer(request: &Request<Incoming>) -> Response<Reply> {
         None => refusal("MissingAuthenticationToken", "Request is missing Authentication Token"),
         Some(DELETED_KEY) => refusal("InvalidClientTokenId", "The security token included in the request is invalid."),
         Some(EXPIRED_KEY) => refusal("ExpiredToken", "The security token included in the request is expired"),
+        Some(FENCED_KEY) => {
+            refusal("AccessDenied", "because no VPC endpoint policy allows the sts:GetCallerIdentity action")
+        }
         Some(_) => {
             let arn = format!("arn:aws:sts::{ACCOUNT}:assumed-role/sandbox/bridge");
             let result = format!("<Arn>{arn}</Arn><UserId>AROA:bridge</UserId><Account>{ACCOUNT}</Account>");

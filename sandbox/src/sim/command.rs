@@ -14,6 +14,7 @@ use super::plan::{Plan, Profile};
 use super::shrink::{Less, shrink};
 use super::stage::{Outcome, run};
 use crate::progress::Progress;
+use crate::soak::write_whole;
 
 /// How many of its last events a seed that fails shows.
 const LAST: usize = 100;
@@ -139,7 +140,7 @@ fn draw(out: &mut impl Write, svg: &str, file: &Path) -> io::Result<()> {
     if let Some(directory) = file.parent() {
         fs::create_dir_all(directory)?;
     }
-    fs::write(file, svg)?;
+    write_whole(file, svg)?;
     writeln!(out, "picture: {}", file.display())
 }
 

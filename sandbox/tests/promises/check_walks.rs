@@ -21,7 +21,7 @@ use tokio::sync::Semaphore;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_set_up_is_ok_step_by_step() {
-    play(table::right()).await;
+    play([table::right(), account::right_accounts()].concat()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -134,60 +134,6 @@ async fn a_name_with_hundreds_of_addresses_opens_few_sockets_and_makes_a_short_e
     assert!(reasons(&failed).ends_with("192.0.2.7: connection refused; and 192 more"), "{}", reasons(&failed));
 }
 
-#[test]
-fn each_stage_has_words_for_its_deadline() {
-    let stage = StageCell::default();
-    let broker = broker("broker.example", 8883);
-    assert_eq!(stage.to_string(), "no connection attempt");
-    stage.resolving(&broker.host);
-    assert_eq!(stage.to_string(), "broker.example: name not resolved");
-    stage.connecting(&broker, addresses(&V6)[0].ip());
-    stage.connecting(&broker, addresses(&V4)[0].ip());
-    assert_eq!(stage.to_string(), "broker.example:8883 (2001:db8::1, 192.0.2.1): no TCP connection");
-    let peer = peer(&broker, &[addresses(&V4)[0].ip()]);
-    assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TCP connection within 10s"));
-    stage.tunnelling(&peer);
-    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no answer of the proxy");
-    stage.handshaking(&peer, "; look there");
-    assert!(stage.overdue(Duration::from_secs(10)).ends_with(": no TLS handshake within 10s; look there"));
-    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no TLS handshake");
-    stage.upgrading(&peer);
-    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no WebSocket");
-    stage.connected(&peer);
-    assert_eq!(stage.to_string(), "broker.example:8883 (192.0.2.1): no CONNACK");
-}
-
-#[tokio::test(start_paused = true)]
-async fn each_step_has_its_time_and_is_one_however_many_addresses_are_tried() {
-    let (stage, broker) = (StageCell::default(), broker("broker.example", 8883));
-    assert_eq!((stage.passed(), stage.peer()), (Vec::new(), None));
-    let second = Duration::from_secs(1);
-    stage.resolving(&broker.host);
-    tokio::time::advance(second).await;
-    stage.connecting(&broker, addresses(&V6)[0].ip());
-    tokio::time::advance(second).await;
-    stage.connecting(&broker, addresses(&V4)[0].ip());
-    tokio::time::advance(second).await;
-    assert_eq!(stage.peer(), None);
-    stage.handshaking("broker.example:8883 (192.0.2.1)", "");
-    tokio::time::advance(second * 5).await;
-    let passed = |steps: &[(&'static str, u32)]| -> Vec<_> {
-        steps.iter().map(|(step, seconds)| Passed { step, took: second * *seconds }).collect()
-    };
-    assert_eq!(stage.passed(), passed(&[("dns", 1), ("tcp", 2), ("tls", 5)]));
-    stage.connected("broker.example:8883 (192.0.2.1)");
-    stage.answered();
-    assert_eq!(stage.passed(), passed(&[("dns", 1), ("tcp", 2), ("tls", 5), ("connect", 0)]));
-    assert_eq!(stage.peer().as_deref(), Some("broker.example:8883 (192.0.2.1)"));
-}
-
-#[test]
-fn a_broker_that_is_given_by_address_is_named_once() {
-    let address = addresses(&V6)[0].ip();
-    assert_eq!(peer(&broker("2001:db8::1", 8883), &[address]), "[2001:db8::1]:8883");
-    assert_eq!(peer(&broker("192.0.2.1", 8883), &[address]), "192.0.2.1:8883 (2001:db8::1)");
-}
-
 /// `localhost` has `::1` too on most machines, where nobody listens.
 #[tokio::test]
 async fn a_socket_comes_with_keep_alive_and_without_delay() {

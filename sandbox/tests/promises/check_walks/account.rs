@@ -1,4 +1,6 @@
-//! The rows that are wrong at AWS. Plays nothing.
+//! The rows at AWS, right and wrong. Plays nothing.
+
+use std::time::Duration;
 
 use sandbox::lambda::Refusal;
 
@@ -6,6 +8,47 @@ use super::table::{CASE, Case};
 
 fn code(status: u16, code: &'static str) -> Refusal {
     Refusal::Raw { status, code: Some(code), body: "{}" }
+}
+
+/// What does not end in a failure.
+pub fn right_accounts() -> Vec<Case> {
+    let right = Case { code: 0, ..CASE };
+    vec![
+        Case {
+            name: "a timeout below the function's",
+            keys: &[("mapping.timeout", "1s")],
+            function: |function| function.timeout = Duration::from_mins(1),
+            is_other_function: true,
+            says: &["warn function", "mapping.timeout is 1s", "set it above 60s"],
+            ..right.clone()
+        },
+        Case {
+            name: "less reserved concurrency than ours",
+            function: |function| function.concurrency = 2,
+            is_other_function: true,
+            says: &["warn function", "mapping.concurrency is 10, and Lambda runs 2 at once"],
+            ..right.clone()
+        },
+        Case {
+            name: "settings that may not be read",
+            function: |function| function.configuration_readable = false,
+            is_other_function: true,
+            says: &["ok   function", "not all of its settings are known (HTTP 403)"],
+            ..right.clone()
+        },
+        Case {
+            name: "no way to STS",
+            variables: &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")],
+            says: &["ok   identity", "not known, which the bridge does not need", "Connection refused"],
+            ..right.clone()
+        },
+        Case {
+            name: "a private endpoint of STS whose policy does not allow the question",
+            variables: &[("AWS_ACCESS_KEY_ID", "fenced")],
+            says: &["ok   identity", "not known, which the bridge does not need", "AccessDenied", "ok   function"],
+            ..right
+        },
+    ]
 }
 
 /// Credentials, region, endpoint.

@@ -2,7 +2,6 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use sandbox::certs::{Leaf, Role, Validity};
 use sandbox::lambda::{Function, Refusal};
@@ -108,34 +107,6 @@ pub fn right() -> Vec<Case> {
             name: "a shared subscription is not joined",
             keys: &[("mapping.topic_filter", "$share/group/sensor/data")],
             says: &["ok   subscribe of `sensor-data`", "`sensor/data` granted"],
-            ..right.clone()
-        },
-        Case {
-            name: "a timeout below the function's",
-            keys: &[("mapping.timeout", "1s")],
-            function: |function| function.timeout = Duration::from_mins(1),
-            is_other_function: true,
-            says: &["warn function", "mapping.timeout is 1s", "set it above 60s"],
-            ..right.clone()
-        },
-        Case {
-            name: "less reserved concurrency than ours",
-            function: |function| function.concurrency = 2,
-            is_other_function: true,
-            says: &["warn function", "mapping.concurrency is 10, and Lambda runs 2 at once"],
-            ..right.clone()
-        },
-        Case {
-            name: "settings that may not be read",
-            function: |function| function.configuration_readable = false,
-            is_other_function: true,
-            says: &["ok   function", "not all of its settings are known (HTTP 403)"],
-            ..right.clone()
-        },
-        Case {
-            name: "no way to STS",
-            variables: &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")],
-            says: &["ok   identity", "not known, which the bridge does not need", "Connection refused"],
             ..right.clone()
         },
         Case {
