@@ -41,6 +41,9 @@ pub enum WorldError {
     /// Its directory.
     #[error("directory of the world: {0}")]
     Directory(#[from] io::Error),
+    /// A program that is to be the bridge, or to become it.
+    #[error("`{0}`: cannot be started: {1}")]
+    Program(PathBuf, #[source] io::Error),
     /// Its broker.
     #[error(transparent)]
     Broker(#[from] BrokerError),
@@ -175,7 +178,7 @@ impl World {
     /// When it cannot be built or started.
     pub fn spawn_bridge(&self) -> Result<BridgeProcess, WorldError> {
         let mut command = self.command()?;
-        Ok(BridgeProcess::start(command.arg("run"))?)
+        started(command.arg("run"))
     }
 
     /// Starts the real binary with this file, and nothing else, for its configuration.
@@ -184,7 +187,7 @@ impl World {
     /// When it cannot be built or started.
     pub fn spawn_bridge_from(&self, config: &Path) -> Result<BridgeProcess, WorldError> {
         let mut command = self.bare_command()?;
-        Ok(BridgeProcess::start(command.arg("run").arg("--config").arg(config))?)
+        started(command.arg("run").arg("--config").arg(config))
     }
 
     /// The real binary with the world's configuration in its environment, and no arguments yet.
@@ -224,7 +227,7 @@ impl World {
             .args(arguments)
             .arg(bridge)
             .arg("run");
-        Ok(BridgeProcess::start(&mut command)?)
+        started(&mut command)
     }
 
     /// Starts this binary with the world's configuration and these variables, which win. Not subscribed yet when this returns.
@@ -239,7 +242,7 @@ impl World {
         let mut command = Command::new(bridge);
         self.prepare(&mut command);
         command.envs(self.variables()).envs(variables).arg("run");
-        Ok(BridgeProcess::start(&mut command)?)
+        started(&mut command)
     }
 
     fn prepare(&self, command: &mut Command) {
@@ -278,4 +281,8 @@ impl World {
     pub fn dead_letters(&self) -> io::Result<Vec<DeadLetter>> {
         oracle::dead_letters(&self.dead_letter_file())
     }
+}
+
+fn started(command: &mut Command) -> Result<BridgeProcess, WorldError> {
+    BridgeProcess::start(command).map_err(|cause| WorldError::Program(command.as_std().get_program().into(), cause))
 }

@@ -332,3 +332,10 @@ async fn reaches(sensors: &Sensors, acked: u64) {
     };
     timeout(PATIENCE, reached).await.expect("PUBACKs in time");
 }
+
+#[tokio::test]
+async fn a_bridge_that_is_not_there_is_named() {
+    let world = sandbox::world::World::builder().without_bridge().await.unwrap();
+    let refused = world.spawn_binary(std::path::Path::new("/nowhere/bridge"), []).err().unwrap().to_string();
+    assert!(refused.starts_with("`/nowhere/bridge`: cannot be started: No such file"), "{refused}");
+}
