@@ -61,7 +61,7 @@ pub use values::{
 use error::Mistakes;
 use key::Kind::{self, Period, Text};
 use reader::Reader;
-use section::{Section, section};
+use section::{Section, keys_of, section};
 use values::{HOUR, MONTH, MS, SECOND};
 
 section! {
@@ -80,7 +80,7 @@ section! {
         /// The broker and the sessions with it.
         pub mqtt: Mqtt = subsection {};
         /// At least one mapping; their names differ.
-        pub mappings: Vec<Mapping> = other { mapping::keys(), mapping::mappings, None };
+        pub mappings: Vec<Mapping> = other { keys_of::<Mapping>(), mapping::mappings, None };
     }
 }
 

@@ -4,14 +4,10 @@ use std::sync::LazyLock;
 
 use super::Config;
 pub(crate) use super::key::{FILE_VARIABLE, Fallback, Key};
-use super::section::Section;
+use super::section::keys_of;
 
 /// All keys, in the order of the sections.
-pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(|| {
-    let mut keys = Vec::new();
-    Config::keys(&mut keys);
-    keys
-});
+pub(crate) static KEYS: LazyLock<Vec<Key>> = LazyLock::new(keys_of::<Config>);
 
 /// The key at `path`.
 pub(super) fn find(path: &str) -> Option<&'static Key> {

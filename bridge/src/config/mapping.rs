@@ -10,13 +10,12 @@ use serde_json::Value;
 
 use super::field::{MessageId, OrderingKey};
 use super::function::Function;
-use super::key::Key;
 use super::key::Kind::{self, Json, List, Number, Period, Size, Switch, Text};
 use super::mqtt::MAX_NAME;
-use super::on_failure::{self, OnFailure, topic};
+use super::on_failure::{self, Destinations, OnFailure, topic};
 use super::rate::Rate;
 use super::reader::Reader;
-use super::section::{Section, section};
+use super::section::{Section, keys_of, section};
 use super::values::{
     ContentEncoding, Format, InvalidValue, Invocation, MONTH, MS, OnRefusedAnswer, Qos, Range, SECOND,
 };
@@ -69,7 +68,7 @@ section! {
         pub retry: Retry = subsection {};
         /// Where messages go that no attempt could deliver: the first destination that takes them; without one the bridge
         /// retries for ever.
-        pub on_failure: Vec<OnFailure> = other { on_failure::keys(), on_failure::on_failure, None };
+        pub on_failure: Vec<OnFailure> = other { keys_of::<Destinations>(), on_failure::on_failure, None };
         /// What the function may publish.
         pub response: ResponseTopics = subsection {};
         /// What happens to an answer that the broker refuses: `dead-letter` or `drop`.
@@ -113,13 +112,6 @@ section! {
         /// The quality of service of what the response publishes, where it names none.
         pub qos: Qos = key { Number(0, 1).is("1"), numbered(str::parse) };
     }
-}
-
-/// The keys of each mapping.
-pub(super) fn keys() -> Vec<Key> {
-    let mut keys = Vec::new();
-    Mapping::keys(&mut keys);
-    keys
 }
 
 /// Reads all mappings.

@@ -40,7 +40,7 @@ section! {
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
         /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes what the broker
         /// has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
-        pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(replica) };
+        pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(client_id) };
         /// The user name for a broker that requires one, with or without a client certificate.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
         /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
@@ -178,10 +178,6 @@ fn client_id(text: &str) -> Result<String, InvalidValue> {
     // Room for the name of a mapping and the number of a session.
     const MAX_BYTES: usize = MAX_STRING - "-".len() - MAX_NAME - "-64".len();
     plain(text, MAX_BYTES, "must not be empty; the broker keeps our messages under it")
-}
-
-fn replica(text: &str) -> Result<String, InvalidValue> {
-    client_id(text)
 }
 
 fn username(text: &str) -> Result<String, InvalidValue> {

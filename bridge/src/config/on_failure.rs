@@ -4,10 +4,9 @@
 use std::path::PathBuf;
 
 use super::bucket_url::{BucketUrl, bucket_url};
-use super::key::Key;
 use super::key::Kind::{File, Text};
 use super::reader::Reader;
-use super::section::{Section, section};
+use super::section::{Section, keys_of, section};
 use super::values::InvalidValue;
 use crate::topic::validate_topic_name;
 
@@ -45,16 +44,9 @@ section! {
     }
 }
 
-/// The keys of all destinations.
-pub(super) fn keys() -> Vec<Key> {
-    let mut keys = Vec::new();
-    Destinations::keys(&mut keys);
-    keys
-}
-
 /// Reads all of a mapping. Those of environment and flags stand in place of all of the file.
 pub(super) fn on_failure(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
-    let given = keys().iter().any(|key| reader.settings().given.contains_key(key.path));
+    let given = keys_of::<Destinations>().iter().any(|key| reader.settings().given.contains_key(key.path));
     if given {
         return destinations(reader);
     }
@@ -103,7 +95,8 @@ mod tests {
 
     #[test]
     fn failure_destinations_have_their_order() {
-        let paths: Vec<_> = keys().iter().filter_map(|key| key.path.strip_prefix("mapping.on_failure.")).collect();
+        let paths: Vec<_> =
+            keys_of::<Destinations>().iter().filter_map(|key| key.path.strip_prefix("mapping.on_failure.")).collect();
         assert_eq!(paths, ["sqs", "s3", "topic", "file"]);
     }
 

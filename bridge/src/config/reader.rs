@@ -104,8 +104,7 @@ impl<'a> Reader<'a> {
     /// The items of a list, each as `read` understands it.
     pub(super) fn list<T, E: Display>(&mut self, key: &Key, read: impl Fn(&str) -> Result<T, E>) -> Option<Vec<T>> {
         let items: Vec<String> = self.several(key, |text| serde_json::from_str(text))?;
-        let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
-        items.into_iter().collect()
+        self.items(key, &items, read)
     }
 
     /// The items of a list that has one at least, as `read` understands each; no two are the same.
@@ -124,8 +123,7 @@ impl<'a> Reader<'a> {
             self.mistake(key.path, &reason);
             return None;
         }
-        let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
-        let items: Vec<T> = items.into_iter().collect::<Option<_>>()?;
+        let items = self.items(key, &items, read)?;
         if items.iter().enumerate().any(|(index, item)| items[..index].contains(item)) {
             self.mistake(key.path, &"names one value twice");
             return None;
@@ -181,6 +179,17 @@ impl<'a> Reader<'a> {
 
     fn taken<T, E: Display>(&mut self, path: &str, value: Result<T, E>) -> Option<T> {
         value.map_err(|reason| self.mistake(path, &reason)).ok()
+    }
+
+    /// All of them are read, so that each that is wrong is known.
+    fn items<T, E: Display>(
+        &mut self,
+        key: &Key,
+        items: &[String],
+        read: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<Vec<T>> {
+        let items: Vec<_> = items.iter().map(|item| self.taken(key.path, read(item))).collect();
+        items.into_iter().collect()
     }
 
     fn text(&mut self, key: &Key) -> Option<&'a str> {

@@ -16,16 +16,7 @@ pub fn commented_default() -> String {
          # this file. With several mappings the variables are BRIDGE_MAPPING_<NAME>_<KEY>. Relative paths in this file are\n\
          # relative to it.\n",
     );
-    let mut header = "";
-    for key in KEYS.iter() {
-        let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
-        if section != header {
-            header = section;
-            text.push_str(&header_of(section));
-        }
-        text.push_str(&entry(key, name));
-    }
-    text
+    text + &entries(|key, name| Some(entry(key, name)))
 }
 
 /// Editors that know taplo check and complete a file with this line by the schema beside it.
@@ -37,15 +28,23 @@ const SCHEMA: &str = "#:schema ./bridge.schema.json\n\
 pub fn minimal() -> String {
     let mut text = String::from(SCHEMA);
     text.push_str("# `mqtt-lambda-bridge config` prints all keys, with their defaults.\n");
-    let mut header = "";
+    text + &entries(|key, name| match key.default {
+        Fallback::Required(example) => Some(format!("{name} = \"{example}\" # {}\n", key.doc)),
+        _ => None,
+    })
+}
+
+/// What `entry` makes of each key and its name in its table, below the header of that table.
+fn entries(entry: impl Fn(&Key, &str) -> Option<String>) -> String {
+    let (mut text, mut header) = (String::new(), "");
     for key in KEYS.iter() {
-        let Fallback::Required(example) = key.default else { continue };
         let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
+        let Some(entry) = entry(key, name) else { continue };
         if section != header {
             header = section;
             text.push_str(&header_of(section));
         }
-        let _ = writeln!(text, "{name} = \"{example}\" # {}", key.doc);
+        text.push_str(&entry);
     }
     text
 }
@@ -75,7 +74,9 @@ fn entry(key: &Key, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::error::Mistakes;
-    use super::super::{Config, Overrides, file, on_failure, read_text};
+    use super::super::on_failure::Destinations;
+    use super::super::section::keys_of;
+    use super::super::{Config, Overrides, file, read_text};
     use super::*;
 
     fn load(text: &str) -> Config {
@@ -129,7 +130,7 @@ mod tests {
     fn every_line_of_it_loads() {
         let text = commented_default();
         // A table holds one failure destination, and there is one way to a password.
-        let (destinations, passwords) = (on_failure::keys(), ["mqtt.password_file", "mqtt.password_command"]);
+        let (destinations, passwords) = (keys_of::<Destinations>(), ["mqtt.password_file", "mqtt.password_command"]);
         for (index, destination) in destinations.iter().enumerate() {
             let password = passwords[index % passwords.len()];
             let live = |key: &Key| {

@@ -16,6 +16,13 @@ pub(super) trait Section: Sized {
     fn fixed(&self, new: &Self, changed: &mut Vec<&'static str>);
 }
 
+/// The keys of a section, in their order.
+pub(super) fn keys_of<S: Section>() -> Vec<Key> {
+    let mut keys = Vec::new();
+    S::keys(&mut keys);
+    keys
+}
+
 /// Defines a section: `in` says what the paths of its keys begin with, `checked by` what judges the whole of it once all
 /// its values are good.
 ///
@@ -45,10 +52,11 @@ macro_rules! section {
             }
 
             fn read(reader: &mut $crate::config::reader::Reader<'_>) -> Option<Self> {
-                // Each of them is read before the first that is wrong ends it, so that all mistakes are known.
-                $(let $name = $crate::config::section::$form!(
+                // Each of them is read before the first that is wrong ends it, so that all mistakes are known; and none has
+                // its name before all are read, so that a function of the same name can read any of them.
+                let ($($name,)*) = ($($crate::config::section::$form!(
                     read(reader) concat!($prefix, stringify!($name)), "", $type, $($spec)*
-                );)*
+                ),)*);
                 let section = Self { $($name: $name?,)* };
                 $($check(&section, reader);)?
                 Some(section)

@@ -106,10 +106,7 @@ impl FromStr for LambdaClient {
 
 impl fmt::Display for LambdaClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Lean => "lean",
-            Self::Sdk => "sdk",
-        })
+        f.write_str(&word(self))
     }
 }
 
@@ -185,10 +182,7 @@ impl FromStr for Protocol {
 
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::V5 => "5",
-            Self::V311 => "3.1.1",
-        })
+        f.write_str(&word(self))
     }
 }
 
@@ -214,8 +208,12 @@ pub enum TlsVersion {
 
 /// The words of a choice, as they are written.
 pub(super) fn names<T: ValueEnum>() -> Vec<String> {
-    let values = T::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-    values.map(|value| value.get_name().to_owned()).collect()
+    T::value_variants().iter().map(word).collect()
+}
+
+/// The word of one of them; none is left out of `value_variants`, so each has one.
+fn word<T: ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
 /// Reads one word of a choice.
