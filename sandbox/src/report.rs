@@ -89,6 +89,8 @@ pub struct Report<W> {
     out: W,
     style: Style,
     title: String,
+    /// Columns of the terminal.
+    columns: usize,
     /// Lines of the block that stands on the terminal.
     standing: usize,
     /// The block itself, to be drawn again below a remark.
@@ -101,7 +103,12 @@ impl<W: Write> Report<W> {
     /// A report on `out`, headed by `title`.
     pub fn new(out: W, style: Style, title: &str) -> Self {
         let title = text::plain(title, text::WIDTH);
-        Self { out, style, title, standing: 0, block: String::new(), second: None }
+        Self { out, style, title, columns: text::WIDTH, standing: 0, block: String::new(), second: None }
+    }
+
+    /// Draws from now on for a terminal of so many columns.
+    pub fn fit(&mut self, columns: usize) {
+        self.columns = columns;
     }
 
     /// Shows where the run stands. Call it as often as the block should move; lines come once a second at most.
@@ -111,7 +118,7 @@ impl<W: Write> Report<W> {
     pub fn show(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         match self.style {
             Style::Block { colours } => {
-                self.block = block::draw(&self.title, snapshot, colours);
+                self.block = block::draw(&self.title, snapshot, colours, self.columns);
                 self.redraw("")
             }
             Style::Lines => {

@@ -47,7 +47,7 @@ impl Transport {
 /// What a handshake agreed on, by IANA's names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Agreed {
-    /// `TLSv1_3`.
+    /// `TLSv1.3`.
     pub version: String,
     /// `TLS_AES_256_GCM_SHA384`.
     pub suite: String,
@@ -63,7 +63,7 @@ impl Agreed {
         let group = tls.negotiated_key_exchange_group();
         let version = tls.protocol_version().and_then(|version| version.as_str());
         Self {
-            version: version.map_or_else(unknown, str::to_owned),
+            version: version.map_or_else(unknown, |version| version.replace('_', ".")),
             suite: tls.negotiated_cipher_suite().map_or_else(unknown, |suite| crypto::suite_name(suite.suite())),
             group: group.map_or_else(unknown, |group| crypto::group_name(group.name())),
             alpn: tls.alpn_protocol().map(|protocol| protocol.escape_ascii().to_string()),

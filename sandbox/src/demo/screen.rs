@@ -62,6 +62,10 @@ impl Screen {
         while let Some(command) = self.heard.as_mut().and_then(Heard::told) {
             self.say(&command)?;
         }
+        // Asked each time, as a window may change while it is watched.
+        if let Some((_, columns)) = console::Term::stderr().size_checked() {
+            self.report.fit(columns.into());
+        }
         if self.live { self.report.show(snapshot) } else { Ok(()) }
     }
 }

@@ -56,7 +56,7 @@ async fn every_kind_of_key_signs_under_both_versions_of_tls() {
         (KeyKind::Rsa, "TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384"),
     ] {
         let Some((bridge, mut world, tokens, _)) = world(kind).await else { return };
-        for (suite, version) in [("TLS_AES_256_GCM_SHA384", "TLSv1_3"), (tls_1_2, "TLSv1_2")] {
+        for (suite, version) in [("TLS_AES_256_GCM_SHA384", "TLSv1.3"), (tls_1_2, "TLSv1.2")] {
             world.set("mqtt.tls.cipher_suites", suite);
             let process = subscribed(&bridge, &world, vec![tokens.variable()]).await;
             assert!(process.count(version) > 0, "{kind:?} not over {version}: {:#?}", process.log());

@@ -30,6 +30,10 @@ function number(value) {
   return value.toFixed(1);
 }
 
+function known(value) {
+  return value === null || value === undefined ? "–" : number(value);
+}
+
 function seconds(value) {
   if (value === null || value === undefined) return "–";
   if (value < 1) return `${Math.max(1, Math.round(value * 1000))} ms`;
@@ -183,7 +187,7 @@ function show(status) {
   const facts = [
     `version ${status.version}`, `running for ${seconds((Date.parse(status.now) - Date.parse(status.started)) / 1000)}`,
     `broker ${status.broker}`, `MQTT ${status.protocol}`, ...ends, `memory ${bytes(status.resident_bytes)}`,
-    `${status.open_descriptors ?? "–"} of ${status.max_descriptors ?? "–"} descriptors`,
+    `${known(status.open_descriptors)} of ${known(status.max_descriptors)} descriptors`,
   ];
   if (status.dropped_by_broker) facts.push(`the broker has dropped ${number(status.dropped_by_broker)} messages`);
   if (status.publisher) facts.push(`publisher ${status.publisher.state}${status.publisher.reason ? `: ${status.publisher.reason}` : ""}`);

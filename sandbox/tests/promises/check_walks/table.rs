@@ -67,7 +67,7 @@ pub fn right() -> Vec<Case> {
                 "ok   tcp",
                 "connected to localhost:",
                 "ok   tls",
-                "TLSv1_3 TLS_AES_",
+                "TLSv1.3 TLS_AES_",
                 "X25519MLKEM768; the broker's certificate `CN=localhost` of `CN=sandbox CA` is valid until 2",
                 "ok   connect",
                 "accepted; sessions are kept for",
