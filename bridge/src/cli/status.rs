@@ -80,9 +80,6 @@ fn about(mapping: &Value) -> Vec<String> {
             held["messages"], held["capacity"], invocations["in_flight"], invocations["allowed"]
         ),
     ];
-    if let Some(since) = mapping["paused_since"].as_str() {
-        lines.push(format!("  paused since {}", one_line(since)));
-    }
     let notes = mapping["notes"].as_array().into_iter().flatten();
     lines.extend(notes.map(|note| format!("  note: {}", text(note))));
     let troubles = mapping["troubles"].as_array().into_iter().flatten();
@@ -111,7 +108,7 @@ mod tests {
             "state": "not ready", "version": "1", "broker": "mqtts://b:8883", "protocol": "5", "publisher": null,
             "mappings": [{
                 "name": "m", "state": "not ready", "reason": "connecting", "topic_filter": "a/+", "function": "f",
-                "paused_since": "2026-01-01T00:00:00Z", "notes": ["the broker keeps no session"],
+                "paused_since": "2026-01-01T00:00:00Z", "notes": ["paused since 2026", "the broker keeps no session"],
                 "per_second": { "received": 1.25, "settled": 0.0, "failed": 3.0 }, "totals": { "dead_lettered": 4 },
                 "held": { "messages": 5, "capacity": 6 }, "invocations": { "in_flight": 7, "allowed": 8 },
                 "troubles": [
@@ -122,7 +119,7 @@ mod tests {
         });
         let expected = "not ready: version 1, broker mqtts://b:8883, MQTT 5\nm: not ready (connecting)\n  a/+ -> f\n  \
                         in 1.2/s, out 0.0/s, failed invocations 3.0/s, 4 dead-lettered\n  window 5 of 6, in flight 7 of 8\n  \
-                        paused since 2026-01-01T00:00:00Z\n  note: the broker keeps no session\n  lambda: timeout\\u{1b} (9 in all, since s)\n";
+                        note: paused since 2026\n  note: the broker keeps no session\n  lambda: timeout\\u{1b} (9 in all, since s)\n";
         assert_eq!(in_words(&status), expected);
     }
 }

@@ -49,7 +49,10 @@ async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
 
     assert!(world.bridge().unwrap().pause("sensor-data", true));
     block_in_place(|| {
-        browser.eventually(&format!("{CARD}.querySelector('.pill').textContent"), |said| said == "paused")
+        browser.eventually(&format!("{CARD}.querySelector('.pill').textContent"), |said| said == "paused");
+        browser.eventually(&format!("{CARD}.querySelector('.note').textContent"), |said| {
+            said.matches("paused since 2").count() == 1 && said.contains("resume sensor-data")
+        });
     });
 
     block_in_place(|| {

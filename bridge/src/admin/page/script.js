@@ -146,9 +146,8 @@ function showMapping(now, mapping) {
   }
   paint(card.state, mapping.state);
   say(card.route, `${mapping.topic_filter} → ${mapping.function}`);
-  const paused = mapping.paused_since ? `paused since ${mapping.paused_since}` : "";
   say(card.reason, mapping.reason || "");
-  say(card.note, [paused, ...mapping.notes].filter(Boolean).join("; "));
+  say(card.note, mapping.notes.join("; "));
   const { per_second: flow, totals, held, invocations } = mapping;
   fill(card, "received", `${number(flow.received)}/s`, `${number(totals.received)} in all; last ${ago(now, mapping.last_received)}`);
   const out = totals.delivered + totals.filtered + totals.dead_lettered + totals.expired;
