@@ -9,6 +9,9 @@ use sandbox::broker::{Broker, BrokerOptions};
 use sandbox::front::Front;
 use sandbox::lambda::Answer;
 use sandbox::world::{BrokerKind, World};
+use tokio::io::copy_bidirectional;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
 
 const VERSIONS: [Protocol; 2] = [Protocol::V5, Protocol::V311];
 
@@ -73,17 +76,21 @@ async fn complaint(world: &mut World) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
     Tls,
+    /// By its address instead of its name.
+    Ipv6,
     WebSocket,
     WebSocketThroughNginx,
     Proxy,
     WebSocketThroughProxy,
 }
 
-const WAYS: [Way; 5] = [Way::Tls, Way::WebSocket, Way::WebSocketThroughNginx, Way::Proxy, Way::WebSocketThroughProxy];
+const WAYS: [Way; 6] =
+    [Way::Tls, Way::Ipv6, Way::WebSocket, Way::WebSocketThroughNginx, Way::Proxy, Way::WebSocketThroughProxy];
 
 /// What stands in between, for as long as a test needs it, and whom a proxy is asked for.
 struct Between {
     _nginx: Option<Nginx>,
+    _ipv6: Option<JoinSet<()>>,
     proxy: Option<(Front, String)>,
 }
 
@@ -92,14 +99,33 @@ async fn take(way: Way, world: &mut World) -> Option<Between> {
     let (wss, ws) = websocket_ports(world);
     let through_nginx = way == Way::WebSocketThroughNginx;
     let nginx = if through_nginx { Some(Nginx::before(ws, &world.files).await?) } else { None };
-    if !matches!(way, Way::Tls | Way::Proxy) {
+    let ipv6 = if way == Way::Ipv6 { Some(by_ipv6(world).await) } else { None };
+    if !matches!(way, Way::Tls | Way::Ipv6 | Way::Proxy) {
         let port = nginx.as_ref().map_or(wss, |nginx| nginx.port);
         world.set("mqtt.url", &format!("wss://localhost:{port}/mqtt"));
     }
     let target = if way == Way::Proxy { world.url().authority() } else { format!("localhost:{wss}") };
     let proxied = matches!(way, Way::Proxy | Way::WebSocketThroughProxy);
     let proxy = if proxied { Some((behind_a_proxy(world).await, target)) } else { None };
-    Some(Between { _nginx: nginx, proxy })
+    Some(Between { _nginx: nginx, _ipv6: ipv6, proxy })
+}
+
+/// The world's broker at `[::1]`, until the tasks are dropped, and its bridge told of that.
+async fn by_ipv6(world: &mut World) -> JoinSet<()> {
+    let (listener, broker) = (TcpListener::bind("[::1]:0").await.unwrap(), world.url().authority());
+    world.set("mqtt.url", &format!("mqtts://{}", listener.local_addr().unwrap()));
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        let mut connections = JoinSet::new();
+        while let Ok((mut near, _)) = listener.accept().await {
+            let broker = broker.clone();
+            connections.spawn(async move {
+                let Ok(mut far) = TcpStream::connect(broker).await else { return };
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    tasks
 }
 
 /// One and the same everyday, whatever carries it.
