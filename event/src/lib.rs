@@ -83,6 +83,10 @@ pub struct Record {
     /// How the payload was compressed when it was published, where the bridge has decompressed it: `gzip` or `zstd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decompressed: Option<String>,
+    /// The span of the bridge that this message is in, as a `traceparent` of W3C Trace Context: the parent of what the function does
+    /// with it. Only where the bridge has traces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
     /// The payload as [`Record::encoding`] says. [`Record::payload`] reads it.
     pub payload: Box<RawValue>,
     /// How `payload` stands for the bytes that were published.

@@ -38,6 +38,7 @@ fn whole() -> Record {
         correlation_data: Some("AA==".into()),
         subscription: Some("t/#".into()),
         decompressed: Some("gzip".into()),
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".into()),
         payload: to_raw_value("x").unwrap(),
         encoding: Encoding::Text,
     }

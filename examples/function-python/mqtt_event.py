@@ -35,6 +35,9 @@ class Record(TypedDict):
     subscription: NotRequired[str]
     # How the payload was compressed when it was published, where the bridge has decompressed it.
     decompressed: NotRequired[Literal["gzip", "zstd"]]
+    # The span of the bridge that this message is in, as a `traceparent` of W3C Trace Context: the parent of
+    # what the function does with it. Only where the bridge has traces.
+    traceparent: NotRequired[str]
     # The payload, as `encoding` says.
     payload: Any
     # How a payload stands for bytes: as the JSON that it is, as text in a string, or as a string of base64

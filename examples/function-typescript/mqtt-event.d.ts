@@ -39,6 +39,8 @@ export interface Record {
   subscription?: string;
   /** How the payload was compressed when it was published, where the bridge has decompressed it. */
   decompressed?: "gzip" | "zstd";
+  /** The span of the bridge that this message is in, as a `traceparent` of W3C Trace Context: the parent of what the function does with it. Only where the bridge has traces. */
+  traceparent?: string;
   /** The payload, as `encoding` says. */
   payload: unknown;
   /** How a payload stands for bytes: as the JSON that it is, as text in a string, or as a string of base64 with padding (RFC 4648, section 4). */
