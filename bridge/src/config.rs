@@ -6,6 +6,7 @@
 mod broker_url;
 mod bucket_url;
 mod circles;
+mod collector_url;
 mod draft;
 mod error;
 mod field;
@@ -22,6 +23,7 @@ mod proxy;
 mod rate;
 mod reader;
 mod reference;
+mod sampling;
 mod schema;
 mod section;
 mod tls_files;
@@ -38,6 +40,7 @@ pub(crate) use broker_url::authority;
 pub use broker_url::{BrokerUrl, Carrier};
 pub use bucket_url::BucketUrl;
 pub use circles::circles;
+pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
 pub(crate) use error::unknown;
 pub use field::{MessageId, OrderingKey};
@@ -51,6 +54,7 @@ pub use private_key::PrivateKey;
 pub use proxy::Proxy;
 pub use rate::Rate;
 pub use reference::{commented_default, minimal};
+pub use sampling::Sampling;
 pub use schema::schema;
 pub use token_uri::TokenUri;
 pub use values::{
@@ -77,6 +81,8 @@ section! {
         pub lambda: Lambda = subsection {};
         /// Metrics for CloudWatch.
         pub cloudwatch: CloudWatch = subsection {};
+        /// Traces of deliveries.
+        pub trace: Trace = subsection {};
         /// The broker and the sessions with it.
         pub mqtt: Mqtt = subsection {};
         /// At least one mapping; their names differ.
@@ -121,6 +127,25 @@ section! {
         pub namespace: Option<String> = key { Text.absent("mqtt-lambda"), maybe(namespace) };
         /// How often each mapping writes a line.
         pub interval: Duration = key { Period(SECOND, HOUR).is("1m"), duration };
+    }
+}
+
+section! {
+    /// `[trace]`: a span for each delivery, sent to a collector by OTLP.
+    pub struct Trace in "trace.", checked by is_built {
+        /// Where spans are sent by OTLP over HTTP, as JSON; a bridge that is built with the feature `otlp` alone can. Without it there
+        /// are no traces.
+        pub endpoint: Option<CollectorUrl> = key { Text.absent("http://127.0.0.1:4318/v1/traces"), maybe(str::parse) };
+        /// Of how many messages without a `traceparent` there is a trace; a `traceparent` decides for its own message.
+        pub sampling: Sampling = key { Text.is("100%"), with(str::parse) };
+    }
+}
+
+fn is_built(trace: &Trace, reader: &mut Reader<'_>) {
+    if trace.endpoint.is_some() && !cfg!(feature = "otlp") {
+        let reason =
+            "this bridge is built without OpenTelemetry; build it with `--features otlp`, or leave the key out";
+        reader.mistake("trace.endpoint", &reason);
     }
 }
 
@@ -289,6 +314,7 @@ mod tests {
             (Kind::Size, _) => "7".to_owned(),
             (Kind::Switch, Fallback::Is(text)) => (text == "false").to_string(),
             _ if key.path == "admin.listen" => "off".to_owned(),
+            _ if key.path == "trace.sampling" => "5%".to_owned(),
             _ if key.path == "mqtt.url" => "mqtts://another".to_owned(),
             _ => "another".to_owned(),
         }
@@ -308,6 +334,11 @@ mod tests {
         }
     }
 
+    /// The keys that this build takes.
+    fn keys() -> impl Iterator<Item = &'static Key> {
+        KEYS.iter().filter(|key| cfg!(feature = "otlp") || key.path != "trace.endpoint")
+    }
+
     /// The commented default with these flags.
     fn default_with(overrides: Overrides) -> Config {
         let mut mistakes = Mistakes::default();
@@ -318,7 +349,7 @@ mod tests {
 
     #[test]
     fn every_key_is_read() {
-        for key in KEYS.iter() {
+        for key in keys() {
             let beside = companions(key.path);
             let changed = default_with(beside.clone().set(key.path, other_value(key)));
             assert_ne!(changed, default_with(beside), "{}", key.path);
@@ -327,7 +358,7 @@ mod tests {
 
     #[test]
     fn every_key_that_needs_a_restart_is_named_and_no_other() {
-        for key in KEYS.iter() {
+        for key in keys() {
             let beside = companions(key.path);
             let changed = default_with(beside.clone().set(key.path, other_value(key)));
             let fixed: &[&str] = if key.change() == Change::Restart { &[key.path] } else { &[] };
@@ -526,6 +557,24 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         let error = with("pkcs11:token=t?pin-value=hunter2").unwrap_err();
         let wanted = "conf/bridge.toml:2: mqtt.tls.key_file: a PIN in a configuration";
         assert!(error.starts_with(wanted) && !error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn a_collector_needs_a_bridge_that_is_built_for_it() {
+        let with = |url: &str| from_text(&format!("[trace]\nendpoint = \"{url}\"\nsampling = \"5%\"\n{FILE}"));
+        match with("http://127.0.0.1:4318/v1/traces") {
+            Ok(config) => {
+                assert!(cfg!(feature = "otlp") && config.trace.endpoint.is_some());
+                assert_eq!(config.trace.sampling, "5%".parse().unwrap());
+            }
+            Err(error) => {
+                let wanted =
+                    "conf/bridge.toml:2: trace.endpoint: this bridge is built without OpenTelemetry; build it with";
+                assert!(!cfg!(feature = "otlp") && error.starts_with(wanted), "{error}");
+            }
+        }
+        let error = with("http://user:hunter2@collector/v1/traces").unwrap_err();
+        assert!(error.starts_with("conf/bridge.toml:2: trace.endpoint: ") && !error.contains("hunter2"), "{error}");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 use crate::clock::now;
 use crate::content::{Compression, Unreadable};
 use crate::message::Message;
+use crate::otlp::{Ended, Trace};
 
 /// The final verdict on a delivery. All but [`Outcome::Abandoned`] are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,20 @@ pub enum Outcome {
     Expired,
     /// Given up without a verdict, as at a drain that ran out of time: the broker must send it again.
     Abandoned,
+}
+
+impl Outcome {
+    /// As metrics and traces call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Filtered => "filtered",
+            Self::DeadLettered => "dead_lettered",
+            Self::Expired => "expired",
+            Self::Abandoned => "abandoned",
+        }
+    }
 }
 
 /// The right to acknowledge one receipt, worthless on any connection but its own.
@@ -162,6 +177,8 @@ pub struct Delivery {
     pub hold: Option<Arc<Hold>>,
     /// The function has taken it, and it goes again only because one of its key before it has to.
     pub taken: bool,
+    /// Where it stands in the trace of its message.
+    pub trace: Trace,
     ticket: Ticket,
     settler: Option<Settler>,
 }
@@ -192,6 +209,7 @@ impl Delivery {
             encoding: None,
             hold: None,
             taken: false,
+            trace: Trace::default(),
             ticket,
             settler: Some(settler),
         }
@@ -272,6 +290,15 @@ impl Delivery {
         {
             hold.abandoned.store(true, Ordering::Release);
         }
+        self.trace.end(Ended {
+            topic: &self.message.topic,
+            subscription: self.subscription.as_deref(),
+            record: &self.id,
+            qos: self.message.qos as u8,
+            outcome: outcome.name(),
+            failed: outcome == Outcome::DeadLettered,
+            received: (self.received_at, self.received),
+        });
         let settlement = Settlement { ticket: self.ticket, outcome, weight: self.message.weight() };
         // A session that has ended needs no verdict any more: the broker still holds the message.
         let _ = settler.try_send(settlement);

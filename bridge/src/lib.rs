@@ -31,6 +31,7 @@ pub mod message;
 pub mod metrics;
 pub mod mqtt;
 mod notify;
+pub mod otlp;
 pub mod outgoing;
 pub mod panics;
 pub mod payload;

@@ -15,6 +15,7 @@ mod mapping;
 mod process;
 mod reload;
 mod tls;
+mod traces;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub use live::{About, Connection, Live, LiveSession, Trouble};
 pub use mapping::MappingMetrics;
 pub use process::Process;
 pub use tls::TlsMetrics;
+pub use traces::{SpanCounts, TraceMetrics};
 
 /// What the name of each number of the bridge begins with.
 pub const PREFIX: &str = "mqtt_lambda_bridge";
@@ -51,6 +53,7 @@ struct Inner {
     reloads: reload::ReloadMetrics,
     tls: TlsMetrics,
     broker: BrokerMetrics,
+    traces: TraceMetrics,
 }
 
 impl Metrics {
@@ -73,7 +76,9 @@ impl Metrics {
         tls.register(&mut registry);
         let broker = BrokerMetrics::default();
         broker.register(&mut registry);
-        Self(Arc::new(Inner { registry, process, mappings, reloads, tls, broker }))
+        let traces = TraceMetrics::default();
+        traces.register(&mut registry);
+        Self(Arc::new(Inner { registry, process, mappings, reloads, tls, broker, traces }))
     }
 
     /// Books that a configuration was taken up while the bridge ran, or refused.
@@ -102,6 +107,12 @@ impl Metrics {
     #[must_use]
     pub fn broker(&self) -> BrokerMetrics {
         self.0.broker.clone()
+    }
+
+    /// What has become of spans.
+    #[must_use]
+    pub fn traces(&self) -> TraceMetrics {
+        self.0.traces.clone()
     }
 
     /// Everything in OpenMetrics.

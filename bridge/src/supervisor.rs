@@ -33,6 +33,7 @@ use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
 use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls};
+use crate::otlp::Traces;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use prepare::{bind_admin, broker, gate, prepare, warn_about, warn_of_circles};
 use publishing::Publishing;
@@ -73,6 +74,8 @@ pub struct Bridge {
     /// How it stands, in a few words.
     headline: watch::Sender<String>,
     metrics: Metrics,
+    /// Outlives the lanes.
+    traces: Traces,
     /// None with a broker in this process.
     tls: Option<LiveTls>,
     /// Looks at the TLS files; held so that it ends with the bridge.
@@ -125,9 +128,10 @@ impl Bridge {
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
         let mut destinations = Destinations::new(aws, Some(by));
+        let traces = Traces::start(&config.trace, &config.mqtt.client_id, aws.http(), &metrics.traces());
         let mut wanted = Vec::new();
         for mapping in &config.mappings {
-            let given = prepare(mapping, aws, &mut destinations, publishing.handle(), &metrics)?;
+            let given = prepare(mapping, aws, &mut destinations, publishing.handle(), (&metrics, &traces))?;
             wanted.push(Wanted::new(mapping, given));
         }
         let admin = bind_admin(config.admin.listen).await?;
@@ -153,6 +157,7 @@ impl Bridge {
             started: watch::Sender::default(),
             headline: watch::Sender::default(),
             metrics,
+            traces,
             tls: tls.clone(),
             tls_watch: JoinSet::new(),
             aside: JoinSet::new(),
@@ -234,6 +239,7 @@ impl Bridge {
         };
         // Who cannot say goodbye now is closed all the same.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
+        self.traces.flush().await;
         drained
     }
 

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["delivery", "outgoing"],
     &[
         "message",
+        "otlp",
         "payload",
         "content",
         "topic",

@@ -63,6 +63,7 @@ fn everything() -> String {
     metrics.mapping("m").writes_to("file").failed.inc();
     let _counts = metrics.mapping("m").received_by_filter.of(&["a".into(), "b".into()]);
     metrics.broker().dropped(0);
+    let _counts = metrics.traces().counts();
     let tls = metrics.tls();
     tls.connected("v".into(), "s".into(), "g".into());
     tls.expires("certificate", SystemTime::UNIX_EPOCH + Duration::from_secs(1));

@@ -45,6 +45,8 @@ pub fn encode<'a>(mapping: &str, deliveries: impl Iterator<Item = &'a Delivery>)
 /// Finds out how the payload will stand in the event, and how long its record will be at most, the comma included.
 pub fn measure(delivery: &mut Delivery) -> usize {
     const FIXED: usize = 256;
+    /// The field of that name.
+    const TRACEPARENT: usize = 80;
     let encoding = encoding_of(delivery);
     delivery.encoding = Some(encoding);
     let message = &delivery.message;
@@ -60,7 +62,8 @@ pub fn measure(delivery: &mut Delivery) -> usize {
     });
     let id = if let RecordId::Given(id) = &delivery.id { escaped(id.as_bytes()) } else { 40 };
     let subscription = delivery.subscription.as_ref().map_or(0, |filter| 20 + escaped(filter.as_bytes()));
-    FIXED + subscription + id + escaped(message.topic.as_bytes()) + payload + properties
+    let trace = if delivery.trace.traceparent().is_some() { TRACEPARENT } else { 0 };
+    FIXED + trace + subscription + id + escaped(message.topic.as_bytes()) + payload + properties
 }
 
 /// How long UTF-8 text becomes as a JSON string, without its quotes: at most this.
@@ -99,6 +102,9 @@ fn record(out: &mut Vec<u8>, delivery: &Delivery) {
     if let Some(compression) = delivery.compression() {
         key(out, "decompressed");
         string(out, compression.name());
+    }
+    if let Some(parent) = delivery.trace.traceparent() {
+        let _ = write!(out, ",\"traceparent\":\"{parent}\"");
     }
     out.extend_from_slice(b",\"payload\":");
     let encoding = encoding_of(delivery);

@@ -45,6 +45,9 @@ pub(super) fn context(mapping: &str, delivery: &Delivery) -> String {
     if let Some(filter) = &delivery.subscription {
         custom.insert("subscription", filter.to_string());
     }
+    if let Some(parent) = delivery.trace.traceparent() {
+        custom.insert("traceparent", parent.to_string());
+    }
     for too_long in ["subscription", "topic"] {
         let whole = in_base64(&custom);
         if whole.len() <= CONTEXT_LIMIT {

@@ -3,6 +3,7 @@
 use super::{encode, raw};
 use crate::config::Format;
 use crate::delivery::Delivery;
+use crate::otlp;
 
 /// An event, and what goes beside it.
 #[derive(Debug, Clone)]
@@ -11,23 +12,26 @@ pub struct Request {
     pub event: Vec<u8>,
     /// The client context, in base64. Lambda hands it to the function in synchronous invocations alone.
     pub context: Option<String>,
+    /// The header `X-Amzn-Trace-Id`, where there are traces.
+    pub trace: Option<String>,
 }
 
 /// An event and nothing beside it.
 impl From<Vec<u8>> for Request {
     fn from(event: Vec<u8>) -> Self {
-        Self { event, context: None }
+        Self { event, context: None, trace: None }
     }
 }
 
 impl Request {
     /// The request for these deliveries, in their order; of `Format::Raw` the first one, since there is no other.
     pub fn new(format: Format, mapping: &str, deliveries: &[Delivery]) -> Self {
+        let trace = otlp::header(deliveries.iter().map(|delivery| &delivery.trace));
         match (format, deliveries.first()) {
             (Format::Raw, Some(delivery)) => {
-                Self { event: raw::event(delivery), context: Some(raw::context(mapping, delivery)) }
+                Self { event: raw::event(delivery), context: Some(raw::context(mapping, delivery)), trace }
             }
-            _ => encode::encode(mapping, deliveries.iter()).into(),
+            _ => Self { trace, ..encode::encode(mapping, deliveries.iter()).into() },
         }
     }
 

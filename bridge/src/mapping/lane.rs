@@ -29,6 +29,7 @@ use crate::lambda::{
     Answer, Disposition, Failure, InvokeError, Load, Next, Reading, Request, after_failure, event_limit,
 };
 use crate::metrics::{About, Failures};
+use crate::otlp;
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
 use pending::{Onward, Pending, hold_back_behind};
@@ -171,6 +172,7 @@ impl Lane {
             return Some(too_large(request.event.len(), limit));
         }
         pending.attempts += 1;
+        otlp::invoked(pending.deliveries.iter_mut().map(|delivery| &mut delivery.trace));
         let result = self.invoke(request, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,

@@ -27,6 +27,7 @@ use crate::clock;
 use crate::delivery::{Delivery, Settlement, Settler};
 use crate::latest::Heard;
 use crate::metrics::MappingMetrics;
+use crate::otlp::Tracer;
 use crate::shutdown::{Listener, Phase};
 
 pub use settings::{Identifies, Settings, Status};
@@ -42,6 +43,7 @@ pub struct Session {
     status: watch::Sender<Status>,
     paused: Heard<bool>,
     metrics: MappingMetrics,
+    tracer: Tracer,
     shutdown: Listener,
     shown: Shown,
     /// What an operator must know although it is ready, on this connection.
@@ -66,7 +68,7 @@ impl Session {
         connector: Connector,
         deliveries: mpsc::Sender<Delivery>,
         paused: Heard<bool>,
-        metrics: MappingMetrics,
+        (metrics, tracer): (MappingMetrics, Tracer),
         shutdown: Listener,
     ) -> (Self, watch::Receiver<Status>) {
         let (settler, settlements) = mpsc::channel(settings.max_running());
@@ -83,6 +85,7 @@ impl Session {
             status,
             paused,
             metrics,
+            tracer,
             shutdown,
             shown,
             note,
@@ -138,6 +141,7 @@ impl Session {
                 (received_at, now),
             );
             delivery.subscription = admitted.subscription;
+            delivery.trace = self.tracer.begin(delivery.message.properties.as_deref());
             if let Some(deliveries) = &self.deliveries {
                 let _ = deliveries.try_send(delivery);
             }

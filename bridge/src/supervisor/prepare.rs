@@ -13,6 +13,7 @@ use crate::config::{self, Config, Protocol, Qos};
 use crate::dead_letter::Destinations;
 use crate::mapping::filter::Filters;
 use crate::metrics::Metrics;
+use crate::otlp::Traces;
 use crate::outgoing::PublishHandle;
 use crate::topic::{TopicFilter, some_of};
 
@@ -22,7 +23,7 @@ pub(super) fn prepare(
     aws: &Aws,
     destinations: &mut Destinations,
     publisher: &PublishHandle,
-    metrics: &Metrics,
+    (metrics, traces): (&Metrics, &Traces),
 ) -> Result<Given, StartError> {
     let (name, metrics) = (|| settings.name.clone(), metrics.mapping(&settings.name));
     let filters = Filters::parse(&settings.filter).map_err(|cause| StartError::Filter { mapping: name(), cause })?;
@@ -31,7 +32,8 @@ pub(super) fn prepare(
         .map_err(|cause| StartError::Destination { mapping: name(), cause })?;
     let client = aws.client(&settings.function, settings.timeout);
     let publisher = needs_publisher(settings).then(|| publisher.clone());
-    Ok(Given { filters, client, destination, publisher, metrics })
+    let tracer = traces.of(&settings.name);
+    Ok(Given { filters, client, destination, publisher, metrics, tracer })
 }
 
 pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartError> {

@@ -97,7 +97,8 @@ impl Bridge {
         for settings in &config.mappings {
             if self.staying(&settings.name).is_none_or(|running| running.settings() != settings) {
                 let handle = self.publishing.handle();
-                let given = prepare(settings, &self.aws, &mut self.destinations, handle, &self.metrics)?;
+                let given =
+                    prepare(settings, &self.aws, &mut self.destinations, handle, (&self.metrics, &self.traces))?;
                 wanted.push(Wanted::new(settings, given));
             }
         }

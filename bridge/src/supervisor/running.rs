@@ -20,6 +20,7 @@ use crate::mapping::filter::Filters;
 use crate::mapping::{self, Parts};
 use crate::metrics::MappingMetrics;
 use crate::mqtt::{self, Connector, Session, Settings};
+use crate::otlp::Tracer;
 use crate::outgoing::PublishHandle;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use crate::topic::TopicFilter;
@@ -32,6 +33,7 @@ pub(super) struct Given {
     pub(super) destination: Option<Destination>,
     pub(super) publisher: Option<PublishHandle>,
     pub(super) metrics: MappingMetrics,
+    pub(super) tracer: Tracer,
 }
 
 /// What a mapping takes over from the one of its name before it.
@@ -149,7 +151,7 @@ impl Running {
         for session in sessions {
             running.start_session(session, connector, &deliveries, &signs, &shutdown);
         }
-        let Given { filters, client, destination, publisher, metrics } = running.given.clone();
+        let Given { filters, client, destination, publisher, metrics, .. } = running.given.clone();
         let settings = settings.clone();
         let parts = Parts { settings, filters, client, destination, publisher, metrics, fault, holding };
         mapping::start(parts, queue, &shutdown, &mut running.lanes);
@@ -166,9 +168,9 @@ impl Running {
     ) {
         let (mapping, client_id) = (settings.mapping.clone(), settings.link.client_id.clone());
         let standing = if settings.leaves { Standing::Retires } else { Standing::Stays };
-        let (paused, metrics) = (self.paused.listen(), self.given.metrics.clone());
+        let (paused, counted) = (self.paused.listen(), (self.given.metrics.clone(), self.given.tracer.clone()));
         let (session, status) =
-            Session::new(settings, connector.clone(), deliveries.clone(), paused, metrics, shutdown.clone());
+            Session::new(settings, connector.clone(), deliveries.clone(), paused, counted, shutdown.clone());
         let (signs, paused, about) = (signs.clone(), Some(self.paused.clone()), Some(self.about.clone()));
         self.watched.insert(client_id.clone(), Watched { mapping, session: status, signs, paused, standing, about });
         self.sessions.spawn(async move { (client_id, Box::pin(session.run()).await) });

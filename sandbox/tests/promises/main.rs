@@ -66,6 +66,7 @@ mod tls_interoperates;
 mod tls_keeps_secrets;
 mod tls_rotation;
 mod tls_table;
+mod traces;
 mod user_name_and_password;
 
 #[path = "../parts/alarms.rs"]
@@ -96,3 +97,5 @@ mod stage;
 mod subscriber;
 #[path = "../parts/token.rs"]
 mod token;
+#[path = "../parts/trace_receiver.rs"]
+mod trace_receiver;

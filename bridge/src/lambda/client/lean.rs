@@ -14,7 +14,7 @@ use hyper::http::request;
 use hyper::{HeaderMap, Response};
 
 use super::kind::Kind;
-use super::said::{IDS, Said};
+use super::said::{IDS, Said, TRACE};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
 use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Ready, Signed, Signer, Target};
 use crate::lambda::Request;
@@ -112,6 +112,7 @@ impl Lean {
             .header(HOST, self.target.host())
             .header(USER_AGENT, AGENT);
         let head = signed[2..].iter().fold(head, |head, (name, value)| with(head, name, value));
+        let head = request.trace.iter().fold(head, |head, trace| with(head, TRACE, trace));
         let head = with(head, AUTHORIZATION.as_str(), &authorization);
         head.body(Full::new(body).map_err(|never| match never {}).boxed_unsync()).ok()
     }

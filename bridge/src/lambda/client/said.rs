@@ -1,9 +1,12 @@
-//! A whole response of the Invoke API, as far as the bridge reads it. Pure.
+//! A whole response of the Invoke API, as far as the bridge reads it, and headers that both clients know. Pure.
 
 use bytes::Bytes;
 
 /// The headers by which AWS names a request.
 pub(super) const IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
+
+/// The header by which both sides say to which trace a request belongs. A proxy may change it, so nobody signs it.
+pub(super) const TRACE: &str = "x-amzn-trace-id";
 
 /// What came back.
 #[derive(Debug, Default)]

@@ -10,6 +10,7 @@ use aws_sdk_lambda::config::StalledStreamProtectionConfig;
 use aws_sdk_lambda::config::timeout::TimeoutConfig;
 use aws_sdk_lambda::error::SdkError;
 use aws_sdk_lambda::operation::RequestId;
+use aws_sdk_lambda::operation::invoke::builders::InvokeFluentBuilder;
 use aws_sdk_lambda::operation::invoke::{InvokeError, InvokeOutput};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
@@ -19,7 +20,7 @@ pub use description::Description;
 pub(super) use endpoint::endpoint;
 
 use super::kind::Kind;
-use super::said::{IDS, Said};
+use super::said::{IDS, Said, TRACE};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
 use crate::aws::{Aws, Fault, Panicked, caught, one_attempt};
 use crate::lambda::Request;
@@ -55,10 +56,22 @@ impl Sdk {
             Kind::Event => call.invocation_type(InvocationType::Event),
             Kind::DryRun => call.invocation_type(InvocationType::DryRun),
         };
-        match caught(call.payload(Blob::new(request.event)).send()).await {
+        let call = call.payload(Blob::new(request.event));
+        match caught(send(call, request.trace)).await {
             Ok(Ok(output)) => Ok(answered(output)),
             Ok(Err(error)) => refused(&error),
             Err(Panicked) => Err(Fault::Panicked),
+        }
+    }
+}
+
+/// The SDK has no name for this header.
+async fn send(call: InvokeFluentBuilder, trace: Option<String>) -> Result<InvokeOutput, SdkError<InvokeError>> {
+    match trace {
+        None => call.send().await,
+        Some(trace) => {
+            let call = call.customize();
+            call.mutate_request(move |request| drop(request.headers_mut().insert(TRACE, trace.clone()))).send().await
         }
     }
 }

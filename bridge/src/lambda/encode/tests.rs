@@ -12,6 +12,8 @@ use super::*;
 use crate::config::Qos;
 use crate::delivery::{RecordId, Ticket};
 use crate::message::Message;
+#[cfg(feature = "otlp")]
+use crate::{config::Format, lambda::Request};
 
 const FIXTURE: &str = include_str!("../../../../event/fixtures/event.json");
 
@@ -93,6 +95,33 @@ fn json_is_embedded_as_it_came() {
     let payload = b" {\n \"temperature\" : 2.50 } ";
     let bytes = encode("m", [delivery(1, message(payload, Qos::AtLeastOnce))].iter());
     assert!(bytes.windows(payload.len()).any(|window| window == payload));
+}
+
+/// The record names the bridge's span, the user property stays the publisher's.
+#[cfg(feature = "otlp")]
+#[test]
+fn a_record_says_where_it_stands_in_its_trace() {
+    const PUBLISHER: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut message = message(b"{}", Qos::AtLeastOnce);
+    let user = vec![("traceparent".into(), PUBLISHER.into())];
+    message.properties = Some(Arc::new(Properties { user, ..Properties::default() }));
+    let mut delivery = delivery(1, message);
+    let untraced = encode("m", [&delivery].into_iter());
+    let measured = measure(&mut delivery);
+    delivery.trace = crate::otlp::Tracer::for_tests().begin(delivery.message.properties.as_deref());
+    let traced = encode("m", [&delivery].into_iter());
+    let event: Event = serde_json::from_slice(&traced).unwrap();
+    let traceparent = event.records[0].traceparent.clone().unwrap();
+    assert!(traceparent.starts_with(&PUBLISHER[..36]) && traceparent != PUBLISHER, "{traceparent}");
+    assert_eq!(event.records[0].user_properties, [("traceparent".to_owned(), PUBLISHER.to_owned())]);
+    assert!(measure(&mut delivery) - measured >= traced.len() - untraced.len());
+    let request = Request::new(Format::Records, "m", std::slice::from_ref(&delivery));
+    let header = format!("Root=1-{}-{};", &traceparent[3..11], &traceparent[11..35]);
+    assert!(request.trace.unwrap().starts_with(&header));
+    let raw = Request::new(Format::Raw, "m", &[delivery]);
+    let context: serde_json::Value =
+        serde_json::from_slice(&BASE64_STANDARD.decode(raw.context.unwrap()).unwrap()).unwrap();
+    assert_eq!(context["custom"]["traceparent"], traceparent);
 }
 
 proptest! {

@@ -78,7 +78,8 @@ async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> 
     let covered = ours["authorization"].to_str().unwrap().split("SignedHeaders=").nth(1).unwrap();
     let covered = covered.split(',').next().unwrap();
     let sent: BTreeSet<_> = ours.keys().map(hyper::header::HeaderName::as_str).collect();
-    let sent: Vec<_> = sent.into_iter().filter(|name| !["authorization", "user-agent"].contains(name)).collect();
+    let sent: Vec<_> = sent.into_iter().filter(|name| !["authorization", "user-agent", TRACE].contains(name)).collect();
+    assert_eq!(ours.contains_key(TRACE), request.trace.is_some());
     assert_eq!(covered, sent.join(";"));
     Some(theirs.uri().to_string())
 }
@@ -139,9 +140,15 @@ async fn every_kind_of_call_is_that_of_the_sdk() {
     for function in functions {
         for kind in [Kind::RequestResponse, Kind::Event, Kind::DryRun] {
             for token in [None, Some("IQoJb3JpZ2luX2VjEXAMPLE//+==")] {
-                for context in [None, Some("eyJjdXN0b20iOnt9fQ==")] {
+                for (context, trace) in
+                    [(None, None), (Some("eyJjdXN0b20iOnt9fQ=="), Some("Root=1-0-1;Parent=2;Sampled=1"))]
+                {
                     for body in ["", "{}", r#"{"records":[{"payload":"é"}]}"#] {
-                        let request = Request { context: context.map(str::to_owned), ..event(body) };
+                        let request = Request {
+                            context: context.map(str::to_owned),
+                            trace: trace.map(str::to_owned),
+                            ..event(body)
+                        };
                         same(MadeUp { token, ..MadeUp::of("eu-west-1") }, function, kind, request).await.unwrap();
                     }
                 }
