@@ -243,6 +243,13 @@ pub(crate) fn read_text(text: &str) -> Result<Config, ConfigError> {
     }
 }
 
+/// What is wrong with the text of a file, but for keys that this build has no feature for.
+#[cfg(test)]
+pub(crate) fn mistakes_in(text: &str) -> Vec<String> {
+    let mistakes = read_text(text).err().map(|error| error.lines().collect::<Vec<_>>()).unwrap_or_default();
+    mistakes.into_iter().filter(|mistake| !mistake.contains("this bridge is built without")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::key::{Change, Fallback, Key};

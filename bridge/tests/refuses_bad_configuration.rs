@@ -313,6 +313,23 @@ fn values_out_of_bounds() {
     refuses("\"25s\"", "25", "drain_timeout: is a number without quotes; write it in quotes");
     refuses("client_id", "keep_alive = \"1s\" #", "mqtt.keep_alive: out of bounds");
     refuses("127.0.0.1:0", "localhost", "admin.listen: not an address");
+    refuses("[admin]", "trace.sampling = \"5\"\n[admin]", "trace.sampling: not a share; write `0%` to `100%`");
+}
+
+#[test]
+fn a_collector_that_cannot_serve() {
+    let refuses = |url: &str, expected: &str| {
+        refuses("[admin]", &format!("trace.endpoint = \"{url}\"\n[admin]"), &format!("trace.endpoint: {expected}"));
+    };
+    refuses("http://127.0.0.1:4318", "names no path; write for example `http://127.0.0.1:4318/v1/traces`");
+    refuses("grpc://127.0.0.1:4317/v1/traces", "not the URL of a collector; write for example");
+    refuses("http://hunter2@collector/v1/traces", "must not hold a user name or password");
+    if !cfg!(feature = "otlp") {
+        refuses(
+            "http://collector/v1/traces",
+            "this bridge is built without OpenTelemetry; build it with `--features otlp`",
+        );
+    }
 }
 
 #[test]

@@ -76,7 +76,7 @@ mod tests {
     use super::super::error::Mistakes;
     use super::super::on_failure::Destinations;
     use super::super::section::keys_of;
-    use super::super::{Config, Overrides, file, read_text};
+    use super::super::{Config, Overrides, file, mistakes_in, read_text};
     use super::*;
 
     fn load(text: &str) -> Config {
@@ -146,7 +146,7 @@ mod tests {
             let settings = draft.root.given.len() + draft.mappings[0].given.len();
             assert_eq!(settings, KEYS.len() - destinations.len() - (passwords.len() - 1));
             assert!(draft.mappings[0].on_failure[0].given.contains_key(destination.path));
-            read_text(&all).unwrap();
+            assert_eq!(mistakes_in(&all), Vec::<String>::new());
         }
     }
 }
