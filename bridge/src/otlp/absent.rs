@@ -15,11 +15,11 @@ pub struct Traces;
 
 /// Begins none.
 #[derive(Debug, Clone, Default)]
-pub struct Tracer;
+pub struct Tracer(());
 
 /// None.
 #[derive(Debug, Default)]
-pub struct Trace;
+pub struct Trace(());
 
 /// Never there.
 #[derive(Debug, Clone, Copy)]
@@ -32,17 +32,17 @@ impl Traces {
 
     #[expect(clippy::unused_self, reason = "as where there are traces")]
     pub(crate) fn of(&self, _: &str) -> Tracer {
-        Tracer
+        Tracer(())
     }
 
-    #[expect(clippy::unused_async, clippy::unused_self, reason = "as where there are traces")]
+    #[expect(clippy::unused_async, reason = "as where there are traces")]
     pub(crate) async fn flush(&mut self) {}
 }
 
 impl Tracer {
     #[expect(clippy::unused_self, reason = "as where there are traces")]
     pub(crate) fn begin(&self, _: Option<&Properties>) -> Trace {
-        Trace
+        Trace(())
     }
 }
 

@@ -32,8 +32,7 @@ pub(super) fn prepare(
         .map_err(|cause| StartError::Destination { mapping: name(), cause })?;
     let client = aws.client(&settings.function, settings.timeout);
     let publisher = needs_publisher(settings).then(|| publisher.clone());
-    let tracer = traces.of(&settings.name);
-    Ok(Given { filters, client, destination, publisher, metrics, tracer })
+    Ok(Given { filters, client, destination, publisher, metrics, tracer: traces.of(&settings.name) })
 }
 
 pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admin>, StartError> {

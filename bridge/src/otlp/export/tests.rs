@@ -16,7 +16,13 @@ use crate::metrics::Metrics;
 
 /// Answers each request with what stands first, the last of them for ever, and keeps how many spans it had.
 #[derive(Debug, Clone)]
-struct Collector(Arc<Mutex<(Vec<Option<u16>>, Vec<usize>)>>);
+struct Collector(Arc<Mutex<Kept>>);
+
+#[derive(Debug)]
+struct Kept {
+    answers: Vec<Option<u16>>,
+    requests: Vec<usize>,
+}
 
 impl Service for Collector {
     fn answer(&self, request: hyper::Request<Bytes>) -> Answering {
@@ -24,9 +30,9 @@ impl Service for Collector {
         assert_eq!(request.uri().path(), "/v1/traces");
         let body: Value = serde_json::from_slice(request.body()).unwrap();
         let spans = body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().len();
-        let mut inner = self.0.lock().unwrap();
-        inner.1.push(spans);
-        let answer = if inner.0.len() > 1 { inner.0.remove(0) } else { inner.0[0] };
+        let mut kept = self.0.lock().unwrap();
+        kept.requests.push(spans);
+        let answer = if kept.answers.len() > 1 { kept.answers.remove(0) } else { kept.answers[0] };
         Box::pin(async move {
             match answer {
                 None => std::future::pending().await,
@@ -46,7 +52,7 @@ struct Running {
 
 impl Running {
     fn with(answers: &[Option<u16>]) -> Self {
-        let collector = Collector(Arc::new(Mutex::new((answers.to_vec(), Vec::new()))));
+        let collector = Collector(Arc::new(Mutex::new(Kept { answers: answers.to_vec(), requests: Vec::new() })));
         let counts = Metrics::new().traces().counts();
         let (queue, spans) = Queue::new(counts.clone());
         let (closing, closed) = oneshot::channel();
@@ -72,7 +78,7 @@ impl Running {
     }
 
     fn requests(&self) -> Vec<usize> {
-        self.collector.0.lock().unwrap().1.clone()
+        self.collector.0.lock().unwrap().requests.clone()
     }
 
     fn counted(&self) -> (u64, u64, u64) {

@@ -79,15 +79,15 @@ fn a_delivery_has_one_span_and_without_traces_none() {
 fn an_invocation_has_the_context_of_the_first_that_is_sampled() {
     let (tracer, mut spans, _) = tracer("100%");
     let (unsampled, sampled) = (properties("00"), properties("01"));
-    let mut traces: Vec<_> =
+    let mut begun: Vec<_> =
         [&unsampled, &sampled, &sampled, &sampled].map(|properties| tracer.begin(Some(properties))).into();
-    let contexts: Vec<_> = traces.iter().map(|trace| trace.traceparent().unwrap()).collect();
-    assert_eq!(header(traces.iter()).unwrap(), contexts[1].for_x_ray());
-    assert_eq!(header(traces[..1].iter()).unwrap(), contexts[0].for_x_ray(), "that it is not sampled is said, too");
+    let contexts: Vec<_> = begun.iter().map(|trace| trace.traceparent().unwrap()).collect();
+    assert_eq!(header(begun.iter()).unwrap(), contexts[1].for_x_ray());
+    assert_eq!(header(begun[..1].iter()).unwrap(), contexts[0].for_x_ray(), "that it is not sampled is said, too");
     assert_eq!(header([].iter()), None);
-    invoked(traces.iter_mut());
-    invoked(traces.iter_mut());
-    traces.iter_mut().for_each(|trace| end(trace, "delivered"));
+    invoked(begun.iter_mut());
+    invoked(begun.iter_mut());
+    begun.iter_mut().for_each(|trace| end(trace, "delivered"));
     let found: Vec<_> = std::iter::from_fn(|| spans.try_recv().ok()).collect();
     let links: Vec<_> = found.iter().map(|span| span.links.to.clone()).collect();
     assert_eq!(links, [contexts[2..].to_vec(), vec![contexts[1]], vec![contexts[1]]]);
