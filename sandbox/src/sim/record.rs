@@ -198,6 +198,13 @@ impl Record {
         dropped.for_each(|fate| fate.excused = fate.excused.or(Some("the bridge has said so")));
     }
 
+    /// Whether it was published at this moment or later.
+    pub(super) fn published_since(&self, number: u64, moment: Instant) -> bool {
+        let inner = self.inner();
+        let since = moment.saturating_duration_since(inner.begun);
+        inner.fates.get(&number).is_some_and(|fate| fate.published >= since)
+    }
+
     /// The broker has dropped it by itself.
     pub(super) fn excuse(&self, number: u64, why: &'static str) {
         self.say("broker", format!("drops {number}: {why}"));

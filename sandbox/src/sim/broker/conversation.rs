@@ -26,8 +26,17 @@ pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
         (number, state.protocol)
     };
     let confirmations = Confirmations::default();
-    let talk =
-        Talk { broker: broker.clone(), stream, number, protocol, client_id: None, confirmations, will_end: false };
+    let (client_id, answered_last) = (None, None);
+    let talk = Talk {
+        broker: broker.clone(),
+        stream,
+        number,
+        protocol,
+        client_id,
+        confirmations,
+        answered_last,
+        will_end: false,
+    };
     talk.go_on(words).await;
     let mut state = broker.state();
     state.connections.remove(&number);
@@ -43,6 +52,8 @@ struct Talk {
     client_id: Option<String>,
     /// What it still has to confirm.
     confirmations: Confirmations,
+    /// When it has answered a PINGREQ, where nothing has been heard since.
+    answered_last: Option<Instant>,
     /// What is written is the last.
     will_end: bool,
 }
@@ -84,10 +95,11 @@ impl Talk {
     fn answer(&mut self, packet: Packet, output: &mut Vec<u8>) {
         let broker = self.broker.clone();
         let mut state = broker.state();
+        let answered_last = self.answered_last.take();
         match packet {
             Packet::Connect(connect) => self.connect(&mut state, &connect, output),
             Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
-            Packet::Unsubscribe { packet_id, .. } => state.unsubscribe(self.number, packet_id, output),
+            Packet::Unsubscribe { packet_id, .. } => state.unsubscribe(self.number, packet_id, answered_last, output),
             Packet::Ack(ack) if ack.received => {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
                 match received {
@@ -117,7 +129,10 @@ impl Talk {
                 let said = Said { packet_id, topic, payload, properties: *properties };
                 self.will_end = self.confirmations.take(&mut state, &said, output);
             }
-            Packet::PingReq => output.extend([0xd0, 0]),
+            Packet::PingReq => {
+                self.answered_last = Some(Instant::now());
+                output.extend([0xd0, 0]);
+            }
             Packet::Disconnect(_) => self.will_end = true,
             Packet::Other(what) => {
                 state.record.violated("protocol", format!("the broker hears {what}"));

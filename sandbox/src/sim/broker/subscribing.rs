@@ -1,6 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and the retained messages that come with a subscription.
 
 use bridge::config::Protocol;
+use tokio::time::Instant;
 
 use super::{Refuses, State};
 use crate::scripted::heard::Subscribe;
@@ -42,7 +43,14 @@ impl State {
         }
     }
 
-    pub(super) fn unsubscribe(&mut self, connection: u64, packet_id: u16, output: &mut Vec<u8>) {
+    /// `proven` is when the client was told last, by a PINGRESP, that nothing is queued, if this is what it says next.
+    pub(super) fn unsubscribe(
+        &mut self,
+        connection: u64,
+        packet_id: u16,
+        proven: Option<Instant>,
+        output: &mut Vec<u8>,
+    ) {
         let (record, protocol, drops) = (self.record.clone(), self.protocol, self.habits.drops_at_unsubscribe);
         let Some(session) = self.session(connection) else { return };
         session.filter = None;
@@ -50,7 +58,14 @@ impl State {
         if drops {
             // Allowed (MQTT 5, 3.10.4), and yet owed: whoever leaves has to fetch it before.
             let queue = std::mem::take(&mut session.queue);
-            queue.iter().for_each(|stored| record.dropped(stored.number, "UNSUBSCRIBE"));
+            for stored in &queue {
+                // What was published while the proof and UNSUBSCRIBE were on their ways, nobody can fetch.
+                if proven.is_some_and(|proven| record.published_since(stored.number, proven)) {
+                    record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
+                } else {
+                    record.dropped(stored.number, "UNSUBSCRIBE");
+                }
+            }
         }
         let [high, low] = packet_id.to_be_bytes();
         output.extend(match protocol {

@@ -1,6 +1,6 @@
 //! What the function wants published, from the moment that the bridge hears of it until somebody has it.
 
-use super::{Answer, Inner, Record};
+use super::{Answer, Inner, MAX_ATTEMPTS, Record};
 
 impl Record {
     /// The bridge hears that a message has succeeded, and that these answers came with it.
@@ -15,6 +15,8 @@ impl Record {
         if let Some(fate) = inner.fates.get_mut(&number) {
             fate.settle(now);
             (fate.taken, fate.passed) = (true, true);
+            // A broker that numbers packets anew after a reconnect brings it once more, and the bridge cannot know it again.
+            fate.taken_late = fate.copied && fate.invoked > MAX_ATTEMPTS.into();
             fate.answers.push(answers);
         }
     }

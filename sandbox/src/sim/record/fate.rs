@@ -28,6 +28,8 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) not_before: Option<Duration>,
     /// Whether the function has taken it, as far as the bridge has heard last.
     pub(in crate::sim) taken: bool,
+    /// Before the function took it, its attempts were spent: a dead letter may have been on its way.
+    pub(in crate::sim) taken_late: bool,
     /// The function has taken it, and nothing has happened since after which it may come again.
     pub(in crate::sim) passed: bool,
     /// Whether no further attempt can help: the function, or Lambda, has said so.

@@ -59,7 +59,7 @@ impl Record {
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
             let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
-            let early = !blamed && ((fate.taken && !unanswered) || !spent);
+            let early = !blamed && ((fate.taken && !fate.taken_late && !unanswered) || !spent);
             early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
         };
         if let Some(early) = early {
