@@ -1,4 +1,4 @@
-//! What is told of a delivery when it has its outcome. Holds nothing of its payload.
+//! What a span is made from when its delivery has an outcome. Never the payload.
 
 use std::fmt::Display;
 use std::time::{Instant, SystemTime};

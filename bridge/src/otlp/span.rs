@@ -1,4 +1,4 @@
-//! A span that has ended: what a collector is told of one delivery. Holds nothing of its payload.
+//! A finished span: one delivery, as it is exported. Never the payload.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

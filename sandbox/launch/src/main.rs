@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 const FIRST_BUILD: &str = "\
 cargo sandbox: a whole local world for the MQTT bridge: broker, sensors, bridge, local Lambda and the function.
-The first build compiles all of it, some 300 crates: four to five minutes on two cores; later ones take seconds.
+The first build compiles all of it, some 300 crates: up to five minutes on two cores; later ones take seconds.
 ";
 
 fn main() -> ExitCode {

@@ -4,9 +4,10 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::common::{PATIENCE, eventually, nothing_lost, publish, willing};
+use crate::given_binary::{stopped, subscribed};
 use crate::token::{PIN, Server, Tokens, bridge, write_secret};
 use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
@@ -35,19 +36,6 @@ fn leaf(kind: KeyKind) -> Leaf {
     Leaf { key: kind, ..Leaf::client("bridge") }
 }
 
-/// The real binary, once it is subscribed.
-async fn subscribed(bridge: &Path, world: &World, variables: Vec<(&'static str, String)>) -> BridgeProcess {
-    let mut process = world.spawn_binary(bridge, variables).unwrap();
-    assert!(process.logged("\"subscribed\"", PATIENCE).await, "{:#?}", process.log());
-    process
-}
-
-async fn stopped(mut process: BridgeProcess) {
-    process.signal("TERM").await.unwrap();
-    let status = process.exited(PATIENCE).await.unwrap();
-    assert!(status.is_some_and(|status| status.success()), "{status:?}: {:#?}", process.log());
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_key_signs_under_both_versions_of_tls() {
     for (kind, tls_1_2) in [
@@ -58,7 +46,7 @@ async fn every_kind_of_key_signs_under_both_versions_of_tls() {
         let Some((bridge, mut world, tokens, _)) = world(kind).await else { return };
         for (suite, version) in [("TLS_AES_256_GCM_SHA384", "TLSv1.3"), (tls_1_2, "TLSv1.2")] {
             world.set("mqtt.tls.cipher_suites", suite);
-            let process = subscribed(&bridge, &world, vec![tokens.variable()]).await;
+            let process = subscribed(&bridge, &world, [tokens.variable()]).await;
             assert!(process.count(version) > 0, "{kind:?} not over {version}: {:#?}", process.log());
             let sensors = publish(&world, 20, |_| {}).await;
             nothing_lost(&world, &sensors).await;
@@ -71,7 +59,7 @@ async fn every_kind_of_key_signs_under_both_versions_of_tls() {
 #[tokio::test(flavor = "multi_thread")]
 async fn key_and_certificate_are_renewed_while_it_runs() {
     let Some((bridge, world, tokens, first)) = world(KeyKind::P256).await else { return };
-    let mut process = subscribed(&bridge, &world, vec![tokens.variable()]).await;
+    let mut process = subscribed(&bridge, &world, [tokens.variable()]).await;
     let write = |identity: &Identity| fs::write(&world.files.bridge.cert, identity.certificate_pem()).unwrap();
     // A certificate whose key is in no token is refused, and the old set stays in use.
     let second = world.pki.issue(&leaf(KeyKind::P256)).unwrap();
@@ -101,7 +89,7 @@ async fn key_and_certificate_are_renewed_while_it_runs() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_pin_is_refused_while_it_runs_and_the_right_one_taken() {
     let Some((bridge, world, tokens, _)) = world(KeyKind::P256).await else { return };
-    let mut process = subscribed(&bridge, &world, vec![tokens.variable()]).await;
+    let mut process = subscribed(&bridge, &world, [tokens.variable()]).await;
     write_secret(&tokens.pin_file(), "hunter2-wrong");
     assert!(process.logged("the token refuses the PIN", PATIENCE).await, "{:#?}", process.log());
     let sensors = publish(&world, 20, |_| {}).await;
@@ -159,7 +147,7 @@ async fn a_token_that_was_away_is_taken_up_again() {
     let Some((bridge, mut world, tokens, _)) = world(KeyKind::P256).await else { return };
     world.set("mqtt.tls.key_file", &tokens.uri_by(OBJECT, &Server::module()));
     let server = Server::start(&tokens, TOKEN).await;
-    let mut process = subscribed(&bridge, &world, vec![server.variable()]).await;
+    let mut process = subscribed(&bridge, &world, [server.variable()]).await;
     drop(server);
     world.broker.as_mut().unwrap().restart().await.unwrap();
     assert!(process.logged("the key in the token does not sign", PATIENCE).await, "{:#?}", process.log());
@@ -176,7 +164,7 @@ async fn behind_a_server_the_key_is_not_in_the_process() {
     let Some((bridge, mut world, tokens, identity)) = world(KeyKind::P256).await else { return };
     world.set("mqtt.tls.key_file", &tokens.uri_by(OBJECT, &Server::module()));
     let server = Server::start(&tokens, TOKEN).await;
-    let process = subscribed(&bridge, &world, vec![server.variable()]).await;
+    let process = subscribed(&bridge, &world, [server.variable()]).await;
     let sensors = publish(&world, 20, |_| {}).await;
     nothing_lost(&world, &sensors).await;
     let secret = private_number(&identity);
@@ -185,7 +173,7 @@ async fn behind_a_server_the_key_is_not_in_the_process() {
     let file = world.files.bridge.key.clone();
     write_secret(&file, identity.private_pem());
     world.set("mqtt.tls.key_file", &file.display().to_string());
-    let process = subscribed(&bridge, &world, Vec::new()).await;
+    let process = subscribed(&bridge, &world, []).await;
     assert!(is_in_memory(&process, &secret), "the test does not find a key that is there");
     stopped(process).await;
 }

@@ -77,6 +77,8 @@ mod api_server;
 mod browser;
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../parts/given_binary.rs"]
+mod given_binary;
 #[path = "../parts/hardened.rs"]
 mod hardened;
 #[path = "../parts/messages.rs"]

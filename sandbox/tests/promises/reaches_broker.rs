@@ -110,7 +110,7 @@ async fn take(way: Way, world: &mut World) -> Option<Between> {
     Some(Between { _nginx: nginx, _ipv6: ipv6, proxy })
 }
 
-/// The world's broker at `[::1]`, until the tasks are dropped, and its bridge told of that.
+/// Forwards `[::1]` to the world's broker until the tasks are dropped, and sets the bridge's URL to it.
 async fn by_ipv6(world: &mut World) -> JoinSet<()> {
     let (listener, broker) = (TcpListener::bind("[::1]:0").await.unwrap(), world.url().authority());
     world.set("mqtt.url", &format!("mqtts://{}", listener.local_addr().unwrap()));

@@ -1,17 +1,17 @@
 //! Promise: a delivery is one span from its receipt to its outcome, in its publisher's trace where it has one; the function and
 //! X-Ray get its context; and a collector that is away costs spans and never a message. `.ci/traces` builds the bridge that this needs.
 
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bridge::config::Protocol;
 use bridge::message::Properties;
 use event::{Event, ItemFailure, Response};
 use sandbox::lambda::Answer;
-use sandbox::world::{BridgeProcess, MAPPING, World};
+use sandbox::world::{MAPPING, World};
 use serde_json::Value;
 
 use crate::common::{PATIENCE, answering, eventually, nothing_lost, publish};
+use crate::given_binary::{stopped, subscribed};
 use crate::messages::Messages;
 use crate::trace_receiver::{Collector, Receiver, bridge, endpoint, free_port};
 
@@ -38,19 +38,6 @@ async fn world() -> (World, Seen) {
     (world.without_bridge().await.unwrap(), seen)
 }
 
-/// The real binary, once it is subscribed.
-async fn subscribed(bridge: &Path, world: &World) -> BridgeProcess {
-    let mut process = world.spawn_binary(bridge, []).unwrap();
-    assert!(process.logged("\"subscribed\"", PATIENCE).await, "{:#?}", process.log());
-    process
-}
-
-async fn stopped(mut process: BridgeProcess) {
-    process.signal("TERM").await.unwrap();
-    let status = process.exited(PATIENCE).await.unwrap();
-    assert!(status.is_some_and(|status| status.success()), "{status:?}: {:#?}", process.log());
-}
-
 /// A message for each of these values of `traceparent`, numbered in this order.
 async fn send(world: &World, traceparents: &[Option<&str>]) {
     let messages = Messages::start(world, Protocol::V5);
@@ -66,7 +53,7 @@ async fn records(seen: &Seen, count: usize) {
     eventually("the function has the messages", || have() >= count).await;
 }
 
-/// The span that the function was told of for the record with this number, as the receiver has it, and the header of its invocation.
+/// The context in the record with this number, the header of its invocation, and the span as the receiver got it.
 fn span_of<'a>(seen: &[(String, Event)], spans: &'a [Value], number: usize) -> (String, String, Option<&'a Value>) {
     let is_it = |record: &event::Record| record.payload.get().contains(&format!("\"number\":{number},"));
     let found = seen.iter().find_map(|(header, event)| Some((header, event.records.iter().find(|r| is_it(r))?)));
@@ -95,7 +82,7 @@ async fn a_delivery_is_one_span_and_its_context_goes_on() {
         let port = collector.as_ref().map_or(receiver.port, |collector| collector.port);
         world.set("trace.endpoint", &endpoint(port));
         world.set("lambda.client", client);
-        let process = subscribed(&bridge, &world).await;
+        let process = subscribed(&bridge, &world, []).await;
         let [sampled, unsampled] = ["01", "00"].map(|flags| format!("00-{TRACE}-{PARENT}-{flags}"));
         let bad = sampled.to_uppercase();
         send(&world, &[Some(&sampled), Some(&unsampled), Some(&bad), None]).await;
@@ -141,7 +128,7 @@ async fn a_batch_has_the_context_of_its_first_sampled_message_and_links_to_the_o
     world.set("mapping.batch.max_records", "3");
     world.set("mapping.batch.max_window", "1m");
     world.set("mapping.concurrency", "1");
-    let process = subscribed(&bridge, &world).await;
+    let process = subscribed(&bridge, &world, []).await;
     let unsampled = format!("00-{TRACE}-{PARENT}-00");
     send(&world, &[Some(&unsampled), None, None]).await;
     records(&seen, 3).await;
@@ -163,7 +150,7 @@ async fn a_dead_letter_is_an_error_and_a_share_of_none_has_no_spans_of_its_own()
     world.set("trace.endpoint", &endpoint(receiver.port));
     world.set("trace.sampling", "0%");
     world.set("mapping.retry.max_attempts", "3");
-    let process = subscribed(&bridge, &world).await;
+    let process = subscribed(&bridge, &world, []).await;
     let messages = Messages::start(&world, Protocol::V5);
     messages.publish("\"without\"", None).await;
     let user = vec![("traceparent".to_owned(), format!("00-{TRACE}-{PARENT}-01"))];
@@ -184,7 +171,7 @@ async fn a_collector_that_is_away_costs_spans_and_no_message() {
     let (mut world, _) = world().await;
     let port = free_port();
     world.set("trace.endpoint", &endpoint(port));
-    let mut process = subscribed(&bridge, &world).await;
+    let mut process = subscribed(&bridge, &world, []).await;
     for _ in 0..2 {
         let sensors = publish(&world, 20, |_| {}).await;
         nothing_lost(&world, &sensors).await;
