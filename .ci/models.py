@@ -1,4 +1,5 @@
-"""Makes the typed models of examples/ from event/schema.json: `models.py` checks that they are fresh, `models.py --update` writes them."""
+"""Makes the typed models of examples/ from event/schema.json, and gives each folder the event that its tests take: `models.py` checks that
+they are fresh, `models.py --update` writes them."""
 
 import json
 import pathlib
@@ -88,11 +89,16 @@ def typescript():
     return "\n".join(lines) + "\n"
 
 
-for path, text in {"examples/function-python/mqtt_event.py": python(), "examples/function-typescript/mqtt-event.d.ts": typescript()}.items():
+MODELS = {"examples/function-python/mqtt_event.py": python(), "examples/function-typescript/mqtt-event.d.ts": typescript()}
+# A folder that was copied has no fixtures beside it.
+EVENT = (ROOT / "event/fixtures/event.json").read_text()
+EVENTS = {f"examples/function-{language}/event.json": EVENT for language in ("minimal", "python", "typescript")}
+
+for path, text in {**MODELS, **EVENTS}.items():
     file = ROOT / path
     if sys.argv[1:] == ["--update"]:
         file.write_text(text)
     elif not file.exists() or file.read_text() != text:
-        sys.exit(f"error: {path}: not what event/schema.json makes; run python3 .ci/models.py --update")
+        sys.exit(f"error: {path}: not what event/ makes; run python3 .ci/models.py --update")
     else:
         print(f"ok: {path} is fresh")

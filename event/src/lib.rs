@@ -28,6 +28,11 @@
 mod payload;
 mod response;
 
+/// The page of the crate, so that its example is compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use payload::{Encoding, Payload, PayloadError};
 pub use response::{ItemFailure, Publish, Reply, Response};
 

@@ -8,11 +8,11 @@ import unittest
 
 import function
 
-FIXTURES = pathlib.Path(__file__).resolve().parents[2] / "event/fixtures"
+EVENT = pathlib.Path(__file__).with_name("event.json")
 
 
 def event():
-    return json.loads((FIXTURES / "event.json").read_text())
+    return json.loads(EVENT.read_text())
 
 
 def quietly(handler, event):

@@ -7,7 +7,7 @@ import { test } from "node:test";
 import { handler, published } from "./function.mjs";
 import type { Event } from "./mqtt-event.d.ts";
 
-const event = (): Event => JSON.parse(readFileSync(process.env.EVENT ?? "../../event/fixtures/event.json", "utf8"));
+const event = (): Event => JSON.parse(readFileSync("event.json", "utf8"));
 
 console.log = () => {};
 

@@ -7,7 +7,7 @@ use mqtt_lambda_event::Event;
 use serde_json::{Value, json};
 
 fn event() -> Value {
-    serde_json::from_str(include_str!("../../../event/fixtures/event.json")).unwrap()
+    serde_json::from_str(include_str!("../event.json")).unwrap()
 }
 
 fn answer(event: Value) -> Value {
