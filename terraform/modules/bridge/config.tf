@@ -40,7 +40,6 @@ locals {
     function    = try(regex("(?m)^\\s*function\\s*=\\s*[\"']\\$\\{functions(?:\\.|\\[\")([A-Za-z0-9_-]+)", table)[0], null)
     concurrency = try(tonumber(regex("(?m)^\\s*concurrency\\s*=\\s*([0-9]+)", table)[0]), 64)
   }]
-  unknown_functions = distinct([for mapping in local.invoked : mapping.function if mapping.function != null && !contains(keys(var.functions), coalesce(mapping.function, "-"))])
 
   # How many executions of each function there may be at once, where that is known to be too many.
   at_once = { for name, function in var.functions : name =>

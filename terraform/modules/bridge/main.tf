@@ -68,10 +68,6 @@ resource "aws_ecs_task_definition" "bridge" {
       condition     = length(local.too_few) == 0
       error_message = "concurrency: ${join("; ", local.too_few)}. Lower the mappings' concurrency or the replicas, or reserve more."
     }
-    precondition {
-      condition     = length(local.unknown_functions) == 0
-      error_message = "mappings_file: names functions that `functions` does not have: ${join(", ", local.unknown_functions)}."
-    }
   }
 }
 

@@ -32,7 +32,7 @@ variable "mappings_file" {
 }
 
 variable "broker" {
-  description = "The broker: `mqtts://` or `wss://` URLs, the first preferred; how long it keeps messages for a bridge that is away; the version of MQTT; user name and ALPN where it asks for them; where it counts what it drops; its security group, if egress is to go there alone; its ports, where the URLs are not known before they are made."
+  description = "The broker: `mqtts://` or `wss://` URLs by name or IPv4 address (tasks have no way out by IPv6), the first preferred; how long it keeps messages for a bridge that is away; the version of MQTT; user name and ALPN where it asks for them; where it counts what it drops; its security group, if egress is to go there alone; its ports, where the URLs are not known before they are made."
   type = object({
     urls              = list(string)
     session_expiry    = optional(string, "1d")
@@ -47,7 +47,7 @@ variable "broker" {
 
   validation {
     condition     = length(var.broker.urls) > 0 && alltrue([for url in var.broker.urls : can(regex("^(mqtts://[A-Za-z0-9.-]+(:[0-9]{1,5})?|wss://[A-Za-z0-9.-]+(:[0-9]{1,5})?/[^[:space:]]*)$", url))])
-    error_message = "broker: urls are `mqtts://host`, `mqtts://host:port` or `wss://host/path`, without user and password."
+    error_message = "broker: urls are `mqtts://host`, `mqtts://host:port` or `wss://host/path`, without user and password; the host is a name or an IPv4 address."
   }
   validation {
     condition     = can(regex("^[1-9][0-9]*(s|m|h|d)$", var.broker.session_expiry)) && contains(["5", "3.1.1"], var.broker.protocol)

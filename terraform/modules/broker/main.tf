@@ -60,7 +60,7 @@ resource "aws_instance" "broker" {
   tags = { Name = "${var.name}-broker" }
 
   lifecycle {
-    ignore_changes = [ami] # A new image is a new broker; `apply -replace='aws_instance.broker'` says when.
+    ignore_changes = [ami] # A new image is a new broker; `apply -replace='module.broker[0].aws_instance.broker'`, from the root, says when.
   }
 }
 
@@ -136,6 +136,19 @@ resource "aws_vpc_security_group_egress_rule" "out" {
   ip_protocol       = "tcp"
   from_port         = each.value
   to_port           = each.value
+}
+
+# The VPC's own resolver needs no rule; others do, over both.
+resource "aws_vpc_security_group_egress_rule" "dns" {
+  for_each = {
+    for pair in setproduct(var.network.dns_cidrs, ["udp", "tcp"]) : "${pair[1]} ${pair[0]}" => { cidr = pair[0], protocol = pair[1] }
+  }
+  security_group_id = aws_security_group.broker.id
+  description       = "name servers"
+  cidr_ipv4         = each.value.cidr
+  ip_protocol       = each.value.protocol
+  from_port         = 53
+  to_port           = 53
 }
 
 resource "aws_iam_role" "broker" {

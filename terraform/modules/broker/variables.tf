@@ -5,13 +5,22 @@ variable "name" {
 }
 
 variable "network" {
-  description = "The VPC, subnets of which one holds the broker, and whether it needs a public address to reach AWS and Debian."
-  type        = object({ vpc_id = string, subnet_ids = list(string), public_addresses = bool })
-  nullable    = false
+  description = "The VPC, subnets of which one holds the broker, whether it needs a public address to reach AWS and Debian, and name servers beside the VPC's own."
+  type = object({
+    vpc_id           = string
+    subnet_ids       = list(string)
+    public_addresses = bool
+    dns_cidrs        = optional(list(string), [])
+  })
+  nullable = false
 
   validation {
     condition     = length(var.network.subnet_ids) > 0
     error_message = "network: at least one subnet."
+  }
+  validation {
+    condition     = alltrue([for cidr in var.network.dns_cidrs : can(cidrnetmask(cidr))])
+    error_message = "network: dns_cidrs are IPv4 ranges such as 10.0.0.2/32."
   }
 }
 

@@ -78,6 +78,14 @@ run "a_broker_without_tls" {
   expect_failures = [var.broker]
 }
 
+run "a_broker_by_an_address_of_ipv6" {
+  command = plan
+  variables {
+    broker = { urls = ["mqtts://[2001:db8::1]:8883"] }
+  }
+  expect_failures = [var.broker]
+}
+
 run "a_broker_with_a_password_in_its_url" {
   command = plan
   variables {

@@ -22,6 +22,45 @@ run "nothing_comes_in_but_mqtt_over_tls" {
     condition     = toset([for rule in aws_vpc_security_group_egress_rule.out : rule.to_port]) == toset([80, 443])
     error_message = "it may go elsewhere than to Debian and AWS"
   }
+  assert {
+    condition     = length(aws_vpc_security_group_egress_rule.dns) == 0
+    error_message = "it may ask name servers that nobody named"
+  }
+}
+
+run "name_servers_of_the_network_are_reached" {
+  variables {
+    network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1"], public_addresses = true, dns_cidrs = ["10.0.0.2/32"] }
+  }
+  assert {
+    condition     = toset([for rule in aws_vpc_security_group_egress_rule.dns : "${rule.ip_protocol} ${rule.from_port}-${rule.to_port} ${rule.cidr_ipv4}"]) == toset(["udp 53-53 10.0.0.2/32", "tcp 53-53 10.0.0.2/32"])
+    error_message = "neither Debian nor AWS can be resolved"
+  }
+}
+
+run "name_servers_by_name" {
+  command = plan
+  variables {
+    network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1"], public_addresses = true, dns_cidrs = ["dns.example"] }
+  }
+  expect_failures = [var.network]
+}
+
+run "devices_have_the_access_list_that_is_given" {
+  variables {
+    devices_acl = "user C-Client-01\ntopic write sensor/data"
+  }
+  assert {
+    condition     = strcontains(aws_instance.broker.user_data, "user C-Client-01\ntopic write sensor/data\nCONF") && !strcontains(aws_instance.broker.user_data, "pattern write")
+    error_message = "the list of the module is used, or both are"
+  }
+}
+
+run "without_one_they_have_that_of_the_module" {
+  assert {
+    condition     = strcontains(aws_instance.broker.user_data, "pattern write devices/%u/data\n")
+    error_message = "devices have no access list"
+  }
 }
 
 run "it_is_encrypted_and_its_role_is_its_own" {
@@ -74,24 +113,6 @@ run "its_log_goes_to_cloudwatch" {
   assert {
     condition     = strcontains(aws_instance.broker.user_data, "resize2fs") && strcontains(aws_instance.broker.user_data, "$${MOSQUITTO_TLS:-") && length(aws_instance.broker.user_data) < 16384
     error_message = "a larger disk is not taken up, a shell's variable was taken for Terraform's, or the script is longer than EC2 allows"
-  }
-}
-
-run "it_can_begin_in_another_zone_from_a_snapshot" {
-  variables {
-    network = { vpc_id = "vpc-1", subnet_ids = ["subnet-1", "subnet-2"], public_addresses = false }
-    subnet  = 1
-    size    = { snapshot_id = "snap-1", disk_gb = 20 }
-  }
-  # Of nothing, for the snapshot is what a disk begins with.
-  command = plan
-  assert {
-    condition     = aws_instance.broker.subnet_id == data.aws_subnet.broker.id && data.aws_subnet.broker.id == "subnet-2" && aws_ebs_volume.broker.size == 20
-    error_message = "it is in the zone from before"
-  }
-  assert {
-    condition     = output.address == null
-    error_message = "it has an address that the network does not give"
   }
 }
 
