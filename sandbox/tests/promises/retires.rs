@@ -59,18 +59,29 @@ fn with_retiring(config: &str, names: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_waits_for_its_end() {
     everywhere(|builder| async move {
-        let (world, config) = scene(builder, "").await;
+        let (world, one) = scene(builder, "").await;
+        // Two mappings, each with a session of its own.
+        let config = |client_id: &str| one(client_id, SHARED) + &mapping("n", "$share/bridge/devices/+/data", "");
         fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
-        let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
-        let mut stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
+        let mut goes = Replica::start(&world, "goes", &config("goes")).await;
+        let mut stays = Replica::start(&world, "stays", &config("stays")).await;
         let part = sized(100, 3_000);
         let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
         eventually("both have had a part", || sensors.acked() > part).await;
         // All replicas are given the same list.
         for (replica, name) in [(&mut stays, "stays"), (&mut goes, "goes")] {
-            let taken = replica.reload(&with_retiring(&config(name, SHARED), "\"another\", \"goes\"")).await;
+            // It holds the second mapping until the first has left.
+            if name == "goes" {
+                assert_eq!(replica.ask("POST", "/mappings/n/pause").await.0, 200);
+            }
+            let taken = replica.reload(&with_retiring(&config(name), "\"another\", \"goes\"")).await;
             assert_eq!(taken["event"], "configuration.reloaded");
         }
+        eventually("the first mapping has left", || goes.logged("session.retired").len() == 1).await;
+        assert_eq!(goes.ask("GET", "/mappings").await.1, "n: paused\n");
+        assert!(goes.ask("GET", "/readyz").await.1.starts_with("retiring\n"));
+        assert!(goes.logged("bridge.retired").is_empty(), "a mapping has not left yet");
+        assert_eq!(goes.ask("POST", "/mappings/n/resume").await.0, 200);
         goes.until("it has retired", "/readyz", |answer| answer == "retired\n").await;
         assert_eq!(goes.ask("GET", "/readyz").await.0, 200, "nobody is to restart it");
         let without = sensors.acked();
@@ -80,11 +91,13 @@ async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_wai
         goes.ended().await;
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
-        assert_eq!((goes.logged("session.retired").len(), goes.logged("bridge.retired").len()), (1, 1));
-        assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
-        // The broker has forgotten the session: nothing is put aside for it any more.
-        let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
-        assert_eq!(again.sessions("goes-m").await, [false]);
+        assert_eq!((goes.logged("session.retired").len(), goes.logged("bridge.retired").len()), (2, 1));
+        // The broker has forgotten both sessions: nothing is put aside for them any more.
+        let again = Replica::start(&world, "again", &config("goes")).await;
+        for mapping in ["m", "n"] {
+            assert_eq!(stays.connected(&format!("stays-{mapping}")), [false], "the other one has not noticed");
+            assert_eq!(again.sessions(&format!("goes-{mapping}")).await, [false]);
+        }
     })
     .await;
 }

@@ -10,11 +10,11 @@ use sandbox::world::{World, WorldBuilder};
 
 const SHARED: &str = "$share/bridge/sensor/data";
 
-async fn scene(builder: WorldBuilder) -> (World, impl Fn(&str) -> String) {
+async fn scene(builder: WorldBuilder, filter: &'static str) -> (World, impl Fn(&str) -> String) {
     let protocol = builder.protocol_spoken();
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
-    let config = move |pod: &str| broker(&url, &files, protocol, pod, SHORT) + &mapping("m", SHARED, "");
+    let config = move |pod: &str| broker(&url, &files, protocol, pod, SHORT) + &mapping("m", filter, "");
     (world, config)
 }
 
@@ -27,7 +27,7 @@ fn said(output: &Output) -> (bool, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn scaling_from_three_to_one_retires_the_others_alone() {
     everywhere(|builder| async move {
-        let (world, config) = scene(builder).await;
+        let (world, config) = scene(builder, SHARED).await;
         let api = ApiServer::wanting(&world, 3).await;
         let mut pods = Vec::new();
         for pod in ["bridge-0", "bridge-1", "bridge-2"] {
@@ -60,39 +60,50 @@ async fn scaling_from_three_to_one_retires_the_others_alone() {
     .await;
 }
 
+/// Two rolling updates: pod by pod from the last the hook, SIGTERM, and the next pod of that name. What comes while a pod is away is
+/// counted too.
+async fn updates(builder: WorldBuilder, replicas: u64, filter: &'static str) {
+    let (world, config) = scene(builder, filter).await;
+    let api = ApiServer::wanting(&world, replicas).await;
+    let names: Vec<String> = (0..replicas).map(|ordinal| format!("bridge-{ordinal}")).collect();
+    let mut pods = Vec::new();
+    for pod in &names {
+        pods.push(Replica::start(&world, pod, &config(pod)).await);
+    }
+    let part = sized(30, 500);
+    let mut sensors = world.sensors(|options| options.rate = 10.0).unwrap();
+    for ordinal in (0..names.len()).rev().cycle().take(2 * names.len()) {
+        let (name, pod) = (&names[ordinal], &mut pods[ordinal]);
+        let before = sensors.acked();
+        eventually("messages flow", || sensors.acked() > before + part).await;
+        let (good, text) = said(&api.pre_stop(&world, name, pod).await);
+        assert!(good && text.contains("not retired"), "{text}");
+        pod.process.signal("TERM").await.unwrap();
+        pod.ended().await;
+        assert!(pod.logged("session.retired").is_empty());
+        let without = sensors.acked();
+        eventually("messages come while it is away", || sensors.acked() > without).await;
+        *pod = Replica::start(&world, name, &config(name)).await;
+        assert_eq!(pod.sessions(&format!("{name}-m")).await, [true], "the broker has kept the session");
+    }
+    assert_eq!(sensors.stop(common::PATIENCE).await, 0);
+    nothing_lost(&world, &sensors).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn updates_and_evictions_of_one_replica_or_two_keep_their_sessions_and_lose_nothing() {
-    everywhere(|builder| async move {
-        let (world, config) = scene(builder).await;
-        let api = ApiServer::wanting(&world, 2).await;
-        let mut pods = Vec::new();
-        for pod in ["bridge-0", "bridge-1"] {
-            pods.push(Replica::start(&world, pod, &config(pod)).await);
-        }
-        let part = sized(30, 500);
-        let mut sensors = world.sensors(|options| options.rate = 10.0).unwrap();
-        // What a rolling update does, pod by pod from the last: the hook, SIGTERM, and the next pod of that name.
-        for ordinal in [1, 0, 1, 0] {
-            let before = sensors.acked();
-            eventually("messages flow", || sensors.acked() > before + part).await;
-            let pod = format!("bridge-{ordinal}");
-            let (good, text) = said(&api.pre_stop(&world, &pod, &pods[ordinal]).await);
-            assert!(good && text.contains("not retired"), "{text}");
-            pods[ordinal].process.signal("TERM").await.unwrap();
-            pods[ordinal].ended().await;
-            assert!(pods[ordinal].logged("session.retired").is_empty());
-            pods[ordinal] = Replica::start(&world, &pod, &config(&pod)).await;
-            assert_eq!(pods[ordinal].sessions(&format!("{pod}-m")).await, [true], "the broker has kept the session");
-        }
-        assert_eq!(sensors.stop(common::PATIENCE).await, 0);
-        nothing_lost(&world, &sensors).await;
-    })
-    .await;
+async fn updates_and_evictions_of_two_replicas_keep_their_sessions_and_lose_nothing() {
+    everywhere(|builder| updates(builder, 2, SHARED)).await;
+}
+
+/// Alone, and with a filter that is not shared: nobody takes its messages meanwhile but the broker.
+#[tokio::test(flavor = "multi_thread")]
+async fn updates_and_evictions_of_the_only_replica_keep_its_session_and_lose_nothing() {
+    everywhere(|builder| updates(builder, 1, "sensor/data")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_clear_answer_nobody_retires() {
-    let (world, config) = scene(World::builder()).await;
+    let (world, config) = scene(World::builder(), SHARED).await;
     let api = ApiServer::wanting(&world, 1).await;
     // Its ordinal is above the replicas: it would retire on any answer that is taken for one.
     let pod = Replica::start(&world, "bridge-1", &config("bridge-1")).await;
