@@ -88,7 +88,7 @@ fn f40_a_stream_without_a_gap_is_left_all_the_same_and_said() {
         bench.enter(Phase::Retiring);
         let mut id = 1;
         while bench.take_sent().last() != Some(&Sent::Unsubscribe) {
-            assert!(id < 200, "it never ends");
+            assert!(id < 1_000, "it never ends");
             bench.done(&id.to_string());
             bench.publish(id + 2, &(id + 2).to_string());
             bench.pong();
