@@ -4,10 +4,9 @@
 use crate::common;
 use std::path::Path;
 
-use crate::browser::Browser;
+use crate::browser::{self, Browser};
 use crate::common::{acknowledged, eventually, fault, publish, willing};
 use sandbox::lambda::{Action, When};
-use sandbox::tools;
 use sandbox::world::World;
 use tokio::task::block_in_place;
 
@@ -23,7 +22,7 @@ fn small(key: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
-    let Some(chromium) = tools::require("chromium") else { return };
+    let Some(chromium) = browser::installed() else { return };
     let world =
         World::builder().set("mapping.retry.backoff", "100ms..200ms").function(willing()).start().await.unwrap();
     let address = world.bridge().unwrap().admin_address().unwrap();
@@ -84,7 +83,7 @@ async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_is_gone_is_said_on_the_page() {
-    let Some(chromium) = tools::require("chromium") else { return };
+    let Some(chromium) = browser::installed() else { return };
     let mut world = World::builder().function(willing()).start().await.unwrap();
     let address = world.bridge().unwrap().admin_address().unwrap();
     let mut browser = block_in_place(|| Browser::start(&chromium));
