@@ -167,7 +167,7 @@ function showMapping(now, mapping) {
   fill(card, "oldest", seconds(held.oldest_seconds));
   fill(card, "dead", number(totals.dead_lettered), `${number(totals.filtered)} filtered; ${number(totals.expired)} expired`);
   rows(card, "troubles", mapping.troubles.map((trouble) => [
-    `${trouble.about}: ${trouble.text}`,
+    trouble.text.startsWith(trouble.about) ? trouble.text : `${trouble.about}: ${trouble.text}`,
     `${number(trouble.count)} in all; since ${trouble.since}, last ${trouble.last}${trouble.is_over ? "; it has worked since" : ""}`,
     trouble.is_over ? "over" : "",
   ]));
