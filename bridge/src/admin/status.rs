@@ -47,7 +47,7 @@ struct Mapping {
     notes: Vec<String>,
     topic_filter: String,
     function: String,
-    destinations: Vec<Place>,
+    destinations: Vec<OnFailure>,
     paused_since: Option<String>,
     per_second: Flow,
     totals: Totals,
@@ -90,7 +90,7 @@ struct Invocations {
 
 /// A failure destination.
 #[derive(Debug, Serialize)]
-struct Place {
+struct OnFailure {
     place: String,
     state: &'static str,
     taken: u64,
@@ -180,7 +180,7 @@ impl Mapping {
             notes: Vec::new(),
             topic_filter: about.topic_filter.clone(),
             function: about.function.clone(),
-            destinations: about.destinations.iter().zip(watched.destinations()).map(Place::of).collect(),
+            destinations: about.destinations.iter().zip(watched.destinations()).map(OnFailure::of).collect(),
             paused_since: metrics.live.paused_since().map(time),
             per_second,
             totals: Totals::of(about),
@@ -248,7 +248,7 @@ impl Held {
     }
 }
 
-impl Place {
+impl OnFailure {
     fn of((place, link): (&String, LinkState)) -> Self {
         let state = match (&link.reason, link.taken) {
             (Some(_), _) => "refuses",
