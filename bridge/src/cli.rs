@@ -47,10 +47,12 @@ Examples:
     mqtt-lambda-bridge config > bridge.toml
     mqtt-lambda-bridge run --config bridge.toml
 
-Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL. No flag takes a password:
-it stands in the file that --password-file names, or in BRIDGE_MQTT_PASSWORD.
-AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's standard chain. RUST_LOG sets the log level.
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration.";
+Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL.
+No flag takes a password: it stands in the file that --password-file names, or in
+BRIDGE_MQTT_PASSWORD. AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's
+standard chain. RUST_LOG sets the log level.
+Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration,
+3 retired, and the broker may have dropped something.";
 
 const CHECK_HELP: &str = "\
 It takes no message and leaves a running bridge alone: it connects as `{client_id}-check`.
@@ -349,6 +351,9 @@ mod tests {
                 for line in text.lines() {
                     assert!(line.chars().count() <= 100, "{name} {help}: {line}");
                 }
+                // What is wrapped by hand is not wrapped once more.
+                let after = if ["--help", "run"].contains(&name) { EXAMPLES } else { "" };
+                assert!(text.contains(after), "{name} {help}: {text}");
             }
         }
     }

@@ -31,6 +31,7 @@ pub use letter::{Circumstances, DeadLetter, FailedRedrives, Skipped};
 pub use probe::{Seen, probe, probe_file};
 pub use s3::{Bucket, Object};
 pub use sqs::{Queue, Received};
+pub use standing::LinkState;
 
 /// How long one destination may take before the next one is asked; longer by a second for every MiB of payload.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -80,6 +81,12 @@ impl Destination {
     #[must_use]
     pub fn note(&self) -> watch::Receiver<Option<String>> {
         self.0.standing.note()
+    }
+
+    /// How each of them stands, in their order.
+    #[must_use]
+    pub fn links(&self) -> Vec<LinkState> {
+        self.0.standing.links()
     }
 
     /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is. A

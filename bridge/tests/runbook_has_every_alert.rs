@@ -20,8 +20,12 @@ fn each_alert_has_its_section_and_each_section_its_alert() {
     let names = behind(&alerts, "- alert: ");
     assert!(names.len() > 10, "{names:?}");
     assert_eq!(behind(&page, "## "), names);
-    let links: Vec<_> = names.iter().map(|name| format!("\"docs/runbook.md#{}\"", name.to_lowercase())).collect();
-    assert_eq!(behind(&alerts, "runbook: "), links);
+    let links: Vec<_> = names
+        .iter()
+        .map(|name| format!("\"{{{{ $externalLabels.bridge_runbook }}}}#{}\"", name.to_lowercase()))
+        .collect();
+    assert_eq!(behind(&alerts, "runbook_url: "), links);
+    assert!(read("docker/metrics/prometheus.yml").contains("\n    bridge_runbook: https://"), "the base is set once");
 }
 
 #[test]
@@ -31,7 +35,7 @@ fn what_the_page_tells_to_look_for_is_there() {
     let is_event = |text: &&str| {
         text.split('.').count() == 2 && text.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
     };
-    let keys = ["mqtt.session_expiry", "mapping.timeout", "admin.degraded_after"];
+    let keys = ["mqtt.session_expiry", "mapping.timeout", "admin.degraded_after", "admin.silent_after"];
     let named: Vec<_> = quoted.filter(is_event).filter(|text| !keys.contains(text)).collect();
     assert!(named.len() > 5, "{named:?}");
     for event in named {

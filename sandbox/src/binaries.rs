@@ -32,14 +32,14 @@ pub enum BinariesError {
         cause: String,
     },
     /// Cargo ran and failed; it has said why on stderr.
-    #[error("binaries: {0} failed: mend what it says above")]
+    #[error("binaries: {0} failed: fix the error above")]
     Build(String),
     /// Not where it should be.
     #[error("binary `{}`: not found: run `cargo build --workspace --bins`, with `--release` for a release build", .0.display())]
     Missing(PathBuf),
 }
 
-/// The binaries, made anew under `cargo run` and `cargo test`, and else those beside this program.
+/// The binaries, built under `cargo run` and `cargo test`, and else those beside this program.
 ///
 /// Blocks while Cargo builds, once a process; later calls return what the first one found.
 ///

@@ -39,14 +39,22 @@ pub fn find_tool(name: &str) -> Result<PathBuf, Missing> {
 /// When the program is missing and [`REQUIRE_TOOLS`] names it.
 #[must_use]
 pub fn require(name: &str) -> Option<PathBuf> {
-    match find_tool(name) {
-        Ok(path) => Some(path),
-        Err(missing) => {
-            let remark = skip(&missing, &env::var(REQUIRE_TOOLS).unwrap_or_default());
-            let _ = writeln!(io::stderr(), "{remark}");
-            None
-        }
+    require_one_of(&[name])
+}
+
+/// The same of a program that has several names; [`REQUIRE_TOOLS`] calls it by the first.
+///
+/// # Panics
+/// When none of them is there and [`REQUIRE_TOOLS`] names the first.
+#[must_use]
+pub fn require_one_of(names: &[&str]) -> Option<PathBuf> {
+    if let Some(path) = names.iter().find_map(|name| find_tool(name).ok()) {
+        return Some(path);
     }
+    let missing = Missing(names.first().copied().unwrap_or_default().to_owned());
+    let remark = skip(&missing, &env::var(REQUIRE_TOOLS).unwrap_or_default());
+    let _ = writeln!(io::stderr(), "{remark}");
+    None
 }
 
 fn skip(missing: &Missing, wanted: &str) -> String {
@@ -92,6 +100,12 @@ mod tests {
         assert!(names("all", "emqx"));
         assert!(!names("mosquitto_pub", "mosquitto"));
         assert!(!names("", "mosquitto"));
+    }
+
+    #[test]
+    fn the_first_name_that_is_there_counts() {
+        assert_eq!(require_one_of(&["no-such-program-7f3a", "sh"]), find_tool("sh").ok());
+        assert_eq!(require_one_of(&["no-such-program-7f3a"]), None);
     }
 
     #[test]

@@ -103,6 +103,19 @@ mod tests {
         answer
     }
 
+    /// What docs/status.md says of those that wait, 1,024 at most.
+    #[tokio::test(start_paused = true)]
+    async fn sixty_four_silent_clients_delay_the_next_one_by_a_quarter_of_a_second() {
+        let (mut connections, mut oldest, begun) = (JoinSet::new(), VecDeque::new(), Instant::now());
+        for silent in 0..1024_u32 {
+            let task = connections.spawn(std::future::pending::<()>());
+            oldest.push_back((Instant::now(), task));
+            make_room(&mut connections, &mut oldest).await;
+            let rounds = (silent + 1).div_ceil(64);
+            assert!(begun.elapsed() <= Duration::from_millis(250) * rounds, "{silent}: {:?}", begun.elapsed());
+        }
+    }
+
     /// The deadline is a multiple of what it takes; with as many places and no room made it would be 20 s.
     #[tokio::test]
     async fn neither_silent_clients_nor_those_with_half_a_request_keep_others_from_being_heard() {

@@ -11,6 +11,7 @@ use super::about::About;
 use super::health::{Health, Limits};
 use super::history::{Flow, History, rounded};
 use super::watched::{Standing, Watched};
+use crate::dead_letter::LinkState;
 use crate::foreign::one_line;
 use crate::metrics::{Connection, Process, Trouble};
 use crate::shutdown::Phase;
@@ -46,7 +47,7 @@ struct Mapping {
     notes: Vec<String>,
     topic_filter: String,
     function: String,
-    destinations: Vec<String>,
+    destinations: Vec<OnFailure>,
     paused_since: Option<String>,
     per_second: Flow,
     totals: Totals,
@@ -85,6 +86,18 @@ struct Invocations {
     in_flight: i64,
     allowed: u64,
     configured: u64,
+}
+
+/// A failure destination.
+#[derive(Debug, Serialize)]
+struct OnFailure {
+    place: String,
+    state: &'static str,
+    taken: u64,
+    refused: u64,
+    last_taken: Option<String>,
+    refuses_since: Option<String>,
+    refusal: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -167,7 +180,7 @@ impl Mapping {
             notes: Vec::new(),
             topic_filter: about.topic_filter.clone(),
             function: about.function.clone(),
-            destinations: about.destinations.clone(),
+            destinations: about.destinations.iter().zip(watched.destinations()).map(OnFailure::of).collect(),
             paused_since: metrics.live.paused_since().map(time),
             per_second,
             totals: Totals::of(about),
@@ -231,6 +244,25 @@ impl Held {
             capacity: metrics.window_capacity.get(),
             bytes: metrics.outstanding_bytes.get(),
             oldest_seconds: metrics.live.oldest_in_flight().map(|age| rounded(age.as_secs_f64())),
+        }
+    }
+}
+
+impl OnFailure {
+    fn of((place, link): (&String, LinkState)) -> Self {
+        let state = match (&link.reason, link.taken) {
+            (Some(_), _) => "refuses",
+            (None, 0) => "not used yet",
+            (None, _) => "works",
+        };
+        Self {
+            place: one_line(place),
+            state,
+            taken: link.taken,
+            refused: link.refused,
+            last_taken: link.last_taken.map(time),
+            refuses_since: link.refuses_since.map(time),
+            refusal: link.reason.map(|reason| one_line(&reason)),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::about::About;
+use crate::dead_letter::{Destination, LinkState};
 use crate::foreign::one_line;
 use crate::latest::Latest;
 use crate::mapping::Holding;
@@ -47,11 +48,14 @@ pub struct Signs {
     pub letters: watch::Receiver<Option<String>>,
     /// What is held as it can neither be invoked nor given up.
     pub holding: watch::Receiver<Option<Holding>>,
+    /// The failure destinations themselves, which count what they take; `None` without any.
+    pub chain: Option<Destination>,
 }
 
 impl Default for Signs {
     fn default() -> Self {
-        Self { fault: watch::channel(None).1, letters: watch::channel(None).1, holding: watch::channel(None).1 }
+        let holding = watch::channel(None).1;
+        Self { fault: watch::channel(None).1, letters: watch::channel(None).1, holding, chain: None }
     }
 }
 
@@ -71,6 +75,11 @@ impl Watched {
             Standing::Changes => Some("draining for its new settings".into()),
             Standing::Retires => None,
         }
+    }
+
+    /// How each failure destination stands, in their order.
+    pub(super) fn destinations(&self) -> Vec<LinkState> {
+        self.signs.chain.as_ref().map(Destination::links).unwrap_or_default()
     }
 
     /// What the broker grants less of than was asked.

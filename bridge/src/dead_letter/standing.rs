@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 use tracing::{error, info, warn};
@@ -33,6 +34,25 @@ struct Link {
     failures: Repeats,
     /// Why, while it refuses.
     reason: Option<DestinationError>,
+    taken: u64,
+    refused: u64,
+    last_taken: Option<SystemTime>,
+    refuses_since: Option<SystemTime>,
+}
+
+/// How one destination of a chain stands, counted since the chain was opened.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinkState {
+    /// Letters that are safe there.
+    pub taken: u64,
+    /// Attempts that brought none there.
+    pub refused: u64,
+    /// When it last took one.
+    pub last_taken: Option<SystemTime>,
+    /// Why it takes none, while it does not.
+    pub reason: Option<String>,
+    /// Since when it takes none.
+    pub refuses_since: Option<SystemTime>,
 }
 
 impl Standing {
@@ -48,15 +68,22 @@ impl Standing {
         self.note.subscribe()
     }
 
+    /// How each of them stands, in their order.
+    pub(super) fn links(&self) -> Vec<LinkState> {
+        self.state().links.iter().map(Link::state).collect()
+    }
+
     /// This one has failed. One that a letter is too large for works for the others.
     pub(super) fn refused(&self, link: usize, reason: &DestinationError) {
         self.metrics.dead_letter_failures.inc();
         self.metrics.live.failed(About::Destination, &reason.to_string());
+        let mut state = self.state();
+        let Some(link) = state.links.get_mut(link) else { return };
+        link.refused += 1;
         if reason.is_final {
             return;
         }
-        let mut state = self.state();
-        let Some(link) = state.links.get_mut(link) else { return };
+        link.refuses_since.get_or_insert_with(SystemTime::now);
         if link.reason.replace(reason.clone()).is_none() {
             self.metrics.failing_destinations.inc();
         }
@@ -74,6 +101,8 @@ impl Standing {
         let State { links, none } = &mut *state;
         let (mapping, now) = (&self.mapping, now());
         if let Some(link) = links.get_mut(link) {
+            link.taken += 1;
+            (link.last_taken, link.refuses_since) = (Some(SystemTime::now()), None);
             if link.reason.take().is_some() {
                 self.metrics.failing_destinations.dec();
             }
@@ -121,6 +150,14 @@ impl Drop for Standing {
     }
 }
 
+impl Link {
+    fn state(&self) -> LinkState {
+        let reason = self.reason.as_ref().map(|reason| reason.cause.clone());
+        let Self { taken, refused, last_taken, refuses_since, .. } = *self;
+        LinkState { taken, refused, last_taken, reason, refuses_since }
+    }
+}
+
 impl State {
     fn note(&self) -> Option<String> {
         let reasons: Vec<_> = self.links.iter().filter_map(|link| Some(link.reason.as_ref()?.to_string())).collect();
@@ -165,6 +202,23 @@ mod tests {
         standing.taken(0, &"a");
         shows(None, 0);
         assert_eq!(metrics.dead_letter_failures.get(), 4, "each is counted");
+    }
+
+    #[test]
+    fn each_destination_says_what_it_took_and_why_it_takes_nothing() {
+        let standing = Standing::new("m", Metrics::new().mapping("m"), 2);
+        assert_eq!(standing.links(), [LinkState::default(), LinkState::default()]);
+        standing.refused(0, &DestinationError::lasting("a", "too large"));
+        assert_eq!(standing.links()[0], LinkState { refused: 1, ..LinkState::default() }, "it works for smaller ones");
+        standing.refused(0, &refusal("a"));
+        standing.taken(1, &"b");
+        let links = standing.links();
+        assert_eq!((links[0].taken, links[0].refused, links[0].reason.as_deref()), (0, 2, Some("no such queue")));
+        assert!(links[0].refuses_since.is_some());
+        assert_eq!((links[1].taken, links[1].refused, links[1].last_taken.is_some()), (1, 0, true));
+        standing.taken(0, &"a");
+        let first = standing.links().remove(0);
+        assert_eq!((first.taken, first.refused, first.reason, first.refuses_since), (1, 2, None, None));
     }
 
     #[test]

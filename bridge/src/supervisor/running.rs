@@ -127,7 +127,8 @@ impl Running {
         let (fault, holding) = (watch::Sender::new(None), watch::Sender::new(None));
         let silent = Signs::default();
         let letters = given.destination.as_ref().map_or(silent.letters, Destination::note);
-        let signs = Signs { fault: fault.subscribe(), letters, holding: holding.subscribe() };
+        let chain = given.destination.clone();
+        let signs = Signs { fault: fault.subscribe(), letters, holding: holding.subscribe(), chain };
         let sessions = heritage.settings_of_sessions(settings, mqtt);
         let about = Arc::new(About::of(settings, given.metrics.clone()));
         let mut running = Self {

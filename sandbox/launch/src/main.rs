@@ -24,11 +24,16 @@ fn main() -> ExitCode {
 fn run() -> Result<ExitCode, String> {
     let here = env::current_exe().map_err(|error| format!("the path of this program: unknown: {error}"))?;
     let sandbox = beside(&here);
-    if !sandbox.is_file() {
-        eprintln!("{FIRST_BUILD}");
+    if let Some(words) = before_the_build(&sandbox) {
+        eprintln!("{words}");
     }
     build(&here)?;
     become_the(&sandbox)
+}
+
+/// What to say before Cargo begins: nothing once there is a sandbox, as later builds are short.
+fn before_the_build(sandbox: &Path) -> Option<&'static str> {
+    (!sandbox.is_file()).then_some(FIRST_BUILD)
 }
 
 /// The sandbox stands where this program stands: both are built for the same profile.
@@ -79,4 +84,35 @@ fn become_the(sandbox: &Path) -> Result<ExitCode, String> {
 fn become_the(sandbox: &Path) -> Result<ExitCode, String> {
     let status = command(sandbox).status().map_err(|error| format!("`{}`: {error}", sandbox.display()))?;
     Ok(status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_build_says_what_it_makes_and_how_long_that_takes() {
+        let nowhere = Path::new("/nowhere/sandbox");
+        let words = before_the_build(nowhere).unwrap_or_default();
+        assert!(
+            words.contains("broker, sensors, bridge, local Lambda") && words.contains("up to five minutes"),
+            "{words}"
+        );
+        assert!(words.lines().all(|line| line.len() <= 120), "{words}");
+        let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md");
+        let readme = std::fs::read_to_string(readme).unwrap_or_default();
+        assert!(readme.contains("up to five minutes on two cores"), "README.md says the same");
+        assert_eq!(before_the_build(&env::current_exe().unwrap_or_default()), None, "later builds are short");
+    }
+
+    #[test]
+    fn what_cargo_says_of_this_program_is_not_handed_on() {
+        assert!(is_about_this_program(OsStr::new("CARGO_PKG_NAME")) && is_about_this_program(OsStr::new("OUT_DIR")));
+        assert!(!is_about_this_program(OsStr::new("CARGO_TERM_COLOR")) && !is_about_this_program(OsStr::new("PATH")));
+    }
+
+    #[test]
+    fn the_sandbox_stands_beside_this_program() {
+        assert!(beside(Path::new("/target/debug/sandbox-launch")).starts_with("/target/debug"));
+    }
 }

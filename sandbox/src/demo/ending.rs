@@ -39,7 +39,7 @@ impl fmt::Display for Ending {
         if self.behind > 0 {
             writeln!(
                 f,
-                "unacknowledged: the broker still held {}, for the next bridge: slower came out than in",
+                "unacknowledged: {} messages were still queued at the broker: they arrived faster than the function handled them",
                 self.behind
             )?;
         }

@@ -2,7 +2,7 @@
 //! `DevTools` protocol over the browser's own pipe, so that it listens on no port.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -10,9 +10,15 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use sandbox::tools;
 use serde_json::{Value, json};
 
 const PATIENCE: Duration = Duration::from_mins(2);
+
+/// The browser of this machine, by the names that it has on Debian and on GitHub's machines.
+pub fn installed() -> Option<PathBuf> {
+    tools::require_one_of(&["chromium", "google-chrome"])
+}
 
 /// A browser with one page.
 pub struct Browser {

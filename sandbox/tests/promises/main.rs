@@ -23,6 +23,7 @@ mod dead_letters_to_queue;
 mod dead_letters_to_topic;
 mod decompresses;
 mod delivers;
+mod demo_commands;
 mod device_attacks;
 mod drains_on_shutdown;
 mod endless_answers;

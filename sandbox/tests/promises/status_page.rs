@@ -4,10 +4,10 @@
 use crate::common;
 use std::path::Path;
 
-use crate::browser::Browser;
+use crate::browser::{self, Browser};
 use crate::common::{acknowledged, eventually, fault, publish, willing};
 use sandbox::lambda::{Action, When};
-use sandbox::tools;
+use sandbox::queue::{Queue, Trouble};
 use sandbox::world::World;
 use tokio::task::block_in_place;
 
@@ -21,11 +21,20 @@ fn small(key: &str) -> String {
     format!("{CARD}?.querySelector('b[data-key={key}]').parentNode.querySelector('small').textContent")
 }
 
+/// Keeps a picture of the page where somebody wants to look at it.
+fn picture(browser: &mut Browser, name: &str) {
+    if let Some(directory) = std::env::var_os(PICTURES) {
+        browser.picture(&Path::new(&directory).join(format!("{name}.png")));
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
-    let Some(chromium) = tools::require("chromium") else { return };
-    let world =
-        World::builder().set("mapping.retry.backoff", "100ms..200ms").function(willing()).start().await.unwrap();
+    let Some(chromium) = browser::installed() else { return };
+    let queue = Queue::start().await.unwrap();
+    let builder = World::builder().set("mapping.retry.backoff", "100ms..200ms").set("mapping.retry.max_attempts", "1");
+    let builder = builder.set("mapping.on_failure.sqs", &queue.url());
+    let world = builder.function(willing()).start().await.unwrap();
     let address = world.bridge().unwrap().admin_address().unwrap();
     let url = format!("http://{address}/");
     let mut browser = block_in_place(|| Browser::start(&chromium));
@@ -47,6 +56,25 @@ async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
     acknowledged(&world, 21).await;
     block_in_place(|| browser.eventually(&format!("{CARD}.innerText"), |said| said.contains("it has worked since")));
 
+    // Two messages that the function rejects: the queue takes none, so the file has them.
+    queue.trouble(Some(Trouble::AccessDenied));
+    fault(&world, When::Always, Action::function_error("SensorError", "cannot"));
+    publish(&world, 2, |_| {}).await;
+    acknowledged(&world, 23).await;
+    block_in_place(|| {
+        let place = |number: u8| format!("{CARD}.querySelectorAll('ul')[2].children[{number}].innerText");
+        let queue = browser.eventually(&place(0), |said| said.contains("refuses"));
+        assert!(queue.starts_with("sqs ") && queue.contains("0 taken, 2 refused; refuses since 2"), "{queue}");
+        assert!(queue.contains("AccessDenied"), "{queue}");
+        let file = browser.eventually(&place(1), |said| said.contains("works"));
+        assert!(file.starts_with("file ") && file.contains("2 taken, 0 refused; last taken 2"), "{file}");
+        picture(&mut browser, "degraded");
+    });
+    queue.trouble(None);
+    publish(&world, 1, |_| {}).await;
+    acknowledged(&world, 24).await;
+    world.lambda.faults().clear();
+
     assert!(world.bridge().unwrap().pause("sensor-data", true));
     block_in_place(|| {
         browser.eventually(&format!("{CARD}.querySelector('.pill').textContent"), |said| said == "paused");
@@ -62,9 +90,7 @@ async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
             browser.look_with(screen, scheme);
             let wider = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
             assert_eq!(browser.evaluate(wider), "false", "it fits {screen:?} without a scroll bar below");
-            if let Some(directory) = std::env::var_os(PICTURES) {
-                browser.picture(&Path::new(&directory).join(format!("{}-{scheme}.png", screen.0)));
-            }
+            picture(&mut browser, &format!("{}-{scheme}", screen.0));
         }
         browser.eventually("matchMedia('(prefers-color-scheme: dark)').matches", |dark| dark == "true");
         let ground = browser.evaluate("getComputedStyle(document.body).backgroundColor");
@@ -84,7 +110,7 @@ async fn it_shows_what_happens_and_asks_nobody_but_the_bridge() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bridge_that_is_gone_is_said_on_the_page() {
-    let Some(chromium) = tools::require("chromium") else { return };
+    let Some(chromium) = browser::installed() else { return };
     let mut world = World::builder().function(willing()).start().await.unwrap();
     let address = world.bridge().unwrap().admin_address().unwrap();
     let mut browser = block_in_place(|| Browser::start(&chromium));

@@ -55,7 +55,7 @@ function ago(now, time) {
 }
 
 function paint(pill, state) {
-  const kind = { ready: "good", "not ready": "bad", degraded: "bad", paused: "warn", retiring: "warn", changing: "warn", draining: "warn" };
+  const kind = { ready: "good", works: "good", "not ready": "bad", refuses: "bad", degraded: "bad", paused: "warn", retiring: "warn", changing: "warn", draining: "warn" };
   pill.className = `pill ${kind[state] || ""}`;
   say(pill, state);
 }
@@ -129,9 +129,15 @@ function rows(card, key, all) {
   const text = JSON.stringify(all);
   if (list.dataset.text === text) return;
   list.dataset.text = text;
-  list.replaceChildren(...all.map(([text, small, className]) => {
+  list.replaceChildren(...all.map(([text, small, className, state]) => {
     const row = element("li", className);
-    row.append(text, element("small", "", small));
+    row.append(text);
+    if (state) {
+      const pill = element("span");
+      paint(pill, state);
+      row.append(" ", pill);
+    }
+    row.append(element("small", "", small));
     return row;
   }));
 }
@@ -161,7 +167,7 @@ function showMapping(now, mapping) {
   fill(card, "oldest", seconds(held.oldest_seconds));
   fill(card, "dead", number(totals.dead_lettered), `${number(totals.filtered)} filtered; ${number(totals.expired)} expired`);
   rows(card, "troubles", mapping.troubles.map((trouble) => [
-    `${trouble.about}: ${trouble.text}`,
+    trouble.text.startsWith(trouble.about) ? trouble.text : `${trouble.about}: ${trouble.text}`,
     `${number(trouble.count)} in all; since ${trouble.since}, last ${trouble.last}${trouble.is_over ? "; it has worked since" : ""}`,
     trouble.is_over ? "over" : "",
   ]));
@@ -173,7 +179,17 @@ function showMapping(now, mapping) {
         `; ${session.tls}`
       : "not connected",
   ]));
-  rows(card, "destinations", mapping.destinations.map((place) => [place, ""]));
+  rows(card, "destinations", mapping.destinations.map((destination) => {
+    const { place, state, taken, refused, last_taken, refuses_since, refusal } = destination;
+    const counts = `${number(taken)} taken, ${number(refused)} refused`;
+    const last = last_taken ? `; last taken ${last_taken}` : "";
+    return [
+      place,
+      refusal ? `${counts}${last}; refuses since ${refuses_since}: ${refusal}` : `${counts}${last}`,
+      "",
+      state,
+    ];
+  }));
 }
 
 function show(status) {

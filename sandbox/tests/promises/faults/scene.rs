@@ -106,7 +106,7 @@ pub async fn subscribed(world: &World) -> BridgeProcess {
     process
 }
 
-/// I1, and the number of extra invocations, which is shown with `--nocapture` for the table in docs/guarantees.md.
+/// I1, and the number of extra invocations, which is shown with `--nocapture` for the table in docs/performance.md.
 pub async fn settled(world: &World, row: &str, sensors: &Sensors, faults: u64) -> Fate {
     nothing_lost(world, sensors).await;
     let log = world.lambda.log();
