@@ -31,17 +31,21 @@ impl Failing {
     pub(super) fn failed(&mut self, mapping: Option<&str>, client_id: &str, failure: &Failure, now: Instant) {
         let Failure { why, lasting, taken_over, wait } = failure;
         let (reason, retry_in) = (why.as_str(), wait);
-        let event = match (taken_over, lasting) {
-            (true, _) => "session.taken_over",
-            (false, true) => "broker.refused",
-            (false, false) => "broker.lost",
-        };
         match self.due(why, now) {
-            None => debug!(event, mapping, client_id, reason, ?retry_in, "no connection to the broker, as before"),
+            None => {
+                let event = match (taken_over, lasting) {
+                    (true, _) => "session.taken_over",
+                    (false, true) => "broker.refused",
+                    (false, false) => "broker.lost",
+                };
+                debug!(event, mapping, client_id, reason, ?retry_in, "no connection to the broker, as before");
+            }
             Some(failures) if *taken_over => {
+                let event = "session.taken_over";
                 error!(event, mapping, client_id, failures, reason, ?retry_in, "session taken over; retrying");
             }
             Some(failures) if *lasting => {
+                let event = "broker.refused";
                 error!(
                     event,
                     mapping,
@@ -53,6 +57,7 @@ impl Failing {
                 );
             }
             Some(failures) => {
+                let event = "broker.lost";
                 warn!(
                     event,
                     mapping,
