@@ -16,6 +16,7 @@ pub use gate::Gate;
 pub use health::{Health, Limits, Matter, Note, show};
 pub use watched::{Signs, Standing, Watched};
 
+use health::has_retired;
 use watched::troubles;
 
 use std::io;
@@ -140,7 +141,7 @@ async fn answered(request: &Request<Incoming>, state: &State, history: &History)
         "/readyz" => readiness(state),
         "/startedz" => started(state),
         "/metrics" => {
-            show(&state.mappings.borrow(), state.limits, state.shutdown.phase());
+            show(&state.mappings.borrow(), state.limits, state.shutdown.phase(), &state.metrics);
             let exposition = Exposition::preferred(headers.get(ACCEPT).and_then(|accept| accept.to_str().ok()));
             typed(StatusCode::OK, exposition.content_type(), state.metrics.render_as(exposition))
         }
@@ -172,21 +173,16 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
 /// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves room for
 /// more, and no end has begun.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
-    let ending = match state.shutdown.phase() {
-        Phase::Running => None,
-        // It has nothing more to do, and waits for its end.
-        Phase::Retiring if !state.mappings.borrow().iter().any(|watched| watched.about.is_some()) => {
-            return text(StatusCode::OK, "retired\n".into());
-        }
-        Phase::Retiring => Some("retiring\n".to_owned()),
-        Phase::Draining | Phase::Stopping => Some("draining\n".to_owned()),
+    let (all, phase) = (state.mappings.borrow(), state.shutdown.phase());
+    let health = Health::of(&all, state.limits);
+    let words = match phase {
+        Phase::Running => health.in_words(),
+        Phase::Retiring if has_retired(&all) => "retired\n".to_owned(),
+        Phase::Retiring => "retiring\n".to_owned() + &health.troubles,
+        Phase::Draining | Phase::Stopping => "draining\n".to_owned() + &health.troubles,
     };
-    let health = Health::of(&state.mappings.borrow(), state.limits);
-    match ending {
-        Some(ending) => text(StatusCode::SERVICE_UNAVAILABLE, ending + &health.troubles),
-        None if health.is_ready(state.limits) => text(StatusCode::OK, health.in_words()),
-        None => text(StatusCode::SERVICE_UNAVAILABLE, health.in_words()),
-    }
+    let is_ready = health::is_ready(&all, state.limits, phase);
+    text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
 }
 
 /// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works fails, and

@@ -46,7 +46,8 @@ pub async fn check(config: &Config, aws: Result<Aws, AwsError>, options: &Option
     };
     for mapping in &config.mappings {
         if let Some(aws) = &aws {
-            walk.step("function", Some(&mapping.name), Box::pin(function::look(aws, mapping))).await;
+            walk.step("function", Some(&mapping.name), Box::pin(function::look(aws, mapping, config.lambda.dry_run)))
+                .await;
         }
         Box::pin(destination::look(aws.as_ref(), mapping, &mut walk)).await;
     }

@@ -1,6 +1,7 @@
 //! The command line: commands, flags and exit codes. Starts nothing; only `health`,
 //! `status` and the orders open a connection, to the bridge on this machine (`retire` to the Kubernetes API as well, when told to).
 
+mod address;
 mod ask;
 mod check;
 mod failing;
@@ -22,10 +23,11 @@ use crate::config::keys::{FILE_VARIABLE, Fallback, KEYS, Key};
 use crate::config::{LogFormat, Overrides, unknown};
 use crate::logging::{self, Logging};
 
+pub use address::AdminFlags;
 pub use check::CheckFlags;
 pub use failing::Failing;
 pub use health::HealthFlags;
-pub use orders::{AdminFlags, MappingFlags, OrderFlags};
+pub use orders::{MappingFlags, OrderFlags};
 pub use redrive::RedriveFlags;
 pub use retire::RetireFlags;
 pub use shell::{CompletionsFlags, ManFlags};
@@ -149,7 +151,11 @@ impl Cli {
     /// # Errors
     /// When there is nothing to run: the text to print and the exit code to leave with.
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, NothingToRun> {
-        let arguments: Vec<_> = arguments.into_iter().collect();
+        let mut arguments: Vec<_> = arguments.into_iter().collect();
+        if arguments.get(1).is_some_and(|name| name == "help") {
+            // clap takes it for the name of a command.
+            arguments.retain(|argument| argument != "--help" && argument != "-h");
+        }
         let command = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default();
         Self::try_parse_from(&arguments).map_err(|error| match error.kind() {
             ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => NothingToRun::Help(error.render().to_string()),
@@ -253,10 +259,10 @@ fn unknown_flag(flag: &str, command: &str) -> String {
     }
     let others: Vec<_> = others.iter().map(|other| format!("`{}`", other.get_name())).collect();
     let instead = match (known.get_name(), flag) {
-        ("run", "--dry-run") => "`mqtt-lambda-bridge check` tries all that `run` would need, and takes no message",
+        ("run", "--dry-run") => "`mqtt-lambda-bridge check` tests everything that `run` needs",
         _ => "`--help` behind a command lists its flags",
     };
-    format!("no flag of `{}`, but of {}; {instead}", known.get_name(), others.join(", "))
+    format!("a flag of {}, not of `{}`; {instead}", others.join(", "), known.get_name())
 }
 
 /// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says, no payload
@@ -300,6 +306,9 @@ mod tests {
     #[test]
     fn help_and_version_are_no_errors() {
         assert!(matches!(read(&["--help"]), Err(NothingToRun::Help(text)) if text.contains("Examples:")));
+        for asked in [&["help"][..], &["help", "--help"], &["help", "-h"]] {
+            assert!(matches!(read(asked), Err(NothingToRun::Help(text)) if text.contains("Examples:")), "{asked:?}");
+        }
         assert!(matches!(read(&["run", "--help"]), Err(NothingToRun::Help(text)) if text.contains("BRIDGE_MQTT_URL")));
         assert!(
             matches!(read(&["--version"]), Err(NothingToRun::Help(text)) if text.starts_with("mqtt-lambda-bridge "))
@@ -320,11 +329,11 @@ mod tests {
     fn a_flag_of_another_command_is_told_as_that() {
         let dry_run = usage(&["run", "--dry-run"]);
         assert!(
-            dry_run.contains("no flag of `run`, but of `redrive`") && dry_run.contains("bridge check`"),
+            dry_run.contains("a flag of `redrive`, not of `run`") && dry_run.contains("bridge check`"),
             "{dry_run}"
         );
         let url = usage(&["redrive", "--url", "x"]);
-        assert!(url.contains("no flag of `redrive`, but of `run`") && !url.contains("did you mean"), "{url}");
+        assert!(url.contains("a flag of `run`, not of `redrive`") && !url.contains("did you mean"), "{url}");
         assert!(usage(&["--url", "x"]).contains("the command comes first"));
         for command in Cli::command().get_subcommands() {
             for long in command.get_arguments().filter_map(Arg::get_long) {

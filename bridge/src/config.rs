@@ -42,7 +42,7 @@ pub use bucket_url::BucketUrl;
 pub use circles::circles;
 pub use collector_url::CollectorUrl;
 pub use error::ConfigError;
-pub(crate) use error::unknown;
+pub(crate) use error::{in_words, unknown};
 pub use field::{MessageId, OrderingKey};
 pub use function::Function;
 pub use mapping::{Batch, Mapping, ResponseTopics, Retry};

@@ -20,6 +20,7 @@ mod traces;
 use std::sync::Arc;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
@@ -50,6 +51,7 @@ struct Inner {
     /// The numbers whose names do not begin with [`PREFIX`].
     process: Registry,
     mappings: mapping::Families,
+    ready: Gauge,
     reloads: reload::ReloadMetrics,
     tls: TlsMetrics,
     broker: BrokerMetrics,
@@ -71,6 +73,8 @@ impl Metrics {
         let lost = "Lines of the log that were lost as nobody read them in time";
         registry.register("log_lines_lost", lost, logging::lost());
         let mappings = mapping::Families::register(&mut registry);
+        let ready = Gauge::default();
+        registry.register("readyz", "Whether the bridge is ready as a whole: /readyz answers with 200", ready.clone());
         let reloads = reload::ReloadMetrics::register(&mut registry);
         let tls = TlsMetrics::default();
         tls.register(&mut registry);
@@ -78,12 +82,23 @@ impl Metrics {
         broker.register(&mut registry);
         let traces = TraceMetrics::default();
         traces.register(&mut registry);
-        Self(Arc::new(Inner { registry, process, mappings, reloads, tls, broker, traces }))
+        Self(Arc::new(Inner { registry, process, mappings, ready, reloads, tls, broker, traces }))
     }
 
     /// Books that a configuration was taken up while the bridge ran, or refused.
     pub fn reloaded(&self, success: bool) {
         self.0.reloads.count(success);
+    }
+
+    /// Books whether the bridge is ready as a whole.
+    pub fn show_ready(&self, is_ready: bool) {
+        self.0.ready.set(is_ready.into());
+    }
+
+    /// Whether it is, as it was booked last.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.0.ready.get() == 1
     }
 
     /// The numbers of one mapping.

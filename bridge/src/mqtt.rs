@@ -14,6 +14,7 @@ mod decoder;
 mod dial;
 mod driver;
 mod end;
+mod failing;
 mod first_bytes;
 mod frame;
 mod keep_alive;

@@ -182,11 +182,12 @@ impl Bridge {
         let limits = Limits::from(&bridge.config.admin);
         if let Some(admin) = admin {
             let (mappings, shutdown, started) = (mappings.clone(), listener.clone(), started.subscribe());
+            let metrics = metrics.clone();
             let (gate, (broker, protocol)) = (gate(&bridge.config), broker(&bridge.config));
             let state = State { mappings, metrics, shutdown, retire, started, gate, limits, broker, protocol };
             bridge.admin.spawn(admin.serve(state));
         }
-        let told = Told { started, headline: bridge.headline.clone() };
+        let told = Told { started, headline: bridge.headline.clone(), metrics };
         bridge.admin.spawn(readiness::watch(mappings, limits, listener, told));
         Ok(bridge)
     }

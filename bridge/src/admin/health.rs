@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::watched::{Standing, Watched, troubles};
 use crate::config::{self, WhenDegraded};
 use crate::foreign::one_line;
+use crate::metrics::Metrics;
 use crate::shutdown::Phase;
 
 /// So old the oldest message in flight must be for a full window to be worth a note: a busy mapping fills it for moments.
@@ -182,14 +183,30 @@ impl Watched {
     }
 }
 
-/// Has the gauges of each mapping say what `/readyz` says.
-pub fn show(all: &[Watched], limits: Limits, phase: Phase) {
+/// Whether `/readyz` answers with 200.
+#[must_use]
+pub fn is_ready(all: &[Watched], limits: Limits, phase: Phase) -> bool {
+    match phase {
+        Phase::Running => Health::of(all, limits).is_ready(limits),
+        Phase::Retiring => has_retired(all),
+        Phase::Draining | Phase::Stopping => false,
+    }
+}
+
+/// A bridge that retires has nothing more to do, and waits for its end.
+pub(super) fn has_retired(all: &[Watched]) -> bool {
+    all.iter().all(|watched| watched.about.is_none())
+}
+
+/// Has the gauges say what `/readyz` says: those of each mapping, and the one of the bridge, which also covers its publisher.
+pub fn show(all: &[Watched], limits: Limits, phase: Phase, metrics: &Metrics) {
+    metrics.show_ready(is_ready(all, limits, phase));
     let mut mappings = BTreeMap::new();
     for watched in all {
         let Some(about) = &watched.about else { continue };
         let is_degraded = watched.degraded(limits).is_some();
         let is_ready =
-            phase == Phase::Running && watched.hindrance().is_none() && (limits.degraded_is_ready || !is_degraded);
+            phase == Phase::Running && watched.trouble().is_none() && (limits.degraded_is_ready || !is_degraded);
         let is_silent = watched.standing == Standing::Stays && watched.silence(limits.silent_after).is_some();
         let (_, ready, degraded, silent) = mappings.entry(&watched.mapping).or_insert((about, true, false, false));
         (*ready, *degraded, *silent) = (*ready && is_ready, *degraded || is_degraded, *silent || is_silent);

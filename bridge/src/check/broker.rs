@@ -92,15 +92,18 @@ impl Broker {
                     let said = format!("topic `{topic}`: not tried, as its readers would see the message");
                     return Ok(Found::but(said, Some("--probe publishes one".to_owned())));
                 }
-                self.publish(topic, payload()).await?;
-                Ok(Found::good(format!("topic `{topic}`: the broker has confirmed a message")))
+                let said = format!("topic `{topic}`: the broker has confirmed a message");
+                let is_heard = self.publish(topic, payload()).await?;
+                let unheard = "nobody is subscribed to it, and the broker drops what is published there: have its reader subscribe, with \
+                               a session that outlives its absence";
+                Ok(Found::but(said, (!is_heard).then(|| unheard.to_owned())))
             };
             walk.step("failure destination", Some(&mapping.name), look).await;
         }
     }
 
-    /// From a connection of its own, as the bridge does.
-    async fn publish(&self, topic: &str, payload: Bytes) -> Result<(), Refused> {
+    /// From a connection of its own, as the bridge does. False when nobody is subscribed, as far as the broker says so.
+    async fn publish(&self, topic: &str, payload: Bytes) -> Result<bool, Refused> {
         let hint = "the client needs the right to publish there; for a probe of a topic filter alone, the bridge itself does not";
         let attempt = Visit::begin(&self.connector, &self.publisher, self.session_expiry).await;
         let (mut speaker, _) = attempt.opened.map_err(|why| (why, Some(hint)))?;

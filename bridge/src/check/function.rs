@@ -6,9 +6,10 @@ use crate::config::Mapping;
 use crate::foreign::Foreign;
 use crate::lambda::Description;
 
-pub(super) async fn look(aws: &Aws, mapping: &Mapping) -> Result<Found, Refused> {
+/// `asks` says whether the endpoint knows a dry run: an emulator may run the function for it.
+pub(super) async fn look(aws: &Aws, mapping: &Mapping, asks: bool) -> Result<Found, Refused> {
     let client = aws.client(&mapping.function, mapping.timeout);
-    if let Err(error) = client.dry_run().await {
+    if asks && let Err(error) = client.dry_run().await {
         let hint = "check mapping.function, AWS_REGION, and the permission lambda:InvokeFunction of the bridge's role";
         return Err((error.to_string(), Some(hint)));
     }
@@ -17,17 +18,20 @@ pub(super) async fn look(aws: &Aws, mapping: &Mapping) -> Result<Found, Refused>
         let hint = "raise or remove the function's reserved concurrency";
         return Err(("its reserved concurrency is 0: Lambda refuses every invocation".to_owned(), Some(hint)));
     }
-    Ok(Found::but(in_words(&known), warning(&known, mapping)))
+    let unasked = || (!asks).then(|| "the first message will show it".to_owned());
+    Ok(Found::but(in_words(&known, asks), warning(&known, mapping).or_else(unasked)))
 }
 
-fn in_words(known: &Description) -> String {
+fn in_words(known: &Description, asked: bool) -> String {
+    let may =
+        if asked { "may be invoked" } else { "not asked whether it may be invoked, as `lambda.dry_run` is false" };
     let version =
         known.version.as_ref().map(|version| format!(", version {}", Foreign::of(version))).unwrap_or_default();
     let timeout = known.timeout.map(|timeout| format!(", its timeout is {timeout:?}")).unwrap_or_default();
     let reserved = known.reserved.map(|most| format!(", its reserved concurrency {most}")).unwrap_or_default();
     let unknown =
         known.unknown.as_ref().map(|why| format!("; not all of its settings are known ({why})")).unwrap_or_default();
-    format!("may be invoked{version}{timeout}{reserved}{unknown}")
+    format!("{may}{version}{timeout}{reserved}{unknown}")
 }
 
 /// What goes wrong only under load, or only with a slow invocation.

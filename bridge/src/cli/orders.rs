@@ -1,30 +1,16 @@
-//! `pause` and `resume`, and what every order to a bridge that runs has in common; for containers without curl. Reads no
-//! configuration file.
+//! `pause` and `resume`, and what every order to a bridge that runs has in common; for containers without curl.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
 
+use super::address::AdminFlags;
 use super::ask::{Question, ask, said};
 use crate::secret::{Secret, read_token};
 
 /// More than the answer to an order has.
 const LONGEST: u64 = 16 * 1024;
-
-/// Which bridge.
-#[derive(Debug, Clone, Args)]
-pub struct AdminFlags {
-    /// Where the bridge serves its status
-    #[arg(
-        long,
-        value_name = "ADDRESS",
-        env = "BRIDGE_ADMIN_LISTEN",
-        hide_env_values = true,
-        default_value = "127.0.0.1:9464"
-    )]
-    pub admin: SocketAddr,
-}
 
 /// Which bridge, and by what right.
 #[derive(Debug, Clone, Args)]
@@ -48,15 +34,15 @@ pub struct MappingFlags {
 
 impl OrderFlags {
     /// Where the bridge answers.
-    pub(super) fn address(&self) -> SocketAddr {
-        self.admin.admin
+    pub(super) fn address(&self) -> Result<SocketAddr, String> {
+        self.admin.address()
     }
 
     /// Gives the order of this path. Returns what the bridge says.
     pub(super) fn give(&self, path: &str) -> Result<String, String> {
         let token = self.token()?;
         let question = Question { method: "POST", path, token: token.as_ref(), longest: LONGEST };
-        match ask(self.admin.admin, &question)? {
+        match ask(self.address()?, &question)? {
             (200..=299, body) => Ok(body),
             (_, body) => Err(said(&body).to_string()),
         }
@@ -109,7 +95,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), token.unwrap_or_default()).unwrap();
-        let admin = AdminFlags { admin: listener.local_addr().unwrap() };
+        let admin = AdminFlags { admin_listen: listener.local_addr().ok(), config: None };
         let order = OrderFlags { admin, token_file: token.map(|_| file.path().to_owned()) };
         let server = thread::spawn(move || {
             let mut stream = listener.accept().unwrap().0;

@@ -1,5 +1,4 @@
 //! `retire`: has a bridge leave for good; in a pod of Kubernetes, on request, only when its StatefulSet has been scaled down.
-//! Reads no configuration file.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -51,7 +50,7 @@ impl RetireFlags {
         }
         let said = self.order.give("/retire")?;
         if self.wait {
-            until_gone(self.order.address());
+            until_gone(self.order.address()?);
         }
         Ok(said)
     }

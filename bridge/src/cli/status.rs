@@ -3,8 +3,9 @@
 use clap::Args;
 use serde_json::Value;
 
+use super::address::AdminFlags;
 use super::ask::{Question, ask, said};
-use super::orders::{AdminFlags, mapping_name};
+use super::orders::mapping_name;
 use crate::foreign::one_line;
 
 /// Thousands of mappings.
@@ -29,13 +30,14 @@ impl StatusFlags {
     /// # Errors
     /// When it cannot be asked, refuses, or has no such mapping.
     pub fn ask(&self) -> Result<String, String> {
+        let address = self.admin.address()?;
         let question = Question { method: "GET", path: "/status.json", token: None, longest: LONGEST };
-        let body = match ask(self.admin.admin, &question)? {
+        let body = match ask(address, &question)? {
             (200, body) => body,
             (_, body) => return Err(said(&body).to_string()),
         };
         let mut status: Value = serde_json::from_str(&body)
-            .map_err(|_| format!("{}: no bridge of this version: its status is not understood", self.admin.admin))?;
+            .map_err(|_| format!("{address}: no bridge of this version: its status is not understood"))?;
         if let Some(name) = &self.mapping {
             let all = status["mappings"].as_array().cloned().unwrap_or_default();
             let own: Vec<_> = all.into_iter().filter(|mapping| mapping["name"] == **name).collect();

@@ -99,7 +99,7 @@ impl Display for Place {
 }
 
 /// A system's error without its number, in lower case.
-pub(super) fn in_words(cause: &io::Error) -> String {
+pub(crate) fn in_words(cause: &io::Error) -> String {
     match cause.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
         io::ErrorKind::InvalidData => "not UTF-8 text".to_owned(),

@@ -198,7 +198,7 @@ fn make_or_open(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-fn refuse_link(path: &Path) -> io::Result<()> {
+pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
     if fs::symlink_metadata(path)?.is_symlink() {
         return Err(io::Error::other("it is a symbolic link, which is not followed; name the file itself"));
     }
@@ -230,6 +230,14 @@ pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
 
 fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// While nobody else writes to the file.
+pub(super) fn under_lock<T>(file: &File, act: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    lock(file)?;
+    let done = act();
+    unlock(file)?;
+    done
 }
 
 /// Where a filesystem has no locks, nobody can hold one.

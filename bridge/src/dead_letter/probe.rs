@@ -1,9 +1,10 @@
 //! Whether a failure destination would take a letter, as far as that can be seen without writing one. Leaves nothing behind.
 
-use std::fs::{self, OpenOptions};
-use std::io;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::path::Path;
 
+use super::file::{refuse_link, under_lock};
 use super::s3::Bucket;
 use super::sqs::Queue;
 use super::{DestinationError, is_same_file};
@@ -26,8 +27,12 @@ pub enum Seen {
 pub async fn probe(aws: &Aws, place: &OnFailure) -> Result<Seen, DestinationError> {
     let (seen, good) = match place {
         OnFailure::File(path) => return probe_file(path),
-        OnFailure::Sqs(url) => (Queue::open(aws, url).attributes().await, "the queue tells its attributes"),
-        OnFailure::S3(url) => (Bucket::open(aws, url).list(None).await.map(drop), "the bucket can be listed"),
+        OnFailure::Sqs(url) => {
+            (Queue::open(aws, url).attributes().await, "the queue tells its attributes; nothing was sent to it")
+        }
+        OnFailure::S3(url) => {
+            (Bucket::open(aws, url).list(None).await.map(drop), "the bucket can be listed; nothing was written to it")
+        }
         OnFailure::Topic(_) => return Ok(Seen::Unknown("not tried: its readers would see the letter".to_owned())),
     };
     match seen {
@@ -43,20 +48,43 @@ pub async fn probe(aws: &Aws, place: &OnFailure) -> Result<Seen, DestinationErro
 /// # Errors
 /// When it cannot be written.
 pub fn probe_file(path: &Path) -> Result<Seen, DestinationError> {
-    file(path).map(|()| Seen::Good("can be written")).map_err(|cause| DestinationError::new(path.display(), cause))
+    file(path)
+        .map(|()| Seen::Good("can be written: a test line was written and removed"))
+        .map_err(|cause| DestinationError::new(path.display(), cause))
 }
 
-/// Opens it as the bridge does; where there is none, another one beside it, which is removed again.
+/// More than may be left of a block of the disk that is in use.
+const TEST_LINE: usize = 64 * 1024;
+
+/// Writes a line and takes it away again, under the lock that every writer takes; where there is no file, in another one beside it.
 fn file(path: &Path) -> io::Result<()> {
-    match OpenOptions::new().append(true).open(path) {
-        Ok(_) => return Ok(()),
+    match open_existing(path) {
+        Ok(file) => return under_lock(&file, || write_and_remove(&file)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error),
     }
     let beside = path.with_extension(format!("check-{:016x}", fastrand::u64(..)));
-    let made = OpenOptions::new().write(true).create_new(true).open(&beside)?;
+    let made = OpenOptions::new().append(true).create_new(true).open(&beside)?;
+    let written = write_and_remove(&made);
     if is_same_file(&beside, &made) {
         fs::remove_file(&beside)?;
     }
-    Ok(())
+    written
+}
+
+/// As the bridge opens it, but without making it private.
+fn open_existing(path: &Path) -> io::Result<File> {
+    refuse_link(path)?;
+    OpenOptions::new().append(true).read(true).open(path)
+}
+
+/// A line of spaces: should we be killed before it is gone, a redrive passes it over.
+fn write_and_remove(mut file: &File) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut line = vec![b' '; TEST_LINE];
+    line.push(b'\n');
+    let written = file.write_all(&line).and_then(|()| file.sync_data());
+    let removed = file.set_len(length);
+    // Where both fail, the cause worth telling is the first one.
+    written.and(removed)
 }

@@ -26,7 +26,8 @@ pub struct Answers {
     pub all: Vec<Answer>,
     /// Replies that are left out because of the Response Topic that the publisher of the record chose. They are not the
     /// function's fault: a device must not be able to hold up its neighbours.
-    pub refused: Vec<Refusal>,
+    /// Each with the index of its record.
+    pub refused: Vec<(usize, Refusal)>,
 }
 
 /// One message that the function wants published. Each stands for itself: what is wrong with one touches no other.
@@ -159,7 +160,7 @@ impl Answers {
         let Some(asked) = records.deliveries[index].message.properties.as_deref() else { return };
         let Some(topic) = &asked.response_topic else { return };
         if let Err(refusal) = check_reply(topic, records.levels(Some(index)), reply_topics) {
-            self.refused.push(refusal);
+            self.refused.push((index, refusal));
             return;
         }
         let properties = asked

@@ -3,6 +3,7 @@
 //! reason that Lambda has is set aside while others show whether the way is good, and one that takes long goes in turn with others.
 
 mod answers;
+mod answers_log;
 mod aside;
 mod first;
 mod give_up;

@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use prometheus_client::metrics::counter::Counter;
 use serde_json::{Map, Value, json};
 
+use super::Metrics;
 use super::mapping::MappingMetrics;
-use super::tls::TlsMetrics;
 
 const DAY: f64 = 86_400.0;
 
@@ -61,14 +61,18 @@ impl Embedded {
 
     /// The line of the bridge as a whole; `None` where there is nothing to say.
     #[must_use]
-    pub fn bridge(&self, tls: &TlsMetrics, now: SystemTime) -> Option<String> {
+    pub fn bridge(&self, metrics: &Metrics, is_running: bool, now: SystemTime) -> Option<String> {
         let mut days: BTreeMap<&'static str, f64> = BTreeMap::new();
-        for (part, ends) in tls.ends() {
+        for (part, ends) in metrics.tls().ends() {
             let name = if part == "revocation_list" { "RevocationListDays" } else { "CertificateDays" };
             let left = (seconds(ends) - since_epoch(now).as_secs_f64()) / DAY;
             days.entry(name).and_modify(|days| *days = days.min(left)).or_insert(left);
         }
-        let all: Vec<_> = days.into_iter().map(|(name, days)| (name, "None", json!(days))).collect();
+        let mut all: Vec<_> = days.into_iter().map(|(name, days)| (name, "None", json!(days))).collect();
+        if is_running {
+            // Of the mappings' lines none speaks for the publisher.
+            all.push(("NotReady", "Count", json!(u8::from(!metrics.is_ready()))));
+        }
         (!all.is_empty()).then(|| self.line(None, all, now))
     }
 
@@ -118,7 +122,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::metrics::Metrics;
 
     fn read(line: &str) -> Value {
         assert_eq!(line.lines().count(), 1, "{line}");
@@ -224,15 +227,25 @@ mod tests {
     }
 
     #[test]
+    fn a_bridge_that_is_not_ready_for_its_publisher_alone_says_so() {
+        let (metrics, embedded) = (Metrics::new(), Embedded::new("n".into(), "c".into()));
+        let says = |is_running| Some(read(&embedded.bridge(&metrics, is_running, at(1))?)["NotReady"].clone());
+        assert_eq!((says(true), says(false)), (Some(json!(1)), None));
+        metrics.show_ready(true);
+        assert_eq!(says(true), Some(json!(0)));
+    }
+
+    #[test]
     fn days_are_those_of_the_first_that_ends() {
-        let (tls, embedded) = (TlsMetrics::default(), Embedded::new("n".into(), "c".into()));
-        assert_eq!(embedded.bridge(&tls, at(0)), None);
+        let (metrics, embedded) = (Metrics::new(), Embedded::new("n".into(), "c".into()));
+        let tls = metrics.tls();
+        assert_eq!(embedded.bridge(&metrics, false, at(0)), None);
         tls.expires("certificate", at(86_400 * 20));
         tls.expires("authority", at(86_400 * 12));
         tls.expires("revocation_list", at(86_400 * 11));
-        let line = read(&embedded.bridge(&tls, at(86_400 * 10 + 43_200)).unwrap());
+        let line = read(&embedded.bridge(&metrics, false, at(86_400 * 10 + 43_200)).unwrap());
         assert_eq!((&line["CertificateDays"], &line["RevocationListDays"]), (&json!(1.5), &json!(0.5)));
-        let over = read(&embedded.bridge(&tls, at(86_400 * 13)).unwrap());
+        let over = read(&embedded.bridge(&metrics, false, at(86_400 * 13)).unwrap());
         assert_eq!(over["CertificateDays"], json!(-1.0), "what has ended is below zero");
     }
 }

@@ -172,6 +172,8 @@ numbers! {
         taken_over: Counter = "session_taken_over";
         /// How long the broker keeps the session without a connection, in seconds, as its last CONNACK says.
         session_expiry: Gauge = "session_expiry_granted" Seconds;
+        /// How long the mapping asks the broker to keep its session, in seconds.
+        session_expiry_asked: Gauge = "session_expiry_asked" Seconds;
         /// Whether the mapping is ready, as /readyz says.
         ready: Gauge = "ready";
         /// Whether the mapping is degraded: all its invocations fail for long, or a failure destination refuses.

@@ -102,7 +102,7 @@ impl Login {
             Password::Command(command) => {
                 format!("check {named}what {} prints; it is run again for the next attempt", command.name())
             }
-            Password::Given(_) => format!("check {named}BRIDGE_MQTT_PASSWORD, and start the bridge anew"),
+            Password::Given(_) => format!("check {named}BRIDGE_MQTT_PASSWORD, and restart the bridge"),
             Password::None if named.is_empty() => {
                 "no user name was given; if the broker wants one, set `mqtt.username` and `mqtt.password_file`".into()
             }

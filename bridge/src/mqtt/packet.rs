@@ -55,6 +55,8 @@ pub enum Incoming {
         packet_id: u16,
         /// Why the broker refuses it, when it does. That nobody has subscribed is no refusal.
         refused: Option<Reason>,
+        /// Nobody has subscribed, so the broker drops it (MQTT 5, 3.4.2.1). It may say so, and need not.
+        unheard: bool,
     },
     /// The answer to PINGREQ.
     PingResp,

@@ -13,18 +13,20 @@ use std::time::Instant as StdInstant;
 
 use bytes::BytesMut;
 use tokio::sync::{mpsc, watch};
-use tracing::{error, info, warn};
+use tracing::info;
 
 use self::machine::Machine;
 use self::window::Number;
 use super::connector::Connector;
 use super::driver::{self, Client};
 use super::end::End;
+use super::failing::Failing;
 use super::link::Link;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
 use super::session::Status;
 use super::transport::Agreed;
+use crate::clock;
 use crate::outgoing::{PublishHandle, Request, Waiting, channel};
 use crate::shutdown::{Listener, Phase};
 
@@ -44,6 +46,7 @@ pub struct Publisher {
     deserted: bool,
     status: watch::Sender<Status>,
     shutdown: Listener,
+    failing: Failing,
 }
 
 impl Publisher {
@@ -53,8 +56,9 @@ impl Publisher {
         let (handle, requests) = channel(WINDOW);
         let (status, heard) = watch::channel(Status::Connecting);
         let machine = Machine::new(&link, WINDOW);
-        let (waiting, last_number, deserted) = (HashMap::new(), 0, false);
-        let publisher = Self { link, connector, machine, requests, waiting, last_number, deserted, status, shutdown };
+        let (waiting, last_number, deserted, failing) = (HashMap::new(), 0, false, Failing::default());
+        let publisher =
+            Self { link, connector, machine, requests, waiting, last_number, deserted, status, shutdown, failing };
         (publisher, handle, heard)
     }
 
@@ -102,6 +106,7 @@ impl Client for Publisher {
         let broker = self.connector.url_of(&self.link.client_id);
         info!(event = "broker.connected", client_id = self.link.client_id, broker, tls = %agreed, "publisher connected");
         self.machine.connected(connack, now);
+        self.failing.connected(now);
         self.status.send_replace(Status::Ready(None));
     }
 
@@ -153,15 +158,8 @@ impl Client for Publisher {
         if self.shutdown.phase() == Phase::Stopping {
             return;
         }
-        let (client_id, Failure { why, lasting, taken_over, wait }) = (&self.link.client_id, failure);
-        if taken_over {
-            error!(event = "session.taken_over", client_id, reason = why, retry_in = ?wait, "publisher taken over");
-        } else if lasting {
-            error!(event = "broker.refused", client_id, reason = why, retry_in = ?wait, "publisher failing");
-        } else {
-            warn!(event = "broker.lost", client_id, reason = why, retry_in = ?wait, "publisher failing");
-        }
-        self.status.send_replace(Status::Failing(why));
+        self.failing.failed(None, &self.link.client_id, &failure, clock::now());
+        self.status.send_replace(Status::Failing(failure.why));
     }
 
     fn is_done(&self) -> bool {

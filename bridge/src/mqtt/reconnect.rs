@@ -9,7 +9,7 @@ use super::takeover::TakeoverGuard;
 use crate::backoff::Backoff;
 
 /// A connection that lived this long ends a row of failures.
-const STABLE: Duration = Duration::from_secs(10);
+pub(super) const STABLE: Duration = Duration::from_secs(10);
 
 /// The least part of the longest wait that a failure waits which lasts: so that clients which were refused together do not
 /// come back together.

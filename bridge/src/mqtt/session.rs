@@ -20,6 +20,7 @@ use self::shown::Shown;
 use super::connector::Connector;
 use super::driver::{self, Client};
 use super::end::End;
+use super::failing::Failing;
 use super::packet::{ConnAck, Hello};
 use super::reconnect::Failure;
 use super::transport::Agreed;
@@ -46,6 +47,7 @@ pub struct Session {
     tracer: Tracer,
     shutdown: Listener,
     shown: Shown,
+    failing: Failing,
     /// What an operator must know although it is ready, on this connection.
     note: Option<String>,
 }
@@ -88,6 +90,7 @@ impl Session {
             tracer,
             shutdown,
             shown,
+            failing: Failing::default(),
             note,
         };
         (session, heard)
@@ -193,6 +196,7 @@ impl Client for Session {
             url.as_ref().filter(|_| broker > 0).map(|url| format!("connected to {url}, not to the first broker"));
         log::log_connected(&self.machine.settings, connack.session_present, agreed, url);
         self.shown.connected(&self.machine.settings, connack, agreed);
+        self.failing.connected(now);
         self.machine.connected(connack, now);
     }
 
@@ -261,7 +265,8 @@ impl Client for Session {
         if failure.taken_over {
             self.metrics.taken_over.inc();
         }
-        log::log_failure(&self.machine.settings, &failure);
+        let Settings { mapping, link, .. } = &self.machine.settings;
+        self.failing.failed(Some(mapping), &link.client_id, &failure, clock::now());
         self.shown.failed(&failure.why);
         self.status.send_replace(Status::Failing(failure.why));
     }

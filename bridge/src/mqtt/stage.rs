@@ -166,7 +166,7 @@ impl fmt::Display for StageCell {
             Stage::Handshaking { peer, .. } => write!(f, "{peer}: no TLS handshake"),
             Stage::Upgrading { peer } => write!(f, "{peer}: no WebSocket"),
             Stage::Connected { peer } => write!(f, "{peer}: no CONNACK"),
-            Stage::Answered => f.write_str("CONNACK is there, and no end of the attempt"),
+            Stage::Answered => f.write_str("CONNACK received, but the connection attempt did not complete"),
         }
     }
 }

@@ -104,7 +104,7 @@ impl StatusTopic {
         while let Some(packet) = line.decoder.next(input)? {
             line.keep_alive.alive(now);
             match packet {
-                Incoming::PubAck { packet_id: PACKET_ID, refused } if line.on_its_way.is_some() => {
+                Incoming::PubAck { packet_id: PACKET_ID, refused, .. } if line.on_its_way.is_some() => {
                     line.confirmed = line.on_its_way.take();
                     if let Some(reason) = refused {
                         return Err(self.deny(&reason));

@@ -35,7 +35,7 @@ pub(super) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Optio
         },
         Packet::UnsubAck(ack) => Incoming::UnsubAck { packet_id: ack.pkid, codes: Vec::new(), said: None },
         // There is no refusal: a broker that will not have a message closes the connection, or says nothing (3.3.5).
-        Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: None },
+        Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: None, unheard: false },
         // Only clients may send it (3.14), but there are brokers that do when another client takes the session over.
         Packet::Disconnect => Incoming::Disconnect(Reason { code: 0x80, text: "without a reason".into() }),
         other => Incoming::Unexpected(name(&other)),

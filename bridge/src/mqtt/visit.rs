@@ -105,18 +105,18 @@ impl Visit {
         }
     }
 
-    /// Returns once the broker has confirmed the message.
+    /// Returns once the broker has confirmed the message. False when it says that nobody has subscribed, so that it drops it.
     ///
     /// # Errors
     /// What it says instead.
-    pub async fn publish(&mut self, topic: &str, payload: Bytes) -> Result<(), String> {
+    pub async fn publish(&mut self, topic: &str, payload: Bytes) -> Result<bool, String> {
         let outgoing =
             Outgoing { topic: topic.into(), payload, qos: Qos::AtLeastOnce, retain: false, properties: None };
         self.wire.publish(PACKET_ID, &outgoing, &mut self.connection.output).map_err(|error| error.to_string())?;
         let deadline = Instant::now() + self.patience;
         loop {
-            if let Incoming::PubAck { refused, .. } = self.next(deadline).await? {
-                return refused.map_or(Ok(()), |reason| Err(format!("refused by the broker: {}", reason.text)));
+            if let Incoming::PubAck { refused, unheard, .. } = self.next(deadline).await? {
+                return refused.map_or(Ok(!unheard), |reason| Err(format!("refused by the broker: {}", reason.text)));
             }
         }
     }

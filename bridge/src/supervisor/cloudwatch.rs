@@ -56,7 +56,7 @@ impl Lines {
         for (name, about) in mappings {
             logging::print(&self.embedded.mapping(name, &about.metrics, is_running, now));
         }
-        if let Some(line) = self.embedded.bridge(&self.metrics.tls(), now) {
+        if let Some(line) = self.embedded.bridge(&self.metrics, is_running, now) {
             logging::print(&line);
         }
     }

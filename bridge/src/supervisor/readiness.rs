@@ -9,6 +9,7 @@ use tracing::{error, info, warn};
 
 use super::notes::{self, Notes};
 use crate::admin::{Health, Limits, Matter, Note, Watched, show};
+use crate::metrics::Metrics;
 use crate::shutdown::{Listener, Phase};
 
 /// How often it looks.
@@ -61,11 +62,13 @@ pub(super) struct Told {
     pub(super) started: watch::Sender<bool>,
     /// The judgement in a few words.
     pub(super) headline: watch::Sender<String>,
+    /// Where the gauges are.
+    pub(super) metrics: Metrics,
 }
 
 /// Follows it until the bridge begins to end.
 pub(super) async fn watch(all: watch::Receiver<Vec<Watched>>, limits: Limits, mut shutdown: Listener, told: Told) {
-    let Told { started, headline } = told;
+    let Told { started, headline, metrics } = told;
     let (mut unready, mut degraded) = (Lasting::new(SAY_EVERY), Lasting::new(Duration::ZERO));
     let (mut notes, mut looks) = (Notes::default(), interval(LOOK_EVERY));
     loop {
@@ -76,7 +79,7 @@ pub(super) async fn watch(all: watch::Receiver<Vec<Watched>>, limits: Limits, mu
         }
         let health = {
             let all = all.borrow();
-            show(&all, limits, shutdown.phase());
+            show(&all, limits, shutdown.phase(), &metrics);
             Health::of(&all, limits)
         };
         let now = Instant::now();

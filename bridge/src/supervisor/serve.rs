@@ -25,11 +25,10 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         event = "bridge.started",
         version = env!("CARGO_PKG_VERSION"),
         admin = bridge.admin_address().map(tracing::field::display),
+        lambda = aws.lambda_place(),
         "started"
     );
-    if let Err(cause) = aws.credentials().await {
-        warn!(event = "aws.no_credentials", %cause, "aws credentials: none found yet; messages are held until there are some");
-    }
+    say_credentials(&aws).await;
     let mut is_idle = false;
     let mut notifier = Notifier::from_environment();
     let (mut ready, mut headline) = (std::pin::pin!(bridge.started()), bridge.headline());
@@ -77,6 +76,17 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
         warn!(event = "bridge.drain_cut", took = ?whole(begun.elapsed()), "drain ran out of time: the rest stays un-acknowledged for the next start");
     }
     Ok(())
+}
+
+/// Whom the bridge will be for AWS, or that it is nobody yet.
+async fn say_credentials(aws: &Aws) {
+    match aws.credentials().await {
+        Ok(()) => info!(event = "aws.credentials", source = aws.origin(), "aws credentials found"),
+        Err(cause) => {
+            let event = "aws.no_credentials";
+            warn!(event, %cause, "aws credentials: none found yet; messages are held until there are some");
+        }
+    }
 }
 
 /// What becomes of either is logged and counted where it is decided.

@@ -69,6 +69,6 @@ pub async fn mqtt_5_is_refused_helpfully(bench: Bench<'_>) -> Seen {
 
 async fn launch_and_fail(stage: &mut Stage) -> Replica {
     let bridge = stage.launch().await;
-    eventually("it has failed to connect", || bridge.process.count("session failing") > 0).await;
+    eventually("it has failed to connect", || bridge.process.count("\"event\":\"broker.lost\"") > 0).await;
     bridge
 }

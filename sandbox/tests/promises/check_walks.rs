@@ -122,6 +122,24 @@ async fn a_queue_is_asked_for_its_attributes_and_not_written_to() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_file_takes_a_test_line_and_is_as_it_was() {
+    let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let (there, missing) = (world.directory().join("there.jsonl"), world.directory().join("missing.jsonl"));
+    std::fs::write(&there, "{}\n").unwrap();
+    for file in [&there, &missing] {
+        world.set("mapping.on_failure.file", file.to_str().unwrap());
+        says(&world, 0, &["ok   failure destination", "a test line was written and removed"]).await;
+    }
+    assert_eq!(std::fs::read_to_string(&there).unwrap(), "{}\n");
+    let names = std::fs::read_dir(world.directory()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().starts_with("missing")));
+    let link = world.directory().join("link.jsonl");
+    std::os::unix::fs::symlink(&there, &link).unwrap();
+    world.set("mapping.on_failure.file", link.to_str().unwrap());
+    says(&world, 1, &["FAIL failure destination", "it is a symbolic link, which is not followed"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_bucket_is_listed_and_not_written_to() {
     let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
     let bucket = Bucket::start().await.unwrap();
@@ -180,7 +198,7 @@ async fn right_or_wrong(shared: &World, number: usize, case: Case) {
     if let Some(refusal) = case.fault {
         world.lambda.faults().add(Fault::new(When::Always, Action::Refuse(refusal)).kind(Kind::DryRun));
     }
-    let mut command = world.command().unwrap();
+    let mut command = asking(world);
     // Clients with one id would throw each other out.
     command.env("BRIDGE_MQTT_CLIENT_ID", format!("row-{number}"));
     let keys = case.keys.iter().map(|(key, value)| (*key, (*value).to_owned())).chain((case.with)(world));
@@ -203,8 +221,15 @@ async fn right_or_wrong(shared: &World, number: usize, case: Case) {
     }
 }
 
+/// A world asks no function by a dry run unless told to.
+fn asking(world: &World) -> Command {
+    let mut command = world.command().unwrap();
+    command.env("BRIDGE_LAMBDA_DRY_RUN", "true");
+    command
+}
+
 async fn walk(world: &World, variables: &[(&str, &str)], arguments: &[&str]) -> Output {
-    checked(world.command().unwrap(), variables, arguments).await
+    checked(asking(world), variables, arguments).await
 }
 
 async fn checked(mut command: Command, variables: &[(&str, &str)], arguments: &[&str]) -> Output {

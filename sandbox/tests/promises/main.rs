@@ -57,6 +57,7 @@ mod sandbox_parts;
 mod scales_down;
 mod several_filters;
 mod shipped_brokers;
+mod silent_list;
 mod simulated;
 mod status_page;
 mod status_topic;

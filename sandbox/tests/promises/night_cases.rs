@@ -124,9 +124,17 @@ async fn night(case: Case) {
     admin.agrees(case.name).await;
     for line in lines(&process) {
         assert!(line["event"].is_string(), "{}: no event in {line}", case.name);
+        let fields = line.as_object().unwrap().iter().filter(|(name, _)| *name != "timestamp");
+        for (name, value) in fields {
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert!(!has_long_fraction(&text), "{}: {name} is not rounded in {line}", case.name);
+        }
     }
     let Some(over) = case.over else { return };
     world.lambda.faults().clear();
+    if !case.counter_order.is_empty() {
+        assert_eq!(admin.ask("POST", case.counter_order).await.0, 200);
+    }
     let over = format!("\"event\":\"{over}\"");
     assert!(process.logged(&over, PATIENCE).await, "{}: not over {:#?}", case.name, process.log());
     while admin.ask("GET", "/readyz").await != (200, "ready\n".to_owned()) {
@@ -135,6 +143,13 @@ async fn night(case: Case) {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     admin.agrees(case.name).await;
+}
+
+/// Whether it holds a number with more than three decimals: no person reads `1.234567891s`.
+fn has_long_fraction(text: &str) -> bool {
+    let fractions = text.split('.').skip(1);
+    let digits = |rest: &str| rest.bytes().take_while(u8::is_ascii_digit).count();
+    fractions.map(digits).any(|digits| digits > 3)
 }
 
 fn lines(process: &BridgeProcess) -> impl Iterator<Item = Value> {

@@ -37,7 +37,7 @@ async fn another_host_name_is_refused_by_the_real_binary_naming_both() {
         let pki = PkiOptions { broker: leaf, ..PkiOptions::default() };
         let world = World::builder().function(willing()).broker(broker).pki(pki).without_bridge().await.unwrap();
         let mut process = world.spawn_bridge().unwrap();
-        assert!(process.logged("session failing", common::PATIENCE).await, "{:#?}", process.log());
+        assert!(process.logged("broker refuses the connection", common::PATIENCE).await, "{:#?}", process.log());
         let log = process.log().join("\n");
         assert!(log.contains("not valid for `localhost`"), "{log}");
         assert!(log.contains("broker.example, other.example"), "{log}");

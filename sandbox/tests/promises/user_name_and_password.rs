@@ -180,7 +180,7 @@ async fn the_variable_serves_too() {
         stage.world.set("mqtt.password", WRONG);
         let mut process = stage.world.spawn_bridge().unwrap();
         assert!(process.logged("authentication failed", PATIENCE).await, "{:#?}", process.log());
-        assert!(process.count("BRIDGE_MQTT_PASSWORD, and start the bridge anew") > 0, "{:#?}", process.log());
+        assert!(process.count("BRIDGE_MQTT_PASSWORD, and restart the bridge") > 0, "{:#?}", process.log());
         assert_shows_no_password(&process);
     }
 }

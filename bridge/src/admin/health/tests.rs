@@ -82,7 +82,7 @@ async fn a_mapping_whose_every_invocation_fails_for_long_is_degraded_until_one_s
 async fn a_mapping_that_never_hears_anything_says_so_until_it_does() {
     let (watched, metrics) = at_work();
     let shows = || {
-        show(std::slice::from_ref(&watched), LIMITS, Phase::Running);
+        show(std::slice::from_ref(&watched), LIMITS, Phase::Running, &Metrics::new());
         metrics.silent.get()
     };
     assert_eq!(says(&watched), "ready\n");
@@ -127,6 +127,19 @@ fn a_paused_mapping_says_since_when_and_how_to_go_on() {
     );
 }
 
+/// What the gauges `ready` and `degraded` of mapping `m` show, and the one of the bridge, held against the judgement of `/readyz`.
+fn shows(all: &[Watched], limits: Limits, phase: Phase, mapping: &MappingMetrics) -> (i64, i64, bool) {
+    let bridge = Metrics::new();
+    show(all, limits, phase, &bridge);
+    let health = Health::of(all, limits);
+    assert_eq!(bridge.is_ready(), is_ready(all, limits, phase));
+    assert_eq!(mapping.degraded.get() == 1, !health.degraded.is_empty());
+    // A mapping that is not ready is told of by name, and no other is.
+    let blamed = !health.degraded.is_empty() && !limits.degraded_is_ready || health.troubles.contains("mapping `m`: ");
+    assert_eq!(mapping.ready.get() == 0, phase != Phase::Running || blamed);
+    (mapping.ready.get(), mapping.degraded.get(), bridge.is_ready())
+}
+
 #[test]
 fn the_gauges_say_what_readyz_says() {
     let (letters, fault) = (watch::Sender::new(None), watch::Sender::new(None));
@@ -135,19 +148,37 @@ fn the_gauges_say_what_readyz_says() {
     // Another session of the same mapping, in no trouble of its own.
     let all = [watched.clone(), watched];
     let strict = Limits { degraded_is_ready: false, ..LIMITS };
-    let shows = |limits, phase| {
-        show(&all, limits, phase);
-        let health = Health::of(&all, limits);
-        assert_eq!(metrics.ready.get() == 1, phase == Phase::Running && health.is_ready(limits));
-        assert_eq!(metrics.degraded.get() == 1, !health.degraded.is_empty());
-        (metrics.ready.get(), metrics.degraded.get())
-    };
-    assert_eq!(shows(LIMITS, Phase::Running), (1, 0));
-    assert_eq!(shows(LIMITS, Phase::Draining), (0, 0));
+    let shows = |limits, phase| shows(&all, limits, phase, &metrics);
+    assert_eq!(shows(LIMITS, Phase::Running), (1, 0, true));
+    for phase in [Phase::Retiring, Phase::Draining, Phase::Stopping] {
+        assert_eq!(shows(LIMITS, phase), (0, 0, false));
+    }
     letters.send_replace(Some("full".to_owned()));
-    assert_eq!((shows(LIMITS, Phase::Running), shows(strict, Phase::Running)), ((1, 1), (0, 1)));
+    assert_eq!((shows(LIMITS, Phase::Running), shows(strict, Phase::Running)), ((1, 1, true), (0, 1, false)));
     fault.send_replace(Some("denied".to_owned()));
-    assert_eq!(shows(LIMITS, Phase::Running), (0, 1));
+    assert_eq!(shows(LIMITS, Phase::Running), (0, 1, false));
+}
+
+#[test]
+fn the_gauges_say_what_readyz_says_of_a_mapping_that_changes_or_leaves_and_of_the_publisher() {
+    let (watched, metrics) = at_work();
+    let fault = watch::Sender::new(None);
+    let signs = || Signs { fault: fault.subscribe(), ..Signs::default() };
+    let stands = |standing| Watched { standing, signs: signs(), ..watched.clone() };
+    let shows = |all: &[Watched]| shows(all, LIMITS, Phase::Running, &metrics);
+    assert_eq!(shows(&[stands(Standing::Changes)]), (0, 0, false), "draining for its new settings");
+    fault.send_replace(Some("denied".to_owned()));
+    assert_eq!(shows(&[stands(Standing::Retires)]), (1, 0, true), "nobody's readiness depends on it");
+    fault.send_replace(None);
+    let publisher =
+        |status| Watched { mapping: "(publisher)".into(), ..super::tests::watched(status, Standing::Stays) };
+    let with = |status| shows(&[watched.clone(), publisher(status)]);
+    assert_eq!(with(Status::Ready(None)), (1, 0, true));
+    assert_eq!((with(Status::Connecting), with(Status::Failing("refused".into()))), ((1, 0, false), (1, 0, false)));
+    // It has nothing more to do, and its publisher is no reason to keep it.
+    assert!(
+        is_ready(&[], LIMITS, Phase::Retiring) && is_ready(&[publisher(Status::Connecting)], LIMITS, Phase::Retiring)
+    );
 }
 
 #[test]

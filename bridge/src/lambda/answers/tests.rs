@@ -174,7 +174,8 @@ fn a_response_topic_that_is_not_allowed_is_refused_and_the_rest_is_published() {
         deliveries.iter().map(|d| serde_json::json!({ "itemIdentifier": d.id.to_string(), "payload": 1 })).collect();
     let answers = answers(&serde_json::json!({ "reply": replies }).to_string(), &deliveries, &["r/+"]).unwrap();
     assert_eq!(answers.all.len(), 1);
-    assert_eq!(answers.refused, [Refusal::Dollar("$SYS/broker".into()), Refusal::NoReplyTopic("others/secret".into())]);
+    let expected = [(0, Refusal::Dollar("$SYS/broker".into())), (1, Refusal::NoReplyTopic("others/secret".into()))];
+    assert_eq!(answers.refused, expected);
 }
 
 /// A device chooses the Response Topic of its message, and must not have its answer sent to another device.
@@ -195,7 +196,7 @@ fn a_reply_goes_to_the_records_own_topics_alone() {
     };
     assert_eq!(refused("devices/a/data", "devices/a/reply"), (1, vec![]));
     assert_eq!(refused("devices/a/data", "replies/a"), (1, vec![]));
-    let other = |topic: &str| (0, vec![Refusal::NoReplyTopic(topic.into())]);
+    let other = |topic: &str| (0, vec![(0, Refusal::NoReplyTopic(topic.into()))]);
     assert_eq!(refused("devices/a/data", "devices/b/reply"), other("devices/b/reply"), "allowed for `publish` alone");
     assert_eq!(refused("devices", "devices//reply"), other("devices//reply"), "the record's topic has no such level");
 }

@@ -5,9 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use event::Response;
 use tokio::time::timeout;
-use tracing::warn;
 
-use super::super::said::Matter;
 use super::Lane;
 use super::pending::Pending;
 use crate::backoff::Backoff;
@@ -43,13 +41,9 @@ impl Lane {
         }
         let reply_topics = settings.reply.then_some(&settings.reply_topics[..]);
         let answers = Answers::of(response, &pending.deliveries, failures, &settings.response, reply_topics);
-        if let Some(refusal) = answers.refused.first() {
-            let replies = answers.refused.len();
-            metrics.answers_refused.inc_by(replies as u64);
-            if let Some(events) = mapping.said.failed(Matter::LeftOut) {
-                let event = "answers.left_out";
-                warn!(event, mapping = settings.name, events, replies, %refusal, "replies left out; the first for this reason");
-            }
+        if let Some((index, refusal)) = answers.refused.first() {
+            metrics.answers_refused.inc_by(answers.refused.len() as u64);
+            mapping.log_left_out(answers.refused.len(), refusal, pending.deliveries.get(*index));
         }
         let (mut refused, mut waiting) = (Vec::<Refused>::new(), Vec::new());
         for answer in answers.all {
@@ -59,7 +53,7 @@ impl Lane {
             }
         }
         if let Some(publisher) = &mapping.publisher
-            && !self.publish(publisher, waiting, &mut refused).await
+            && !self.publish(publisher, waiting, &mut refused, pending).await
         {
             return false;
         }
@@ -72,6 +66,7 @@ impl Lane {
         publisher: &PublishHandle,
         mut waiting: Vec<PublishedAnswer>,
         refused: &mut Vec<Refused>,
+        pending: &Pending,
     ) -> bool {
         let mapping = self.mapping.clone();
         let (settings, metrics) = (&mapping.settings, &mapping.metrics);
@@ -87,17 +82,7 @@ impl Lane {
                 }
                 // A broker that is away refuses nothing, so this is no attempt.
                 metrics.publish_failures.inc();
-                if let Some(times) = mapping.said.failed(Matter::Unconfirmed) {
-                    let event = "answers.unconfirmed";
-                    let after = settings.timeout;
-                    warn!(
-                        event,
-                        mapping = settings.name,
-                        times,
-                        ?after,
-                        "answer not confirmed yet; holding its records"
-                    );
-                }
+                mapping.log_unconfirmed(waiting.first().and_then(|answer| pending.about(answer.record)));
                 if !self.wait(backoff.next(fastrand::f64())).await {
                     return false;
                 }
@@ -114,7 +99,7 @@ impl Lane {
                         metrics.publish_failures.inc();
                         failed += 1;
                         let reason = Foreign::for_letter(&cause.to_string());
-                        first.get_or_insert_with(|| reason.clone());
+                        first.get_or_insert_with(|| (reason.clone(), answer.record));
                         if cause.is_lasting() || attempts >= settings.retry.max_attempts {
                             refused.push((answer, reason));
                         } else {
@@ -123,12 +108,12 @@ impl Lane {
                     }
                 }
             }
-            if let Some(cause) = first {
-                metrics.live.failed(About::Answers, &cause);
-                if let Some(times) = mapping.said.failed(Matter::Unpublished) {
-                    let event = "answers.not_published";
-                    warn!(event, mapping = settings.name, times, attempts, answers = failed, %cause, "answers not published; the first for this reason");
+            match first {
+                Some((cause, record)) => {
+                    metrics.live.failed(About::Answers, &cause);
+                    mapping.log_unpublished(attempts, failed, &cause, pending.about(record));
                 }
+                None => mapping.log_answers_work(),
             }
             waiting = again;
             if !waiting.is_empty() && !self.wait(backoff.next(fastrand::f64())).await {
@@ -149,13 +134,9 @@ impl Lane {
         let mapping = self.mapping.clone();
         let metrics = &mapping.metrics;
         let keeps = mapping.settings.on_refused_answer == OnRefusedAnswer::DeadLetter && mapping.destination.is_some();
-        if !keeps && let Some((_, reason)) = refused.first() {
-            let answers = refused.len();
-            metrics.answers_dropped.inc_by(answers as u64);
-            if let Some(times) = mapping.said.failed(Matter::Dropped) {
-                let event = "answers.dropped";
-                warn!(event, mapping = mapping.settings.name, times, answers, %reason, "answers dropped; the first for this reason");
-            }
+        if !keeps && let Some((answer, reason)) = refused.first() {
+            metrics.answers_dropped.inc_by(refused.len() as u64);
+            mapping.log_dropped(refused.len(), reason, pending.about(answer.record));
             return true;
         }
         for (number, (answer, reason)) in refused.into_iter().enumerate() {

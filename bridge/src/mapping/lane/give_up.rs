@@ -6,6 +6,7 @@ use tracing::{error, warn};
 
 use super::super::held::Counted;
 use super::super::said::Matter;
+use super::log::named;
 use super::pending::Pending;
 use super::{Attempted, Lane};
 use crate::backoff::Backoff;
@@ -57,8 +58,15 @@ impl Lane {
                 let failure = Failure { kind: kind.into(), message: message.into(), retry: false };
                 self.give_up(delivery, pending, &failure).await;
             } else {
-                let (mapping, record) = (&self.mapping.settings.name, &delivery.id);
-                error!(event = "message.not_readable", mapping, %record, reason = message, "not readable, and there is no `on_failure`; holding it");
+                let (mapping, (record, topic)) = (&self.mapping.settings.name, named(Some(&delivery)));
+                error!(
+                    event = "message.not_readable",
+                    mapping,
+                    record,
+                    topic,
+                    reason = message,
+                    "not readable, and there is no `on_failure`; holding it"
+                );
                 self.mapping.held.hold(delivery);
             }
         }

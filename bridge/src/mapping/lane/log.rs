@@ -77,7 +77,7 @@ impl Lane {
 }
 
 /// Which message a line is about: its record id, and its topic.
-fn named(delivery: Option<&Delivery>) -> (Option<String>, Option<String>) {
+pub(super) fn named(delivery: Option<&Delivery>) -> (Option<String>, Option<String>) {
     let topic = delivery.map(|delivery| Foreign::of(&delivery.message.topic).to_string());
     (delivery.map(|delivery| delivery.id.to_string()), topic)
 }

@@ -34,6 +34,11 @@ impl Pending {
         Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
     }
 
+    /// The record that an answer is about; one of them, when it is about none.
+    pub(super) fn about(&self, record: Option<usize>) -> Option<&Delivery> {
+        self.deliveries.get(record.unwrap_or_default())
+    }
+
     pub(super) fn settle_expired(&mut self, now: Instant) {
         let expired = self.deliveries.extract_if(.., |delivery| delivery.is_expired(now));
         expired.for_each(|delivery| delivery.settle(Outcome::Expired));

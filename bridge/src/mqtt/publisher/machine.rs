@@ -211,7 +211,7 @@ impl Machine {
 
     fn take(&mut self, packet: Incoming) -> Result<(), End> {
         match packet {
-            Incoming::PubAck { packet_id, refused } => self.confirm(packet_id, refused),
+            Incoming::PubAck { packet_id, refused, .. } => self.confirm(packet_id, refused),
             Incoming::PingResp => Ok(()),
             Incoming::Disconnect(reason) => Err(End::disconnected(&reason)),
             Incoming::ConnAck(_) => Err(End::protocol_error("a second CONNACK")),

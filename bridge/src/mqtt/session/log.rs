@@ -5,7 +5,6 @@ use tracing::{error, info, warn};
 use super::Settings;
 use super::event::Event;
 use crate::foreign::Foreign;
-use crate::mqtt::reconnect::Failure;
 use crate::mqtt::transport::Agreed;
 use crate::topic::some_of;
 
@@ -57,10 +56,7 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
         ),
         Event::QosLimited { asked, most } => {
             let event = "session.qos_limited";
-            warn!(
-                event,
-                mapping, client_id, asked, most, "the broker takes a lower qos at most than the mapping asks for"
-            );
+            warn!(event, mapping, client_id, asked, most, "the broker's Maximum QoS is lower than the mapping's qos");
         }
         Event::ClientIdAssigned { assigned } => {
             let assigned = &*Foreign::of(assigned);
@@ -139,18 +135,6 @@ fn log_session_lost(settings: &Settings, unacknowledged: usize, usual: bool) {
             event,
             mapping, client_id, unacknowledged, "session lost: the broker kept neither queue nor subscription"
         );
-    }
-}
-
-pub(super) fn log_failure(settings: &Settings, failure: &Failure) {
-    let (mapping, client_id) = (&settings.mapping, &settings.link.client_id);
-    let Failure { why, lasting, taken_over, wait } = failure;
-    if *taken_over {
-        error!(event = "session.taken_over", mapping, client_id, reason = why, retry_in = ?wait, "session taken over");
-    } else if *lasting {
-        error!(event = "broker.refused", mapping, client_id, reason = why, retry_in = ?wait, "session failing");
-    } else {
-        warn!(event = "broker.lost", mapping, client_id, reason = why, retry_in = ?wait, "session failing");
     }
 }
 

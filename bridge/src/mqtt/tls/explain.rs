@@ -186,12 +186,12 @@ fn date(time: UnixTime) -> String {
 fn unusual(named: &str) -> String {
     let version = named.contains("UnsupportedCertVersion");
     if version {
-        return "the broker's certificate is X.509 version 1, which holds no host name and no purpose; make it anew in \
+        return "the broker's certificate is X.509 version 1, which holds no host name and no purpose; reissue it as \
                 version 3, as certs/make-certs.sh does, or with `openssl x509 -req … -extfile` and a subjectAltName"
             .into();
     }
     if named.contains("SignatureAlgorithm") {
-        return "the broker's certificate is signed in a way that counts no more, such as SHA-1 or MD5; make it anew with \
+        return "the broker's certificate uses a signature algorithm that is no longer accepted (SHA-1, MD5); reissue it with \
                 SHA-256"
             .into();
     }

@@ -205,7 +205,12 @@ impl LiveTls {
     fn remind(&self) {
         let (now, state) = (SystemTime::now(), self.state());
         for (part, trouble) in state.set.troubles(now) {
-            warn!(event = "tls.expired", of = part.name(), reason = trouble, "renew it; nothing else mends this");
+            warn!(
+                event = "tls.expired",
+                of = part.name(),
+                reason = trouble,
+                "certificate or revocation list has expired; replace the file"
+            );
         }
         for (part, dates) in state.set.dates.iter().filter(|(_, dates)| dates.trouble(now).is_none()) {
             if dates.ends_soon(now) {

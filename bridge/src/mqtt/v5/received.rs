@@ -19,6 +19,9 @@ use crate::message::{Message, Properties};
 use crate::mqtt::buffer::{own, own_both};
 use crate::mqtt::packet::{ConnAck, Incoming, Limits, Reason, SPEAK_V311, WireError};
 
+/// MQTT 5, 3.4.2.1.
+const NO_MATCHING_SUBSCRIBERS: u8 = 0x10;
+
 pub(in crate::mqtt) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Result<Option<Incoming>, WireError> {
     if let Some(disconnect) = short_disconnect(input) {
         return Ok(Some(Incoming::Disconnect(disconnect?)));
@@ -48,7 +51,11 @@ pub(in crate::mqtt) fn decode(input: &mut BytesMut, max_packet_size: u32) -> Res
             codes: ack.reasons.iter().map(|reason| *reason as u8).collect(),
             said: said(ack.properties.and_then(|p| p.reason_string)),
         },
-        Packet::PubAck(ack) => Incoming::PubAck { packet_id: ack.pkid, refused: refusal(ack) },
+        Packet::PubAck(ack) => Incoming::PubAck {
+            packet_id: ack.pkid,
+            unheard: ack.reason as u8 == NO_MATCHING_SUBSCRIBERS,
+            refused: refusal(ack),
+        },
         Packet::Disconnect(bye) => Incoming::Disconnect(Reason {
             code: bye.reason_code as u8,
             text: words(&bye.reason_code, bye.properties.and_then(|p| p.reason_string)),

@@ -121,9 +121,11 @@ fn acknowledgements_without_properties_are_understood() {
         let packet = decode(&mut BytesMut::from(bytes), 1000).unwrap();
         assert!(matches!(packet, Some(Incoming::PubRel(1))), "{bytes:02x?} {packet:?}");
     }
-    for bytes in [&[0x40, 0x02, 0, 1][..], &[0x40, 0x03, 0, 1, 0x10]] {
+    // MQTT 5, 3.4.2.1: 0x10 says that nobody has subscribed.
+    for (bytes, is_unheard) in [(&[0x40, 0x02, 0, 1][..], false), (&[0x40, 0x03, 0, 1, 0x10], true)] {
         let packet = decode(&mut BytesMut::from(bytes), 1000).unwrap();
-        assert!(matches!(packet, Some(Incoming::PubAck { packet_id: 1, refused: None })), "{bytes:02x?} {packet:?}");
+        let Some(Incoming::PubAck { packet_id: 1, refused: None, unheard }) = packet else { panic!("{packet:?}") };
+        assert_eq!(unheard, is_unheard, "{bytes:02x?}");
     }
 }
 

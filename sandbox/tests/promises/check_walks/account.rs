@@ -37,6 +37,17 @@ pub fn right_accounts() -> Vec<Case> {
             ..right.clone()
         },
         Case {
+            name: "an emulator that would run the function for a dry run",
+            keys: &[("lambda.dry_run", "false")],
+            fault: Some(Refusal::AccessDenied),
+            says: &[
+                "warn function",
+                "not asked whether it may be invoked, as `lambda.dry_run` is false, version $LATEST",
+                "hint: the first message will show it",
+            ],
+            ..right.clone()
+        },
+        Case {
             name: "no way to STS",
             variables: &[("AWS_ENDPOINT_URL_STS", "http://127.0.0.1:1")],
             says: &["ok   identity", "not known, which the bridge does not need", "Connection refused"],
@@ -159,6 +170,12 @@ pub fn wrong_functions() -> Vec<Case> {
             name: "a queue that is not there",
             keys: &[("mapping.on_failure.sqs", "http://127.0.0.1:1/000000000000/letters")],
             says: &["ok   function", "FAIL failure destination", "127.0.0.1:1"],
+            ..CASE
+        },
+        Case {
+            name: "a full disk",
+            keys: &[("mapping.on_failure.file", "/dev/full")],
+            says: &["ok   function", "FAIL failure destination", "/dev/full: No space left on device"],
             ..CASE
         },
         Case {

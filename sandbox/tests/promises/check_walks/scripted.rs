@@ -144,6 +144,18 @@ fn publishers() -> Vec<Row> {
             ..ROW
         },
         Row {
+            name: "a topic for dead letters that nobody reads",
+            puback: 0x10,
+            keys: &[("mapping.on_failure.topic", "dead/letters"), ("mapping.topic_filter", "sensor/+")],
+            arguments: &["--probe"],
+            code: 0,
+            says: &[
+                "warn failure destination",
+                "hint: nobody is subscribed to it, and the broker drops what is published",
+            ],
+            ..ROW
+        },
+        Row {
             name: "a topic for dead letters without a probe",
             keys: &[("mapping.on_failure.topic", "dead/letters")],
             code: 0,

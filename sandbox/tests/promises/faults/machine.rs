@@ -268,6 +268,9 @@ async fn with_names(resolver: &str) -> (World, PathBuf, Vec<String>) {
     (world, hosts, wrapper.map(str::to_owned).to_vec())
 }
 
+/// The same failure is said once a minute, and each time at the level debug.
+const EACH_FAILURE: [&str; 2] = ["env", "RUST_LOG=info,bridge::mqtt::failing=debug"];
+
 fn gives_address(hosts: &Path) {
     // Written in place: a new file would not be the one that is mounted.
     let mut hosts = fs::OpenOptions::new().append(true).open(hosts).unwrap();
@@ -281,13 +284,13 @@ async fn f22_a_name_without_address_is_asked_for_with_back_off() {
     }
     // Nobody listens on port 53 of this address, so that the resolver fails at once.
     let (world, hosts, wrapper) = with_names("nameserver 127.9.9.9\noptions timeout:1 attempts:1\n").await;
-    let wrapper: Vec<_> = wrapper.iter().map(String::as_str).collect();
+    let wrapper: Vec<_> = wrapper.iter().map(String::as_str).chain(EACH_FAILURE).collect();
     let sensors = publish(&world, 20, |_| {}).await;
     let begun = Instant::now();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
     assert!(process.logged("broker.test: no address found", PATIENCE).await, "{:#?}", process.log());
-    eventually("it has tried several times", || process.count("session failing") >= 6).await;
-    let attempts = process.count("session failing");
+    eventually("it has tried several times", || process.count("\"event\":\"broker.lost\"") >= 6).await;
+    let attempts = process.count("\"event\":\"broker.lost\"");
     // The shortest pause is 200 ms.
     let most = usize::try_from(begun.elapsed().as_millis() / 200).unwrap() + 1;
     assert!(attempts <= most, "{attempts} attempts, {most} allowed");
@@ -310,15 +313,15 @@ async fn f22_a_resolver_that_never_answers_holds_neither_the_bridge_nor_its_end(
     };
     let resolv = format!("nameserver {address}\noptions timeout:30 attempts:5\n");
     let (mut world, hosts, wrapper) = with_names(&resolv).await;
-    let wrapper: Vec<_> = wrapper.iter().map(String::as_str).collect();
+    let wrapper: Vec<_> = wrapper.iter().map(String::as_str).chain(EACH_FAILURE).collect();
     world.set("mqtt.connect_timeout", "1s");
     let sensors = publish(&world, 20, |_| {}).await;
     let begun = Instant::now();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
     assert!(process.logged("broker.test: name not resolved within 1s", PATIENCE).await, "{:#?}", process.log());
-    eventually("it tries again", || process.count("session failing") >= 3).await;
+    eventually("it tries again", || process.count("\"event\":\"broker.lost\"") >= 3).await;
     let most = usize::try_from(begun.elapsed().as_millis() / 1_200).unwrap() + 1;
-    assert!(process.count("session failing") <= most, "{:#?}", process.log());
+    assert!(process.count("\"event\":\"broker.lost\"") <= most, "{:#?}", process.log());
     resolver.set_nonblocking(true).unwrap();
     assert!(resolver.recv(&mut [0; 512]).is_ok(), "nobody asked the resolver");
 

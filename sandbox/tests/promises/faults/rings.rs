@@ -62,7 +62,7 @@ async fn a_wrong_broker_is_unhealthy_and_rings_after_a_minute() {
     world.broker.as_mut().unwrap().stop().await.unwrap();
     let mut bridge = Replica::launch(&world, "bridge", &config).await;
     let check = health_check("docker/bridge.Dockerfile", "HEALTHCHECK");
-    eventually("it has failed to connect", || bridge.process.count("session failing") > 0).await;
+    eventually("it has failed to connect", || bridge.process.count("\"event\":\"broker.lost\"") > 0).await;
     assert!(!is_healthy(&check, &bridge), "healthy without ever having been ready");
     assert!(bridge.ask("GET", "/startedz").await.1.starts_with("never ready yet\nmapping `m`: "));
 
@@ -90,7 +90,7 @@ async fn a_broker_that_goes_away_later_leaves_the_bridge_healthy() {
     bridge.until("it has started", "/startedz", |answer| answer == "started\n").await;
     assert!(is_healthy(&check, &bridge));
     world.broker.as_mut().unwrap().stop().await.unwrap();
-    eventually("it has lost its broker", || bridge.process.count("session failing") > 0).await;
+    eventually("it has lost its broker", || bridge.process.count("\"event\":\"broker.lost\"") > 0).await;
     assert_eq!(bridge.ask("GET", "/readyz").await.0, 503);
     assert!(is_healthy(&check, &bridge), "a restart would not bring the broker back");
 }

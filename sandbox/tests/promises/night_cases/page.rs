@@ -16,7 +16,10 @@ const REMEDIES: &[(&str, &str)] = &[
     ("a profile that does not exist", "Correct `AWS_PROFILE`, or mount the files of `~/.aws` that have it"),
     ("a function that does not exist", "Correct `function`; the line names the endpoint and the region"),
     ("an alias that does not exist", "Create the alias, or correct what stands behind the colon in `function`"),
-    ("the wrong region", "Set `AWS_REGION` to the region of the function, or write the function's ARN"),
+    (
+        "a region where the function is not",
+        "Set `AWS_REGION` to the region of the function, or write the function's ARN",
+    ),
     (
         "a denied invocation",
         "Allow `lambda:InvokeFunction` on the function, and on `function:*` where an alias is invoked",
@@ -61,10 +64,7 @@ const REMEDIES: &[(&str, &str)] = &[
         "a function that always throws",
         "Read the function's own log. Pause the mapping while you repair it, if its messages must not be dead-lettered",
     ),
-    (
-        "a function whose answer is not understood",
-        "Read the function's own log: the process ended, or answered something that is no response",
-    ),
+    ("a function whose process ends", "Read the function's own log: the process has ended without an answer"),
     (
         "a function that never answers in time",
         "Make the function faster, or raise `timeout` above the function's own timeout",

@@ -32,6 +32,8 @@ pub struct Case {
     pub messages: u64,
     /// An order to the admin endpoint.
     pub order: &'static str,
+    /// The order that takes it back.
+    pub counter_order: &'static str,
     /// Parts of one line of the log, `event` first.
     pub line: &'static [&'static str],
     pub status: u16,
@@ -52,6 +54,7 @@ const CASE: Case = Case {
     then: |_| Vec::new(),
     messages: 0,
     order: "",
+    counter_order: "",
     line: &[],
     status: 200,
     readiness: &["ready\n"],
@@ -114,7 +117,7 @@ pub fn at_the_start() -> Vec<Case> {
             ..refused.clone()
         },
         Case {
-            name: "the wrong region",
+            name: "a region where the function is not",
             variables: &["AWS_REGION=eu-south-2"],
             keys: &[("mapping.function", "nobody")],
             line: &["lambda.refused", "(eu-south-2)"],
@@ -265,7 +268,7 @@ pub fn at_work() -> Vec<Case> {
             ..failing.clone()
         },
         Case {
-            name: "a function whose answer is not understood",
+            name: "a function whose process ends",
             fault: Some(always(Action::function_error("Runtime.ExitError", "no"))),
             line: &["bridge.degraded", "function failed: Runtime.ExitError"],
             readiness: &["degraded\n", "function failed: Runtime.ExitError"],
@@ -371,12 +374,14 @@ pub fn at_the_desk() -> Vec<Case> {
         Case {
             name: "a mapping that an operator has paused",
             order: "/mappings/sensor-data/pause",
+            counter_order: "/mappings/sensor-data/resume",
             line: &["mapping.paused", "sensor-data"],
             readiness: &[
                 "ready\nnote: mapping `sensor-data`: paused since 2",
                 "`mqtt-lambda-bridge resume sensor-data`",
             ],
             metric: ("paused", 1.0),
+            over: Some("mapping.resumed"),
             ..CASE
         },
     ]

@@ -220,14 +220,20 @@ async fn keys_and_signatures() {
     let names = "subjectAltName=DNS:localhost\nbasicConstraints=CA:false\nextendedKeyUsage=serverAuth\n";
     let lax = &["-cipher", "ALL:@SECLEVEL=0"];
     let weak = &["does not hold", "2048"];
-    let old = &["signed in a way that counts no more", "SHA-256"];
+    let old = &["uses a signature algorithm that is no longer accepted", "SHA-256"];
     for (case, new_key, sign, extensions, must) in [
         ("RSA 2048 with SHA-256, from the same place", "rsa:2048", "-sha256", names, None),
         ("P-521", "ec -pkeyopt ec_paramgen_curve:P-521", "-sha256", names, None),
         ("RSA 1024", "rsa:1024", "-sha256", names, Some(&weak[..])),
         ("SHA-1", "rsa:2048", "-sha1", names, Some(&old[..])),
         ("MD5", "rsa:2048", "-md5", names, Some(&old[..])),
-        ("X.509 version 1", "rsa:2048", "-sha256", "", Some(&["version 1", "make it anew", "subjectAltName"][..])),
+        (
+            "X.509 version 1",
+            "rsa:2048",
+            "-sha256",
+            "",
+            Some(&["version 1", "reissue it as version 3", "subjectAltName"][..]),
+        ),
     ] {
         let made = careless.leaf(case.split(' ').next_back().unwrap(), new_key, sign, extensions);
         let Some(words) = must else {

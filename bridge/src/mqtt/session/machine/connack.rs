@@ -36,7 +36,9 @@ impl Machine {
         if self.settings.link.protocol == Protocol::V311 || self.retirement.has_begun() {
             return;
         }
-        self.metrics.session_expiry.set(i64::try_from(granted.as_secs()).unwrap_or(i64::MAX));
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        self.metrics.session_expiry.set(seconds(granted));
+        self.metrics.session_expiry_asked.set(seconds(asked));
         if granted.is_zero() {
             self.events.push(Event::SessionExpiryRefused { asked });
         } else if granted < asked {
