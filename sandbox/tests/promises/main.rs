@@ -33,6 +33,7 @@ mod fails_over;
 mod falls_back_along_the_chain;
 mod faults;
 mod flows;
+mod full_window;
 mod hardened_broker;
 mod keeps_order_by_key;
 mod keys_in_hardware;
