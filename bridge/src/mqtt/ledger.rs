@@ -243,9 +243,10 @@ impl Ledger {
         }
     }
 
-    /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message.
+    /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message. That it releases one again,
+    /// as it must at each PUBREC (MQTT 5, 4.3.3-4), or one of an earlier connection, frees nothing.
     pub fn released(&mut self, packet_id: u16) {
-        if self.awaiting_release.remove(&packet_id).is_none_or(|received| received.epoch == self.epoch) {
+        if self.awaiting_release.remove(&packet_id).is_some_and(|received| received.epoch == self.epoch) {
             self.one_less_in_flight();
         }
     }
@@ -344,7 +345,6 @@ impl Ledger {
         true
     }
 
-    /// A QoS 2 message of an earlier connection may be released on this one, which never counted it.
     fn one_less_in_flight(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
