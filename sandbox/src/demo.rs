@@ -104,7 +104,7 @@ pub async fn run(demo: Demo, terminal: Terminal, remarks: mpsc::Receiver<String>
     let device = Arc::new(world.files.client_config(&world.files.device)?);
     let _hubs = match demo.scene {
         Scene::Hub => {
-            let (hubs, heard) = Hubs::listen(world.url(), device);
+            let (hubs, heard) = Hubs::listen(world.url(), device).await;
             screen.hear(heard);
             Some(hubs)
         }

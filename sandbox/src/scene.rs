@@ -4,13 +4,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bridge::config::BrokerUrl;
 use rumqttc::{AsyncClient, Broker, Event as MqttEvent, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
 use rustls::ClientConfig;
 use serde::Deserialize;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
 
 /// What is played.
 #[derive(Debug, Clone)]
@@ -109,11 +111,15 @@ pub const THRESHOLD: (&str, &str) = ("TEMPERATURE_MAX", "25");
 #[derive(Debug)]
 pub struct Hubs(JoinHandle<()>);
 
+/// How long to wait for the hubs' subscription. Later they may still get it, and have missed a command.
+const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(10);
+
 impl Hubs {
-    /// Subscribes to all commands.
-    #[must_use]
-    pub fn listen(broker: &BrokerUrl, tls: Arc<ClientConfig>) -> (Self, Heard) {
+    /// Subscribes to all commands, and returns when that is done: what is published before is heard by nobody.
+    pub async fn listen(broker: &BrokerUrl, tls: Arc<ClientConfig>) -> (Self, Heard) {
         let (heard, words_heard) = mpsc::channel(20);
+        let (subscribed, is_subscribed) = oneshot::channel();
+        let mut subscribed = Some(subscribed);
         let count = Arc::new(AtomicU64::new(0));
         let counted = Arc::clone(&count);
         let mut options =
@@ -127,16 +133,20 @@ impl Hubs {
                     Ok(MqttEvent::Incoming(Packet::ConnAck(_))) => {
                         drop(client.try_subscribe(COMMAND, QoS::AtLeastOnce));
                     }
+                    Ok(MqttEvent::Incoming(Packet::SubAck(_))) => {
+                        let _ = subscribed.take().map(|subscribed| subscribed.send(()));
+                    }
                     Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
                         counted.fetch_add(1, Ordering::Relaxed);
                         // What the screen has no room for is not missed.
                         let _ = heard.try_send(words(&String::from_utf8_lossy(&publish.topic), &publish.payload));
                     }
                     Ok(_) => {}
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(200)).await,
+                    Err(_) => sleep(Duration::from_millis(200)).await,
                 }
             }
         });
+        let _ = timeout(SUBSCRIBED_WITHIN, is_subscribed).await;
         (Self(task), Heard { count, words: words_heard })
     }
 }

@@ -1,5 +1,8 @@
 //! Promise: nothing is lost in any interleaving. Worlds that a seed has drawn, played with a virtual clock.
 
+use std::fs;
+use std::path::Path;
+
 use bridge::config::LambdaClient;
 use sandbox::sim::{Plan, Profile, play, run};
 
@@ -38,5 +41,20 @@ fn a_seed_is_played_again_event_for_event() {
         let differs = one.iter().zip(&two).position(|(one, two)| one != two);
         assert_eq!(differs.map(|at| (&one[at], &two[at])), None, "seed {seed}");
         assert_eq!(one.len(), two.len());
+    }
+}
+
+/// `.ci/mutations` takes an hour, and is run by hand: at least each of its faults must still have its place.
+#[test]
+fn each_fault_for_the_simulation_to_find_has_one_place() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let text = fs::read_to_string(root.join("sandbox/mutations.toml")).unwrap();
+    let mutations = text.parse::<toml::Table>().unwrap()["mutation"].as_array().unwrap().clone();
+    assert!(mutations.len() >= 20, "only {}", mutations.len());
+    for mutation in mutations {
+        let part = |name: &str| mutation[name].as_str().unwrap();
+        let source = fs::read_to_string(root.join(part("file"))).unwrap();
+        assert_eq!(source.matches(part("find")).count(), 1, "{}: in {}", part("name"), part("file"));
+        assert_ne!(part("find"), part("put"), "{}", part("name"));
     }
 }
