@@ -30,7 +30,7 @@ Options:
   --days N          how long a broker, bridge or device certificate is valid [365]
   --ca-days N       how long a new authority is valid [3650]
   --crl-days N      how long a revocation list is valid [90]
-  --renew-days N    what ends within so many days is made anew [30]
+  --renew-days N    what ends within so many days is made again [30]
   --new-ca          with make: put everything aside, in DIR/old-TIME, and start with a new authority
   --issuing         with make, for a new authority: it signs an issuing authority, which signs all else, so that
                     DIR/ca.key can be kept where no network is; it is needed again once a year, for its own list
@@ -216,8 +216,8 @@ ensure_ca() {
     fi
     case $([ -e ca.crt ] && echo crt)$([ -e ca.key ] && echo key) in
         crtkey) check_ca ;;
-        crt) fail 'ca.key: missing, though ca.crt is there: bring it back, or start anew with --new-ca' ;;
-        key) fail 'ca.crt: missing, though ca.key is there: bring it back, or start anew with --new-ca' ;;
+        crt) fail 'ca.key: missing, though ca.crt is there: bring it back, or start over with --new-ca' ;;
+        key) fail 'ca.crt: missing, though ca.key is there: bring it back, or start over with --new-ca' ;;
         *) make_ca ;;
     esac
 }
@@ -231,19 +231,19 @@ sign_with() {
 }
 
 check_ca() {
-    [ -z "$with_issuing" ] || fail '--issuing: the authority that is there signs by itself; start anew with --new-ca --issuing'
+    [ -z "$with_issuing" ] || fail '--issuing: the authority that is there signs by itself; start over with --new-ca --issuing'
     check_dates_of ca
-    matches ca || fail 'ca.key: not the key of ca.crt: bring the right one back, or start anew with --new-ca'
+    matches ca || fail 'ca.key: not the key of ca.crt: bring the right one back, or start over with --new-ca'
     check_register
     tell_kept ca
 }
 
 # The root's key may be away.
 check_issuing() {
-    [ -e ca.crt ] || fail 'ca.crt: missing, though issuing.crt is there: bring it back, or start anew with --new-ca'
+    [ -e ca.crt ] || fail 'ca.crt: missing, though issuing.crt is there: bring it back, or start over with --new-ca'
     check_dates_of ca
     check_dates_of issuing
-    matches issuing || fail 'issuing.key: missing, or not the key of issuing.crt: bring the right one back, or start anew with --new-ca'
+    matches issuing || fail 'issuing.key: missing, or not the key of issuing.crt: bring the right one back, or start over with --new-ca'
     check_register
     tell_kept ca
     tell_kept issuing
@@ -251,12 +251,12 @@ check_issuing() {
 
 check_dates_of() {
     openssl x509 -in "$1.crt" -noout -checkend 0 >/dev/null ||
-        fail "$1.crt: expired or unreadable: start anew with --new-ca"
+        fail "$1.crt: expired or unreadable: start over with --new-ca"
 }
 
 check_register() {
     [ -e register/crlnumber ] ||
-        fail 'register: missing, so nobody knows what was revoked: bring it back, or start anew with --new-ca'
+        fail 'register: missing, so nobody knows what was revoked: bring it back, or start over with --new-ca'
 }
 
 tell_kept() {
@@ -349,7 +349,7 @@ ensure() {
 
 issue() {
     openssl x509 -in "$issuer.crt" -noout -checkend $((days * 86400)) >/dev/null ||
-        fail "$1.crt: would outlive $issuer.crt by its $days days: ask for fewer with --days, or start anew with --new-ca"
+        fail "$1.crt: would outlive $issuer.crt by its $days days: ask for fewer with --days, or start over with --new-ca"
     new_key "$scratch/key"
     quietly req -new -sha256 -key "$scratch/key" -subj "/CN=$1" -out "$scratch/csr"
     quietly x509 -req -sha256 -in "$scratch/csr" -CA "$issuer.crt" -CAkey "$issuer.key" -set_serial "$(new_serial)" -days "$days" \

@@ -122,21 +122,21 @@ rm "$out/bridge.key"
 chmod 0644 "$out/device.key"
 chmod 0755 "$out"
 make_certs || fail 'repairs'
-check 'a missing key is made anew, with its certificate' matches bridge
+check 'a missing key is made again, with its certificate' matches bridge
 check 'an open key is closed' mode device.key 600
 check 'an open directory is closed' mode . 700
 check 'what was not missing stays' same "$before" "$(fingerprint ca.crt ca.key broker.key broker.crt)"
 
 cp "$out/device.key" "$out/bridge.key"
 make_certs || fail 'mends a mixed-up pair'
-check 'a key of another certificate is made anew' matches bridge
+check 'a key of another certificate is made again' matches bridge
 
 make_certs other.example.net || fail 'adds a name'
 check 'a new name is added' valid_for -checkhost other.example.net
 check 'the old names stay' valid_for -checkip 2001:db8::7
 before=$(serial broker)
 make_certs --days 500 --renew-days 400 --ca-days 3650 --crl-days 450 || fail 'renews'
-check 'what ends within the days to renew is made anew' not same "$before" "$(serial broker)"
+check 'what ends within the days to renew is made again' not same "$before" "$(serial broker)"
 check 'with all its names' valid_for -checkhost other.example.net
 check 'and verifies' verifies broker server
 
@@ -160,11 +160,11 @@ make_certs revoke C-Client-01 || fail 'revokes twice'
 make_certs --days 40 device 'C-Client-02' || fail 'takes options before the command'
 check 'options may stand before the command' verifies C-Client-02 client
 check 'the broker got no name of it' not valid_for -checkhost device
-make_certs device C-Client-01 || fail 'makes a revoked device anew'
+make_certs device C-Client-01 || fail 'makes a revoked device again'
 check 'a revoked device gets a new certificate' verifies C-Client-01 client
 make_certs revoke bridge || fail 'revokes the bridge'
 check 'a revoked bridge is refused' not verifies bridge client
-make_certs || fail 'makes the bridge anew'
+make_certs || fail 'makes the bridge again'
 check 'the next run makes a new one' verifies bridge client
 
 before=$(openssl crl -in "$out/ca.crl" -noout -crlnumber)
@@ -176,7 +176,7 @@ before=$(fingerprint ca.crl)
 make_certs || fail 'keeps the list'
 check 'a list that lasts is kept' same "$before" "$(fingerprint ca.crl)"
 make_certs --renew-days 120 --crl-days 150 || fail 'renews a list that ends'
-check 'a list that ends within the days to renew is made anew' not same "$before" "$(fingerprint ca.crl)"
+check 'a list that ends within the days to renew is made again' not same "$before" "$(fingerprint ca.crl)"
 
 # ---- refusals ---------------------------------------------------------------
 

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 /// In this time no more lines are written than allowed.
-const SAY_EVERY: Duration = Duration::from_mins(1);
+pub(crate) const SAY_EVERY: Duration = Duration::from_mins(1);
 
 /// The failures of one thing: a destination, a chain of them, the function of a mapping.
 #[derive(Debug)]

@@ -105,7 +105,7 @@ impl FromStr for TopicFilter {
 
     /// # Errors
     /// When MQTT 5, 4.7 or 4.8.2, forbids the filter, or when it holds control characters, for which a broker may close
-    /// the connection (1.5.4) each time anew.
+    /// the connection (1.5.4) each time.
     fn from_str(text: &str) -> Result<Self, TopicError> {
         let error = |fault| TopicError::new("topic filter", text, fault);
         check_string(text).map_err(error)?;

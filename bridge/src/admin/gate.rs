@@ -23,7 +23,7 @@ pub(super) type Refusal = (StatusCode, String);
 pub struct Gate {
     /// Names under which the endpoint may be asked, beside addresses and `localhost`.
     pub allowed_hosts: Vec<String>,
-    /// The file that holds the token for orders, read anew for each.
+    /// The file that holds the token for orders, read again for each.
     pub token_file: Option<PathBuf>,
 }
 
@@ -175,7 +175,7 @@ mod tests {
             assert_eq!(ask(wrong).await, Err(401), "{wrong:?}");
         }
         write("another\n", 0o600);
-        assert_eq!(ask(Some("Bearer another")).await, Ok(()), "it is read anew");
+        assert_eq!(ask(Some("Bearer another")).await, Ok(()), "it is read again");
         write("another\n", 0o644);
         assert_eq!(ask(Some("Bearer another")).await, Err(503), "others can read it");
         write("\n", 0o600);

@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trouble_counts_on_and_begins_anew_after_it_went_well() {
+    fn a_trouble_counts_on_and_starts_over_after_it_went_well() {
         let live = Live::default();
         live.failed(About::Lambda, "throttled\nby someone");
         live.failed(About::Lambda, "timeout");

@@ -1,4 +1,4 @@
-//! Who CONNECT says we are, where the broker wants a user name or a password. The password is read anew for each attempt,
+//! Who CONNECT says we are, where the broker wants a user name or a password. The password is read again for each attempt,
 //! so that a token can be renewed while the bridge runs. Shows nothing of it.
 
 mod command;

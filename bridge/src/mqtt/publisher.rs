@@ -2,7 +2,7 @@
 //! with those who have something to say. Subscribes to nothing and acknowledges nothing: publishing on the connection of a
 //! session would make its acknowledgements wait behind messages.
 //!
-//! It starts anew at every connection (Clean Start): what the broker has not confirmed is sent again from here, for as
+//! It starts over at every connection (Clean Start): what the broker has not confirmed is sent again from here, for as
 //! long as somebody waits for it. So a message may arrive twice, and none is lost.
 
 mod machine;

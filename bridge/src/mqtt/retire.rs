@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_comes_begins_it_anew() {
+    fn whatever_comes_starts_it_over() {
         let (start, mut quiet) = (Instant::now(), Quiet::default());
         assert_eq!(quiet.due(0, start), Due::Ping);
         quiet.answered();

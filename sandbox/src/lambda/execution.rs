@@ -223,7 +223,7 @@ fn call(request: InvokeRequest) -> Call {
         trace_id: request.trace_id,
         client_context: request.client_context.filter(|_| request.kind == Kind::RequestResponse),
         payload: request.payload,
-        // Set anew when the function gets the event: starting a process does not count.
+        // Set again when the function gets the event: starting a process does not count.
         deadline: std::time::SystemTime::now(),
     }
 }

@@ -70,7 +70,7 @@ async fn nothing_is_lost_by_a_change_of_broker_under_load_and_back() {
         // At the second broker each was acknowledged before it was left; at the first what was in flight comes again.
         assert!(fate.extra() <= 256, "{} extra", fate.extra());
         assert_eq!(world.counters().session_lost.get(), 0);
-        // The second broker has forgotten the session, which nobody would read; it begins anew there.
+        // The second broker has forgotten the session, which nobody would read; it starts over there.
         eventually("all is settled", || world.counters().outstanding.get() == 0).await;
         let before = connects(&world)[1];
         world.broker.as_mut().unwrap().kill().await.unwrap();

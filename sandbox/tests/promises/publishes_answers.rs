@@ -218,7 +218,7 @@ async fn all_of_500_arrive_over_connections_that_break() {
         let seen = tap.seen();
         let connections = seen.iter().filter(|seen| matches!(seen.packet, Packet::ConnAck { .. })).count();
         assert!(connections > 5, "{connections} connections for five cuts");
-        assert!(seen.iter().all(|seen| seen.packet != Packet::ConnAck { session_present: true }), "each starts anew");
+        assert!(seen.iter().all(|seen| seen.packet != Packet::ConnAck { session_present: true }), "each starts over");
         let sent = seen.iter().filter(|seen| matches!(seen.packet, Packet::Publish { .. })).count();
         assert!(sent <= TOTAL + 5 * 32, "{sent} sent");
     })

@@ -134,7 +134,7 @@ fn shows(all: &[Watched], limits: Limits, phase: Phase, mapping: &MappingMetrics
     let health = Health::of(all, limits);
     assert_eq!(bridge.is_ready(), is_ready(all, limits, phase));
     assert_eq!(mapping.degraded.get() == 1, !health.degraded.is_empty());
-    // A mapping that is not ready is told of by name, and no other is.
+    // The body of /readyz names exactly the mappings that are not ready.
     let blamed = !health.degraded.is_empty() && !limits.degraded_is_ready || health.troubles.contains("mapping `m`: ");
     assert_eq!(mapping.ready.get() == 0, phase != Phase::Running || blamed);
     (mapping.ready.get(), mapping.degraded.get(), bridge.is_ready())

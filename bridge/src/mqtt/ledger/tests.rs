@@ -208,7 +208,7 @@ fn in_flight_is_what_the_broker_counts_against_receive_maximum() {
     assert_eq!(acks(&mut ledger), [0; 0], "QoS 0 stands before them");
     assert_eq!(ledger.in_flight(), 2);
     ledger.connect(Kept::Yes);
-    assert_eq!(ledger.in_flight(), 0, "the broker begins to count anew with each connection");
+    assert_eq!(ledger.in_flight(), 0, "the broker counts from zero with each connection");
     receive(&mut ledger, 1, &message("a", Qos::AtLeastOnce, true));
     receive(&mut ledger, 2, &message("b", Qos::ExactlyOnce, true));
     assert_eq!(acks(&mut ledger), [1, 2]);

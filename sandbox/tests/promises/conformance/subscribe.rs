@@ -101,7 +101,7 @@ async fn a_suback_that_never_comes_ends_the_connection() {
     .await;
 }
 
-/// A process that starts anew subscribes again to be sure; a real broker, which kept the subscription, then sends nothing
+/// A process that starts over subscribes again to be sure; a real broker, which kept the subscription, then sends nothing
 /// that was retained before. MQTT 3.1.1 has no such word: there a restart brings retained messages again.
 #[tokio::test(flavor = "multi_thread")]
 async fn mqtt_3_3_1_10_a_restart_does_not_repeat_retained_messages() {

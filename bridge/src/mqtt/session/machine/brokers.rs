@@ -76,7 +76,7 @@ impl Machine {
         self.brokers.returning && self.phase == Phase::Running
     }
 
-    /// Whether it has left the current broker for a preferred one, which begins anew there. True once.
+    /// Whether it has left the current broker for a preferred one, which starts over there. True once.
     pub(in crate::mqtt::session) fn has_left(&mut self) -> bool {
         let has = self.is_returning() && self.retirement == Retirement::Forgotten;
         if has {

@@ -101,7 +101,7 @@ fn under_mqtt_3_1_1_a_subscription_is_remembered_for_its_own_broker() {
     bench.disconnect();
     bench.machine.unanswered_by(1);
     moves(&mut bench, 1, &present());
-    assert_eq!(bench.take_sent(), [Sent::Subscribe], "a CONNECT may have made that session anew");
+    assert_eq!(bench.take_sent(), [Sent::Subscribe], "a CONNECT may have made that session again");
 }
 
 #[test]
