@@ -58,8 +58,8 @@ pub use sampling::Sampling;
 pub use schema::schema;
 pub use token_uri::TokenUri;
 pub use values::{
-    ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, Prefer, Protocol, Qos,
-    Range, StatusFormat, TlsVersion, WhenDegraded,
+    ContentEncoding, Format, InvalidValue, Invocation, LambdaClient, LogFormat, OnRefusedAnswer, OnUnreadLetter,
+    Prefer, Protocol, Qos, Range, StatusFormat, TlsVersion, WhenDegraded,
 };
 
 use error::Mistakes;

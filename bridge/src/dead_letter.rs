@@ -144,7 +144,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
-    use crate::config::Protocol;
+    use crate::config::{OnUnreadLetter, Protocol};
     use crate::metrics::Metrics;
     use crate::outgoing::{PublishError, channel};
     use topic::TopicDestination;
@@ -195,7 +195,9 @@ mod tests {
                 }
             }
         });
-        let place = |topic: &&str| Endpoint::Topic(TopicDestination::new(topic, publisher.clone(), Protocol::V5));
+        let place = |topic: &&str| {
+            Endpoint::Topic(TopicDestination::new(topic, OnUnreadLetter::Refuse, publisher.clone(), Protocol::V5))
+        };
         let metrics = Metrics::new().mapping("m");
         (Destination::new("m", metrics.clone(), topics.iter().map(place).collect()), metrics)
     }

@@ -23,6 +23,9 @@ pub struct Outgoing {
     /// Sent along under MQTT 5, and left out under MQTT 3.1.1, which has none. The expiry counts from the moment of
     /// sending.
     pub properties: Option<Box<Properties>>,
+    /// Whether it counts as not published where the broker says at QoS 1 that nobody is subscribed (MQTT 5, 3.4.2.1,
+    /// reason code 0x10). A broker need not say so, and under MQTT 3.1.1 none can.
+    pub needs_reader: bool,
 }
 
 /// Why a message was not published, or may not have been.
@@ -37,6 +40,12 @@ pub enum PublishError {
         code: u8,
         /// Its name, and the broker's own words where it gave some.
         reason: Foreign,
+    },
+    /// The broker has dropped it, as nobody is subscribed to its topic.
+    #[error("publish to `{}`: nobody is subscribed to it, so the broker has dropped the message", Foreign::of(.topic))]
+    Unread {
+        /// Where to.
+        topic: ByteString,
     },
     /// Larger than the broker's Maximum Packet Size (MQTT 5, 3.2.2.3.6).
     #[error("publish to `{}`: the packet has {bytes} bytes; the broker takes {limit} at most", Foreign::of(.topic))]
@@ -82,7 +91,7 @@ impl PublishError {
         match self {
             Self::TooLarge { .. } | Self::Impossible { .. } | Self::Broken { .. } => true,
             Self::Refused { code, .. } => matches!(code, 0x87 | 0x90 | 0x95 | 0x99),
-            Self::Ended => false,
+            Self::Unread { .. } | Self::Ended => false,
         }
     }
 }
@@ -179,7 +188,14 @@ mod tests {
 
     fn to(topic: &'static str) -> Outgoing {
         let topic = ByteString::from_static(topic);
-        Outgoing { topic, payload: Bytes::new(), qos: Qos::AtLeastOnce, retain: false, properties: None }
+        Outgoing {
+            topic,
+            payload: Bytes::new(),
+            qos: Qos::AtLeastOnce,
+            retain: false,
+            properties: None,
+            needs_reader: false,
+        }
     }
 
     #[tokio::test]

@@ -127,6 +127,11 @@ impl World {
         self.settings.remove(key);
     }
 
+    /// The keys of the bridge's configuration, with their values.
+    pub fn keys(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.settings.iter().map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
     /// Starts a bridge inside this process and returns once it is subscribed.
     ///
     /// # Errors
@@ -205,7 +210,11 @@ impl World {
         self.settings.iter().map(|(key, value)| (builder::variable(key), value))
     }
 
-    fn bare_command(&self) -> Result<Command, WorldError> {
+    /// The real binary with nothing of the world's configuration, and no arguments yet.
+    ///
+    /// # Errors
+    /// When it cannot be built.
+    pub fn bare_command(&self) -> Result<Command, WorldError> {
         let mut command = Command::new(crate::binaries::build()?.bridge);
         self.prepare(&mut command);
         Ok(command)

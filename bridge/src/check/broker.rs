@@ -7,12 +7,15 @@ use bytes::Bytes;
 
 use super::connect::{Reached, link, reach};
 use super::report::{Found, Refused, Walk};
-use crate::config::{Config, Mapping, OnFailure};
+use crate::config::{Config, Mapping, OnFailure, OnUnreadLetter};
 use crate::mqtt::{Connector, Link, Visit, Welcome};
 use crate::topic::TopicFilter;
 
 /// A message that was confirmed comes back within this time, or not at all.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
+/// What to do about a topic for dead letters that nobody reads.
+const UNREAD: &str = "have its reader subscribe, with a session that outlives its absence; or, where a rule of the broker takes them, \
+                      set `mapping.on_unread_letter = \"accept\"`";
 
 /// The broker, with a visit under way.
 pub(super) struct Broker {
@@ -92,11 +95,14 @@ impl Broker {
                     let said = format!("topic `{topic}`: not tried, as its readers would see the message");
                     return Ok(Found::but(said, Some("--probe publishes one".to_owned())));
                 }
-                let said = format!("topic `{topic}`: the broker has confirmed a message");
                 let is_heard = self.publish(topic, payload()).await?;
-                let unheard = "nobody is subscribed to it, and the broker drops what is published there: have its reader subscribe, with \
-                               a session that outlives its absence";
-                Ok(Found::but(said, (!is_heard).then(|| unheard.to_owned())))
+                match mapping.on_unread_letter {
+                    OnUnreadLetter::Refuse if !is_heard => {
+                        let said = format!("topic `{topic}`: nobody is subscribed to it, so the broker drops messages");
+                        Err((said, Some(UNREAD)))
+                    }
+                    _ => Ok(Found::good(format!("topic `{topic}`: the broker has confirmed a message"))),
+                }
             };
             walk.step("failure destination", Some(&mapping.name), look).await;
         }

@@ -17,7 +17,7 @@ use super::rate::Rate;
 use super::reader::Reader;
 use super::section::{Section, keys_of, section};
 use super::values::{
-    ContentEncoding, Format, InvalidValue, Invocation, MONTH, MS, OnRefusedAnswer, Qos, Range, SECOND,
+    ContentEncoding, Format, InvalidValue, Invocation, MONTH, MS, OnRefusedAnswer, OnUnreadLetter, Qos, Range, SECOND,
 };
 use crate::topic::{TopicError, TopicFilter};
 pub(super) use fit::whole;
@@ -69,6 +69,9 @@ section! {
         /// Where messages go that no attempt could deliver: the first destination that takes them; without one the bridge
         /// retries for ever.
         pub on_failure: Vec<OnFailure> = other { keys_of::<Destinations>(), on_failure::on_failure, None };
+        /// What becomes of a dead letter where an MQTT 5 broker says that nobody is subscribed to `on_failure.topic`: `refuse`
+        /// counts it as not written; `accept` counts it as written, for a broker that takes it by a rule.
+        pub on_unread_letter: OnUnreadLetter = key { Kind::of::<OnUnreadLetter>().is("refuse"), choice };
         /// What the function may publish.
         pub response: ResponseTopics = subsection {};
         /// What happens to an answer that the broker refuses: `dead-letter` or `drop`.

@@ -161,6 +161,15 @@ pub enum OnRefusedAnswer {
     Drop,
 }
 
+/// What becomes of a dead letter on a topic where the broker says that nobody is subscribed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnUnreadLetter {
+    /// It counts as not written, so that the next destination has it, or the message is held.
+    Refuse,
+    /// It counts as written: something in the broker takes it that is no subscriber, as a rule does.
+    Accept,
+}
+
 /// The version of MQTT that a session speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Protocol {

@@ -12,7 +12,7 @@ use super::sqs::Queue;
 use super::topic::TopicDestination;
 use super::{DeadLetter, Destination, DestinationError};
 use crate::aws::Aws;
-use crate::config::{OnFailure, Protocol};
+use crate::config::{OnFailure, OnUnreadLetter, Protocol};
 use crate::metrics::MappingMetrics;
 use crate::outgoing::PublishHandle;
 
@@ -51,13 +51,13 @@ impl Destinations {
     pub fn chain(
         &mut self,
         mapping: &str,
-        on_failure: &[OnFailure],
+        (on_failure, unread): (&[OnFailure], OnUnreadLetter),
         metrics: &MappingMetrics,
     ) -> Result<Option<Destination>, DestinationError> {
         if on_failure.is_empty() {
             return Ok(None);
         }
-        let places = on_failure.iter().map(|on_failure| self.place(on_failure)).collect::<Result<_, _>>()?;
+        let places = on_failure.iter().map(|on_failure| self.place(on_failure, unread)).collect::<Result<_, _>>()?;
         Ok(Some(Destination::new(mapping, metrics.clone(), places)))
     }
 
@@ -66,7 +66,7 @@ impl Destinations {
         self.open.retain(|(on_failure, _)| wanted(on_failure));
     }
 
-    fn place(&mut self, on_failure: &OnFailure) -> Result<Endpoint, DestinationError> {
+    fn place(&mut self, on_failure: &OnFailure, unread: OnUnreadLetter) -> Result<Endpoint, DestinationError> {
         if let Some((_, place)) = self.open.iter().find(|(known, _)| known == on_failure) {
             return Ok(place.clone());
         }
@@ -79,13 +79,18 @@ impl Destinations {
                 Endpoint::Sqs(queue)
             }
             OnFailure::S3(url) => Endpoint::S3(Bucket::open(&self.aws, url)),
-            OnFailure::Topic(topic) => match self.publisher.clone() {
-                Some((publisher, protocol)) => Endpoint::Topic(TopicDestination::new(topic, publisher, protocol)),
-                None => return Err(DestinationError::new(topic, "there is no connection to publish on")),
-            },
+            // The connection is shared already; and mappings may differ in what they make of a topic that nobody reads.
+            OnFailure::Topic(topic) => return self.topic(topic, unread),
         };
         self.open.push((on_failure.clone(), place.clone()));
         Ok(place)
+    }
+
+    fn topic(&self, topic: &str, unread: OnUnreadLetter) -> Result<Endpoint, DestinationError> {
+        let Some((publisher, protocol)) = self.publisher.clone() else {
+            return Err(DestinationError::new(topic, "there is no connection to publish on"));
+        };
+        Ok(Endpoint::Topic(TopicDestination::new(topic, unread, publisher, protocol)))
     }
 }
 
@@ -138,10 +143,10 @@ mod tests {
         let aws = Aws::local(LocalEndpoint { url: "http://127.0.0.1:1".into() });
         let (mut destinations, metrics) = (Destinations::new(&aws, None), Metrics::new().mapping("m"));
         for chain in [vec![file("a")], vec![file("b"), file("a")], vec![file("a")]] {
-            assert!(destinations.chain("m", &chain, &metrics).unwrap().is_some());
+            assert!(destinations.chain("m", (&chain, OnUnreadLetter::Refuse), &metrics).unwrap().is_some());
         }
         assert_eq!(destinations.open.len(), 2);
-        assert!(destinations.chain("m", &[], &metrics).unwrap().is_none());
+        assert!(destinations.chain("m", (&[], OnUnreadLetter::Refuse), &metrics).unwrap().is_none());
         destinations.keep(|on_failure| *on_failure == file("a"));
         assert_eq!(destinations.open.len(), 1);
     }
@@ -150,7 +155,11 @@ mod tests {
     fn a_topic_needs_a_publisher() {
         let aws = Aws::local(LocalEndpoint { url: "http://127.0.0.1:1".into() });
         let mut destinations = Destinations::new(&aws, None);
-        let error = destinations.chain("m", &[OnFailure::Topic("a/b".into())], &Metrics::new().mapping("m"));
+        let error = destinations.chain(
+            "m",
+            (&[OnFailure::Topic("a/b".into())], OnUnreadLetter::Refuse),
+            &Metrics::new().mapping("m"),
+        );
         assert!(error.unwrap_err().to_string().starts_with("failure destination a/b: "));
     }
 }

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 
 use super::{DeadLetter, DestinationError};
-use crate::config::{Protocol, Qos};
+use crate::config::{OnUnreadLetter, Protocol, Qos};
 use crate::foreign::Foreign;
 use crate::message::Properties;
 use crate::outgoing::{Outgoing, PublishError, PublishHandle};
@@ -21,13 +21,14 @@ const LONGEST_VALUE: usize = 1024;
 #[derive(Debug, Clone)]
 pub(super) struct TopicDestination {
     topic: ByteString,
+    unread: OnUnreadLetter,
     publisher: PublishHandle,
     protocol: Protocol,
 }
 
 impl TopicDestination {
-    pub(super) fn new(topic: &str, publisher: PublishHandle, protocol: Protocol) -> Self {
-        Self { topic: topic.into(), publisher, protocol }
+    pub(super) fn new(topic: &str, unread: OnUnreadLetter, publisher: PublishHandle, protocol: Protocol) -> Self {
+        Self { topic: topic.into(), unread, publisher, protocol }
     }
 
     /// Returns once the broker has confirmed it. At QoS 1, whoever subscribes may see it twice.
@@ -38,7 +39,8 @@ impl TopicDestination {
             Protocol::V311 => (serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?.into(), None),
         };
         let (topic, qos) = (self.topic.clone(), Qos::AtLeastOnce);
-        let outgoing = Outgoing { topic, payload, qos, retain: false, properties };
+        let needs_reader = self.unread == OnUnreadLetter::Refuse;
+        let outgoing = Outgoing { topic, payload, qos, retain: false, properties, needs_reader };
         self.publisher.publish(outgoing).await.map_err(|cause| match cause {
             PublishError::TooLarge { .. } => DestinationError::lasting(self, cause),
             cause => error(cause.to_string()),
@@ -138,7 +140,7 @@ mod tests {
     /// What the publisher is asked for, when it answers so.
     async fn put(protocol: Protocol, answer: Result<(), PublishError>) -> (Outgoing, Result<(), DestinationError>) {
         let (publisher, mut requests) = channel(1);
-        let topic = TopicDestination::new("dead/letters", publisher, protocol);
+        let topic = TopicDestination::new("dead/letters", OnUnreadLetter::Refuse, publisher, protocol);
         let letter = letter();
         let (result, outgoing) = tokio::join!(topic.put(&letter), async {
             let (outgoing, waiting) = requests.recv().await.unwrap().into_parts();

@@ -170,7 +170,14 @@ impl Answers {
         let read = qos(topic, at as u8).and_then(|qos| Ok((qos, bytes(topic, reply.bytes())?)));
         self.all.push(match read {
             Ok((qos, payload)) => {
-                let outgoing = Outgoing { topic: topic.as_str().into(), payload, qos, retain: false, properties };
+                let outgoing = Outgoing {
+                    topic: topic.as_str().into(),
+                    payload,
+                    qos,
+                    retain: false,
+                    properties,
+                    needs_reader: false,
+                };
                 Answer { outgoing, record: Some(index), refusal: None }
             }
             Err(refusal) => Answer::refused(topic.clone(), reply.bytes(), Some(index), refusal),
@@ -187,7 +194,8 @@ impl Answer {
     ) -> Self {
         let payload = payload.map(Cow::into_owned).unwrap_or_default().into();
         let qos = Qos::AtLeastOnce;
-        let outgoing = Outgoing { topic: topic.into(), payload, qos, retain: false, properties: None };
+        let outgoing =
+            Outgoing { topic: topic.into(), payload, qos, retain: false, properties: None, needs_reader: false };
         Self { outgoing, record, refusal: Some(refusal) }
     }
 }
@@ -204,7 +212,14 @@ fn answer(
         check(&topic, topics)?;
         let qos = qos(&topic, publish.qos.unwrap_or(topics.qos as u8))?;
         let payload = bytes(&topic, publish.bytes())?;
-        Ok(Outgoing { topic: topic.into(), payload, qos, retain: publish.retain, properties: None })
+        Ok(Outgoing {
+            topic: topic.into(),
+            payload,
+            qos,
+            retain: publish.retain,
+            properties: None,
+            needs_reader: false,
+        })
     });
     match read {
         Ok(outgoing) => Answer { outgoing, record: about, refusal: None },

@@ -28,7 +28,7 @@ pub(super) fn prepare(
     let (name, metrics) = (|| settings.name.clone(), metrics.mapping(&settings.name));
     let filters = Filters::parse(&settings.filter).map_err(|cause| StartError::Filter { mapping: name(), cause })?;
     let destination = destinations
-        .chain(&settings.name, &settings.on_failure, &metrics)
+        .chain(&settings.name, (&settings.on_failure, settings.on_unread_letter), &metrics)
         .map_err(|cause| StartError::Destination { mapping: name(), cause })?;
     let client = aws.client(&settings.function, settings.timeout);
     let publisher = needs_publisher(settings).then(|| publisher.clone());

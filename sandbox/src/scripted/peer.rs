@@ -186,13 +186,16 @@ impl Peer {
         }
     }
 
-    /// Sends PUBACK with this reason code, which only MQTT 5 knows.
+    /// Sends PUBACK, under MQTT 5 with this reason code.
     ///
     /// # Errors
     /// When the connection is broken.
     pub async fn puback(&mut self, packet_id: u16, reason: u8) -> Result<(), ScriptError> {
-        let [high, low] = packet_id.to_be_bytes();
-        self.bytes(&frame(0x40, &[high, low, reason])).await
+        let mut body = packet_id.to_be_bytes().to_vec();
+        if self.protocol == Protocol::V5 {
+            body.push(reason);
+        }
+        self.bytes(&frame(0x40, &body)).await
     }
 
     /// The same, with a Reason String (MQTT 5, 3.4.2.2.2).

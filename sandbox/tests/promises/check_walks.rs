@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use self::table::Case;
 use crate::common::{acknowledged, publish, side_by_side, willing};
+use bridge::config::Protocol;
 use sandbox::bucket::{Bucket, Trouble as BucketTrouble};
 use sandbox::lambda::{Action, Fault, Kind, When};
 use sandbox::queue::{Queue, Trouble};
@@ -22,6 +23,7 @@ use tokio::sync::Semaphore;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_set_up_is_ok_step_by_step() {
     play([table::right(), account::right_accounts()].concat()).await;
+    play_by(Protocol::V311, table::right()).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,7 +33,9 @@ async fn what_is_wrong_with_files_has_its_line() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_wrong_on_the_way_to_the_broker_has_its_line() {
-    play([ways::wrong_ways(), ways::wrong_ports()].concat()).await;
+    for protocol in [Protocol::V5, Protocol::V311] {
+        play_by(protocol, [ways::wrong_ways(), ways::wrong_ports()].concat()).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -172,25 +176,29 @@ async fn says(world: &World, code: i32, parts: &[&str]) {
 
 /// Most rows share a world, as each brings its configuration along.
 async fn play(cases: Vec<Case>) {
-    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    play_by(Protocol::V5, cases).await;
+}
+
+async fn play_by(protocol: Protocol, cases: Vec<Case>) {
+    let world = World::builder().protocol(protocol).function(willing()).without_bridge().await.unwrap();
     // More at once only wait for a processor, and a handshake has a deadline.
     let turns = Arc::new(Semaphore::new(4));
     let row = |(number, case): (usize, Case)| {
         let (name, world, turns) = (case.name.to_owned(), &world, turns.clone());
         let row = async move {
             let _turn = turns.acquire().await.unwrap();
-            right_or_wrong(world, number, case).await;
+            right_or_wrong(world, protocol, number, case).await;
         };
         (name, Box::pin(row))
     };
     side_by_side(cases.into_iter().enumerate().map(row).collect()).await;
 }
 
-async fn right_or_wrong(shared: &World, number: usize, case: Case) {
+async fn right_or_wrong(shared: &World, protocol: Protocol, number: usize, case: Case) {
     let mut function = willing();
     let own = if case.has_own_world() {
         (case.function)(&mut function);
-        Some(World::builder().function(function).without_bridge().await.unwrap())
+        Some(World::builder().protocol(protocol).function(function).without_bridge().await.unwrap())
     } else {
         None
     };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::common::{acknowledged, everywhere, fault, publish, willing};
+use crate::common::{acknowledged, eventually, everywhere, fault, publish, willing};
 use crate::messages::Messages;
 use crate::subscriber::{Delivery, Subscriber, Want};
 use bridge::config::Protocol;
@@ -11,7 +11,7 @@ use bridge::dead_letter::DeadLetter;
 use bridge::message::Properties;
 use bytes::Bytes;
 use sandbox::lambda::{Action, When};
-use sandbox::world::{FUNCTION, MAPPING, World, WorldBuilder};
+use sandbox::world::{BrokerKind, FUNCTION, MAPPING, World, WorldBuilder};
 
 const TOPIC: &str = "dead/letters";
 
@@ -102,4 +102,31 @@ async fn each_of_many_before_it_is_acknowledged() {
         assert_eq!(world.counters().dead_letter_failures.get(), 0);
     })
     .await;
+}
+
+/// Mosquitto says at QoS 1 that nobody is subscribed (MQTT 5, 3.4.2.1), and drops the letter.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_that_nobody_reads_is_not_written() {
+    if sandbox::tools::require("mosquitto").is_none() {
+        return;
+    }
+    for (unread, is_held) in [("refuse", true), ("accept", false)] {
+        let builder = World::builder().broker(BrokerKind::Mosquitto).function(willing());
+        let builder = builder.set("mapping.retry.max_attempts", "1").set("mapping.on_unread_letter", unread);
+        let mut world = builder.without_bridge().await.unwrap();
+        world.unset("mapping.on_failure.file");
+        world.set("mapping.on_failure.topic", TOPIC);
+        world.start_bridge().await.unwrap();
+        fault(&world, When::Always, Action::function_error("SensorError", "cannot"));
+        publish(&world, 3, |_| {}).await;
+        if is_held {
+            eventually("it has been tried", || world.counters().dead_letter_failures.get() >= 3).await;
+            assert_eq!(world.counters().acknowledged.get(), 0, "what nobody has read is acknowledged");
+            let want = Want { protocol: Protocol::V5, qos: 1, receive_maximum: 1000 };
+            let port = world.broker.as_ref().unwrap().port();
+            let mut reader = Subscriber::start(port, &world.files, want, TOPIC).await;
+            assert_eq!(reader.take(3).await.len(), 3);
+        }
+        acknowledged(&world, 3).await;
+    }
 }

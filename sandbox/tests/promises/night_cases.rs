@@ -1,12 +1,15 @@
 //! Promise: what goes wrong at night is said at once and truly, by a line of the log, by `/readyz` and by the metrics, which agree;
 //! and so is that it is over. A row a case.
 
+mod door;
 mod page;
+mod scene;
 mod table;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use self::table::Case;
+use self::scene::Scene;
+use self::table::{Case, Over};
 use crate::common::{PATIENCE, publish, side_by_side, willing};
 use sandbox::lambda::{Action, Fault, When};
 use sandbox::world::{BridgeProcess, World};
@@ -52,7 +55,7 @@ async fn a_function_that_throws_is_a_line_a_minute_with_an_example() {
     let mut process = world.spawn_bridge().unwrap();
     assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
     let admin = Admin::of(&process);
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     publish(&world, 20, |_| {}).await;
     while admin.number("mqtt_lambda_bridge_failures_total{mapping=\"sensor-data\",reason=\"FunctionError\"} ").await
         < Some(500.0)
@@ -69,6 +72,22 @@ async fn a_function_that_throws_is_a_line_a_minute_with_an_example() {
         (&1.into(), &"sensor/data".into(), &"ValueError".into())
     );
     assert!(first["record"].is_string(), "{first}");
+}
+
+/// What it is, whom it may call and as whom, where it is connected, what it is subscribed to, and nothing else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_is_a_short_true_account() {
+    let world = World::builder().function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("\"event\":\"bridge.ready\"", PATIENCE).await, "{:#?}", process.log());
+    let said: Vec<_> = lines(&process).map(|line| line["event"].as_str().unwrap_or_default().to_owned()).collect();
+    let (begun, rest) = said.split_at(4);
+    assert_eq!(begun, ["tls.loaded", "mapping.started", "bridge.started", "aws.credentials"]);
+    // Lambda and the broker are asked at the same time.
+    let (lambda, broker): (Vec<_>, Vec<_>) = rest.iter().partition(|event| event.starts_with("lambda."));
+    assert_eq!(lambda, ["lambda.ready"]);
+    assert_eq!(broker, ["broker.connected", "subscription.granted", "bridge.ready"]);
+    assert_eq!(said.last().map(String::as_str), Some("bridge.ready"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -91,23 +110,22 @@ async fn play(cases: Vec<Case>) {
 }
 
 async fn night(case: Case) {
-    let keys = case.keys.iter().filter(|(_, value)| !value.is_empty());
-    let keys = keys.fold(World::builder(), |builder, (key, value)| builder.set(key, value));
-    let mut world = keys.function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();
-    let destinations = || case.keys.iter().filter(|(key, _)| key.starts_with("mapping.on_failure"));
-    if destinations().next().is_some() && destinations().all(|(key, _)| *key != "mapping.on_failure.file") {
-        world.unset("mapping.on_failure.file");
+    let builder = World::builder().function(willing()).set("lambda.dry_run", "true");
+    let (mut world, mut scene) = (builder.without_bridge().await.unwrap(), Scene::default());
+    let right: Vec<_> = world.keys().map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
+    for (key, value) in case.keys {
+        if value.is_empty() { world.unset(key) } else { world.set(key, value) }
     }
-    case.keys.iter().filter(|(_, value)| value.is_empty()).for_each(|(key, _)| world.unset(key));
     if let Some(fault) = case.fault.clone() {
         world.lambda.faults().add(fault);
     }
-    let _before = (case.prepare)(&mut world).await;
-    let wrapper: Vec<_> = ["/usr/bin/env"].iter().chain(case.variables).copied().collect();
+    (case.prepare)(&mut world, &mut scene).await;
+    let variables = case.variables.iter().copied().chain(scene.variables.iter().map(String::as_str));
+    let wrapper: Vec<_> = ["/usr/bin/env"].into_iter().chain(variables).collect();
     let mut process = world.spawn_bridge_under(&wrapper).unwrap();
     assert!(process.logged("\"admin\":", PATIENCE).await, "{:#?}", process.log());
     let admin = Admin::of(&process);
-    let _meanwhile = (case.then)(&world);
+    (case.then)(&mut world, &mut scene).await;
     if case.messages > 0 {
         assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
         publish(&world, case.messages, |_| {}).await;
@@ -115,34 +133,58 @@ async fn night(case: Case) {
     if !case.order.is_empty() {
         assert_eq!(admin.ask("POST", case.order).await.0, 200);
     }
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     while !is_said(&process, case.line) || !admin.says(&case).await {
         let said = (admin.ask("GET", "/readyz").await, admin.metric(case.metric.0).await);
         assert!(begun.elapsed() < PATIENCE, "{}: {said:#?} {:#?}", case.name, process.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     admin.agrees(case.name).await;
-    for line in lines(&process) {
-        assert!(line["event"].is_string(), "{}: no event in {line}", case.name);
+    are_readable(case.name, &process);
+    match case.over {
+        Over::Never | Over::Elsewhere(_) => {}
+        Over::Said(event) => {
+            world.lambda.faults().clear();
+            (case.mend)(&mut world, &mut scene).await;
+            if !case.counter_order.is_empty() {
+                assert_eq!(admin.ask("POST", case.counter_order).await.0, 200);
+            }
+            is_over(case.name, event, &mut process).await;
+        }
+        Over::Restart => {
+            process.kill().await.unwrap();
+            let wrong: Vec<_> = world.keys().map(|(key, _)| key.to_owned()).collect();
+            wrong.iter().for_each(|key| world.unset(key));
+            right.iter().for_each(|(key, value)| world.set(key, value));
+            let mut process = world.spawn_bridge().unwrap();
+            is_over(case.name, "bridge.ready", &mut process).await;
+        }
+    }
+}
+
+/// Each line has its event, and no number that no person reads.
+fn are_readable(case: &str, process: &BridgeProcess) {
+    for line in lines(process) {
+        assert!(line["event"].is_string(), "{case}: no event in {line}");
         let fields = line.as_object().unwrap().iter().filter(|(name, _)| *name != "timestamp");
         for (name, value) in fields {
             let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            assert!(!has_long_fraction(&text), "{}: {name} is not rounded in {line}", case.name);
+            assert!(!has_long_fraction(&text), "{case}: {name} is not rounded in {line}");
         }
     }
-    let Some(over) = case.over else { return };
-    world.lambda.faults().clear();
-    if !case.counter_order.is_empty() {
-        assert_eq!(admin.ask("POST", case.counter_order).await.0, 200);
-    }
-    let over = format!("\"event\":\"{over}\"");
-    assert!(process.logged(&over, PATIENCE).await, "{}: not over {:#?}", case.name, process.log());
+}
+
+/// Waits until the process says so, and is ready by all accounts.
+async fn is_over(case: &str, event: &str, process: &mut BridgeProcess) {
+    let (begun, event) = (Instant::now(), format!("\"event\":\"{event}\""));
+    assert!(process.logged(&event, PATIENCE).await, "{case}: not over {:#?}", process.log());
+    let admin = Admin::of(process);
     while admin.ask("GET", "/readyz").await != (200, "ready\n".to_owned()) {
         let said = admin.ask("GET", "/readyz").await;
-        assert!(begun.elapsed() < PATIENCE, "{}: {said:?} {:#?}", case.name, process.log());
+        assert!(begun.elapsed() < PATIENCE, "{case}: {said:?} {:#?}", process.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    admin.agrees(case.name).await;
+    admin.agrees(case).await;
 }
 
 /// Whether it holds a number with more than three decimals: no person reads `1.234567891s`.

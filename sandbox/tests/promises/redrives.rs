@@ -196,6 +196,18 @@ async fn only_those_that_are_asked_for() {
     assert_eq!(files(&world).len(), 1);
 }
 
+/// No file, and no variable: what the dead letters have, and the name of a function.
+#[tokio::test(flavor = "multi_thread")]
+async fn by_flags_alone() {
+    let world = world(LETTERS).await;
+    let mut command = world.bare_command().unwrap();
+    command.args(["redrive", "--json", "--function", FUNCTION, "--from", &file(&world)]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (code, summary) = finish(command).await;
+    assert_eq!((code, &summary["redriven"]), (0, &LETTERS.into()), "{summary}");
+    assert_eq!(taken(&world).len(), LETTERS);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_letter_is_kept_aside_and_other_mappings_stay() {
     let world = world(1).await;

@@ -1,7 +1,9 @@
 //! Promise: an answer that a real broker does not take costs its own record and nothing else: not the other answers, not the
 //! other mappings, and never a second invocation.
 
-use crate::common::{answering, eventually, publish};
+use std::time::Duration;
+
+use crate::common::{PATIENCE, answering, eventually, publish};
 use crate::replica::{Replica, SHORT, broker, mapping};
 use bridge::config::Protocol;
 use event::{Publish, Response};
@@ -92,4 +94,20 @@ async fn f36_what_mosquitto_refuses_costs_its_own_record_and_no_other_mapping_wa
         assert_eq!(published, (30.0, 30.0));
         assert_eq!(bridge.process.count("broker.lost"), 0, "{:#?}", bridge.process.log());
     }
+}
+
+/// What is refused for long and then taken has a line that says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_are_published_again_are_said() {
+    let Some((world, mut bridge)) = scene().await else { return };
+    send(&world, "devices/denied/data", 1).await;
+    assert!(
+        bridge.process.logged("\"event\":\"answers.not_published\"", PATIENCE).await,
+        "{:#?}",
+        bridge.process.log()
+    );
+    // Shorter troubles have no line of their own.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    send(&world, "devices/good/data", 1).await;
+    assert!(bridge.process.logged("\"event\":\"answers.restored\"", PATIENCE).await, "{:#?}", bridge.process.log());
 }

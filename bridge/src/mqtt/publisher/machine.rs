@@ -211,7 +211,7 @@ impl Machine {
 
     fn take(&mut self, packet: Incoming) -> Result<(), End> {
         match packet {
-            Incoming::PubAck { packet_id, refused, .. } => self.confirm(packet_id, refused),
+            Incoming::PubAck { packet_id, refused, unheard } => self.confirm(packet_id, refused, unheard),
             Incoming::PingResp => Ok(()),
             Incoming::Disconnect(reason) => Err(End::disconnected(&reason)),
             Incoming::ConnAck(_) => Err(End::protocol_error("a second CONNACK")),
@@ -223,12 +223,13 @@ impl Machine {
         }
     }
 
-    fn confirm(&mut self, packet_id: u16, refused: Option<Reason>) -> Result<(), End> {
+    fn confirm(&mut self, packet_id: u16, refused: Option<Reason>, unheard: bool) -> Result<(), End> {
         let Some(entry) = self.window.confirmed(packet_id) else {
             return Err(End::protocol_error("a PUBACK for no PUBLISH of ours"));
         };
         let topic = entry.outgoing.topic.clone();
         let verdict = match refused {
+            None if unheard && entry.outgoing.needs_reader => Err(PublishError::Unread { topic }),
             None => Ok(()),
             Some(Reason { code, text: reason }) => Err(PublishError::Refused { topic, code, reason }),
         };

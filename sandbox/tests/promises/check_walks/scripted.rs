@@ -10,6 +10,7 @@ use sandbox::world::World;
 #[derive(Clone)]
 pub struct Row {
     name: &'static str,
+    protocol: Protocol,
     connack: fn() -> ConnAck,
     /// Without it CONNECT stays without an answer.
     answers: bool,
@@ -24,6 +25,7 @@ pub struct Row {
 
 const ROW: Row = Row {
     name: "",
+    protocol: Protocol::V5,
     connack: ConnAck::fresh,
     answers: true,
     suback: 1,
@@ -36,7 +38,40 @@ const ROW: Row = Row {
 };
 
 pub fn brokers() -> Vec<Row> {
-    [subscribers(), publishers()].concat()
+    [subscribers(), publishers(), by_the_old_protocol()].concat()
+}
+
+/// MQTT 3.1.1 knows fewer reasons.
+fn by_the_old_protocol() -> Vec<Row> {
+    let old = Row { protocol: Protocol::V311, ..ROW };
+    vec![
+        Row {
+            name: "3.1.1, not authorized",
+            connack: || ConnAck::refused(5),
+            says: &["ok   tls", "FAIL connect", "authentication failed"],
+            ..old.clone()
+        },
+        Row {
+            name: "3.1.1, a subscription that is denied",
+            suback: 0x80,
+            says: &["ok   connect", "FAIL subscribe", "hint: check the broker's access list"],
+            ..old.clone()
+        },
+        Row {
+            name: "3.1.1, a lower QoS",
+            suback: 0,
+            says: &["FAIL subscribe", "the broker grants QoS 0 where QoS 1 was asked"],
+            ..old.clone()
+        },
+        Row {
+            name: "3.1.1, a topic for dead letters that takes them",
+            keys: &[("mapping.on_failure.topic", "dead/letters"), ("mapping.topic_filter", "sensor/+")],
+            arguments: &["--probe"],
+            code: 0,
+            says: &["ok   failure destination", "topic `dead/letters`: the broker has confirmed a message"],
+            ..old
+        },
+    ]
 }
 
 /// CONNACK and SUBACK.
@@ -148,11 +183,24 @@ fn publishers() -> Vec<Row> {
             puback: 0x10,
             keys: &[("mapping.on_failure.topic", "dead/letters"), ("mapping.topic_filter", "sensor/+")],
             arguments: &["--probe"],
-            code: 0,
             says: &[
-                "warn failure destination",
-                "hint: nobody is subscribed to it, and the broker drops what is published",
+                "FAIL failure destination",
+                "topic `dead/letters`: nobody is subscribed to it",
+                "`mapping.on_unread_letter = \"accept\"`",
             ],
+            ..ROW
+        },
+        Row {
+            name: "a topic for dead letters that a rule of the broker reads",
+            puback: 0x10,
+            keys: &[
+                ("mapping.on_failure.topic", "dead/letters"),
+                ("mapping.on_unread_letter", "accept"),
+                ("mapping.topic_filter", "sensor/+"),
+            ],
+            arguments: &["--probe"],
+            code: 0,
+            says: &["ok   failure destination", "topic `dead/letters`: the broker has confirmed a message"],
             ..ROW
         },
         Row {
@@ -173,7 +221,8 @@ async fn what_a_broker_grants_has_its_line() {
 
 async fn row_of(row: Row) {
     let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
-    let broker = Scripted::start(&world.files, Protocol::V5).await.unwrap();
+    world.set("mqtt.protocol", &row.protocol.to_string());
+    let broker = Scripted::start(&world.files, row.protocol).await.unwrap();
     let url = broker.url().to_string();
     let url = if row.is_websocket { url.replace("mqtts:", "wss:") + "/mqtt" } else { url };
     world.set("mqtt.url", &url);

@@ -117,6 +117,7 @@ async fn mqtt_3_3_1_10_a_restart_does_not_repeat_retained_messages() {
             qos: Qos::AtLeastOnce,
             retain,
             properties: None,
+            needs_reader: false,
         };
         publisher.send(retained(true, "kept")).await;
         eventually("it is handled", || world.counters().acknowledged.get() == 1).await;

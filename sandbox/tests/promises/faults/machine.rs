@@ -132,6 +132,7 @@ async fn f21_a_disk_that_is_full() {
     assert_eq!(text.lines().count(), written(), "a line is broken");
     let handled = oracle::handled_ids(&world.lambda.log().invocations()).len();
     assert_eq!((written() + handled) as u64, held + flowed, "twice, or never");
+    assert!(process.logged("\"event\":\"dead_letter.destination_restored\"", PATIENCE).await, "{:#?}", process.log());
     assert_eq!(sensors.published(), held);
     ends_well(process).await;
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::table::{self, Case};
+use super::table::{self, Case, Over};
 
 const BEGIN: &str = "<!-- UPDATE_DOCS=1 cargo test -p sandbox --test promises night_cases::page -->\n";
 const END: &str = "<!-- end -->\n";
@@ -65,6 +65,10 @@ const REMEDIES: &[(&str, &str)] = &[
         "Read the function's own log. Pause the mapping while you repair it, if its messages must not be dead-lettered",
     ),
     ("a function whose process ends", "Read the function's own log: the process has ended without an answer"),
+    (
+        "a function whose answer cannot be read",
+        "Return a JSON object, or nothing; the log names line and column of what could not be read",
+    ),
     (
         "a function that never answers in time",
         "Make the function faster, or raise `timeout` above the function's own timeout",
@@ -178,7 +182,11 @@ fn row(case: &Case) -> String {
         (_, body) if body.starts_with("ready\nnote") => "200, with a note",
         _ => "200",
     };
-    let over = case.over.map(|event| format!("`{event}`")).unwrap_or_default();
+    let over = match case.over {
+        Over::Never => String::new(),
+        Over::Said(event) | Over::Elsewhere(event) => format!("`{event}`"),
+        Over::Restart => "`bridge.ready`, after a restart".to_owned(),
+    };
     let (_, remedy) = REMEDIES.iter().find(|(name, _)| *name == case.name).unwrap();
     format!("| {} | `{event}` {} | {readiness} | {over} | {remedy} |\n", case.name, words.join(" … "))
 }

@@ -1,19 +1,23 @@
-//! The table: what goes wrong, and what must be said of it. Plays nothing.
+//! The table: what goes wrong, what must be said of it, and how it ends. Plays nothing.
 
-use std::any::Any;
-use std::os::unix::fs::PermissionsExt;
-use std::pin::Pin;
-
-use sandbox::bucket::{Bucket, Trouble};
-use sandbox::certs::Pki;
+use super::scene::{self, Step};
+use crate::common::publish;
 use sandbox::lambda::{Action, Fault, Kind, Refusal, When};
-use sandbox::world::{FUNCTION, World};
+use sandbox::world::FUNCTION;
 
-/// What lives as long as the case.
-pub type Kept = Vec<Box<dyn Any>>;
-
-/// Makes it.
-pub type Prepare = for<'a> fn(&'a mut World) -> Pin<Box<dyn Future<Output = Kept> + 'a>>;
+/// How a case ends, and what says so.
+#[derive(Clone, Copy)]
+pub enum Over {
+    /// There is nothing to be mended, or nothing that the bridge would notice.
+    Never,
+    /// This event of the running process, once the faults are cleared and the case is mended.
+    Said(&'static str),
+    /// The same, as another test shows: this one has no disk to make room on.
+    Elsewhere(&'static str),
+    /// The process is started again without the mistake, and says that it is ready.
+    Restart,
+}
+use Over::{Elsewhere, Never, Restart, Said};
 
 /// What goes wrong, and what must be said of it. By default nothing does, and the bridge says that it is ready.
 #[derive(Clone)]
@@ -24,10 +28,10 @@ pub struct Case {
     /// Variables of the environment.
     pub variables: &'static [&'static str],
     pub fault: Option<Fault>,
-    /// What else is to be done beforehand; what it returns is kept until the end.
-    pub prepare: Prepare,
+    /// What else is to be done beforehand.
+    pub prepare: Step,
     /// What happens once the bridge runs.
-    pub then: fn(&World) -> Kept,
+    pub then: Step,
     /// Published once the bridge listens.
     pub messages: u64,
     /// An order to the admin endpoint.
@@ -41,8 +45,9 @@ pub struct Case {
     pub readiness: &'static [&'static str],
     /// A number of the mapping, and its value.
     pub metric: (&'static str, f64),
-    /// The event that says that it is over, once the faults are cleared.
-    pub over: Option<&'static str>,
+    /// What is done about it, besides clearing the faults.
+    pub mend: Step,
+    pub over: Over,
 }
 
 const CASE: Case = Case {
@@ -50,8 +55,8 @@ const CASE: Case = Case {
     keys: &[],
     variables: &[],
     fault: None,
-    prepare: |_| Box::pin(async { Vec::new() }),
-    then: |_| Vec::new(),
+    prepare: scene::nothing,
+    then: scene::nothing,
     messages: 0,
     order: "",
     counter_order: "",
@@ -59,12 +64,16 @@ const CASE: Case = Case {
     status: 200,
     readiness: &["ready\n"],
     metric: ("ready", 1.0),
-    over: None,
+    mend: scene::nothing,
+    over: Never,
 };
 
 const NO_KEYS: &[&str] = &["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_DISABLED=true"];
 /// So that what takes minutes takes seconds.
 const SOON: &[(&str, &str)] = &[("admin.degraded_after", "1s"), ("mapping.retry.max_attempts", "1000000")];
+
+/// Long enough that a recovery has a line of its own, which a short trouble has not.
+const LATER: &[(&str, &str)] = &[("admin.degraded_after", "11s"), ("mapping.retry.max_attempts", "1000000")];
 
 fn dry_run(refusal: Refusal) -> Fault {
     Fault::new(When::Always, Action::Refuse(refusal)).kind(Kind::DryRun)
@@ -80,7 +89,7 @@ fn code(status: u16, code: &'static str) -> Refusal {
 
 /// Known at the start, before any message.
 pub fn at_the_start() -> Vec<Case> {
-    let refused = Case { status: 503, metric: ("ready", 0.0), ..CASE };
+    let refused = Case { status: 503, metric: ("ready", 0.0), over: Restart, ..CASE };
     vec![
         Case { name: "all is well", line: &["lambda.ready", FUNCTION], ..CASE },
         Case {
@@ -104,16 +113,21 @@ pub fn at_the_start() -> Vec<Case> {
         },
         Case {
             name: "a function that does not exist",
-            keys: &[("mapping.function", "nobody")],
+            prepare: scene::lambda_without_functions,
             line: &["lambda.refused", "ResourceNotFoundException (no such function, version or alias)"],
             readiness: &["404 ResourceNotFoundException (no such function, version or alias)"],
+            mend: scene::function_is_made,
+            over: Said("lambda.restored"),
             ..refused.clone()
         },
         Case {
             name: "an alias that does not exist",
             keys: &[("mapping.function", "sensor-handler:live")],
+            prepare: scene::lambda_without_functions,
             line: &["lambda.refused", "no such function, version or alias"],
             readiness: &["no such function, version or alias"],
+            mend: scene::alias_is_made,
+            over: Said("lambda.restored"),
             ..refused.clone()
         },
         Case {
@@ -129,8 +143,7 @@ pub fn at_the_start() -> Vec<Case> {
 
 /// The same: what the account refuses, and what cannot be known yet.
 pub fn at_the_account() -> Vec<Case> {
-    let refused = Case { status: 503, metric: ("ready", 0.0), ..CASE };
-    let denied = Case { over: Some("lambda.restored"), ..refused };
+    let denied = Case { status: 503, metric: ("ready", 0.0), over: Said("lambda.restored"), ..CASE };
     vec![
         Case {
             name: "a denied invocation",
@@ -177,16 +190,19 @@ pub fn at_the_account() -> Vec<Case> {
             name: "a function that was left undone by an update",
             fault: Some(dry_run(code(409, "ResourceConflictException"))),
             line: &["lambda.unanswered", "ResourceConflictException"],
-            over: Some("lambda.ready"),
+            over: Said("lambda.ready"),
             ..CASE
         },
         Case {
             name: "nobody listens at the endpoint of AWS",
             keys: SOON,
-            variables: &["AWS_ENDPOINT_URL=http://127.0.0.1:1"],
+            prepare: scene::lambda_behind_a_shut_door,
+            messages: 3,
             line: &["bridge.degraded", "Connection refused"],
-            readiness: &["degraded\n", "every invocation has failed for", "Connection refused", "127.0.0.1:1"],
+            readiness: &["degraded\n", "every invocation has failed for", "Connection refused", "127.0.0.1:"],
             metric: ("degraded", 1.0),
+            mend: scene::door_leads_to_lambda,
+            over: Said("bridge.degraded_over"),
             ..CASE
         },
     ]
@@ -194,7 +210,7 @@ pub fn at_the_account() -> Vec<Case> {
 
 /// The same: what belongs to the function, and what stands between.
 pub fn at_the_function() -> Vec<Case> {
-    let denied = Case { status: 503, metric: ("ready", 0.0), over: Some("lambda.restored"), ..CASE };
+    let denied = Case { status: 503, metric: ("ready", 0.0), over: Said("lambda.restored"), ..CASE };
     vec![
         Case {
             name: "a function whose runtime was retired",
@@ -235,7 +251,7 @@ pub fn at_the_function() -> Vec<Case> {
             name: "a proxy's page in place of Lambda",
             fault: Some(dry_run(Refusal::Raw { status: 503, code: None, body: "<html>busy</html>" })),
             line: &["lambda.unanswered", "its body is HTML or XML", "a proxy or a gateway may have sent it"],
-            over: Some("lambda.ready"),
+            over: Said("lambda.ready"),
             ..CASE
         },
     ]
@@ -244,7 +260,7 @@ pub fn at_the_function() -> Vec<Case> {
 /// Known once messages come, or do not come.
 pub fn at_work() -> Vec<Case> {
     let failing =
-        Case { keys: SOON, messages: 3, metric: ("degraded", 1.0), over: Some("bridge.degraded_over"), ..CASE };
+        Case { keys: SOON, messages: 3, metric: ("degraded", 1.0), over: Said("bridge.degraded_over"), ..CASE };
     vec![
         Case {
             name: "429 without end",
@@ -255,16 +271,20 @@ pub fn at_work() -> Vec<Case> {
         },
         Case {
             name: "5xx without end",
+            keys: LATER,
             fault: Some(always(Action::status(503))),
             line: &["bridge.degraded", "service: HTTP 503"],
             readiness: &["degraded\n", "service: HTTP 503 ServiceUnavailableException"],
+            over: Said("invocation.restored"),
             ..failing.clone()
         },
         Case {
             name: "a function that always throws",
+            keys: LATER,
             fault: Some(always(Action::function_error("ValueError", "no"))),
             line: &["bridge.degraded", "function failed: ValueError"],
             readiness: &["degraded\n", "function failed: ValueError"],
+            over: Said("function.restored"),
             ..failing.clone()
         },
         Case {
@@ -272,6 +292,14 @@ pub fn at_work() -> Vec<Case> {
             fault: Some(always(Action::function_error("Runtime.ExitError", "no"))),
             line: &["bridge.degraded", "function failed: Runtime.ExitError"],
             readiness: &["degraded\n", "function failed: Runtime.ExitError"],
+            ..failing.clone()
+        },
+        Case {
+            name: "a function whose answer cannot be read",
+            prepare: scene::lambda_of_unreadable_answers,
+            line: &["bridge.degraded", "function failed: Function.MalformedResponse"],
+            readiness: &["degraded\n", "function failed: Function.MalformedResponse"],
+            mend: scene::door_leads_to_lambda,
             ..failing.clone()
         },
         Case {
@@ -308,6 +336,14 @@ pub fn at_work() -> Vec<Case> {
 
 /// What an operator has caused, or has to repair.
 pub fn at_the_desk() -> Vec<Case> {
+    let held = Case {
+        keys: &[("mapping.retry.max_attempts", "1")],
+        messages: 3,
+        fault: Some(always(Action::function_error("ValueError", "no"))),
+        metric: ("failing_destinations", 1.0),
+        over: Said("dead_letter.destination_restored"),
+        ..CASE
+    };
     vec![
         Case {
             name: "a permission that goes away",
@@ -317,50 +353,32 @@ pub fn at_the_desk() -> Vec<Case> {
             status: 503,
             readiness: &["mapping `sensor-data`: configuration: HTTP 403 AccessDeniedException"],
             metric: ("ready", 0.0),
-            over: Some("lambda.restored"),
+            over: Said("lambda.restored"),
             ..CASE
         },
         Case {
             name: "a failure destination that refuses",
-            keys: &[
-                ("mapping.on_failure.sqs", "http://127.0.0.1:1/000000000000/letters"),
-                ("mapping.retry.max_attempts", "1"),
-            ],
-            messages: 3,
-            fault: Some(always(Action::function_error("ValueError", "no"))),
-            line: &["dead_letter.destination_failing", "127.0.0.1:1"],
+            prepare: scene::queue_that_denies,
+            line: &["dead_letter.destination_failing", "AccessDenied"],
             readiness: &["degraded\n", "messages are held as no failure destination takes them"],
-            metric: ("failing_destinations", 1.0),
-            ..CASE
+            mend: scene::queue_allows,
+            ..held.clone()
         },
         Case {
             name: "a full disk below the failure destination",
             keys: &[("mapping.on_failure.file", "/dev/full"), ("mapping.retry.max_attempts", "1")],
-            messages: 3,
-            fault: Some(always(Action::function_error("ValueError", "no"))),
             line: &["dead_letter.destination_failing", "/dev/full: No space left on device"],
             readiness: &["degraded\n", "/dev/full: No space left on device"],
-            metric: ("failing_destinations", 1.0),
-            ..CASE
+            over: Elsewhere("dead_letter.destination_restored"),
+            ..held.clone()
         },
         Case {
             name: "a failure destination in a bucket of another region",
-            keys: &[("mapping.retry.max_attempts", "1")],
-            prepare: |world| {
-                Box::pin(async {
-                    let bucket = Bucket::start().await.unwrap();
-                    bucket.trouble(Some(Trouble::OtherRegion));
-                    world.unset("mapping.on_failure.file");
-                    world.set("mapping.on_failure.s3", &bucket.url());
-                    vec![Box::new(bucket) as Box<dyn Any>]
-                })
-            },
-            messages: 3,
-            fault: Some(always(Action::function_error("ValueError", "no"))),
+            prepare: scene::bucket_elsewhere,
             line: &["dead_letter.destination_failing", "PermanentRedirect", "the bucket is in eu-west-1"],
             readiness: &["degraded\n", "PermanentRedirect", "https://s3.eu-west-1.amazonaws.com/"],
-            metric: ("failing_destinations", 1.0),
-            ..CASE
+            mend: scene::bucket_here,
+            ..held.clone()
         },
         Case {
             name: "a mistyped topic, or an access list that denies silently",
@@ -369,6 +387,8 @@ pub fn at_the_desk() -> Vec<Case> {
             line: &["mapping.silent", "no message has ever come"],
             readiness: &["ready\nnote: mapping `sensor-data`: subscribed to `sensr/data` for", "access list"],
             metric: ("silent", 1.0),
+            mend: |world, _| Box::pin(async { drop(publish(world, 1, |to| to.topic = "sensr/data".into()).await) }),
+            over: Said("mapping.heard"),
             ..CASE
         },
         Case {
@@ -381,7 +401,7 @@ pub fn at_the_desk() -> Vec<Case> {
                 "`mqtt-lambda-bridge resume sensor-data`",
             ],
             metric: ("paused", 1.0),
-            over: Some("mapping.resumed"),
+            over: Said("mapping.resumed"),
             ..CASE
         },
     ]
@@ -389,14 +409,15 @@ pub fn at_the_desk() -> Vec<Case> {
 
 /// The way to the broker.
 pub fn on_the_way() -> Vec<Case> {
-    let lost = Case { status: 503, metric: ("ready", 0.0), ..CASE };
+    let lost = Case { status: 503, metric: ("ready", 0.0), over: Restart, ..CASE };
+    let closed = Case { mend: scene::door_leads_to_broker, over: Said("broker.connected"), ..lost.clone() };
     vec![
         Case {
             name: "nobody listens at the broker's port",
-            keys: &[("mqtt.url", "mqtts://127.0.0.1:1")],
+            prepare: scene::broker_behind_a_shut_door,
             line: &["broker.lost", "Connection refused"],
             readiness: &["mapping `sensor-data`: ", "Connection refused"],
-            ..lost.clone()
+            ..closed.clone()
         },
         Case {
             name: "a certificate of the broker for another name",
@@ -414,64 +435,45 @@ pub fn on_the_way() -> Vec<Case> {
         },
         Case {
             name: "an authority that has not signed the broker's certificate",
-            prepare: |world| {
-                Box::pin(async {
-                    let other = world.directory().join("other-ca.crt");
-                    std::fs::write(&other, Pki::generate().unwrap().ca_pem()).unwrap();
-                    world.set("mqtt.tls.ca_file", other.to_str().unwrap());
-                    Vec::new()
-                })
-            },
+            prepare: scene::other_authority,
             line: &["broker.refused", "`ca_file`"],
             readiness: &["mapping `sensor-data`: ", "`ca_file`"],
+            mend: scene::right_authority,
+            over: Said("broker.connected"),
             ..lost.clone()
         },
         Case {
             name: "a port that does not speak MQTT over TLS",
-            prepare: |world| {
-                Box::pin(async {
-                    let url = world.lambda.endpoint().replace("http:", "mqtts:");
-                    world.set("mqtt.url", &url);
-                    Vec::new()
-                })
-            },
+            prepare: scene::broker_url_of_lambda,
             line: &["broker.refused", "not TLS: the port speaks HTTP"],
             readiness: &["mapping `sensor-data`: ", "not TLS: the port speaks HTTP"],
             ..lost.clone()
         },
         Case {
             name: "a proxy where nobody listens",
-            keys: &[("mqtt.proxy", "http://127.0.0.1:1")],
-            line: &["broker.lost", "proxy 127.0.0.1:1: no TCP connection", "Connection refused"],
-            readiness: &["mapping `sensor-data`: ", "proxy 127.0.0.1:1: no TCP connection"],
-            ..lost.clone()
+            prepare: scene::proxy_behind_a_shut_door,
+            line: &["broker.lost", "proxy 127.0.0.1:", "no TCP connection", "Connection refused"],
+            readiness: &["mapping `sensor-data`: ", "proxy 127.0.0.1:", "no TCP connection"],
+            mend: scene::door_leads_to_proxy,
+            ..closed.clone()
         },
         Case {
             name: "a password file that is gone after a rotation",
-            keys: &[("mqtt.url", "mqtts://127.0.0.1:1"), ("mqtt.username", "bridge"), ("mqtt.backoff", "100ms..1s")],
-            prepare: |world| {
-                Box::pin(async {
-                    let file = password_file(world);
-                    std::fs::write(&file, "password").unwrap();
-                    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-                    world.set("mqtt.password_file", file.to_str().unwrap());
-                    Vec::new()
-                })
-            },
-            then: |world| {
-                std::fs::remove_file(password_file(world)).unwrap();
-                Vec::new()
-            },
+            keys: &[("mqtt.username", "bridge"), ("mqtt.backoff", "100ms..1s")],
+            prepare: scene::password_and_a_shut_door,
+            then: scene::password_is_gone,
             line: &["broker.refused", "no password for the broker: ", "/password"],
             readiness: &["mapping `sensor-data`: ", "no password for the broker: ", "/password"],
-            ..lost.clone()
+            mend: scene::password_is_back,
+            ..closed.clone()
         },
         Case {
             name: "another client with the same client id",
-            then: |world| vec![Box::new(world.spawn_bridge().unwrap())],
+            then: scene::another_bridge,
             line: &["session.taken_over", "is another process running"],
             readiness: &["mapping `sensor-data`: ", "is another process running"],
-            ..lost.clone()
+            mend: scene::no_other_bridge,
+            ..closed.clone()
         },
         Case {
             name: "a broker whose name does not exist",
@@ -481,8 +483,4 @@ pub fn on_the_way() -> Vec<Case> {
             ..lost.clone()
         },
     ]
-}
-
-fn password_file(world: &World) -> std::path::PathBuf {
-    world.directory().join("password")
 }

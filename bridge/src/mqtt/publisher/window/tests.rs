@@ -22,7 +22,14 @@ impl Fixture {
     fn publish(&mut self, topic: &str, qos: Qos) {
         let number = self.topics.len() as Number;
         self.topics.insert(number, topic.to_owned());
-        let outgoing = Outgoing { topic: topic.into(), payload: Bytes::new(), qos, retain: false, properties: None };
+        let outgoing = Outgoing {
+            topic: topic.into(),
+            payload: Bytes::new(),
+            qos,
+            retain: false,
+            properties: None,
+            needs_reader: false,
+        };
         self.window.push(number, outgoing);
     }
 
