@@ -128,7 +128,7 @@ check 'an open directory is closed' mode . 700
 check 'what was not missing stays' same "$before" "$(fingerprint ca.crt ca.key broker.key broker.crt)"
 
 cp "$out/device.key" "$out/bridge.key"
-make_certs || fail 'mends a mixed-up pair'
+make_certs || fail 'repairs a mixed-up pair'
 check 'a key of another certificate is made again' matches bridge
 
 make_certs other.example.net || fail 'adds a name'

@@ -54,7 +54,7 @@ pub struct Parts {
     pub publisher: Option<PublishHandle>,
     /// What it counts.
     pub metrics: MappingMetrics,
-    /// Set while Lambda refuses every invocation until somebody mends the configuration.
+    /// Set while Lambda refuses every invocation until somebody repairs the configuration.
     pub fault: watch::Sender<Option<String>>,
     /// Set while it holds messages that can never be given up.
     pub holding: watch::Sender<Option<Holding>>,

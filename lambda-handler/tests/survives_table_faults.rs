@@ -185,7 +185,7 @@ fn a_claim_that_is_throttled_fails_its_record_and_stores_nothing_of_it() {
     assert_eq!(readings(&double), ["2026-11-20T12:00:00.000Z#5b1f0c7e9a3d2468-2"]);
 }
 
-/// The reading is there, its `latest` is not: another attempt mends that, and changes nothing else.
+/// The reading is there, its `latest` is not: another attempt repairs that, and changes nothing else.
 #[test]
 fn a_newest_reading_that_was_not_written_is_written_by_the_next_attempt() {
     let double = Double::with(|number, call| match call.keys()[0] {

@@ -132,7 +132,7 @@ impl<W: Write> Report<W> {
         }
     }
 
-    /// Says something that stays, above the block: what was just broken, what was mended.
+    /// Says something that stays, above the block: what was just broken, what was repaired.
     ///
     /// # Errors
     /// When `out` cannot be written.

@@ -111,7 +111,7 @@ fn note_last_duplicates(faults: &mut [Struck], now: u64) {
     }
 }
 
-/// Mends everything, waits for the last outcomes, ends the bridge, and asks the broker for what is missing.
+/// Repairs everything, waits for the last outcomes, ends the bridge, and asks the broker for what is missing.
 async fn account(mut stage: Stage, soak: &Soak, begun: Instant, say: &impl Fn(&str)) -> Result<Report> {
     stage.proxy.set(Quality::default());
     stage.world.lambda.faults().clear();

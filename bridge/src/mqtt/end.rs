@@ -36,7 +36,7 @@ impl End {
         Self::Lost { why: why.to_string(), lasting: false, closed: false, taken_over: false, close: None }
     }
 
-    /// Lost for a cause that somebody has to mend.
+    /// Lost for a cause that somebody has to repair.
     pub fn lasting(why: String) -> Self {
         Self::Lost { why, lasting: true, closed: false, taken_over: false, close: None }
     }

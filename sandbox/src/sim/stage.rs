@@ -114,7 +114,7 @@ impl<'a> Stage<'a> {
         }
         self.until(Self::is_subscribed, Duration::from_mins(10)).await;
         self.trouble().await;
-        self.mend();
+        self.repair();
         self.probe().await;
         let rested = self.until(Self::is_at_rest, REST_WITHIN).await;
         self.judge(rested).await;
@@ -191,7 +191,7 @@ impl<'a> Stage<'a> {
     }
 
     /// Everything works from now on.
-    fn mend(&mut self) {
+    fn repair(&mut self) {
         self.record.say("fault", "nothing breaks any more");
         self.links.reopen();
         let now = Instant::now();

@@ -145,7 +145,7 @@ async fn night(case: Case) {
         Over::Never | Over::Elsewhere(_) => {}
         Over::Said(event) => {
             world.lambda.faults().clear();
-            (case.mend)(&mut world, &mut scene).await;
+            (case.repair)(&mut world, &mut scene).await;
             if !case.counter_order.is_empty() {
                 assert_eq!(admin.ask("POST", case.counter_order).await.0, 200);
             }

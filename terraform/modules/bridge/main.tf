@@ -105,7 +105,7 @@ locals {
     logConfiguration       = local.bridge_log
 
     # Whether it was ready once, and from then on whether it lives. So a deployment that never gets to work fails and is rolled back,
-    # and a broker that is away later restarts nothing, which would not mend it. Readiness has an alarm. The start period leaves a
+    # and a broker that is away later restarts nothing, which would not help. Readiness has an alarm. The start period leaves a
     # broker that starts at the same time its minutes.
     healthCheck = {
       command     = ["CMD", "mqtt-lambda-bridge", "health", "--started"]

@@ -1,4 +1,4 @@
-//! What is prepared for a case, and how it is mended. Each is a step of the table.
+//! What is prepared for a case, and how it is repaired. Each is a step of the table.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;

@@ -8,9 +8,9 @@ use sandbox::world::FUNCTION;
 /// How a case ends, and what says so.
 #[derive(Clone, Copy)]
 pub enum Over {
-    /// There is nothing to be mended, or nothing that the bridge would notice.
+    /// There is nothing to be repaired, or nothing that the bridge would notice.
     Never,
-    /// This event of the running process, once the faults are cleared and the case is mended.
+    /// This event of the running process, once the faults are cleared and the case is repaired.
     Said(&'static str),
     /// The same, as another test shows: this one has no disk to make room on.
     Elsewhere(&'static str),
@@ -46,7 +46,7 @@ pub struct Case {
     /// A number of the mapping, and its value.
     pub metric: (&'static str, f64),
     /// What is done about it, besides clearing the faults.
-    pub mend: Step,
+    pub repair: Step,
     pub over: Over,
 }
 
@@ -64,7 +64,7 @@ const CASE: Case = Case {
     status: 200,
     readiness: &["ready\n"],
     metric: ("ready", 1.0),
-    mend: scene::nothing,
+    repair: scene::nothing,
     over: Never,
 };
 
@@ -116,7 +116,7 @@ pub fn at_the_start() -> Vec<Case> {
             prepare: scene::lambda_without_functions,
             line: &["lambda.refused", "ResourceNotFoundException (no such function, version or alias)"],
             readiness: &["404 ResourceNotFoundException (no such function, version or alias)"],
-            mend: scene::function_is_made,
+            repair: scene::function_is_made,
             over: Said("lambda.restored"),
             ..refused.clone()
         },
@@ -126,7 +126,7 @@ pub fn at_the_start() -> Vec<Case> {
             prepare: scene::lambda_without_functions,
             line: &["lambda.refused", "no such function, version or alias"],
             readiness: &["no such function, version or alias"],
-            mend: scene::alias_is_made,
+            repair: scene::alias_is_made,
             over: Said("lambda.restored"),
             ..refused.clone()
         },
@@ -201,7 +201,7 @@ pub fn at_the_account() -> Vec<Case> {
             line: &["bridge.degraded", "Connection refused"],
             readiness: &["degraded\n", "every invocation has failed for", "Connection refused", "127.0.0.1:"],
             metric: ("degraded", 1.0),
-            mend: scene::door_leads_to_lambda,
+            repair: scene::door_leads_to_lambda,
             over: Said("bridge.degraded_over"),
             ..CASE
         },
@@ -299,7 +299,7 @@ pub fn at_work() -> Vec<Case> {
             prepare: scene::lambda_of_unreadable_answers,
             line: &["bridge.degraded", "function failed: Function.MalformedResponse"],
             readiness: &["degraded\n", "function failed: Function.MalformedResponse"],
-            mend: scene::door_leads_to_lambda,
+            repair: scene::door_leads_to_lambda,
             ..failing.clone()
         },
         Case {
@@ -361,7 +361,7 @@ pub fn at_the_desk() -> Vec<Case> {
             prepare: scene::queue_that_denies,
             line: &["dead_letter.destination_failing", "AccessDenied"],
             readiness: &["degraded\n", "messages are held as no failure destination takes them"],
-            mend: scene::queue_allows,
+            repair: scene::queue_allows,
             ..held.clone()
         },
         Case {
@@ -377,7 +377,7 @@ pub fn at_the_desk() -> Vec<Case> {
             prepare: scene::bucket_elsewhere,
             line: &["dead_letter.destination_failing", "PermanentRedirect", "the bucket is in eu-west-1"],
             readiness: &["degraded\n", "PermanentRedirect", "https://s3.eu-west-1.amazonaws.com/"],
-            mend: scene::bucket_here,
+            repair: scene::bucket_here,
             ..held.clone()
         },
         Case {
@@ -387,7 +387,7 @@ pub fn at_the_desk() -> Vec<Case> {
             line: &["mapping.silent", "no message has ever come"],
             readiness: &["ready\nnote: mapping `sensor-data`: subscribed to `sensr/data` for", "access list"],
             metric: ("silent", 1.0),
-            mend: |world, _| Box::pin(async { drop(publish(world, 1, |to| to.topic = "sensr/data".into()).await) }),
+            repair: |world, _| Box::pin(async { drop(publish(world, 1, |to| to.topic = "sensr/data".into()).await) }),
             over: Said("mapping.heard"),
             ..CASE
         },
@@ -410,7 +410,7 @@ pub fn at_the_desk() -> Vec<Case> {
 /// The way to the broker.
 pub fn on_the_way() -> Vec<Case> {
     let lost = Case { status: 503, metric: ("ready", 0.0), over: Restart, ..CASE };
-    let closed = Case { mend: scene::door_leads_to_broker, over: Said("broker.connected"), ..lost.clone() };
+    let closed = Case { repair: scene::door_leads_to_broker, over: Said("broker.connected"), ..lost.clone() };
     vec![
         Case {
             name: "nobody listens at the broker's port",
@@ -438,7 +438,7 @@ pub fn on_the_way() -> Vec<Case> {
             prepare: scene::other_authority,
             line: &["broker.refused", "`ca_file`"],
             readiness: &["mapping `sensor-data`: ", "`ca_file`"],
-            mend: scene::right_authority,
+            repair: scene::right_authority,
             over: Said("broker.connected"),
             ..lost.clone()
         },
@@ -454,7 +454,7 @@ pub fn on_the_way() -> Vec<Case> {
             prepare: scene::proxy_behind_a_shut_door,
             line: &["broker.lost", "proxy 127.0.0.1:", "no TCP connection", "Connection refused"],
             readiness: &["mapping `sensor-data`: ", "proxy 127.0.0.1:", "no TCP connection"],
-            mend: scene::door_leads_to_proxy,
+            repair: scene::door_leads_to_proxy,
             ..closed.clone()
         },
         Case {
@@ -464,7 +464,7 @@ pub fn on_the_way() -> Vec<Case> {
             then: scene::password_is_gone,
             line: &["broker.refused", "no password for the broker: ", "/password"],
             readiness: &["mapping `sensor-data`: ", "no password for the broker: ", "/password"],
-            mend: scene::password_is_back,
+            repair: scene::password_is_back,
             ..closed.clone()
         },
         Case {
@@ -472,7 +472,7 @@ pub fn on_the_way() -> Vec<Case> {
             then: scene::another_bridge,
             line: &["session.taken_over", "is another process running"],
             readiness: &["mapping `sensor-data`: ", "is another process running"],
-            mend: scene::no_other_bridge,
+            repair: scene::no_other_bridge,
             ..closed.clone()
         },
         Case {
