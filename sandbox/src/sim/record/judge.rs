@@ -102,7 +102,9 @@ fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Opt
 /// A message of these that has no outcome, though a later one of its key was taken and does not stand behind it here.
 fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
-        let fate = fates.get(number).filter(|fate| fate.waits(now))?;
+        // A copy that the bridge cannot know for one may stand in the same event once more: the first of them is in its place.
+        let is_copy = numbers[..at].contains(number);
+        let fate = fates.get(number).filter(|fate| !is_copy && fate.waits(now))?;
         let passed = |later: &Fate| later.key == fate.key && later.passed && !later.is_expired(now);
         let mut after = fates.range(number + 1..).filter(|(_, later)| passed(later)).map(|(after, _)| *after);
         Some((*number, after.find(|after| !numbers[at..].contains(after))?))
