@@ -9,7 +9,7 @@ use super::figures::{Figures, Spent};
 use super::peers::Program;
 use super::queued::{Played, queue};
 use super::start::{Start, ended};
-use super::{BenchError, cpu, held, publisher, shared};
+use super::{BenchError, cpu, held, shared};
 use crate::broker::BrokerOptions;
 use crate::lambda::{Answer, Function};
 use crate::world::{BridgeProcess, BrokerKind, FUNCTION, World};
@@ -48,7 +48,7 @@ async fn flowing(case: &Case, start: Start<'_>, publishes: bool) -> Result<Playe
     let (rest, before) = (process.usage()?.resident, cpu::time_of(id)?);
     start.endpoint.reset().await?;
     if publishes {
-        publisher::publish(start.world, case.messages, case.rate, case.publishers).await?;
+        start.publish(case).await?;
     }
     let took = all_there(case, start, &mut process).await?;
     let usage = process.usage()?;

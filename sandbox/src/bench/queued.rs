@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::case::Case;
 use super::figures::Spent;
 use super::start::{Start, ended};
-use super::{BenchError, cpu, publisher};
+use super::{BenchError, cpu};
 use crate::world::BridgeProcess;
 
 /// The processes that still run, what they have spent, and what one holds by what it says that it holds.
@@ -16,7 +16,7 @@ pub(super) async fn queue(case: &Case, start: Start<'_>) -> Result<(u64, Duratio
     let (process, id) = start.run(case).await?;
     let spent = (process.usage()?.resident, cpu::time_of(id)?);
     ended(process).await?;
-    publisher::publish(start.world, case.messages, None, case.publishers).await?;
+    start.publish(case).await?;
     start.endpoint.reset().await?;
     Ok(spent)
 }

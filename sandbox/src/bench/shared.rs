@@ -6,7 +6,7 @@ use super::case::Case;
 use super::figures::Spent;
 use super::queued::Played;
 use super::start::{Start, ended, subscribed};
-use super::{BenchError, cpu, publisher};
+use super::{BenchError, cpu};
 use crate::world::{BridgeProcess, Usage};
 
 /// What they subscribe to; the publishers know nothing of it.
@@ -20,7 +20,7 @@ pub(super) async fn play(case: &Case, start: Start<'_>, members: u32) -> Result<
     for (process, _) in opened {
         ended(process).await?;
     }
-    publisher::publish(start.world, case.messages, None, case.publishers).await?;
+    start.publish(case).await?;
     start.endpoint.reset().await?;
     let running = begin(case, start, members).await?;
     start.endpoint.reached(case.messages).await?;

@@ -10,11 +10,15 @@ use super::BenchError;
 use super::case::{Case, Contender};
 use super::endpoint::Endpoint;
 use super::peers::Program;
+use super::publisher::{Publications, publish};
 use crate::certs::PkiFiles;
 use crate::world::{BridgeProcess, FUNCTION, World};
 
 /// How long a start, a subscription and an end may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Of a payload, in bytes.
+const SIZE: usize = 65;
 
 /// What contenders are started with.
 #[derive(Debug, Clone, Copy)]
@@ -46,6 +50,12 @@ impl Start<'_> {
             }
         };
         subscribed(&mut process).await.map(|id| (process, id))
+    }
+
+    /// Publishes the messages of this case.
+    pub(super) async fn publish(self, case: &Case) -> Result<(), BenchError> {
+        let what = Publications { messages: case.messages, size: SIZE, rate: case.rate, clients: case.publishers };
+        publish(self.world.url(), &self.world.files, what).await
     }
 
     /// One bridge of several that share the subscription, which it does not have yet.

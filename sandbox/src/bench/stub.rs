@@ -183,7 +183,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Times and numbers of the messages in an event.
-fn marks(body: &[u8]) -> impl Iterator<Item = (u64, usize)> {
+pub(super) fn marks(body: &[u8]) -> impl Iterator<Item = (u64, usize)> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     text.match_indices(AT).filter_map(|(at, _)| {
         let (time, rest) = number(&text[at + AT.len()..])?;
@@ -199,7 +199,7 @@ fn number(text: &str) -> Option<(u64, &str)> {
 }
 
 /// Microseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
