@@ -13,6 +13,8 @@ mod picture;
 mod play;
 mod publisher;
 mod queued;
+mod quiet;
+mod received;
 pub mod rust_peer;
 mod scenario;
 mod shared;

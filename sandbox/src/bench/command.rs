@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
@@ -9,7 +10,7 @@ use super::BenchError;
 use super::figures::Report;
 use super::goals::goals;
 use super::picture;
-use super::play::play;
+use super::play::Stage;
 use super::scenario::Scenario;
 use crate::progress::Progress;
 use crate::soak::write_whole;
@@ -36,6 +37,9 @@ pub struct Flags {
     /// The broker in this process, also where there is Mosquitto.
     #[arg(long)]
     embedded: bool,
+    /// How long nothing new may come before the messages that are missing count as lost.
+    #[arg(long, value_parser = humantime::parse_duration, default_value = "15s")]
+    patience: Duration,
     /// Draw the medians into this file, as SVG.
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
@@ -53,11 +57,11 @@ Examples:
 
 `cargo bench-sandbox` is `cargo sandbox bench` with everything optimised as in a release, which takes ten minutes to build.";
 
-/// Plays it and prints what came of it.
+/// Plays it and prints what came of it. False when a message was lost.
 ///
 /// # Errors
-/// When a part of the world does not start, or a message does not arrive.
-pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
+/// When a part of the world does not start.
+pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
     let binary = match &flags.bridge {
         Some(path) => path.clone(),
         None => {
@@ -68,7 +72,7 @@ pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
                 .bridge
         }
     };
-    let binary = std::path::absolute(binary)?;
+    let stage = Stage { bridge: std::path::absolute(binary)?, broker: broker(flags), patience: flags.patience };
     let mut report = Report { figures: Vec::new() };
     let cases = flags.scenario.cases();
     let progress = Progress::of("cases", u64::from(flags.runs) * cases.len() as u64);
@@ -81,7 +85,7 @@ pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
                 cases.len(),
                 case.contender
             ));
-            report.figures.push(play(&case, &binary, broker(flags)).await?);
+            report.figures.push(stage.play(&case).await?);
             progress.reached(report.figures.len() as u64, String::new);
         }
     }
@@ -95,7 +99,9 @@ pub async fn execute(flags: &Flags) -> Result<(), BenchError> {
     } else {
         goals.iter().fold(report.to_string(), |text, goal| format!("{text}\n{goal}"))
     };
-    Ok(writeln!(io::stdout(), "{}", text.trim_end())?)
+    writeln!(io::stdout(), "{}", text.trim_end())?;
+    let lost = report.losses().next().is_some();
+    Ok(!lost)
 }
 
 fn broker(flags: &Flags) -> BrokerKind {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::case::Case;
+use super::case::{Case, Incident};
 use super::figures::{Figures, Report};
 use super::scenario::{
     BATCHES, FIFTY_PUBLISHERS, FIVE_MILLISECONDS, HELD, HUNDRED_THOUSAND, IDLE_RATE, KILLED, LOOKS_INSIDE,
@@ -49,6 +49,8 @@ pub(super) fn goals(report: &Report, scale: f64) -> Vec<Goal> {
     // N invocations at once, each 20 ms and 1 ms of everything else.
     let limit = f64::from(TWENTY_MILLISECONDS.concurrency) / (TWENTY_MILLISECONDS.latency.as_secs_f64() + 0.001);
     let in_flight = f64::from(KILLED.concurrency * KILLED.batch);
+    let copied = report.worst(Case::is_faultless_bridge, copies);
+    let after_a_kill = report.worst(|case| case.incident == Incident::Kill, copies).map(|copies| copies / in_flight);
     vec![
         goal(
             "P1",
@@ -94,15 +96,16 @@ pub(super) fn goals(report: &Report, scale: f64) -> Vec<Goal> {
         goal("P6", "drain in batches of 100 ÷ raw subscriber's", ratio(BATCHES, RAW, rate), AtLeast, 0.6),
         goal("P6", "drain message by message ÷ raw subscriber's", ratio(HUNDRED_THOUSAND, RAW, rate), AtLeast, 0.3),
         goal("P7", "CPU a message, 300,000 ÷ 10,000", ratio(THREE_HUNDRED_THOUSAND, TEN_THOUSAND, cpu), AtMost, 1.1),
-        goal("P7", "CPU a message, 50 publishers ÷ 1", ratio(FIFTY_PUBLISHERS, ONE_PUBLISHER, cpu), AtMost, 1.1),
-        goal("P8", "copies without a fault", of(HUNDRED_THOUSAND, copies), AtMost, 0.0),
         goal(
-            "P8",
-            "copies after a kill ÷ messages in flight",
-            of(KILLED, copies).map(|copies| copies / in_flight),
+            "P7",
+            "CPU a message, saturated by 50 publishers ÷ by 1",
+            ratio(FIFTY_PUBLISHERS, ONE_PUBLISHER, cpu),
             AtMost,
-            1.0,
+            1.1,
         ),
+        // Zero means zero in each run of each case; so these two are no medians.
+        goal("P8", "copies without a fault, at most in any run", copied, AtMost, 0.0),
+        goal("P8", "copies after a kill ÷ messages in flight, at most in any run", after_a_kill, AtMost, 1.0),
         goal(
             "P9",
             "throughput at 20 ms ÷ what 64 at once could do",
@@ -165,6 +168,18 @@ mod tests {
             assert_eq!(goals[1].figure, None);
             assert!(goals[1].to_string().contains("not played"));
         }
+    }
+
+    #[test]
+    fn one_copy_in_one_run_is_too_many() {
+        let (clean, mut copied) = (run(TEN_THOUSAND, 5), run(TEN_THOUSAND, 5));
+        copied.duplicates = 1;
+        let mut killed = [0, 7, 320].map(|duplicates| Figures { duplicates, ..run(KILLED, 5) }).to_vec();
+        killed.extend([clean.clone(), copied, clean]);
+        let goals = goals(&Report { figures: killed }, 1.0);
+        let found: Vec<_> = goals.iter().filter(|goal| goal.name == "P8").map(|goal| goal.figure.unwrap()).collect();
+        assert_eq!(found, [1.0, 2.0]);
+        assert!(goals.iter().filter(|goal| goal.name == "P8").all(|goal| goal.is_reached() == Some(false)));
     }
 
     #[test]
