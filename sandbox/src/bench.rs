@@ -2,12 +2,15 @@
 //! work only ratios mean something; so the goals are ratios, and no test looks at a time.
 
 mod case;
+mod choice;
 pub mod command;
 mod cpu;
 mod endpoint;
 mod figures;
 mod goals;
+mod header;
 mod held;
+mod pace;
 mod peers;
 mod picture;
 mod play;
@@ -36,6 +39,9 @@ pub enum BenchError {
     /// Its figures could not be written.
     #[error("figures")]
     Json(#[from] serde_json::Error),
+    /// The broker that was asked for.
+    #[error("broker {0}")]
+    Broker(String),
     /// A peer, or what it needs.
     #[error("{0}")]
     Peer(String),

@@ -128,17 +128,17 @@ impl Case {
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { messages, batch, concurrency, latency, publishers, .. } = self;
-        write!(f, "{messages}")?;
+        f.write_str(&grouped(*messages))?;
         match self.load {
             Load::Queued => write!(f, " queued")?,
             Load::Rate(rate) => write!(f, " at {rate}/s")?,
             Load::Flood => write!(f, " published at full speed")?,
         }
         if self.payload != PAYLOAD {
-            write!(f, ", {} bytes", self.payload)?;
+            write!(f, ", {} bytes", grouped(self.payload as u64))?;
         }
         if *batch > 1 {
-            write!(f, ", batches of {batch}")?;
+            write!(f, ", batches of {}", grouped(u64::from(*batch)))?;
         }
         if !latency.is_zero() || *concurrency != 64 {
             write!(f, ", {} ms, {concurrency} at once", latency.as_millis())?;
@@ -162,6 +162,13 @@ impl fmt::Display for Case {
     }
 }
 
+/// With commas between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -171,16 +178,21 @@ mod tests {
         let lean = Case::backlog(Contender::Lean, 7);
         let batches = Case::batches(Contender::Lean, 1000, 10).at(5, 256);
         for (case, text) in [
-            (Case { https: true, ..batches }, "1000 queued, batches of 10, 5 ms, 256 at once, https"),
+            (Case { https: true, ..batches }, "1,000 queued, batches of 10, 5 ms, 256 at once, https"),
             (Case { members: Members::Bridges(2), ..lean }, "7 queued, shared by 2"),
             (Case { members: Members::Sessions(4), ..lean }, "7 queued, sessions = 4"),
             (Case { load: Load::Rate(500.0), publishers: 50, ..lean }, "7 at 500/s, 50 publishers"),
             (Case { load: Load::Flood, ..lean }, "7 published at full speed, 1 publisher"),
-            (Case { payload: 1024, inside: Inside::ALL, ..lean }, "7 queued, 1024 bytes, filter, key and id"),
+            (Case { payload: 1024, inside: Inside::ALL, ..lean }, "7 queued, 1,024 bytes, filter, key and id"),
             (Case { incident: Incident::Withhold, ..lean }, "7 queued, one withheld"),
         ] {
             assert_eq!(case.to_string(), text);
         }
+    }
+
+    #[test]
+    fn thousands_are_seen() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

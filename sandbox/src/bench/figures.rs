@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::case::{Case, Incident};
+use super::header::Header;
 use super::stub::Seen;
 use crate::world::Usage;
 
@@ -78,6 +79,7 @@ impl Figures {
 /// All runs of a scenario.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    pub(super) header: Header,
     pub(super) figures: Vec<Figures>,
 }
 
@@ -113,6 +115,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.header)?;
         writeln!(
             f,
             "{:<15}{:>10}{:>10}{:>8}{:>8}{:>10}{:>10}{:>7}{:>6}  what",
@@ -147,6 +150,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::case::Contender;
+    use super::super::header::tests::header;
     use super::*;
 
     /// A run of this case that has cost so much.
@@ -157,17 +161,22 @@ pub(super) mod tests {
         Figures::of(&case, &seen, Spent { cpu, rest: 1 << 20, usage }, None, "b".into())
     }
 
+    /// A report of these runs.
+    pub(in super::super) fn report(figures: Vec<Figures>) -> Report {
+        Report { header: header("release"), figures }
+    }
+
     #[test]
     fn a_case_has_the_median_and_the_worst_of_its_runs() {
         let (one, other) = (Case::backlog(Contender::Lean, 100), Case::backlog(Contender::Sdk, 100));
         let figures = [(one, 40), (other, 7), (one, 90), (one, 44)].map(|(case, cost)| run(case, cost)).to_vec();
-        let report = Report { figures };
+        let report = report(figures);
         assert_eq!(report.median(&one, |run| run.cpu_us_per_message), Some(44.0));
         assert_eq!(report.worst(|case| *case == one, |run| run.cpu_us_per_message), Some(90.0));
         assert_eq!(report.median(&Case::backlog(Contender::Raw, 100), |run| run.per_second), None);
         assert_eq!(report.worst(|_| false, |run| run.per_second), None);
         assert_eq!(report.cases(), [one, other]);
-        assert!(report.to_string().contains("bridge, sdk"), "{report}");
+        assert!(report.to_string().starts_with("2026-01-02") && report.to_string().contains("bridge, sdk"), "{report}");
         assert!(!report.to_string().contains("lost:") && report.losses().next().is_none(), "{report}");
     }
 
@@ -181,7 +190,7 @@ pub(super) mod tests {
         assert_eq!((run.lost, run.duplicates), (2, 5));
         // What is lost makes nobody faster or cheaper.
         assert!((run.per_second - 98.0).abs() < 1e-9 && (run.cpu_us_per_message - 10.0).abs() < 1e-9, "{run:?}");
-        let report = Report { figures: vec![run] };
+        let report = report(vec![run]);
         assert_eq!(report.losses().count(), 1);
         assert!(report.to_string().contains("lost: 2 of 100 messages: bridge, lean, 100 queued"), "{report}");
     }

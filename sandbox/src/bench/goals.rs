@@ -154,7 +154,7 @@ impl fmt::Display for Goal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::tests::run;
+    use super::super::figures::tests::{report, run};
     use super::super::scenario::Scenario;
     use super::*;
 
@@ -162,7 +162,7 @@ mod tests {
     fn a_ratio_is_of_one_run_and_says_whether_it_is_reached() {
         for (cost, verdict) in [(10, "reached"), (11, "missed")] {
             let figures = vec![run(PER_MESSAGE_SDK_LOOP, 40), run(PER_MESSAGE, cost)];
-            let goals = goals(&Report { figures }, 1.0);
+            let goals = goals(&report(figures), 1.0);
             let first = goals[0].to_string();
             assert!(first.starts_with("P1") && first.contains(verdict), "{first}");
             assert_eq!(goals[1].figure, None);
@@ -176,7 +176,7 @@ mod tests {
         copied.duplicates = 1;
         let mut killed = [0, 7, 320].map(|duplicates| Figures { duplicates, ..run(KILLED, 5) }).to_vec();
         killed.extend([clean.clone(), copied, clean]);
-        let goals = goals(&Report { figures: killed }, 1.0);
+        let goals = goals(&report(killed), 1.0);
         let found: Vec<_> = goals.iter().filter(|goal| goal.name == "P8").map(|goal| goal.figure.unwrap()).collect();
         assert_eq!(found, [1.0, 2.0]);
         assert!(goals.iter().filter(|goal| goal.name == "P8").all(|goal| goal.is_reached() == Some(false)));
@@ -187,7 +187,7 @@ mod tests {
         for scale in [1.0, 0.01] {
             let figures = Scenario::Goals.cases().into_iter().map(|case| run(case.scaled(scale), 5)).collect();
             let open: Vec<_> =
-                goals(&Report { figures }, scale).into_iter().filter(|goal| goal.figure.is_none()).collect();
+                goals(&report(figures), scale).into_iter().filter(|goal| goal.figure.is_none()).collect();
             assert_eq!(open, []);
         }
     }

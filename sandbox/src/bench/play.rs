@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::case::{Case, Contender, Incident, Load, Members};
+use super::choice::Choice;
 use super::endpoint::Endpoint;
 use super::figures::{Figures, Spent};
 use super::peers::Program;
@@ -14,7 +15,7 @@ use super::received::{RECEIVED, parse};
 use super::start::{Start, ended};
 use super::stub::Seen;
 use super::{BenchError, cpu, held, shared};
-use crate::world::{BridgeProcess, BrokerKind};
+use crate::world::BridgeProcess;
 
 /// How long a subscriber that invokes nothing may take, beyond what it waits for lost messages.
 const SUBSCRIBER: Duration = Duration::from_mins(2);
@@ -24,7 +25,7 @@ const SUBSCRIBER: Duration = Duration::from_mins(2);
 pub(super) struct Stage {
     /// The bridge's binary.
     pub(super) bridge: PathBuf,
-    pub(super) broker: BrokerKind,
+    pub(super) broker: Choice,
     /// How long nothing new may come before what is missing is lost.
     pub(super) patience: Duration,
 }
@@ -34,7 +35,7 @@ impl Stage {
     pub(super) async fn play(&self, case: &Case) -> Result<Figures, BenchError> {
         let program = Program::of(case.contender).await?;
         let admin = held::free_port()?;
-        let world = world::of(case, self.broker.clone(), admin).await?;
+        let world = world::of(case, &self.broker, admin).await?;
         let endpoint = Endpoint::start(case.latency, case.https.then_some(&world.files.broker)).await?;
         let start = Start {
             world: &world,

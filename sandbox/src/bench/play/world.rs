@@ -2,20 +2,26 @@
 
 use super::super::BenchError;
 use super::super::case::{Case, Incident, Members};
+use super::super::choice::Choice;
 use super::super::shared;
 use crate::broker::BrokerOptions;
 use crate::lambda::{Answer, Function};
-use crate::world::{BrokerKind, FUNCTION, World};
+use crate::world::{FUNCTION, World};
 
 /// More than a window of MQTT can hold.
 const QUEUE: usize = 1_000_000;
 
 /// One for this case, whose bridge has its admin endpoint on this port.
-pub(super) async fn of(case: &Case, broker: BrokerKind, admin: u16) -> Result<World, BenchError> {
+pub(super) async fn of(case: &Case, broker: &Choice, admin: u16) -> Result<World, BenchError> {
     // Nothing may be dropped, nor wait for the broker.
-    let options = BrokerOptions { max_queued_messages: QUEUE, max_inflight: u16::MAX, ..BrokerOptions::default() };
+    let options = BrokerOptions {
+        max_queued_messages: QUEUE,
+        max_inflight: u16::MAX,
+        program: broker.program.clone(),
+        ..BrokerOptions::default()
+    };
     let builder = World::builder()
-        .broker(broker)
+        .broker(broker.kind.clone())
         .broker_options(options)
         .function(Function::inline(FUNCTION, |_| async { Answer::null() }));
     let builder = settings(case, admin).iter().fold(builder, |builder, (key, value)| builder.set(key, value));
