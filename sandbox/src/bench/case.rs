@@ -140,7 +140,8 @@ impl fmt::Display for Case {
         if *batch > 1 {
             write!(f, ", batches of {}", grouped(u64::from(*batch)))?;
         }
-        if !latency.is_zero() || *concurrency != 64 {
+        let is_held = self.incident == Incident::Hold;
+        if !is_held && (!latency.is_zero() || *concurrency != 64) {
             write!(f, ", {} ms, {concurrency} at once", latency.as_millis())?;
         }
         if *publishers > 1 || self.load == Load::Flood {
@@ -185,6 +186,7 @@ mod tests {
             (Case { load: Load::Flood, ..lean }, "7 published at full speed, 1 publisher"),
             (Case { payload: 1024, inside: Inside::ALL, ..lean }, "7 queued, 1,024 bytes, filter, key and id"),
             (Case { incident: Incident::Withhold, ..lean }, "7 queued, one withheld"),
+            (Case { incident: Incident::Hold, ..lean.at(3_600_000, 64) }, "7 queued, held"),
         ] {
             assert_eq!(case.to_string(), text);
         }

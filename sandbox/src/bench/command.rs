@@ -113,7 +113,7 @@ pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
     let mut report = Report { header, figures: Vec::new() };
     play_all(&stage, &cases, flags.runs, &mut report).await?;
     if let Some(path) = &flags.plot {
-        write_whole(path, &picture::draw(&report)?)?;
+        write_whole(path, &picture::of(&report).draw()?)?;
     }
     writeln!(io::stdout(), "{}", told(&report, flags)?.trim_end())?;
     let lost = report.losses().next().is_some();

@@ -64,7 +64,7 @@ impl Count {
 pub(super) fn parse(line: &str) -> Option<Seen> {
     let numbers: Vec<u64> = line.strip_prefix(RECEIVED)?.split(' ').filter_map(|word| word.parse().ok()).collect();
     let [different, again, took] = numbers[..] else { return None };
-    Some(Seen { messages: different + again, different, took, ..Seen::default() })
+    Some(Seen { messages: different + again, different, took, head: 1, ..Seen::default() })
 }
 
 fn microseconds(duration: Duration) -> u64 {

@@ -160,4 +160,20 @@ mod tests {
             }
         }
     }
+    /// docs/performance.md names the command of each of its tables, and all scenarios.
+    #[test]
+    fn the_page_and_the_scenarios_name_each_other() {
+        let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/performance.md")).unwrap();
+        let end = |text: &str| text.find(|c: char| !c.is_ascii_alphanumeric() && c != '-').unwrap_or(text.len());
+        for (at, flag) in page.match_indices("--scenario ") {
+            let rest = &page[at + flag.len()..];
+            let name = &rest[..end(rest)];
+            assert!(Scenario::from_str(name, false).is_ok(), "`{name}` is no scenario");
+        }
+        for value in Scenario::value_variants().iter().filter_map(ValueEnum::to_possible_value) {
+            let named =
+                ["`", "--scenario "].iter().any(|before| page.contains(&format!("{before}{}", value.get_name())));
+            assert_eq!(named, !value.is_hide_set(), "{}", value.get_name());
+        }
+    }
 }
