@@ -5,6 +5,7 @@ mod case;
 mod choice;
 pub mod command;
 mod cpu;
+mod decompression;
 mod endpoint;
 mod figures;
 mod goals;

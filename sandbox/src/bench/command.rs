@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 
 use super::case::Case;
 use super::choice::{BrokerName, choose};
+use super::decompression::{self, Decompression};
 use super::figures::Report;
 use super::goals::goals;
 use super::header::Header;
@@ -66,13 +67,17 @@ HTTP/2 is no case: the bridge calls Lambda over HTTP/1.1 by both clients; docs/p
 
 Exit codes: 0 every message arrived, 1 some did not or a case could not be played, 2 wrong usage.";
 
+/// In seconds.
+const PREPARED: f64 = 5.0;
+
 /// The examples, and how long each scenario takes.
 fn after_help() -> String {
     let runs = 3.0;
     let mut text = format!("{EXAMPLES}\n\nThree runs of an optimised build take about, on two cores:");
     for scenario in Scenario::value_variants() {
         let Some(value) = scenario.to_possible_value().filter(|value| !value.is_hide_set()) else { continue };
-        let time = Duration::from_secs_f64(runs * total(&scenario.cases()));
+        // Beside the cases, what is made before them.
+        let time = Duration::from_secs_f64(runs * total(&scenario.cases()) + PREPARED);
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {:<12} {}", value.get_name(), pace::about(time));
     }
@@ -105,6 +110,9 @@ impl Flags {
 /// # Errors
 /// When the broker that was asked for is not there, or a part of the world does not start.
 pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
+    if flags.scenario == Scenario::Decompression {
+        return decompress(flags).await.map(|()| true);
+    }
     let broker = choose(flags.broker, flags.mosquitto.as_deref()).await?;
     let bridge = std::path::absolute(bridge(flags).await?)?;
     let header = Header::now(&bridge, broker.name.clone()).await?;
@@ -118,6 +126,17 @@ pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
     writeln!(io::stdout(), "{}", told(&report, flags)?.trim_end())?;
     let lost = report.losses().next().is_some();
     Ok(!lost)
+}
+
+/// It is the bridge's code in this process, so that no binary and no broker are asked for.
+async fn decompress(flags: &Flags) -> Result<(), BenchError> {
+    let header = Header::now(&std::env::current_exe()?, "none".to_owned()).await?;
+    let whole = Decompression { header, decompression: decompression::measure(flags.runs)? };
+    if let Some(path) = &flags.plot {
+        write_whole(path, &whole.picture().draw()?)?;
+    }
+    let text = if flags.json { serde_json::to_string_pretty(&whole)? } else { whole.to_string() };
+    Ok(writeln!(io::stdout(), "{}", text.trim_end())?)
 }
 
 async fn bridge(flags: &Flags) -> Result<PathBuf, BenchError> {

@@ -32,6 +32,8 @@ pub(super) enum Scenario {
     Faults,
     /// The bridge beside Python and Node.
     Peers,
+    /// What it costs to undo the compression of a payload; without broker and endpoint.
+    Decompression,
     /// Everything that a goal needs.
     Goals,
     /// One message is not published: a run that must fail, and say which message count is short.
@@ -60,6 +62,8 @@ impl Scenario {
             Self::Sessions => shared([1, 2, 4].map(Members::Sessions)),
             Self::Faults => vec![KILLED, HELD],
             Self::Peers => vec![FIVE_MILLISECONDS, FIVE_MILLISECONDS.by(Sdk), ONE_BY_ONE, PYTHON, NODE],
+            // It has payloads, and no messages.
+            Self::Decompression => Vec::new(),
             Self::Goals => goals(),
             Self::Loss => {
                 let case = Case { incident: Incident::Withhold, ..Case::backlog(Lean, 1_000) };
