@@ -43,6 +43,9 @@ pub enum BenchError {
     /// The broker that was asked for.
     #[error("broker {0}")]
     Broker(String),
+    /// The bridge that was given.
+    #[error("binary `{}`: cannot be measured: {}; name one with --bridge, or leave that out", .0.display(), .1)]
+    Bridge(std::path::PathBuf, std::io::Error),
     /// A peer, or what it needs.
     #[error("{0}")]
     Peer(String),

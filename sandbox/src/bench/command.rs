@@ -29,7 +29,7 @@ pub struct Flags {
     #[arg(long, value_enum, default_value = "per-message")]
     scenario: Scenario,
     /// Runs of each case, in turn; medians are compared, and for what must never happen the worst.
-    #[arg(long, default_value_t = 3)]
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
     /// Times as many messages as usual in each case; 0.1 for a quick look.
     #[arg(long, default_value_t = 1.0)]
@@ -141,7 +141,8 @@ async fn decompress(flags: &Flags) -> Result<(), BenchError> {
 
 async fn bridge(flags: &Flags) -> Result<PathBuf, BenchError> {
     if let Some(path) = &flags.bridge {
-        return Ok(path.clone());
+        let failed = |cause| BenchError::Bridge(path.clone(), cause);
+        return tokio::fs::metadata(path).await.map(|_| path.clone()).map_err(failed);
     }
     let built = tokio::task::spawn_blocking(binaries::build).await.map_err(io::Error::other)?;
     Ok(built.map_err(io::Error::other)?.bridge)

@@ -34,6 +34,7 @@ fn what_makes_no_sense_is_refused_with_2() {
         (&["sim", "--seeds", "few"], "--seeds"),
         (&["bench", "--scenario", "nonsense"], "--scenario"),
         (&["bench", "--scale", "0"], "--scale"),
+        (&["bench", "--runs", "0"], "--runs"),
         (&["bench", "--broker", "embedded", "--mosquitto", "/m"], "--mosquitto"),
     ] {
         let output = sandbox(arguments).output().unwrap();

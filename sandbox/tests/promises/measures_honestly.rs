@@ -56,12 +56,20 @@ fn a_lost_message_is_a_row_and_an_exit_code() {
     assert!(rows.iter().all(|row| row["per_second"].as_f64().unwrap() > 0.0), "{rows:?}");
 }
 
-/// Figures of another broker than the one asked for would be no answer.
+/// Figures of another broker, or bridge, than the one asked for would be no answer.
 #[test]
-fn a_broker_that_is_not_there_is_an_error_with_a_way_out() {
+fn what_was_asked_for_and_is_not_there_is_an_error_with_a_way_out() {
     let output = bench("per-message", &["--mosquitto", "/no/such/mosquitto"]);
     let said = said(&output);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("`/no/such/mosquitto`: cannot be run") && said.contains("give the path"), "{said}");
     assert!(output.stdout.is_empty());
+    let mut bench = Command::new(env!("CARGO_BIN_EXE_sandbox"));
+    let output = bench.args(["bench", "--broker", "embedded", "--bridge", "/no/such/bridge"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("`/no/such/bridge`: cannot be measured: No such file") && said.contains("--bridge"),
+        "{said}"
+    );
 }
