@@ -79,7 +79,7 @@ fn after_help() -> String {
         // Beside the cases, what is made before them.
         let time = Duration::from_secs_f64(runs * total(&scenario.cases()) + PREPARED);
         // Writing to a String cannot fail.
-        let _ = write!(text, "\n  {:<12} {}", value.get_name(), pace::about(time));
+        let _ = write!(text, "\n  {:<14} {}", value.get_name(), pace::about(time));
     }
     text
 }
