@@ -2,17 +2,23 @@
 //! work only ratios mean something; so the goals are ratios, and no test looks at a time.
 
 mod case;
+mod choice;
 pub mod command;
 mod cpu;
+mod decompression;
 mod endpoint;
 mod figures;
 mod goals;
+mod header;
 mod held;
+mod pace;
 mod peers;
 mod picture;
 mod play;
 mod publisher;
 mod queued;
+mod quiet;
+mod received;
 pub mod rust_peer;
 mod scenario;
 mod shared;
@@ -34,6 +40,12 @@ pub enum BenchError {
     /// Its figures could not be written.
     #[error("figures")]
     Json(#[from] serde_json::Error),
+    /// The broker that was asked for.
+    #[error("broker {0}")]
+    Broker(String),
+    /// The bridge that was given.
+    #[error("binary `{}`: cannot be measured: {}; name one with --bridge, or leave that out", .0.display(), .1)]
+    Bridge(std::path::PathBuf, std::io::Error),
     /// A peer, or what it needs.
     #[error("{0}")]
     Peer(String),

@@ -46,6 +46,8 @@ pub struct BrokerOptions {
     /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS before it.
     /// Mosquitto only.
     pub websockets: bool,
+    /// Mosquitto's executable; the one in `PATH` unless given. Mosquitto only.
+    pub program: Option<PathBuf>,
 }
 
 /// When Mosquitto writes to disk what [`BrokerOptions::persistence`] keeps.
@@ -69,6 +71,7 @@ impl Default for BrokerOptions {
             allowed: Vec::new(),
             max_packet_size: None,
             websockets: false,
+            program: None,
         }
     }
 }

@@ -141,7 +141,12 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
     match cli.part {
         Some(Part::Lambda { listen }) => return runtime.block_on(parts::lambda(listen)).map(|()| true),
         Some(Part::Soak(flags)) => return runtime.block_on(soak(flags)),
-        Some(Part::Bench(flags)) => return Ok(runtime.block_on(bench::command::execute(&flags)).map(|()| true)?),
+        Some(Part::Bench(flags)) => {
+            if let Err(error) = flags.check() {
+                Cli::command().error(clap::error::ErrorKind::ValueValidation, error).exit();
+            }
+            return Ok(runtime.block_on(bench::command::execute(&flags))?);
+        }
         Some(Part::BenchStub { latency, cert_file, key_file }) => {
             let identity = cert_file.zip(key_file).map(|(cert, key)| IdentityFiles { cert, key });
             return Ok(runtime.block_on(bench::stub::run(latency, identity)).map(|()| true)?);

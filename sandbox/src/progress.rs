@@ -20,6 +20,14 @@ impl Progress {
         Self(bar)
     }
 
+    /// Parts of a whole whose lengths are known, roughly: what is said behind the bar is all that there is to say.
+    #[must_use]
+    pub fn of_parts(total: u64) -> Self {
+        let bar = ProgressBar::new(total);
+        bar.set_style(style("{bar:30} {msg}"));
+        Self(bar)
+    }
+
     /// As long as this; it moves by itself while a Tokio runtime runs.
     #[must_use]
     pub fn over(duration: Duration) -> Self {
@@ -79,7 +87,9 @@ mod tests {
 
     #[test]
     fn templates_are_good() {
-        for template in ["{bar:30} {pos} of {len} worlds, {eta} left  {msg}", "{bar:30} {elapsed} of {msg}"] {
+        for template in
+            ["{bar:30} {pos} of {len} worlds, {eta} left  {msg}", "{bar:30} {msg}", "{bar:30} {elapsed} of {msg}"]
+        {
             assert!(ProgressStyle::with_template(template).is_ok(), "{template}");
         }
     }

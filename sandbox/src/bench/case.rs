@@ -1,48 +1,39 @@
 //! What can be measured: who carries the messages, and what is asked of them. Pure.
 
+mod contender;
+mod inside;
+
+pub(super) use contender::Contender;
+pub(super) use inside::Inside;
+
 use std::fmt;
 use std::time::Duration;
 
-/// Who carries messages from the broker to the endpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Contender {
-    /// The bridge, invoking by its lean client.
-    Lean,
-    /// The bridge, invoking by the AWS SDK.
-    Sdk,
-    /// Subscribes and acknowledges, and invokes nothing: the least that receiving costs.
-    Raw,
-    /// Invokes by the AWS SDK, and receives nothing: the least that invoking by it costs.
-    SdkLoop,
-    /// Python, paho-mqtt and boto3: so many threads invoke.
-    Python(u32),
-    /// Node, mqtt.js and the SDK for JavaScript: so many invocations at once, acknowledged before they are made.
-    Node(u32),
+/// Of a payload unless a case says otherwise, in bytes.
+const PAYLOAD: usize = 65;
+
+/// When the messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(super) enum Load {
+    /// They wait at the broker when the contender starts.
+    #[default]
+    Queued,
+    /// So many a second, while it runs.
+    Rate(f64),
+    /// As fast as the publishers go, while it runs: it is saturated, and what it cannot take at once waits at the broker.
+    Flood,
 }
 
-impl Contender {
-    /// Whether it is the bridge.
-    pub(super) fn is_bridge(self) -> bool {
-        matches!(self, Self::Lean | Self::Sdk)
-    }
-
-    /// Whether it loses nothing when it is killed, so that copies and losses are counted.
-    pub(super) fn invokes(self) -> bool {
-        self != Self::Raw
-    }
-}
-
-impl fmt::Display for Contender {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lean => f.pad("bridge, lean"),
-            Self::Sdk => f.pad("bridge, sdk"),
-            Self::Raw => f.pad("raw subscriber"),
-            Self::SdkLoop => f.pad("sdk loop"),
-            Self::Python(threads) => f.pad(&format!("python, {threads}")),
-            Self::Node(calls) => f.pad(&format!("node, {calls}")),
-        }
-    }
+/// Who shares the subscription.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Members {
+    /// Nobody: one bridge with one session of its own.
+    #[default]
+    Alone,
+    /// So many bridges, each a process.
+    Bridges(u32),
+    /// So many sessions of one bridge (`sessions = N`).
+    Sessions(u32),
 }
 
 /// What happens while messages flow.
@@ -55,6 +46,8 @@ pub(super) enum Incident {
     Kill,
     /// The endpoint answers nothing until the window is full; what is held is weighed.
     Hold,
+    /// One message is never published, so that it is lost as far as the benchmark knows.
+    Withhold,
 }
 
 /// One run of one contender.
@@ -62,8 +55,9 @@ pub(super) enum Incident {
 pub(super) struct Case {
     pub(super) contender: Contender,
     pub(super) messages: u64,
-    /// Messages a second; `None` for a backlog that is there at the start.
-    pub(super) rate: Option<f64>,
+    pub(super) load: Load,
+    /// Of each payload, in bytes.
+    pub(super) payload: usize,
     /// Messages an invocation, at most.
     pub(super) batch: u32,
     /// Invocations at once.
@@ -71,12 +65,11 @@ pub(super) struct Case {
     /// How long the endpoint takes.
     pub(super) latency: Duration,
     pub(super) publishers: u32,
-    /// With a filter, an ordering key and a message id from the payload.
-    pub(super) looks_inside: bool,
+    /// What the bridge looks for in a payload.
+    pub(super) inside: Inside,
     /// The endpoint speaks TLS.
     pub(super) https: bool,
-    /// So many bridges share the subscription; `None` for one with a subscription of its own.
-    pub(super) shared_by: Option<u32>,
+    pub(super) members: Members,
     pub(super) incident: Incident,
 }
 
@@ -86,14 +79,15 @@ impl Case {
         Self {
             contender,
             messages,
-            rate: None,
+            load: Load::Queued,
+            payload: PAYLOAD,
             batch: 1,
             concurrency: 64,
             latency: Duration::ZERO,
             publishers: 1,
-            looks_inside: false,
+            inside: Inside::NOTHING,
             https: false,
-            shared_by: None,
+            members: Members::Alone,
             incident: Incident::None,
         }
     }
@@ -108,9 +102,9 @@ impl Case {
         Self { latency: Duration::from_millis(milliseconds), concurrency, ..self }
     }
 
-    /// By so many bridges with one shared subscription.
-    pub(super) const fn shared_by(self, members: u32) -> Self {
-        Self { shared_by: Some(members), ..self }
+    /// The same, carried by another.
+    pub(super) const fn by(self, contender: Contender) -> Self {
+        Self { contender, ..self }
     }
 
     /// The same, so many times smaller: for those who take long.
@@ -124,38 +118,56 @@ impl Case {
         let messages = (self.messages as f64 * scale).ceil() as u64;
         Self { messages: messages.max(100), ..self }
     }
+
+    /// Whether it is the bridge that carries, and nothing happens to it: then nothing is invoked twice.
+    pub(super) fn is_faultless_bridge(&self) -> bool {
+        self.contender.is_bridge() && matches!(self.incident, Incident::None | Incident::Withhold)
+    }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { messages, rate, batch, concurrency, latency, publishers, .. } = self;
-        write!(f, "{messages}")?;
-        match rate {
-            Some(rate) => write!(f, " at {rate}/s")?,
-            None => write!(f, " queued")?,
+        let Self { messages, batch, concurrency, latency, publishers, .. } = self;
+        f.write_str(&grouped(*messages))?;
+        match self.load {
+            Load::Queued => write!(f, " queued")?,
+            Load::Rate(rate) => write!(f, " at {rate}/s")?,
+            Load::Flood => write!(f, " published at full speed")?,
+        }
+        if self.payload != PAYLOAD {
+            write!(f, ", {} bytes", grouped(self.payload as u64))?;
         }
         if *batch > 1 {
-            write!(f, ", batches of {batch}")?;
+            write!(f, ", batches of {}", grouped(u64::from(*batch)))?;
         }
-        if !latency.is_zero() || *concurrency != 64 {
+        let is_held = self.incident == Incident::Hold;
+        if !is_held && (!latency.is_zero() || *concurrency != 64) {
             write!(f, ", {} ms, {concurrency} at once", latency.as_millis())?;
         }
-        if *publishers > 1 {
-            write!(f, ", {publishers} publishers")?;
+        if *publishers > 1 || self.load == Load::Flood {
+            write!(f, ", {publishers} publisher{}", if *publishers > 1 { "s" } else { "" })?;
         }
-        if let Some(members) = self.shared_by {
-            write!(f, ", shared by {members}")?;
+        match self.members {
+            Members::Alone => {}
+            Members::Bridges(members) => write!(f, ", shared by {members}")?,
+            Members::Sessions(sessions) => write!(f, ", sessions = {sessions}")?,
         }
-        for (is, word) in [
-            (self.looks_inside, ", filter, key and id"),
-            (self.https, ", https"),
-            (self.incident == Incident::Kill, ", killed half way"),
-            (self.incident == Incident::Hold, ", held"),
-        ] {
-            f.write_str(if is { word } else { "" })?;
-        }
-        Ok(())
+        write!(f, "{}", self.inside)?;
+        f.write_str(if self.https { ", https" } else { "" })?;
+        f.write_str(match self.incident {
+            Incident::None => "",
+            Incident::Kill => ", killed half way",
+            Incident::Hold => ", held",
+            Incident::Withhold => ", one withheld",
+        })
     }
+}
+
+/// With commas between thousands.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<_> = digits.as_bytes().rchunks(3).rev().map(String::from_utf8_lossy).collect();
+    groups.join(",")
 }
 
 #[cfg(test)]
@@ -164,13 +176,25 @@ mod tests {
 
     #[test]
     fn a_case_says_what_it_is() {
-        let case = Case { https: true, ..Case::batches(Contender::Lean, 1000, 10).at(5, 256) };
-        assert_eq!(case.to_string(), "1000 queued, batches of 10, 5 ms, 256 at once, https");
-        let case = Case::backlog(Contender::Lean, 7).shared_by(2);
-        assert_eq!(case.to_string(), "7 queued, shared by 2");
-        let case = Case { rate: Some(500.0), publishers: 50, ..Case::backlog(Contender::Raw, 7) };
-        assert_eq!(case.to_string(), "7 at 500/s, 50 publishers");
-        assert_eq!(format!("{:<16}|", Contender::Python(32)), "python, 32      |");
+        let lean = Case::backlog(Contender::Lean, 7);
+        let batches = Case::batches(Contender::Lean, 1000, 10).at(5, 256);
+        for (case, text) in [
+            (Case { https: true, ..batches }, "1,000 queued, batches of 10, 5 ms, 256 at once, https"),
+            (Case { members: Members::Bridges(2), ..lean }, "7 queued, shared by 2"),
+            (Case { members: Members::Sessions(4), ..lean }, "7 queued, sessions = 4"),
+            (Case { load: Load::Rate(500.0), publishers: 50, ..lean }, "7 at 500/s, 50 publishers"),
+            (Case { load: Load::Flood, ..lean }, "7 published at full speed, 1 publisher"),
+            (Case { payload: 1024, inside: Inside::ALL, ..lean }, "7 queued, 1,024 bytes, filter, key and id"),
+            (Case { incident: Incident::Withhold, ..lean }, "7 queued, one withheld"),
+            (Case { incident: Incident::Hold, ..lean.at(3_600_000, 64) }, "7 queued, held"),
+        ] {
+            assert_eq!(case.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn thousands_are_seen() {
+        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
     }
 
     #[test]

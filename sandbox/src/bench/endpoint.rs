@@ -1,19 +1,20 @@
 //! The endpoint's process, seen from outside: where it is, and what it has got.
 
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::BenchError;
+use super::quiet::{Quiet, Wait};
 use super::stub::Seen;
 use crate::certs::IdentityFiles;
 
-/// How long nothing new may come before the last message has.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks.
+const BETWEEN: Duration = Duration::from_millis(50);
 /// Without anything new for so long, nothing more comes.
 const QUIET: Duration = Duration::from_millis(500);
 
@@ -67,20 +68,13 @@ impl Endpoint {
         Ok(serde_json::from_str(body)?)
     }
 
-    /// Returns once there are so many different messages.
-    pub(super) async fn reached(&self, messages: u64) -> Result<(), BenchError> {
-        let (mut before, mut since) = (0, Instant::now());
-        while since.elapsed() < PATIENCE {
-            let seen = self.seen().await?.different;
-            if seen >= messages {
-                return Ok(());
-            }
-            if seen > before {
-                (before, since) = (seen, Instant::now());
-            }
-            sleep(Duration::from_millis(50)).await;
+    /// Returns once there are so many different messages, or nothing new has come for as long as this: then the rest is lost.
+    pub(super) async fn settled(&self, messages: u64, patience: Duration) -> Result<(), BenchError> {
+        let mut quiet = Quiet::new(messages, patience, Instant::now());
+        while quiet.looked(self.seen().await?.different, Instant::now()) == Wait::More {
+            sleep(BETWEEN).await;
         }
-        Err(BenchError::Late("the last message"))
+        Ok(())
     }
 
     /// What has come once nothing more comes: a copy would still.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::case::Case;
+use super::case::{Case, Incident};
+use super::header::Header;
 use super::stub::Seen;
 use crate::world::Usage;
 
@@ -17,8 +18,6 @@ pub(super) struct Spent {
     /// Memory at rest, in bytes.
     pub(super) rest: u64,
     pub(super) usage: Usage,
-    /// From the first message to the last, where the endpoint does not see them.
-    pub(super) took: Option<Duration>,
 }
 
 /// One run of one case.
@@ -43,26 +42,27 @@ pub(super) struct Figures {
     pub(super) invocations: u64,
     /// Invoked more often than once.
     pub(super) duplicates: u64,
+    /// Published and confirmed, and never invoked.
     pub(super) lost: u64,
     /// Memory above that at rest, by what the bridge says that it holds.
     pub(super) weighed: Option<f64>,
 }
 
 impl Figures {
+    /// Of what has come: rate and cost are those of the messages that are there, however many are lost.
     #[allow(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
     pub(super) fn of(case: &Case, seen: &Seen, spent: Spent, weighed: Option<f64>, broker: String) -> Self {
         let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-        let (took, lost) = match spent.took {
-            Some(took) => (took, 0),
-            None => (Duration::from_micros(seen.took), case.messages.saturating_sub(seen.different)),
-        };
+        let there = seen.different as f64;
+        let took = Duration::from_micros(seen.took).as_secs_f64();
         Self {
             case: *case,
             contender: case.contender.to_string(),
             what: case.to_string(),
             broker,
-            per_second: case.messages as f64 / took.as_secs_f64().max(1e-6),
-            cpu_us_per_message: spent.cpu.as_secs_f64() * 1e6 / case.messages.max(1) as f64,
+            // Between the first invocation and the last there are all messages but those of the first.
+            per_second: if seen.took == 0 { 0.0 } else { seen.different.saturating_sub(seen.head) as f64 / took },
+            cpu_us_per_message: spent.cpu.as_secs_f64() * 1e6 / there.max(1.0),
             rest_mib: mib(spent.rest),
             resident_mib: mib(spent.usage.resident),
             peak_mib: mib(spent.usage.peak),
@@ -71,8 +71,7 @@ impl Figures {
             p99_us: seen.p99,
             invocations: seen.invocations,
             duplicates: seen.messages.saturating_sub(seen.different),
-            // A held window loses nothing: it is killed before anything has an answer.
-            lost: if weighed.is_some() { 0 } else { lost },
+            lost: case.messages.saturating_sub(seen.different),
             weighed,
         }
     }
@@ -81,6 +80,7 @@ impl Figures {
 /// All runs of a scenario.
 #[derive(Debug, Serialize)]
 pub(super) struct Report {
+    pub(super) header: Header,
     pub(super) figures: Vec<Figures>,
 }
 
@@ -90,6 +90,11 @@ impl Report {
         let mut all: Vec<_> = self.figures.iter().filter(|run| run.case == *case).map(figure).collect();
         all.sort_by(f64::total_cmp);
         all.get(all.len() / 2).copied()
+    }
+
+    /// The largest over all runs of all these cases, for what must not happen in any; `None` where none was played.
+    pub(super) fn worst(&self, of: impl Fn(&Case) -> bool, figure: impl Fn(&Figures) -> f64) -> Option<f64> {
+        self.figures.iter().filter(|run| of(&run.case)).map(figure).max_by(f64::total_cmp)
     }
 
     /// Each case once, in the order of the runs.
@@ -102,16 +107,25 @@ impl Report {
         }
         cases
     }
+
+    /// Runs that have lost something.
+    pub(super) fn losses(&self) -> impl Iterator<Item = &Figures> {
+        self.figures.iter().filter(|run| run.lost > 0)
+    }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.header)?;
         writeln!(
             f,
             "{:<15}{:>10}{:>10}{:>8}{:>8}{:>10}{:>10}{:>7}{:>6}  what",
             "who", "msg/s", "CPU µs/m", "RSS MiB", "peak", "p50 µs", "p99 µs", "twice", "lost"
         )?;
         for run in &self.figures {
+            // Of a window that is held, and of a subscriber that invokes nothing, no times are known.
+            let timed = run.case.contender.invokes() && run.case.incident != Incident::Hold;
+            let time = |at: u64| if timed { at.to_string() } else { "–".to_owned() };
             writeln!(
                 f,
                 "{:<15}{:>10.0}{:>10.1}{:>8.1}{:>8.1}{:>10}{:>10}{:>7}{:>6}  {}",
@@ -120,12 +134,15 @@ impl fmt::Display for Report {
                 run.cpu_us_per_message,
                 run.rest_mib,
                 run.peak_mib,
-                run.p50_us,
-                run.p99_us,
+                time(run.p50_us),
+                time(run.p99_us),
                 run.duplicates,
                 run.lost,
                 run.what
             )?;
+        }
+        for run in self.losses() {
+            writeln!(f, "lost: {} of {} messages: {}, {}", run.lost, run.case.messages, run.contender, run.what)?;
         }
         Ok(())
     }
@@ -134,6 +151,7 @@ impl fmt::Display for Report {
 #[cfg(test)]
 pub(super) mod tests {
     use super::super::case::Contender;
+    use super::super::header::tests::header;
     use super::*;
 
     /// A run of this case that has cost so much.
@@ -141,35 +159,49 @@ pub(super) mod tests {
         let usage = Usage { resident: 2 << 20, peak: 3 << 20, descriptors: 9 };
         let cpu = Duration::from_micros(cpu_us_per_message * case.messages);
         let seen = Seen { different: case.messages, messages: case.messages, took: 2_000_000, ..Seen::default() };
-        Figures::of(&case, &seen, Spent { cpu, rest: 1 << 20, usage, took: None }, None, "b".into())
+        Figures::of(&case, &seen, Spent { cpu, rest: 1 << 20, usage }, None, "b".into())
+    }
+
+    /// A report of these runs.
+    pub(in super::super) fn report(figures: Vec<Figures>) -> Report {
+        Report { header: header("release"), figures }
     }
 
     #[test]
-    fn a_case_has_the_median_of_its_runs() {
+    fn a_case_has_the_median_and_the_worst_of_its_runs() {
         let (one, other) = (Case::backlog(Contender::Lean, 100), Case::backlog(Contender::Sdk, 100));
         let figures = [(one, 40), (other, 7), (one, 90), (one, 44)].map(|(case, cost)| run(case, cost)).to_vec();
-        let report = Report { figures };
+        let report = report(figures);
         assert_eq!(report.median(&one, |run| run.cpu_us_per_message), Some(44.0));
+        assert_eq!(report.worst(|case| *case == one, |run| run.cpu_us_per_message), Some(90.0));
         assert_eq!(report.median(&Case::backlog(Contender::Raw, 100), |run| run.per_second), None);
+        assert_eq!(report.worst(|_| false, |run| run.per_second), None);
         assert_eq!(report.cases(), [one, other]);
-        assert!(report.to_string().contains("bridge, sdk"), "{report}");
+        assert!(report.to_string().starts_with("2026-01-02") && report.to_string().contains("bridge, sdk"), "{report}");
+        assert!(!report.to_string().contains("lost:") && report.losses().next().is_none(), "{report}");
     }
 
     #[test]
     fn what_is_missing_is_lost_and_what_came_again_is_a_copy() {
         let case = Case::backlog(Contender::Lean, 100);
-        let seen = Seen { different: 98, messages: 103, took: 1_000_000, ..Seen::default() };
+        let seen = Seen { different: 98, messages: 103, took: 1_000_000, head: 10, ..Seen::default() };
         let spent =
-            Spent { cpu: Duration::ZERO, rest: 0, usage: Usage { resident: 0, peak: 0, descriptors: 0 }, took: None };
+            Spent { cpu: Duration::from_micros(980), rest: 0, usage: Usage { resident: 0, peak: 0, descriptors: 0 } };
         let run = Figures::of(&case, &seen, spent, None, "b".into());
         assert_eq!((run.lost, run.duplicates), (2, 5));
-        let raw = Figures::of(
-            &case,
-            &Seen::default(),
-            Spent { took: Some(Duration::from_secs(2)), ..spent },
-            None,
-            "b".into(),
-        );
-        assert!((raw.per_second - 50.0).abs() < 1e-9 && raw.lost == 0, "{raw:?}");
+        // What is lost makes nobody faster or cheaper.
+        assert!((run.per_second - 88.0).abs() < 1e-9 && (run.cpu_us_per_message - 10.0).abs() < 1e-9, "{run:?}");
+        let report = report(vec![run]);
+        assert_eq!(report.losses().count(), 1);
+        assert!(report.to_string().contains("lost: 2 of 100 messages: bridge, lean, 100 queued"), "{report}");
+    }
+
+    #[test]
+    fn nothing_at_all_is_a_row_too() {
+        let case = Case::backlog(Contender::Raw, 100);
+        let usage = Usage { resident: 0, peak: 0, descriptors: 0 };
+        let run = Figures::of(&case, &Seen::default(), Spent { cpu: Duration::ZERO, rest: 0, usage }, None, "b".into());
+        assert_eq!((run.lost, run.duplicates), (100, 0));
+        assert!(run.per_second.abs() < 1e-9, "{run:?}");
     }
 }

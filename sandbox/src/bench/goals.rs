@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use super::case::Case;
+use super::case::{Case, Incident};
 use super::figures::{Figures, Report};
 use super::scenario::{
     BATCHES, FIFTY_PUBLISHERS, FIVE_MILLISECONDS, HELD, HUNDRED_THOUSAND, IDLE_RATE, KILLED, LOOKS_INSIDE,
@@ -49,6 +49,8 @@ pub(super) fn goals(report: &Report, scale: f64) -> Vec<Goal> {
     // N invocations at once, each 20 ms and 1 ms of everything else.
     let limit = f64::from(TWENTY_MILLISECONDS.concurrency) / (TWENTY_MILLISECONDS.latency.as_secs_f64() + 0.001);
     let in_flight = f64::from(KILLED.concurrency * KILLED.batch);
+    let copied = report.worst(Case::is_faultless_bridge, copies);
+    let after_a_kill = report.worst(|case| case.incident == Incident::Kill, copies).map(|copies| copies / in_flight);
     vec![
         goal(
             "P1",
@@ -94,15 +96,16 @@ pub(super) fn goals(report: &Report, scale: f64) -> Vec<Goal> {
         goal("P6", "drain in batches of 100 ÷ raw subscriber's", ratio(BATCHES, RAW, rate), AtLeast, 0.6),
         goal("P6", "drain message by message ÷ raw subscriber's", ratio(HUNDRED_THOUSAND, RAW, rate), AtLeast, 0.3),
         goal("P7", "CPU a message, 300,000 ÷ 10,000", ratio(THREE_HUNDRED_THOUSAND, TEN_THOUSAND, cpu), AtMost, 1.1),
-        goal("P7", "CPU a message, 50 publishers ÷ 1", ratio(FIFTY_PUBLISHERS, ONE_PUBLISHER, cpu), AtMost, 1.1),
-        goal("P8", "copies without a fault", of(HUNDRED_THOUSAND, copies), AtMost, 0.0),
         goal(
-            "P8",
-            "copies after a kill ÷ messages in flight",
-            of(KILLED, copies).map(|copies| copies / in_flight),
+            "P7",
+            "CPU a message, saturated by 50 publishers ÷ by 1",
+            ratio(FIFTY_PUBLISHERS, ONE_PUBLISHER, cpu),
             AtMost,
-            1.0,
+            1.1,
         ),
+        // Zero means zero in each run of each case; so these two are no medians.
+        goal("P8", "copies without a fault, at most in any run", copied, AtMost, 0.0),
+        goal("P8", "copies after a kill ÷ messages in flight, at most in any run", after_a_kill, AtMost, 1.0),
         goal(
             "P9",
             "throughput at 20 ms ÷ what 64 at once could do",
@@ -151,7 +154,7 @@ impl fmt::Display for Goal {
 
 #[cfg(test)]
 mod tests {
-    use super::super::figures::tests::run;
+    use super::super::figures::tests::{report, run};
     use super::super::scenario::Scenario;
     use super::*;
 
@@ -159,7 +162,7 @@ mod tests {
     fn a_ratio_is_of_one_run_and_says_whether_it_is_reached() {
         for (cost, verdict) in [(10, "reached"), (11, "missed")] {
             let figures = vec![run(PER_MESSAGE_SDK_LOOP, 40), run(PER_MESSAGE, cost)];
-            let goals = goals(&Report { figures }, 1.0);
+            let goals = goals(&report(figures), 1.0);
             let first = goals[0].to_string();
             assert!(first.starts_with("P1") && first.contains(verdict), "{first}");
             assert_eq!(goals[1].figure, None);
@@ -168,11 +171,23 @@ mod tests {
     }
 
     #[test]
+    fn one_copy_in_one_run_is_too_many() {
+        let (clean, mut copied) = (run(TEN_THOUSAND, 5), run(TEN_THOUSAND, 5));
+        copied.duplicates = 1;
+        let mut killed = [0, 7, 320].map(|duplicates| Figures { duplicates, ..run(KILLED, 5) }).to_vec();
+        killed.extend([clean.clone(), copied, clean]);
+        let goals = goals(&report(killed), 1.0);
+        let found: Vec<_> = goals.iter().filter(|goal| goal.name == "P8").map(|goal| goal.figure.unwrap()).collect();
+        assert_eq!(found, [1.0, 2.0]);
+        assert!(goals.iter().filter(|goal| goal.name == "P8").all(|goal| goal.is_reached() == Some(false)));
+    }
+
+    #[test]
     fn the_scenario_of_the_goals_plays_all_that_they_need() {
         for scale in [1.0, 0.01] {
             let figures = Scenario::Goals.cases().into_iter().map(|case| run(case.scaled(scale), 5)).collect();
             let open: Vec<_> =
-                goals(&Report { figures }, scale).into_iter().filter(|goal| goal.figure.is_none()).collect();
+                goals(&report(figures), scale).into_iter().filter(|goal| goal.figure.is_none()).collect();
             assert_eq!(open, []);
         }
     }

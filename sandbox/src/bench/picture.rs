@@ -1,105 +1,127 @@
-//! The runs of a benchmark as bars, in SVG: what a message costs, and how many there are in a second.
+//! The runs of a benchmark as a picture: the header, and of each case what a message costs, how many there are in a second, the
+//! memory, and where messages come at a rate, how long they take. Pure.
 
-use plotters::prelude::*;
+pub(super) mod bars;
 
-use super::BenchError;
-use super::case::Case;
+use super::case::{Case, Incident, Load};
 use super::figures::{Figures, Report};
+use bars::{Bars, Column, Row};
 
-const WIDTH: u32 = 1100;
-const ROW: u32 = 26;
-const LEFT: i32 = 460;
-const TOP: i32 = 64;
-const BAR: i32 = 250;
-const BETWEEN: i32 = 330;
-const LETTERS: i32 = 13;
+/// A figure, how it is written, and the cases that have it.
+struct Figure {
+    name: &'static str,
+    of: fn(&Figures) -> f64,
+    digits: usize,
+    has: fn(&Case) -> bool,
+}
 
-/// A figure, and how it is written.
-type Column = (&'static str, fn(&Figures) -> f64);
+const FIGURES: [Figure; 5] = [
+    Figure { name: "CPU a message, µs", of: |run| run.cpu_us_per_message, digits: 1, has: |_| true },
+    Figure { name: "messages a second", of: |run| run.per_second, digits: 0, has: is_not_held },
+    Figure { name: "memory at most, MiB", of: |run| run.peak_mib, digits: 1, has: |_| true },
+    Figure { name: "p50 to invocation, ms", of: |run| milliseconds(run.p50_us), digits: 2, has: is_timed },
+    Figure { name: "p99 to invocation, ms", of: |run| milliseconds(run.p99_us), digits: 2, has: is_timed },
+];
 
-const COLUMNS: [Column; 2] =
-    [("CPU a message, µs", |run| run.cpu_us_per_message), ("messages a second", |run| run.per_second)];
+fn is_not_held(case: &Case) -> bool {
+    case.incident != Incident::Hold
+}
 
-/// Draws the medians of all cases into a document.
-///
-/// # Errors
-/// When a shape cannot be drawn.
-pub(super) fn draw(report: &Report) -> Result<String, BenchError> {
+/// Of a backlog the time is mostly that of the publishers.
+fn is_timed(case: &Case) -> bool {
+    matches!(case.load, Load::Rate(_)) && case.contender.invokes()
+}
+
+#[allow(clippy::cast_precision_loss, reason = "times of a benchmark are far below 2^52")]
+fn milliseconds(microseconds: u64) -> f64 {
+    microseconds as f64 / 1e3
+}
+
+/// The medians of all cases.
+pub(super) fn of(report: &Report) -> Bars {
     let cases = report.cases();
-    let rows = u32::try_from(cases.len()).unwrap_or(u32::MAX);
-    let mut svg = String::new();
-    {
-        let area =
-            SVGBackend::with_string(&mut svg, (WIDTH, TOP.unsigned_abs() + rows * ROW + ROW)).into_drawing_area();
-        area.fill(&WHITE).map_err(drawing)?;
-        let broker = report.figures.first().map_or("", |run| run.broker.as_str());
-        write(&area, "What a message costs, medians", (16, 14), 18)?;
-        write(
-            &area,
-            &format!("broker: {broker}; logarithmic; only ratios within one run mean something"),
-            (16, 38),
-            LETTERS,
-        )?;
-        for (column, (name, figure)) in (0..).zip(COLUMNS) {
-            bars(&area, report, &cases, name, figure, LEFT + column * BETWEEN)?;
-        }
-        for (row, case) in (0..).zip(&cases) {
-            let place = (16, TOP + row * 26 + 6);
-            write(&area, &format!("{}: {case}", case.contender), place, LETTERS)?;
-        }
-        area.present().map_err(drawing)?;
+    let runs = report.figures.len() / cases.len().max(1);
+    let medians = if runs == 1 { "one run".to_owned() } else { format!("medians of {runs} runs") };
+    let lost = report.losses().count();
+    let lost = (lost > 0).then(|| format!("LOST: {lost} of {} runs lost messages, those in red", report.figures.len()));
+    Bars {
+        title: format!("What a message costs: {medians}; only ratios within one run mean something"),
+        lines: report.header.lines().into(),
+        loud: report.header.warning().into_iter().chain(lost).collect(),
+        rows: cases.iter().map(|case| row(report, case)).collect(),
+        columns: FIGURES
+            .iter()
+            .filter(|figure| cases.iter().any(figure.has))
+            .map(|figure| figure.column(report, &cases))
+            .collect(),
     }
-    Ok(svg)
 }
 
-type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
-
-fn bars(
-    area: &Area<'_>,
-    report: &Report,
-    cases: &[Case],
-    name: &str,
-    figure: fn(&Figures) -> f64,
-    left: i32,
-) -> Result<(), BenchError> {
-    write(area, name, (left, 38), LETTERS)?;
-    let values: Vec<_> = cases.iter().map(|case| report.median(case, figure).unwrap_or_default()).collect();
-    let largest = values.iter().copied().fold(1.0, f64::max).ln_1p();
-    for (row, (case, value)) in (0..).zip(cases.iter().zip(&values)) {
-        #[allow(clippy::cast_possible_truncation, reason = "within a bar")]
-        let width = (f64::from(BAR) * value.ln_1p() / largest) as i32;
-        let colour = if case.contender.is_bridge() { RGBColor(31, 111, 139) } else { RGBColor(170, 170, 170) };
-        let top = TOP + row * 26 + 4;
-        area.draw(&Rectangle::new([(left, top), (left + width.max(1), top + 18)], colour.filled())).map_err(drawing)?;
-        write(area, &format!("{value:.1}"), (left + width + 6, top + 2), LETTERS)?;
+fn row(report: &Report, case: &Case) -> Row {
+    Row {
+        label: format!("{}: {case}", case.contender),
+        is_own: case.contender.is_bridge(),
+        is_loud: report.losses().any(|run| run.case == *case),
     }
-    Ok(())
 }
 
-fn write(area: &Area<'_>, text: &str, place: (i32, i32), size: i32) -> Result<(), BenchError> {
-    area.draw_text(text, &("sans-serif", size).into_text_style(area), place).map_err(drawing)
-}
-
-fn drawing(error: impl std::fmt::Display) -> BenchError {
-    BenchError::Picture(error.to_string())
+impl Figure {
+    fn column(&self, report: &Report, cases: &[Case]) -> Column {
+        let value = |case| report.median(case, self.of).filter(|value| (self.has)(case) && value.is_finite());
+        Column { name: self.name.to_owned(), digits: self.digits, values: cases.iter().map(value).collect() }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::ValueEnum;
+
     use super::super::case::Contender;
-    use super::super::figures::tests::run;
+    use super::super::figures::tests::{report, run};
+    use super::super::header::tests::header;
+    use super::super::scenario::{IDLE_RATE, PER_MESSAGE, PER_MESSAGE_SDK, Scenario};
     use super::*;
 
     #[test]
-    fn a_longer_bar_is_a_larger_figure() {
-        let (cheap, dear) = (Case::backlog(Contender::Lean, 10), Case::backlog(Contender::Sdk, 10));
-        let svg = draw(&Report { figures: vec![run(cheap, 5), run(dear, 500)] }).unwrap();
-        let widths: Vec<u32> = svg
-            .lines()
-            .filter(|line| line.contains("#1F6F8B"))
-            .filter_map(|line| line.split("width=\"").nth(1)?.split('"').next()?.parse().ok())
-            .collect();
-        assert!(widths.len() == 4 && widths[0] < widths[1], "{widths:?}\n{svg}");
-        assert!(svg.contains("bridge, lean: 10 queued"), "{svg}");
+    fn what_takes_away_from_the_figures_is_in_red() {
+        let mut loses = run(PER_MESSAGE, 5);
+        loses.lost = 1;
+        let bars = of(&Report { header: header("debug"), figures: vec![loses, run(PER_MESSAGE_SDK, 5)] });
+        assert!(bars.loud[0].contains("DEBUG BUILD") && bars.loud[1].contains("LOST: 1 of 2 runs"), "{bars:?}");
+        assert_eq!(bars.rows.iter().map(|row| row.is_loud).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(bars.draw().unwrap().matches("#BE1E1E").count(), 3);
+    }
+
+    #[test]
+    fn the_header_is_in_the_picture() {
+        let svg = of(&report(vec![run(PER_MESSAGE, 5)])).draw().unwrap();
+        for part in ["Mosquitto 2.0.11", "0123456789ab", "one run", "bridge, lean: 40,000 queued"] {
+            assert!(svg.contains(part), "{part}: {svg}");
+        }
+        assert!(!svg.contains("to invocation"), "{svg}");
+    }
+
+    #[test]
+    fn times_are_shown_where_messages_come_at_a_rate() {
+        let bars = of(&report(vec![run(IDLE_RATE, 5), run(IDLE_RATE.by(Contender::Raw), 5)]));
+        let times = bars.columns.iter().find(|column| column.name.contains("p50")).unwrap();
+        assert_eq!(times.values, [Some(0.0), None]);
+    }
+
+    #[test]
+    fn every_scenario_has_a_picture_within_its_bounds() {
+        for scenario in Scenario::value_variants() {
+            let runs = scenario.cases().into_iter().map(|case| run(case, 20)).collect();
+            let svg = of(&report(runs)).draw().unwrap();
+            let number = |line: &str, name: &str| -> Option<u32> {
+                line.split(&format!(" {name}=\"")).nth(1)?.split('"').next()?.parse().ok()
+            };
+            let first = svg.lines().next().unwrap();
+            let (width, height) = (number(first, "width").unwrap(), number(first, "height").unwrap());
+            for line in svg.lines().skip(1).filter(|line| line.starts_with("<text")) {
+                let (x, y) = (number(line, "x").unwrap(), number(line, "y").unwrap());
+                assert!(x < width && y < height, "{scenario:?}: {line}");
+            }
+        }
     }
 }

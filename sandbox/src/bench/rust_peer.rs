@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bridge::aws::{Aws, LocalEndpoint};
 use bridge::config::{Function, LambdaClient};
@@ -14,6 +14,7 @@ use rumqttc::{
 };
 
 use super::BenchError;
+use super::received::Count;
 use super::stub::mark;
 use crate::certs::{IdentityFiles, client_config};
 
@@ -38,6 +39,7 @@ impl Peer {
     /// When a variable is missing, or broker or endpoint refuse.
     pub async fn run(self) -> Result<(), BenchError> {
         let messages = number("PEER_MESSAGES")?;
+        let patience = Duration::from_millis(number("PEER_PATIENCE_MS")?);
         match self {
             Self::Raw => {
                 let identity = IdentityFiles { cert: said("PEER_CERT")?.into(), key: said("PEER_KEY")?.into() };
@@ -52,7 +54,7 @@ impl Peer {
                     .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
                     .set_session_expiry_interval(Some(3_600))
                     .set_receive_maximum(Some(2_000));
-                receive(options, &said("PEER_TOPIC")?, messages).await
+                receive(options, &said("PEER_TOPIC")?, messages, patience).await
             }
             Self::SdkLoop => {
                 let aws = Aws::local(LocalEndpoint { url: said("AWS_ENDPOINT_URL")? }).invoking(LambdaClient::Sdk);
@@ -71,23 +73,19 @@ fn number(variable: &'static str) -> Result<u64, BenchError> {
     said(variable)?.parse().map_err(|_| BenchError::Peer(format!("{variable}: not a number")))
 }
 
-async fn receive(options: MqttOptions, topic: &str, messages: u64) -> Result<(), BenchError> {
+async fn receive(options: MqttOptions, topic: &str, messages: u64, patience: Duration) -> Result<(), BenchError> {
     let (client, mut connection) = AsyncClient::builder(options).build();
     client.subscribe(topic, QoS::AtLeastOnce).await.map_err(|error| BenchError::Peer(error.to_string()))?;
-    let (mut count, mut first) = (0, Instant::now());
+    let count = Arc::new(Count::default());
+    let mut first = None;
     loop {
         match connection.poll().await.map_err(|error| BenchError::Peer(error.to_string()))? {
             // A session that is there has its subscription.
             Event::Incoming(Incoming::ConnAck(ack)) if ack.session_present => eprintln!("subscribed"),
             Event::Incoming(Incoming::SubAck(_)) => eprintln!("subscribed"),
-            Event::Incoming(Incoming::Publish(_)) => {
-                count += 1;
-                if count == 1 {
-                    first = Instant::now();
-                }
-                if count == messages {
-                    eprintln!("received {count} in {} us", first.elapsed().as_micros());
-                }
+            Event::Incoming(Incoming::Publish(publish)) => {
+                let begun = *first.get_or_insert_with(|| count.tell_once_quiet(messages, patience));
+                count.note(publish.dup, messages, begun);
             }
             _ => {}
         }

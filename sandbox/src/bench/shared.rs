@@ -6,7 +6,7 @@ use super::case::Case;
 use super::figures::Spent;
 use super::queued::Played;
 use super::start::{Start, ended, subscribed};
-use super::{BenchError, cpu, publisher};
+use super::{BenchError, cpu};
 use crate::world::{BridgeProcess, Usage};
 
 /// What they subscribe to; the publishers know nothing of it.
@@ -20,14 +20,14 @@ pub(super) async fn play(case: &Case, start: Start<'_>, members: u32) -> Result<
     for (process, _) in opened {
         ended(process).await?;
     }
-    publisher::publish(start.world, case.messages, None, case.publishers).await?;
+    start.publish(case).await?;
     start.endpoint.reset().await?;
     let running = begin(case, start, members).await?;
-    start.endpoint.reached(case.messages).await?;
+    start.endpoint.settled(case.messages, start.patience).await?;
     let cpu = spent(&running)?.saturating_sub(before);
     let usage = running.iter().map(|(process, _)| process.usage()).collect::<Result<Vec<_>, _>>()?;
     let processes = running.into_iter().map(|(process, _)| process).collect();
-    Ok((processes, Spent { cpu, rest, usage: together(&usage), took: None }, None))
+    Ok(Played { processes, spent: Spent { cpu, rest, usage: together(&usage) }, received: None, weighed: None })
 }
 
 /// All of them, so that the last does not begin when the first has done half of the work.
@@ -35,7 +35,7 @@ async fn begin(case: &Case, start: Start<'_>, members: u32) -> Result<Vec<(Bridg
     let begun = (0..members).map(|member| start.member(case, member)).collect::<Result<Vec<_>, _>>()?;
     let mut running = Vec::new();
     for mut process in begun {
-        let id = subscribed(&mut process).await?;
+        let id = subscribed(&mut process, 1).await?;
         running.push((process, id));
     }
     Ok(running)

@@ -5,16 +5,23 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::process::Command;
+use tokio::time::{sleep, timeout};
 
 use super::BenchError;
-use super::case::{Case, Contender};
+use super::case::{Case, Contender, Incident, Load, Members};
 use super::endpoint::Endpoint;
 use super::peers::Program;
+use super::publisher::{Publications, publish};
 use crate::certs::PkiFiles;
 use crate::world::{BridgeProcess, FUNCTION, World};
 
 /// How long a start, a subscription and an end may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks at a log.
+const BETWEEN: Duration = Duration::from_millis(5);
+/// What each session, and each peer, says when it is ready.
+const SUBSCRIBED: &str = "subscribed";
 
 /// What contenders are started with.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +31,8 @@ pub(super) struct Start<'a> {
     /// The bridge's binary.
     pub(super) bridge: &'a Path,
     pub(super) peer: Option<&'a Program>,
+    /// How long nothing new may come before the rest is lost.
+    pub(super) patience: Duration,
 }
 
 impl std::fmt::Debug for Endpoint {
@@ -45,7 +54,17 @@ impl Start<'_> {
                 self.peer(program.command(), case, calls)?
             }
         };
-        subscribed(&mut process).await.map(|id| (process, id))
+        let sessions = if let Members::Sessions(sessions) = case.members { sessions as usize } else { 1 };
+        subscribed(&mut process, sessions).await.map(|id| (process, id))
+    }
+
+    /// Publishes the messages of this case.
+    pub(super) async fn publish(self, case: &Case) -> Result<(), BenchError> {
+        let withheld = u64::from(case.incident == Incident::Withhold);
+        let rate = if let Load::Rate(rate) = case.load { Some(rate) } else { None };
+        let what =
+            Publications { messages: case.messages - withheld, size: case.payload, rate, clients: case.publishers };
+        publish(self.world.url(), &self.world.files, what).await
     }
 
     /// One bridge of several that share the subscription, which it does not have yet.
@@ -71,6 +90,7 @@ impl Start<'_> {
             .env("PEER_PORT", self.world.url().port.to_string())
             .envs([("PEER_CLIENT_ID", "bench"), ("PEER_TOPIC", "sensor/data"), ("PEER_FUNCTION", FUNCTION)])
             .envs([("PEER_THREADS", calls.to_string()), ("PEER_MESSAGES", case.messages.to_string())])
+            .env("PEER_PATIENCE_MS", self.patience.as_millis().to_string())
             .envs([
                 ("AWS_ENDPOINT_URL", self.endpoint.url().as_str()),
                 ("AWS_REGION", "us-east-1"),
@@ -83,9 +103,14 @@ impl Start<'_> {
     }
 }
 
-/// Its id, once it is subscribed or ready to invoke.
-pub(super) async fn subscribed(process: &mut BridgeProcess) -> Result<u32, BenchError> {
-    if !process.logged("subscribed", PATIENCE).await {
+/// Its id, once so many sessions of it are subscribed, or it is ready to invoke.
+pub(super) async fn subscribed(process: &mut BridgeProcess, sessions: usize) -> Result<u32, BenchError> {
+    let waiting = async {
+        while process.count(SUBSCRIBED) < sessions {
+            sleep(BETWEEN).await;
+        }
+    };
+    if timeout(PATIENCE, waiting).await.is_err() {
         process.log().iter().for_each(|line| eprintln!("{line}"));
         return Err(BenchError::Late("a subscription"));
     }

@@ -41,6 +41,8 @@ pub(super) struct Seen {
     pub(super) different: u64,
     /// From the first invocation to the last.
     pub(super) took: u64,
+    /// Messages of the first invocation, which that time does not hold.
+    pub(super) head: u64,
     /// From publication to invocation.
     pub(super) p50: u64,
     pub(super) p90: u64,
@@ -50,6 +52,7 @@ pub(super) struct Seen {
 #[derive(Debug)]
 struct Book {
     invocations: u64,
+    head: u64,
     first: u64,
     last: u64,
     delays: Histogram<u64>,
@@ -60,7 +63,15 @@ struct Book {
 
 impl Book {
     fn new() -> Result<Self, hdrhistogram::CreationError> {
-        Ok(Self { invocations: 0, first: 0, last: 0, delays: Histogram::new(3)?, there: Vec::new(), different: 0 })
+        Ok(Self {
+            invocations: 0,
+            head: 0,
+            first: 0,
+            last: 0,
+            delays: Histogram::new(3)?,
+            there: Vec::new(),
+            different: 0,
+        })
     }
 
     fn note(&mut self, body: &[u8], now: u64) {
@@ -77,6 +88,9 @@ impl Book {
             }
             self.different += u64::from(!std::mem::replace(&mut self.there[number], true));
         }
+        if self.invocations == 1 {
+            self.head = self.delays.len();
+        }
     }
 
     fn seen(&self) -> Seen {
@@ -86,6 +100,7 @@ impl Book {
             messages: self.delays.len(),
             different: self.different,
             took: self.last - self.first,
+            head: self.head,
             p50: percentile(0.5),
             p90: percentile(0.9),
             p99: percentile(0.99),
@@ -183,7 +198,7 @@ fn find(bytes: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 /// Times and numbers of the messages in an event.
-fn marks(body: &[u8]) -> impl Iterator<Item = (u64, usize)> {
+pub(super) fn marks(body: &[u8]) -> impl Iterator<Item = (u64, usize)> {
     let text = std::str::from_utf8(body).unwrap_or_default();
     text.match_indices(AT).filter_map(|(at, _)| {
         let (time, rest) = number(&text[at + AT.len()..])?;
@@ -199,7 +214,7 @@ fn number(text: &str) -> Option<(u64, &str)> {
 }
 
 /// Microseconds since 1970.
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
@@ -220,7 +235,7 @@ mod tests {
         book.note(br#"{"at":"never"}"#, 50_000);
         let seen = book.seen();
         assert_eq!((seen.invocations, seen.messages, seen.different, seen.took), (3, 3, 2, 49_800));
-        assert_eq!((seen.p50, seen.p99 / 1_000), (100, 49));
+        assert_eq!((seen.p50, seen.p99 / 1_000, seen.head), (100, 49, 2));
     }
 
     #[tokio::test]

@@ -36,7 +36,10 @@ pub struct Mosquitto {
 
 impl Mosquitto {
     pub(super) async fn start(files: &PkiFiles, options: BrokerOptions) -> Result<Self, BrokerError> {
-        let program = tools::find_tool(NAME)?;
+        let program = match &options.program {
+            Some(program) => program.clone(),
+            None => tools::find_tool(NAME)?,
+        };
         let directory = tempfile::tempdir().map_err(BrokerError::Directory)?;
         let port = ReservedPort::new().map_err(BrokerError::Port)?;
         let second = ReservedPort::new().map_err(BrokerError::Port)?;
@@ -47,7 +50,7 @@ impl Mosquitto {
         fs::write(rules_file(directory.path()), rules.join("\n") + "\n").map_err(BrokerError::Directory)?;
         let text = config(files, &options, ports, directory.path());
         fs::write(directory.path().join("mosquitto.conf"), text).map_err(BrokerError::Directory)?;
-        let version = version(&program).await;
+        let version = Self::version_of(&program).await.ok().flatten().unwrap_or_else(|| "Mosquitto".to_owned());
         let mut broker = Self { program, version, port, second, websocket, child: None, directory };
         broker.run().await?;
         Ok(broker)
@@ -73,6 +76,15 @@ impl Mosquitto {
     #[must_use]
     pub fn ws_port(&self) -> u16 {
         self.websocket[1].address().port()
+    }
+
+    /// "Mosquitto 2.0.11", from the first line of this program's help; `None` when it is another program.
+    ///
+    /// # Errors
+    /// When it cannot be run.
+    pub async fn version_of(program: &Path) -> std::io::Result<Option<String>> {
+        let help = Command::new(program).arg("-h").stdin(Stdio::null()).output().await?;
+        Ok(named_version(&String::from_utf8_lossy(&help.stdout)))
     }
 
     pub(super) fn version(&self) -> &str {
@@ -208,14 +220,9 @@ impl Mosquitto {
     }
 }
 
-/// "Mosquitto 2.0.11", from the first line of its help.
-async fn version(program: &Path) -> String {
-    let help = Command::new(program).arg("-h").stdin(Stdio::null()).output().await;
-    let number = help.ok().and_then(|output| {
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        Some(text.lines().next()?.split_whitespace().last()?.to_owned())
-    });
-    number.map_or_else(|| "Mosquitto".to_owned(), |number| format!("Mosquitto {number}"))
+fn named_version(help: &str) -> Option<String> {
+    let version = help.lines().next()?.strip_prefix("mosquitto version ")?;
+    Some(format!("Mosquitto {}", version.split_whitespace().next()?))
 }
 
 fn config(files: &PkiFiles, options: &BrokerOptions, [port, second, wss, ws]: [u16; 4], directory: &Path) -> String {
@@ -283,4 +290,17 @@ fn log_file(directory: &Path) -> PathBuf {
 
 fn signal_error(source: std::io::Error) -> BrokerError {
     BrokerError::Signal { broker: NAME, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_is_that_of_mosquitto_alone() {
+        assert_eq!(named_version("mosquitto version 2.0.11\n\nmosquitto is").as_deref(), Some("Mosquitto 2.0.11"));
+        for help in ["", "mosquitto_pub is a simple client\n", "Usage: sh\n"] {
+            assert_eq!(named_version(help), None, "{help}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bridge::config::{BrokerUrl, Carrier};
 use bytes::Bytes;
 use rustls::ClientConfig;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -20,7 +21,13 @@ const MIN_BACKOFF: Duration = Duration::from_millis(50);
 const MAX_BACKOFF: Duration = Duration::from_secs(2);
 
 /// Publishes; the connection behind it lives in a task of its own, because its future must never be dropped.
-pub(crate) enum Client {
+pub(crate) struct Client {
+    requests: Requests,
+    connected: watch::Receiver<bool>,
+}
+
+/// The way to that task, under either version.
+enum Requests {
     V5(rumqttc::AsyncClient),
     V311(rumqttc_v4::AsyncClient),
 }
@@ -56,7 +63,9 @@ impl Client {
         tls: &Arc<ClientConfig>,
         login: Option<&(String, String)>,
     ) -> (Self, JoinHandle<()>) {
-        use rumqttc::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
+        use rumqttc::{
+            AsyncClient, Broker, ConnectionError, Event, Incoming, MqttOptions, TlsConfiguration, Transport,
+        };
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         if let Carrier::WebSocket { .. } = broker.carrier {
             let (broker, tls) = (broker.clone(), Arc::clone(tls));
@@ -76,18 +85,24 @@ impl Client {
             options.set_credentials(user.clone(), password.clone());
         }
         let (client, mut connection) = AsyncClient::builder(options).build();
+        let (connects, connected) = watch::channel(false);
         let id = id.to_owned();
         let task = tokio::spawn(async move {
             let mut backoff = Backoff::new(id);
             loop {
                 match connection.poll().await {
-                    Ok(_) => backoff.reset(),
+                    Ok(event) => {
+                        if let Event::Incoming(Incoming::ConnAck(_)) = event {
+                            connects.send_replace(true);
+                        }
+                        backoff.reset();
+                    }
                     Err(ConnectionError::RequestsDone) => return,
                     Err(error) => backoff.wait(&error).await,
                 }
             }
         });
-        (Self::V5(client), task)
+        (Self { requests: Requests::V5(client), connected }, task)
     }
 
     fn connect_v311(
@@ -96,7 +111,9 @@ impl Client {
         tls: &Arc<ClientConfig>,
         login: Option<&(String, String)>,
     ) -> (Self, JoinHandle<()>) {
-        use rumqttc_v4::{AsyncClient, Broker, ConnectionError, MqttOptions, TlsConfiguration, Transport};
+        use rumqttc_v4::{
+            AsyncClient, Broker, ConnectionError, Event, MqttOptions, Packet, TlsConfiguration, Transport,
+        };
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         if let Carrier::WebSocket { .. } = broker.carrier {
             let (broker, tls) = (broker.clone(), Arc::clone(tls));
@@ -117,29 +134,40 @@ impl Client {
             options.set_credentials(user.clone(), password.clone());
         }
         let (client, mut connection) = AsyncClient::builder(options).build();
+        let (connects, connected) = watch::channel(false);
         let id = id.to_owned();
         let task = tokio::spawn(async move {
             let mut backoff = Backoff::new(id);
             loop {
                 match connection.poll().await {
-                    Ok(_) => backoff.reset(),
+                    Ok(event) => {
+                        if let Event::Incoming(Packet::ConnAck(_)) = event {
+                            connects.send_replace(true);
+                        }
+                        backoff.reset();
+                    }
                     Err(ConnectionError::RequestsDone) => return,
                     Err(error) => backoff.wait(&error).await,
                 }
             }
         });
-        (Self::V311(client), task)
+        (Self { requests: Requests::V311(client), connected }, task)
+    }
+
+    /// Returns once a broker has accepted the connection (CONNACK) for the first time. False: its task has ended without one.
+    pub(crate) async fn connected(&mut self) -> bool {
+        self.connected.wait_for(|connected| *connected).await.is_ok()
     }
 
     /// Hands a message with QoS 1 to the connection, waiting while its window is full. `None`: there is no connection
     /// any more, nor will there be.
     pub(crate) async fn publish(&self, topic: &str, payload: Bytes) -> Option<Notice> {
-        match self {
-            Self::V5(client) => {
+        match &self.requests {
+            Requests::V5(client) => {
                 let options = rumqttc::PublishOptions::at_least_once();
                 client.publish_tracked(topic, payload, options).await.ok().map(Notice::V5)
             }
-            Self::V311(client) => {
+            Requests::V311(client) => {
                 let options = rumqttc_v4::PublishOptions::at_least_once();
                 client.publish_tracked(topic, payload, options).await.ok().map(Notice::V311)
             }
@@ -149,9 +177,9 @@ impl Client {
     /// Asks the connection to say good-bye and to end.
     pub(crate) async fn disconnect(&self) {
         // Err: it has ended already.
-        match self {
-            Self::V5(client) => drop(client.disconnect().await),
-            Self::V311(client) => drop(client.disconnect().await),
+        match &self.requests {
+            Requests::V5(client) => drop(client.disconnect().await),
+            Requests::V311(client) => drop(client.disconnect().await),
         }
     }
 }

@@ -32,6 +32,10 @@ fn what_makes_no_sense_is_refused_with_2() {
         (&["--mosquitto", "--broker", "mqtts://b"], "--broker"),
         (&["--nonsense"], "--nonsense"),
         (&["sim", "--seeds", "few"], "--seeds"),
+        (&["bench", "--scenario", "nonsense"], "--scenario"),
+        (&["bench", "--scale", "0"], "--scale"),
+        (&["bench", "--runs", "0"], "--runs"),
+        (&["bench", "--broker", "embedded", "--mosquitto", "/m"], "--mosquitto"),
     ] {
         let output = sandbox(arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", said(&output));

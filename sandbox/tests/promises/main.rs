@@ -38,6 +38,7 @@ mod hardened_broker;
 mod keeps_order_by_key;
 mod keys_in_hardware;
 mod local_lambda;
+mod measures_honestly;
 mod night_cases;
 mod no_payload_anywhere;
 mod notifies_systemd;
