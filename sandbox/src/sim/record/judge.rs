@@ -59,7 +59,10 @@ impl Record {
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
             let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
-            let early = !blamed && ((fate.taken && !fate.taken_late && !unanswered) || !spent);
+            // Of two copies that know nothing of each other, one was taken, and the other has become too old.
+            let is_old_copy = fate.copied && age >= MAX_AGE;
+            let taken = fate.taken && !fate.taken_late && !is_old_copy && !unanswered;
+            let early = !blamed && (taken || !spent);
             early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))
         };
         if let Some(early) = early {
