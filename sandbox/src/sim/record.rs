@@ -59,8 +59,10 @@ struct Inner {
     faults: u64,
     /// Connections to the broker that have broken, or may have.
     breaks: u64,
-    /// One of them is not known to the bridge yet.
-    lingers: bool,
+    /// How many of them nobody was told of.
+    silent: u64,
+    /// How many of these each client has noticed by now.
+    noticed: BTreeMap<String, u64>,
     restarts: u64,
     /// Whether the outcomes of a key must come in order.
     ordered: bool,
@@ -82,7 +84,8 @@ impl Record {
             violations: Vec::new(),
             faults: 0,
             breaks: 0,
-            lingers: false,
+            silent: 0,
+            noticed: BTreeMap::new(),
             restarts: 0,
             ordered,
             has_destination,
@@ -118,13 +121,15 @@ impl Record {
     /// A connection has broken, and nobody is told.
     pub(super) fn broke_silently(&self) {
         self.broke();
-        self.inner().lingers = true;
+        self.inner().silent += 1;
     }
 
-    /// The bridge connects again, so that whatever was silent is over.
-    pub(super) fn reconnected(&self) {
+    /// This client of the bridge connects again, so that whatever was silent is over for it.
+    pub(super) fn reconnected(&self, client_id: &str) {
         let mut inner = self.inner();
-        inner.breaks += u64::from(std::mem::take(&mut inner.lingers));
+        let silent = inner.silent;
+        let noticed = inner.noticed.insert(client_id.to_owned(), silent).unwrap_or_default();
+        inner.breaks += u64::from(noticed < silent);
     }
 
     /// A process of the bridge knows nothing of what ran before.

@@ -158,7 +158,7 @@ impl Talk {
             session.drop_as_asked(&record, "clean start");
         }
         if client_id.ends_with("-publisher") {
-            record.reconnected();
+            record.reconnected(&client_id);
         }
         let present = state.sessions.contains_key(&client_id);
         let expiry = match self.protocol {
