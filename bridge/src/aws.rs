@@ -29,7 +29,7 @@ pub use http::{Answering, Service};
 pub(crate) use http::{Body, Http, Limits, Target};
 #[cfg(test)]
 pub(crate) use made_up::MadeUp;
-pub(crate) use sign::{Signed, Signer, canonical, encoded, stamp};
+pub(crate) use sign::{Prepared, Signer, canonical, encoded, secret_value};
 pub(crate) use words::{Fault, causes, line, words};
 
 /// Crates that print whole requests and responses, payloads and signatures included, below the level error.

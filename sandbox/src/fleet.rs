@@ -6,11 +6,13 @@ mod prices;
 mod size;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use model::{Incident, Played, play};
+pub use model::{Deals, Incident};
+use model::{Played, play};
 use prices::Prices;
 use size::{Fleet, Load};
 
@@ -37,6 +39,9 @@ pub struct Flags {
     /// What happens a minute after the start.
     #[arg(long, value_enum, default_value = "none")]
     incident: Incident,
+    /// What the broker does with the share of a replica that is away: docs/scaling.md says which broker does what.
+    #[arg(long, value_enum, default_value = "waits")]
+    broker_deals: Deals,
     /// Decides which replicas get more than their share, and when bursts come.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -46,6 +51,8 @@ const EXAMPLES: &str = "\
 Examples:
   cargo sandbox fleet --rate 100000 --batch 100                     the fleet, and what it costs
   cargo sandbox fleet --rate 100000 --batch 100 --incident loss     a replica dies, and comes back after a minute
+  cargo sandbox fleet --incident deploy --broker-deals redistributes
+                                                                    restarts, with a broker that deals their share to the others
   cargo sandbox fleet --rate 10000 --batch 1 --invocation 10ms --incident cold";
 
 fn a_duration(text: &str) -> Result<Duration, String> {
@@ -59,11 +66,32 @@ fn a_duration(text: &str) -> Result<Duration, String> {
 /// # Errors
 /// When the prices cannot be read.
 pub fn execute(flags: &Flags) -> Result<Answer, serde_json::Error> {
-    let Flags { rate, batch, invocation, memory, quota, incident, seed } = *flags;
+    let Flags { rate, batch, invocation, memory, quota, incident, broker_deals, seed } = *flags;
     let load = Load { rate: f64::from(rate), batch: f64::from(batch), invocation: invocation.as_secs_f64() };
     let fleet = Fleet::of(load);
-    let played = play(fleet, f64::from(quota), incident, seed);
+    let played = play(fleet, f64::from(quota), incident, broker_deals, seed);
     Ok(Answer { fleet, month: Prices::known()?.month(&fleet, f64::from(memory) / 1024.0), quota, incident, played })
+}
+
+/// What the model says of a replica that is killed and comes back, for real runs to be held against.
+#[derive(Debug)]
+pub struct Killed {
+    /// Messages that may come a second time.
+    pub copies_at_most: f64,
+    /// Which part of what comes meanwhile waits for it: from the least to the most over some seeds.
+    pub waits: RangeInclusive<f64>,
+}
+
+/// Of two replicas, with so many invocations at once each, that take a tenth of a second.
+#[must_use]
+pub fn one_of_two_killed(concurrency: u32, deals: Deals) -> Killed {
+    let load = Load { rate: f64::from(concurrency) * 10.0, batch: 1.0, invocation: 0.1 };
+    let fleet = Fleet { load, replicas: 2, concurrency };
+    let runs = (0..50).map(|seed| play(fleet, fleet.quota(), Incident::Kill, deals, seed));
+    let shares: Vec<f64> = runs.map(|played| played.dealt_to_absent / played.came_meanwhile).collect();
+    let (least, most) =
+        shares.iter().fold((1.0_f64, 0.0_f64), |(least, most), share| (least.min(*share), most.max(*share)));
+    Killed { copies_at_most: play(fleet, fleet.quota(), Incident::Kill, deals, 0).copies, waits: least..=most }
 }
 
 /// What is said of it.
@@ -89,11 +117,17 @@ impl fmt::Display for Answer {
             dollars(month.lambda),
             dollars(month.replicas)
         )?;
-        if fleet.environments() > f64::from(*quota) {
+        let least = if fleet.is_for_requests() {
+            format!("a tenth of {:.0} requests a second", fleet.quota() * size::REQUESTS)
+        } else {
+            "for the concurrency".to_owned()
+        };
+        writeln!(f, "quota             {:>14.0}   at least, {least}", fleet.quota())?;
+        if fleet.quota() > f64::from(*quota) {
             writeln!(
                 f,
-                "quota             {quota:>14}   too low: ask for {:.0}, or make larger batches",
-                fleet.environments()
+                "                  {quota:>14}   is too low: ask for {:.0}, or make larger batches",
+                fleet.quota()
             )?;
         }
         let name = incident.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned());

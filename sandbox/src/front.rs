@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
@@ -47,6 +48,8 @@ struct Shared {
     fate: watch::Sender<Option<Fate>>,
     places: Arc<Semaphore>,
     beyond: Beyond,
+    held: watch::Sender<bool>,
+    waiting: Arc<AtomicUsize>,
 }
 
 /// A running front. Dropping it ends all its connections.
@@ -55,6 +58,8 @@ pub struct Front {
     port: u16,
     seen: Arc<Mutex<Vec<String>>>,
     fate: watch::Sender<Option<Fate>>,
+    held: watch::Sender<bool>,
+    waiting: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -89,8 +94,17 @@ impl Front {
         let port = listener.local_addr()?.port();
         let (seen, fate) = (Arc::default(), watch::Sender::new(None));
         let places = Arc::new(Semaphore::new(most));
-        let shared = Shared { kind, seen: Arc::clone(&seen), fate: fate.clone(), places, beyond };
-        Ok(Self { port, seen, fate, task: tokio::spawn(accept(listener, shared)) })
+        let (held, waiting) = (watch::Sender::new(false), Arc::default());
+        let shared = Shared {
+            kind,
+            seen: Arc::clone(&seen),
+            fate: fate.clone(),
+            places,
+            beyond,
+            held: held.clone(),
+            waiting: Arc::clone(&waiting),
+        };
+        Ok(Self { port, seen, fate, held, waiting, task: tokio::spawn(accept(listener, shared)) })
     }
 
     /// Where it listens.
@@ -104,6 +118,17 @@ impl Front {
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Whether new connections wait for their TLS handshake from now on.
+    pub fn hold_handshakes(&self, held: bool) {
+        self.held.send_replace(held);
+    }
+
+    /// How many wait for it.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
     }
 
     /// From now on nothing passes on the connections that there are, and nobody is told. New ones are fine.
@@ -162,6 +187,10 @@ impl Shared {
 async fn pass(mut stream: TcpStream, shared: &Shared, fate: watch::Receiver<Option<Fate>>) -> io::Result<()> {
     match &shared.kind {
         Kind::Tls(tls, target) => {
+            shared.waiting.fetch_add(1, Ordering::Relaxed);
+            // The front that could hold it is there as long as this runs.
+            let _ = shared.held.subscribe().wait_for(|held| !held).await;
+            shared.waiting.fetch_sub(1, Ordering::Relaxed);
             let stream = tls.accept(stream).await?;
             let protocol = stream.get_ref().1.alpn_protocol().unwrap_or(b"none");
             shared.see(&String::from_utf8_lossy(protocol));

@@ -52,7 +52,23 @@ impl Replicas {
     /// # Errors
     /// When the system refuses, or it is not subscribed again in time.
     pub async fn kill_and_restart(&mut self, world: &mut World, index: usize) -> Result<(), WorldError> {
-        self.processes[index].kill().await?;
+        self.kill(index).await?;
+        self.restart(world, index).await
+    }
+
+    /// SIGKILL to one of them; its connection is closed when this returns.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub async fn kill(&mut self, index: usize) -> io::Result<()> {
+        self.processes[index].kill().await
+    }
+
+    /// Starts one again that was killed.
+    ///
+    /// # Errors
+    /// When it is not subscribed again in time.
+    pub async fn restart(&mut self, world: &mut World, index: usize) -> Result<(), WorldError> {
         self.processes[index] = self.subscribed(world, index).await?;
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! Signature Version 4 of AWS, for requests without a query
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). Derives the key of a day
-//! once for each credentials. Sends nothing and shows no key.
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). What requests have in common is
+//! laid out once: by address, by credentials and day, and by second. Sends nothing and shows no key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use hyper::header::{HeaderValue, InvalidHeaderValue};
 use zeroize::Zeroizing;
 
 use super::credentials::Identity;
@@ -12,31 +13,42 @@ use crate::crypto::{MacKey, sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// The parts of a request that its signature covers.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Signed<'a> {
-    pub(crate) method: &'a str,
-    /// As [`canonical`] makes it.
-    pub(crate) path: &'a str,
-    /// Names in lower case and in their order; values without blanks at either end.
-    pub(crate) headers: &'a [(&'a str, &'a str)],
-    pub(crate) body: &'a [u8],
+/// What is signed of all requests to one address alike.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    /// The canonical request up to the last of these headers.
+    head: String,
+    /// Their names, a semicolon between two.
+    names: String,
 }
 
 /// Signs requests to one service in one region.
 pub(crate) struct Signer {
     region: String,
     service: &'static str,
-    derived: Mutex<Option<Arc<Derived>>>,
+    last: Mutex<Option<Arc<Moment>>>,
 }
 
-/// The key of one day.
+/// What is signed of all requests of one second by the same credentials alike.
+pub(crate) struct Moment {
+    second: u64,
+    stamp: String,
+    date: HeaderValue,
+    /// The string to sign, up to the digest of the request.
+    to_sign: String,
+    derived: Arc<Derived>,
+}
+
+/// What they have in common for a day.
 struct Derived {
     /// Whose it is.
     generation: u64,
     /// `20261128/eu-west-1/lambda/aws4_request`.
     scope: String,
     key: MacKey,
+    /// The header Authorization, up to the names of the headers that are signed.
+    credential: String,
+    token: Option<HeaderValue>,
 }
 
 impl std::fmt::Debug for Signer {
@@ -45,53 +57,109 @@ impl std::fmt::Debug for Signer {
     }
 }
 
+impl Prepared {
+    /// `path` as [`canonical`] makes it. Of the headers the names are in lower case and in their order, before all that change; the
+    /// values have no blanks at either end.
+    pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
+        // The second line end is that of the query, which is empty.
+        let mut head = [method, "\n", path, "\n\n"].concat();
+        push_headers(&mut head, headers);
+        let mut names = String::new();
+        push_names(&mut names, headers, true);
+        Self { head, names }
+    }
+}
+
 impl Signer {
     pub(crate) fn new(region: &str, service: &'static str) -> Self {
-        Self { region: region.to_owned(), service, derived: Mutex::new(None) }
+        Self { region: region.to_owned(), service, last: Mutex::new(None) }
     }
 
-    /// The header Authorization. The headers of the request hold this `stamp` as `x-amz-date`.
-    pub(crate) fn authorization(&self, identity: &Identity, stamp: &str, request: Signed<'_>) -> String {
-        let derived = self.derived(identity, stamp.get(..8).unwrap_or(stamp));
-        let names = names(request.headers);
-        let digest = sha256(canonical_request(request, &names).as_bytes());
-        let mut to_sign = [ALGORITHM, "\n", stamp, "\n", &derived.scope, "\n"].concat();
-        push_hex(&mut to_sign, digest.as_ref());
-        let key_id = identity.credentials.access_key_id();
-        let mut authorization =
-            [ALGORITHM, " Credential=", key_id, "/", &derived.scope, ", SignedHeaders=", &names, ", Signature="]
-                .concat();
-        push_hex(&mut authorization, derived.key.of(to_sign.as_bytes()).as_ref());
-        authorization
-    }
-
-    fn derived(&self, identity: &Identity, day: &str) -> Arc<Derived> {
-        let mut kept = self.derived.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*kept {
-            Some(derived) if derived.generation == identity.generation && derived.scope.starts_with(day) => {
-                Arc::clone(derived)
-            }
-            _ => {
-                let derived = Arc::new(self.derive(identity, day));
-                *kept = Some(Arc::clone(&derived));
-                derived
-            }
+    /// `None` when the session token cannot stand in a header.
+    pub(crate) fn moment(&self, identity: &Identity, at: SystemTime) -> Option<Arc<Moment>> {
+        let second = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let derived = last.as_ref().map(|last| &last.derived).filter(|last| last.generation == identity.generation);
+        match (&*last, derived) {
+            (Some(last), Some(_)) if last.second == second => return Some(Arc::clone(last)),
+            _ => {}
         }
+        let stamp = stamp(at);
+        let day = stamp.get(..8).unwrap_or(&stamp);
+        let derived = match derived {
+            Some(derived) if derived.scope.starts_with(day) => Arc::clone(derived),
+            _ => Arc::new(self.derive(identity, day)?),
+        };
+        let to_sign = [ALGORITHM, "\n", &stamp, "\n", &derived.scope, "\n"].concat();
+        let moment = Arc::new(Moment { second, date: HeaderValue::try_from(&stamp).ok()?, stamp, to_sign, derived });
+        *last = Some(Arc::clone(&moment));
+        Some(moment)
     }
 
-    fn derive(&self, identity: &Identity, day: &str) -> Derived {
-        let secret = Zeroizing::new(["AWS4", identity.credentials.secret_access_key()].concat());
+    fn derive(&self, identity: &Identity, day: &str) -> Option<Derived> {
+        let credentials = &identity.credentials;
+        let secret = Zeroizing::new(["AWS4", credentials.secret_access_key()].concat());
         let mut key = MacKey::new(secret.as_bytes());
         for part in [day, &self.region, self.service, "aws4_request"] {
             key = MacKey::new(key.of(part.as_bytes()).as_ref());
         }
         let scope = [day, "/", &self.region, "/", self.service, "/aws4_request"].concat();
-        Derived { generation: identity.generation, scope, key }
+        let credential =
+            [ALGORITHM, " Credential=", credentials.access_key_id(), "/", &scope, ", SignedHeaders="].concat();
+        let token = credentials.session_token().map(secret_value).transpose().ok()?;
+        Some(Derived { generation: identity.generation, scope, key, credential, token })
     }
 }
 
+impl Moment {
+    /// The value of `x-amz-date`.
+    pub(crate) fn date(&self) -> (&str, &HeaderValue) {
+        (&self.stamp, &self.date)
+    }
+
+    /// The value of `x-amz-security-token`, where there is one.
+    pub(crate) fn token(&self) -> Option<&HeaderValue> {
+        self.derived.token.as_ref()
+    }
+
+    /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among them.
+    pub(crate) fn authorization(&self, prepared: &Prepared, headers: &[(&str, &str)], body: &[u8]) -> String {
+        let values: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
+        // One allocation: what is signed, what signs it and what is said of it take turns in the same text.
+        let mut text = String::with_capacity(prepared.head.len() + prepared.names.len() + values + 2 * 64 + 256);
+        text.push_str(&prepared.head);
+        push_headers(&mut text, headers);
+        text.push('\n');
+        text.push_str(&prepared.names);
+        push_names(&mut text, headers, prepared.names.is_empty());
+        text.push('\n');
+        push_hex(&mut text, sha256(body).as_ref());
+        let digest = sha256(text.as_bytes());
+        text.clear();
+        text.push_str(&self.to_sign);
+        push_hex(&mut text, digest.as_ref());
+        let signature = self.derived.key.of(text.as_bytes());
+        text.clear();
+        text.push_str(&self.derived.credential);
+        text.push_str(&prepared.names);
+        push_names(&mut text, headers, prepared.names.is_empty());
+        text.push_str(", Signature=");
+        push_hex(&mut text, signature.as_ref());
+        text
+    }
+}
+
+/// A value that no text shows.
+pub(crate) fn secret_value(
+    value: impl TryInto<HeaderValue, Error = InvalidHeaderValue>,
+) -> Result<HeaderValue, InvalidHeaderValue> {
+    let mut value = value.try_into()?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 /// A time as `20261128T103734Z`.
-pub(crate) fn stamp(at: SystemTime) -> String {
+fn stamp(at: SystemTime) -> String {
     let mut text = humantime::format_rfc3339_seconds(at).to_string();
     text.retain(|c| c != '-' && c != ':');
     text
@@ -130,155 +198,24 @@ fn push_digits(out: &mut String, byte: u8, digits: &[u8; 16]) {
     out.push(char::from(digits[usize::from(byte & 0xf)]));
 }
 
-fn names(headers: &[(&str, &str)]) -> String {
+fn push_headers(out: &mut String, headers: &[(&str, &str)]) {
     debug_assert!(headers.is_sorted_by_key(|(name, _)| *name), "the order is a part of what is signed");
-    let mut names = String::with_capacity(96);
-    for (name, _) in headers {
-        if !names.is_empty() {
-            names.push(';');
-        }
-        names.push_str(name);
+    for (name, value) in headers {
+        [name, ":", value, "\n"].into_iter().for_each(|part| out.push_str(part));
     }
-    names
 }
 
-fn canonical_request(request: Signed<'_>, names: &str) -> String {
-    let values: usize = request.headers.iter().map(|(_, value)| value.len() + 2).sum();
-    let mut text = String::with_capacity(request.path.len() + 2 * names.len() + values + 80);
-    // The second line end is that of the query, which is empty.
-    [request.method, "\n", request.path, "\n\n"].into_iter().for_each(|part| text.push_str(part));
-    for (name, value) in request.headers {
-        [name, ":", value, "\n"].into_iter().for_each(|part| text.push_str(part));
+/// Each behind a semicolon, but for the very first of all.
+fn push_names(out: &mut String, headers: &[(&str, &str)], is_first: bool) {
+    for (index, (name, _)) in headers.iter().enumerate() {
+        if index > 0 || !is_first {
+            out.push(';');
+        }
+        out.push_str(name);
     }
-    ["\n", names, "\n"].into_iter().for_each(|part| text.push_str(part));
-    push_hex(&mut text, sha256(request.body).as_ref());
-    text
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use aws_credential_types::Credentials;
-
-    use super::*;
-
-    const STAMP: &str = "20150830T123600Z";
-    const HOST: (&str, &str) = ("host", "example.amazonaws.com");
-    const DATE: (&str, &str) = ("x-amz-date", STAMP);
-    const TOKEN: &str = "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267";
-    /// SHA-256 of `Param1=value1`.
-    const HASH: &str = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d0b6e";
-
-    fn identity(generation: u64, secret: &str) -> Identity {
-        Identity { credentials: Credentials::new("AKIDEXAMPLE", secret, None, None, "test"), generation }
-    }
-
-    fn example() -> Identity {
-        identity(1, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
-    }
-
-    fn signature(authorization: &str) -> &str {
-        authorization.rsplit('=').next().unwrap()
-    }
-
-    fn signed<'a>(method: &'a str, path: &'a str, headers: &'a [(&'a str, &'a str)], body: &'a [u8]) -> Signed<'a> {
-        Signed { method, path, headers, body }
-    }
-
-    /// Cases of the test suite that AWS publishes for Signature Version 4, those without a query, by their names there.
-    #[test]
-    fn the_signatures_of_awss_own_test_suite() {
-        let signer = Signer::new("us-east-1", "service");
-        let (plain, with_token) = ([HOST, DATE], [HOST, DATE, ("x-amz-security-token", TOKEN)]);
-        let form = [
-            ("content-length", "13"),
-            ("content-type", "application/x-www-form-urlencoded"),
-            HOST,
-            ("x-amz-content-sha256", HASH),
-            DATE,
-        ];
-        let utf8 = format!("/{}", encoded("ሴ"));
-        let unreserved = canonical("/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz");
-        let cases = [
-            (
-                "get-vanilla",
-                signed("GET", "/", &plain, b""),
-                "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31",
-            ),
-            (
-                "post-vanilla",
-                signed("POST", "/", &plain, b""),
-                "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
-            ),
-            (
-                "get-utf8",
-                signed("GET", &utf8, &plain, b""),
-                "8318018e0b0f223aa2bbf98705b62bb787dc9c0e678f255a891fd03141be5d85",
-            ),
-            (
-                "get-unreserved",
-                signed("GET", &unreserved, &plain, b""),
-                "07ef7494c76fa4850883e2b006601f940f8a34d404d0cfa977f52a65bbf5f24f",
-            ),
-            (
-                "get-vanilla-with-session-token",
-                signed("GET", "/", &with_token, b""),
-                "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8",
-            ),
-            (
-                "post-x-www-form-urlencoded",
-                signed("POST", "/", &form, b"Param1=value1"),
-                "d3875051da38690788ef43de4db0d8f280229d82040bfac253562e56c3f20e0b",
-            ),
-        ];
-        for (name, request, expected) in cases {
-            assert_eq!(signature(&signer.authorization(&example(), STAMP, request)), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_whole_header() {
-        let signer = Signer::new("us-east-1", "service");
-        let header = signer.authorization(&example(), STAMP, signed("GET", "/", &[HOST, DATE], b""));
-        let expected = "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, \
-                        SignedHeaders=host;x-amz-date, \
-                        Signature=5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31";
-        assert_eq!(header, expected);
-    }
-
-    #[test]
-    fn the_key_follows_the_day_and_the_credentials() {
-        let kept = Signer::new("us-east-1", "service");
-        let of = |signer: &Signer, identity: &Identity, stamp: &str| {
-            let headers = [HOST, ("x-amz-date", stamp)];
-            signer.authorization(identity, stamp, signed("GET", "/", &headers, b""))
-        };
-        let (one, other) = (example(), identity(2, "another"));
-        let uses = [(&one, STAMP), (&one, "20150831T000000Z"), (&other, "20150831T000001Z"), (&one, STAMP)];
-        for (identity, stamp) in uses {
-            let fresh = Signer::new("us-east-1", "service");
-            assert_eq!(of(&kept, identity, stamp), of(&fresh, identity, stamp), "{stamp}");
-        }
-    }
-
-    #[test]
-    fn a_time_is_stamped_in_utc() {
-        let at = SystemTime::UNIX_EPOCH + Duration::from_mins(24_015_636);
-        assert_eq!(stamp(at), STAMP);
-        assert_eq!(stamp(at + Duration::from_millis(999)), STAMP);
-    }
-
-    #[test]
-    fn a_path_is_encoded_once_more_and_keeps_its_slashes() {
-        assert_eq!(encoded("arn:aws:x/$LATEST"), "arn%3Aaws%3Ax%2F%24LATEST");
-        assert_eq!(canonical("/2015-03-31/functions/a%3Ab/invocations"), "/2015-03-31/functions/a%253Ab/invocations");
-    }
-
-    #[test]
-    fn no_key_is_shown() {
-        let signer = Signer::new("us-east-1", "service");
-        signer.authorization(&example(), STAMP, signed("GET", "/", &[HOST, DATE], b""));
-        assert_eq!(format!("{signer:?}"), "Signer");
-    }
-}
+mod suite;
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::size::Fleet;
+use super::size::{Fleet, REQUESTS};
 
 const TICK: f64 = 0.1;
 const TICKS: u32 = 6_000;
@@ -19,17 +19,28 @@ const SCALING: f64 = 100.0;
 
 /// What happens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum Incident {
+pub enum Incident {
     /// Nothing.
     None,
-    /// A replica dies without a word, and is back after a minute; what it had is sent again.
+    /// A replica's machine dies without a word, and is back after a minute; what it had is sent again.
     Loss,
+    /// A replica's process is killed, so that its connection closes at once, and is back after a minute; what it had is sent again.
+    Kill,
     /// Replicas are restarted, one after the other.
     Deploy,
-    /// For a minute Lambda takes half of the concurrency that the fleet was made for.
+    /// For a minute Lambda takes half of what the fleet was made for.
     Throttles,
     /// The function has no environments at the start.
     Cold,
+}
+
+/// What the broker does with the share of a member of the group that it knows to be away, and whose session it keeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Deals {
+    /// It is put into the member's session, and waits for it there.
+    Waits,
+    /// The other members get it.
+    Redistributes,
 }
 
 /// What came of it.
@@ -42,70 +53,117 @@ pub(super) struct Played {
     pub(super) throttled: f64,
     /// Messages that came a second time.
     pub(super) copies: f64,
+    /// Messages that were dealt to a replica that was away.
+    pub(super) dealt_to_absent: f64,
+    /// Messages that came while one was away.
+    pub(super) came_meanwhile: f64,
 }
 
 /// Plays it with this concurrency quota.
-pub(super) fn play(fleet: Fleet, quota: f64, incident: Incident, seed: u64) -> Played {
+pub(super) fn play(fleet: Fleet, quota: f64, incident: Incident, deals: Deals, seed: u64) -> Played {
     let mut chance = fastrand::Rng::with_seed(seed);
     // A shared subscription gives each member its turn; yet some hash to more, by a tenth.
     let weights: Vec<f64> = (0..fleet.replicas).map(|_| 0.9 + 0.2 * chance.f64()).collect();
-    let (mut played, mut waiting) = (Played::default(), vec![0.0_f64; weights.len()]);
-    let mut environments = if incident == Incident::Cold { 0.0 } else { fleet.environments().min(quota) };
+    let granted = if incident == Incident::Cold { 0.0 } else { fleet.quota().min(quota) };
+    let waiting = vec![0.0; weights.len()];
+    let mut world = World { fleet, incident, deals, weights, waiting, granted, played: Played::default() };
     for tick in 0..TICKS {
-        let gets = |replica: usize| !noticed(incident, tick, replica);
-        let sum: f64 = weights.iter().enumerate().filter(|(replica, _)| gets(*replica)).map(|(_, weight)| weight).sum();
         // Bursts: a tick has between half and one and a half times the mean.
-        let arrived = fleet.load.rate * TICK * (0.5 + chance.f64());
-        for (replica, weight) in weights.iter().enumerate().filter(|(replica, _)| gets(*replica)) {
-            waiting[replica] += arrived * weight / sum;
-        }
-        if incident == Incident::Loss && tick == BEGINS {
+        world.arrive(tick, fleet.load.rate * TICK * (0.5 + chance.f64()));
+        if tick == BEGINS && matches!(incident, Incident::Loss | Incident::Kill) {
             // What was in its hands.
-            played.copies += f64::from(fleet.concurrency) * fleet.load.batch;
+            world.played.copies += f64::from(fleet.concurrency) * fleet.load.batch;
         }
-        let wants: Vec<f64> = (0..waiting.len())
-            .map(|replica| {
-                if away(incident, tick, replica).is_some() {
-                    0.0
-                } else {
-                    waiting[replica].min(fleet.of_replica() * TICK)
-                }
-            })
+        world.granted = (world.granted + SCALING * TICK).min(quota);
+        let share = world.invoke(tick);
+        world.note(tick, share);
+    }
+    world.played
+}
+
+struct World {
+    fleet: Fleet,
+    incident: Incident,
+    deals: Deals,
+    /// What each replica gets in proportion to the others.
+    weights: Vec<f64>,
+    /// Messages of each replica, at the broker or in its hands.
+    waiting: Vec<f64>,
+    /// Concurrency that Lambda gives the function by now.
+    granted: f64,
+    played: Played,
+}
+
+impl World {
+    /// The broker deals so many messages out.
+    fn arrive(&mut self, tick: u32, arrived: f64) {
+        let gets = |replica: usize| self.deals == Deals::Waits || !noticed(self.incident, tick, replica);
+        let dealt: Vec<f64> = self
+            .weights
+            .iter()
+            .enumerate()
+            .map(|(replica, weight)| if gets(replica) { *weight } else { 0.0 })
             .collect();
-        let wanted = wants.iter().sum::<f64>() / fleet.load.batch;
-        environments = (environments + SCALING * TICK).min(quota);
-        let halved = incident == Incident::Throttles && (BEGINS..BEGINS + MINUTE).contains(&tick);
-        let usable = if halved { environments.min(fleet.environments() * 0.5) } else { environments };
-        let taken = usable / fleet.load.invocation * TICK;
-        let share = (taken / wanted.max(f64::MIN_POSITIVE)).min(1.0);
-        played.throttled += wanted * (1.0 - share);
-        for (queue, want) in waiting.iter_mut().zip(wants) {
+        // Never nothing: a fleet has two replicas at least, of which one is away at a time.
+        let sum: f64 = dealt.iter().sum();
+        let mut is_one_away = false;
+        for (replica, weight) in dealt.into_iter().enumerate() {
+            let share = arrived * weight / sum;
+            self.waiting[replica] += share;
+            if away(self.incident, tick, replica).is_some() {
+                is_one_away = true;
+                self.played.dealt_to_absent += share;
+            }
+        }
+        if is_one_away {
+            self.played.came_meanwhile += arrived;
+        }
+    }
+
+    /// All who are there invoke what they can; returns which part of that Lambda takes.
+    fn invoke(&mut self, tick: u32) -> f64 {
+        let most = self.fleet.of_replica() * TICK;
+        let wants: Vec<f64> = (self.waiting.iter().enumerate())
+            .map(|(replica, queue)| if away(self.incident, tick, replica).is_some() { 0.0 } else { queue.min(most) })
+            .collect();
+        let wanted = wants.iter().sum::<f64>() / self.fleet.load.batch;
+        let share = (self.taken(tick) / wanted.max(f64::MIN_POSITIVE)).min(1.0);
+        self.played.throttled += wanted * (1.0 - share);
+        for (queue, want) in self.waiting.iter_mut().zip(wants) {
             *queue -= want * share;
         }
-        let backlog: f64 = waiting.iter().sum();
-        played.backlog = played.backlog.max(backlog);
+        share
+    }
+
+    /// How many invocations Lambda takes in this tick: by their environments, and by the requests that go with them.
+    fn taken(&self, tick: u32) -> f64 {
+        let halved = self.incident == Incident::Throttles && (BEGINS..BEGINS + MINUTE).contains(&tick);
+        let usable = if halved { self.granted.min(self.fleet.quota() * 0.5) } else { self.granted };
+        usable * (1.0 / self.fleet.load.invocation).min(REQUESTS) * TICK
+    }
+
+    fn note(&mut self, tick: u32, share: f64) {
+        self.played.backlog = self.played.backlog.max(self.waiting.iter().sum());
         // A message waits for its replica, and until what is before it there is done.
         let each = |(replica, queue): (usize, &f64)| {
-            let until_back =
-                if *queue > 0.0 { f64::from(away(incident, tick, replica).unwrap_or(0)) * TICK } else { 0.0 };
-            until_back + queue / (fleet.of_replica() * share.max(0.01))
+            let back = away(self.incident, tick, replica).filter(|_| *queue > 0.0).unwrap_or(0);
+            f64::from(back) * TICK + queue / (self.fleet.of_replica() * share.max(0.01))
         };
-        played.wait = waiting.iter().enumerate().map(each).fold(played.wait, f64::max);
+        self.played.wait = self.waiting.iter().enumerate().map(each).fold(self.played.wait, f64::max);
     }
-    played
 }
 
 /// For how many ticks more a replica does nothing; `None` while it works.
 fn away(incident: Incident, tick: u32, replica: usize) -> Option<u32> {
     let (begins, lasts) = match incident {
-        Incident::Loss if replica == 0 => (BEGINS, MINUTE),
+        Incident::Loss | Incident::Kill if replica == 0 => (BEGINS, MINUTE),
         Incident::Deploy => (BEGINS + RESTART * u32::try_from(replica).ok()?.min(TICKS), RESTART),
         _ => return None,
     };
     (begins..begins + lasts).contains(&tick).then(|| begins + lasts - tick)
 }
 
-/// Whether the broker knows, and gives it nothing: at once when it said good-bye.
+/// Whether the broker knows that it is away: at once when it said good-bye, or its connection was closed.
 fn noticed(incident: Incident, tick: u32, replica: usize) -> bool {
     let since = if incident == Incident::Loss { UNNOTICED } else { 0 };
     away(incident, tick, replica).is_some() && tick >= BEGINS + since

@@ -1,13 +1,16 @@
-//! How large a fleet has to be. Pure.
+//! How large a fleet has to be, and what quota it needs. Pure.
 
-/// CPU of one replica, µs: for each message, and for each invocation beside it. From docs/performance.md: 25 µs a message alone, 6.1 in
-/// tens, 3.5 in hundreds.
-const MESSAGE: f64 = 3.3;
-const INVOCATION: f64 = 22.0;
+/// CPU of one replica, µs: for each message, and for each invocation beside it. Fitted to the tables "One message an invocation",
+/// "In batches" and "Several bridges on one subscription" of docs/performance.md; `fleet::tests::measured` holds them together.
+pub(super) const MESSAGE: f64 = 2.7;
+pub(super) const INVOCATION: f64 = 19.3;
 /// A bridge runs on one thread; above this share of it latency grows.
-const USED: f64 = 0.6;
-/// Concurrency above what the mean takes.
+pub(super) const USED: f64 = 0.6;
+/// What Lambda is asked for above what the mean takes.
 const HEADROOM: f64 = 1.25;
+/// Requests a second that Lambda takes for each unit of the concurrency quota (Lambda Developer Guide, "Understanding Lambda function
+/// scaling").
+pub(super) const REQUESTS: f64 = 10.0;
 
 /// What comes, and what it meets.
 #[derive(Debug, Clone, Copy)]
@@ -39,9 +42,14 @@ impl Fleet {
         Self { load, replicas: needed as u32 + 1, concurrency }
     }
 
+    /// CPU of a replica for a message, in µs.
+    pub(super) fn cpu(batch: f64) -> f64 {
+        MESSAGE + INVOCATION / batch
+    }
+
     /// What a replica's core can do, in messages a second.
     pub(super) fn by_cpu(load: Load) -> f64 {
-        1e6 / (MESSAGE + INVOCATION / load.batch)
+        1e6 / Self::cpu(load.batch)
     }
 
     /// What one replica can do, in messages a second.
@@ -58,5 +66,16 @@ impl Fleet {
     /// Execution environments at the mean, with headroom.
     pub(super) fn environments(&self) -> f64 {
         (self.invocations() * self.load.invocation * HEADROOM).ceil().max(1.0)
+    }
+
+    /// The concurrency quota to ask for: room for the environments, and for the requests, of which short invocations need more than
+    /// their environments bring.
+    pub(super) fn quota(&self) -> f64 {
+        self.environments().max((self.invocations() * HEADROOM / REQUESTS).ceil())
+    }
+
+    /// Whether it is the requests that ask for the quota.
+    pub(super) fn is_for_requests(&self) -> bool {
+        self.quota() > self.environments()
     }
 }

@@ -4,6 +4,7 @@
 //! `FULL_SIZE=1` runs every row in its full size.
 
 mod broker;
+mod fleet;
 mod lambda;
 mod limits;
 mod line;

@@ -113,6 +113,37 @@ async fn f41_an_endpoint_that_offers_http_2_gets_http_1_1_on_no_more_connections
     assert!(seen.iter().all(|protocol| protocol == "http/1.1"), "{seen:?}");
 }
 
+/// Invocations that have begun and not ended, as the bridge's metrics say.
+fn under_way(process: &BridgeProcess) -> usize {
+    use std::io::{Read, Write};
+    let admin =
+        |line: String| serde_json::from_str::<serde_json::Value>(&line).ok()?["admin"].as_str().map(str::to_owned);
+    let admin = process.log().into_iter().find_map(admin).unwrap();
+    let mut stream = std::net::TcpStream::connect(admin).unwrap();
+    write!(stream, "GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    let line = text.lines().find(|line| line.starts_with("mqtt_lambda_bridge_invocations_in_flight{"));
+    line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// While no handshake ends, there are a few connections, however many invocations wait for one; then all are answered.
+#[tokio::test(flavor = "multi_thread")]
+async fn f41_a_cold_start_makes_a_few_connections_at_once() {
+    let world = world().await;
+    let endpoint = trusted(&world).await;
+    endpoint.hold_handshakes(true);
+    let process = bridge(&world, &endpoint, &["BRIDGE_MAPPING_CONCURRENCY=64"]).await;
+    publish(&world, 64, |_| {}).await;
+    eventually("64 invocations are under way", || under_way(&process) == 64).await;
+    let waiting = endpoint.waiting();
+    assert!((1..=8).contains(&waiting), "{waiting} connections at once");
+    endpoint.hold_handshakes(false);
+    succeeded(&world, 64, &process).await;
+    assert_eq!(world.dead_letters().unwrap(), []);
+    assert!(endpoint.seen().len() <= 64, "{:?}", endpoint.seen());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_a_404_of_an_old_address_heals_without_a_dead_letter() {
     let world = world().await;

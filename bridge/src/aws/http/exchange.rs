@@ -16,7 +16,7 @@ use super::dial::Dialler;
 use super::error::HttpError;
 use super::memory::{self, Service};
 use super::origin::Target;
-use super::pool::Pool;
+use super::pool::{Next, Pool};
 use super::roots;
 use super::tcp::{Names, Tcp};
 
@@ -169,13 +169,21 @@ impl Network {
 
     async fn connect(&self, target: &Target, pooled: Option<Connection>) -> Result<(Connection, bool), HttpError> {
         let mut next = pooled;
-        while let Some(mut connection) = next {
-            if connection.sender.ready().await.is_ok() {
+        loop {
+            if let Some(mut connection) = next
+                && connection.sender.ready().await.is_ok()
+            {
                 return Ok((connection, false));
             }
-            next = self.pool.take(&target.origin);
+            match self.pool.next(&target.origin).await {
+                Next::Idle(connection) => next = Some(connection),
+                Next::Dial(dial) => {
+                    let connection = self.dialler.dial(&target.origin, &target.uri).await?;
+                    dial.succeeded();
+                    return Ok((connection, true));
+                }
+            }
         }
-        Ok((self.dialler.dial(&target.origin, &target.uri).await?, true))
     }
 
     /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes to

@@ -9,18 +9,24 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderValue, USER_AGENT};
-use hyper::http::request;
-use hyper::{HeaderMap, Response};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::{HeaderMap, Method, Response};
 
 use super::kind::Kind;
 use super::said::{IDS, Said, TRACE};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
-use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Ready, Signed, Signer, Target};
+use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Prepared, Ready, Signer, Target};
 use crate::lambda::Request;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("mqtt-lambda-bridge/", env!("CARGO_PKG_VERSION")));
+
+static CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
+static STAMP: HeaderName = HeaderName::from_static("x-amz-date");
+static KIND: HeaderName = HeaderName::from_static("x-amz-invocation-type");
+static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+/// That a request may have.
+const MOST_HEADERS: usize = 9;
 
 /// Calls of one function.
 #[derive(Debug)]
@@ -30,9 +36,7 @@ pub(super) struct Lean {
     credentials: Ready,
     signer: Signer,
     target: Target,
-    /// The path as it is signed.
-    path: String,
-    host: String,
+    prepared: Prepared,
     clock: Clock,
 }
 
@@ -57,8 +61,7 @@ impl Lean {
             limits: Limits { connect: Some(CONNECT_TIMEOUT), exchange: Some(timeout) },
             credentials: aws.ready(),
             signer: Signer::new(aws.region(), "lambda"),
-            path: aws::canonical(target.path()),
-            host: target.host().to_str().ok()?.to_owned(),
+            prepared: prepared(&target)?,
             target,
             clock: Clock::default(),
         })
@@ -88,46 +91,50 @@ impl Lean {
         identity: &Identity,
         now: SystemTime,
     ) -> Option<hyper::Request<Body>> {
-        let (stamp, body) = (aws::stamp(now), Bytes::from(request.event));
+        let moment = self.signer.moment(identity, now)?;
+        let Request { event, context, trace } = request;
+        let event = Bytes::from(event);
+        let (stamp, date) = moment.date();
         // In the order in which they are signed.
-        let mut signed = [("", ""); 6];
-        let headers = [
-            Some(("content-type", "application/octet-stream")),
-            Some(("host", self.host.as_str())),
-            request.context.as_deref().map(|context| ("x-amz-client-context", context)),
-            Some(("x-amz-date", stamp.as_str())),
-            kind.header().map(|kind| ("x-amz-invocation-type", kind)),
-            identity.credentials.session_token().map(|token| ("x-amz-security-token", token)),
+        let mut signed = [("", ""); 4];
+        let changing = [
+            context.as_deref().map(|context| (CONTEXT.as_str(), context)),
+            Some((STAMP.as_str(), stamp)),
+            kind.header().map(|kind| (KIND.as_str(), kind)),
+            identity.credentials.session_token().map(|token| (TOKEN.as_str(), token)),
         ];
         let mut count = 0;
-        for header in headers.into_iter().flatten() {
+        for header in changing.into_iter().flatten() {
             signed[count] = header;
             count += 1;
         }
-        let signed = &signed[..count];
-        let to_sign = Signed { method: "POST", path: &self.path, headers: signed, body: &body };
-        let authorization = self.signer.authorization(identity, &stamp, to_sign);
-        let head = hyper::Request::post(hyper::Uri::default())
-            .header(CONTENT_TYPE, OCTETS)
-            .header(HOST, self.target.host())
-            .header(USER_AGENT, AGENT);
-        let head = signed[2..].iter().fold(head, |head, (name, value)| with(head, name, value));
-        let head = request.trace.iter().fold(head, |head, trace| with(head, TRACE, trace));
-        let head = with(head, AUTHORIZATION.as_str(), &authorization);
-        head.body(Full::new(body).map_err(|never| match never {}).boxed_unsync()).ok()
+        let authorization = moment.authorization(&self.prepared, &signed[..count], &event);
+        let mut headers = HeaderMap::with_capacity(MOST_HEADERS);
+        headers.insert(CONTENT_TYPE, OCTETS);
+        headers.insert(HOST, self.target.host().clone());
+        headers.insert(USER_AGENT, AGENT);
+        headers.insert(&STAMP, date.clone());
+        headers.insert(AUTHORIZATION, aws::secret_value(authorization).ok()?);
+        moment.token().map(|token| headers.insert(&TOKEN, token.clone()));
+        kind.header().map(|kind| headers.insert(&KIND, HeaderValue::from_static(kind)));
+        if let Some(context) = context {
+            headers.insert(&CONTEXT, aws::secret_value(context).ok()?);
+        }
+        if let Some(trace) = trace {
+            headers.insert(TRACE, aws::secret_value(trace).ok()?);
+        }
+        let body = Full::new(event).map_err(|never| match never {}).boxed_unsync();
+        let mut request = hyper::Request::new(body);
+        *request.method_mut() = Method::POST;
+        *request.headers_mut() = headers;
+        Some(request)
     }
 }
 
-/// The values of all of them may be secrets.
-fn with(head: request::Builder, name: &str, value: &str) -> request::Builder {
-    match HeaderValue::from_str(value) {
-        Ok(mut value) => {
-            value.set_sensitive(true);
-            head.header(name, value)
-        }
-        // An error that the builder keeps.
-        Err(_) => head.header(name, value),
-    }
+/// What the signatures of all requests that lead there cover.
+fn prepared(target: &Target) -> Option<Prepared> {
+    let headers = [(CONTENT_TYPE.as_str(), "application/octet-stream"), (HOST.as_str(), target.host().to_str().ok()?)];
+    Some(Prepared::new("POST", &aws::canonical(target.path()), &headers))
 }
 
 /// Below the path of the endpoint, if it has one.

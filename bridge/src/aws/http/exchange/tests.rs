@@ -8,9 +8,11 @@ use http_body_util::Empty;
 use hyper::header::HeaderValue;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::super::connection::Forwarded;
 use super::super::origin::Origin;
+use super::super::pool;
 use super::*;
 
 const HELLO: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
@@ -225,4 +227,71 @@ async fn a_name_that_is_not_found_in_time_is_no_connection_whatever_the_exchange
     let http = Http::of(Dialler::plain(Tcp::new(never, CONNECT)));
     let error = http.send(get("http://aws.test/"), exchange_within(Duration::from_secs(1))).await.unwrap_err();
     assert!(matches!(error, HttpError::ConnectTimeout), "{error:?}");
+}
+
+/// Requests of a cold start.
+const AT_ONCE: usize = 64;
+
+/// Sends them all, and opens the gate when no more names are looked up.
+async fn cold_start(http: &Http, url: &str, looked_up: &AtomicUsize, gate: &watch::Sender<bool>) -> Vec<Outcome> {
+    let sends = (0..AT_ONCE).map(|_| http.send(get(url), Limits::default()));
+    let opens = async {
+        let mut before = usize::MAX;
+        while std::mem::replace(&mut before, looked_up.load(Ordering::Relaxed)) != before {
+            for _ in 0..100 {
+                tokio::task::yield_now().await;
+            }
+        }
+        assert_eq!(before, pool::FIRST_DIALS, "connections are being made");
+        gate.send_replace(true);
+    };
+    tokio::join!(futures_util::future::join_all(sends), opens).0
+}
+
+type Outcome = Result<Response<Bytes>, HttpError>;
+
+/// A client whose names are looked up when the gate is open, with how many have been; then they are this.
+fn gated(address: Option<IpAddr>) -> (Http, Arc<AtomicUsize>, watch::Sender<bool>) {
+    let (gate, opened) = watch::channel(false);
+    let count = Arc::new(AtomicUsize::new(0));
+    let looked_up = count.clone();
+    let lookup = move |_| {
+        let mut opened = opened.clone();
+        looked_up.fetch_add(1, Ordering::Relaxed);
+        async move {
+            opened.wait_for(|is_open| *is_open).await.map_err(io::Error::other)?;
+            let address = address.ok_or_else(|| io::Error::other("no such name"))?;
+            Ok(vec![SocketAddr::new(address, 0)])
+        }
+    };
+    (Http::of(Dialler::plain(Tcp::new(Names::looked_up(lookup), CONNECT))), count, gate)
+}
+
+#[tokio::test]
+async fn a_cold_start_makes_a_few_connections_at_once_and_answers_all() {
+    let (listener, _) = listener().await;
+    let url = format!("http://aws.test:{}/a?b", listener.local_addr().unwrap().port());
+    let (http, looked_up, gate) = gated(Some("127.0.0.1".parse().unwrap()));
+    let accepted = serve(listener, HELLO);
+    let answers = cold_start(&http, &url, &looked_up, &gate).await;
+    assert!(answers.iter().all(|answer| answer.as_ref().is_ok_and(|answer| answer.status() == 200)), "{answers:?}");
+    assert!(accepted.load(Ordering::Relaxed) <= AT_ONCE);
+}
+
+#[tokio::test]
+async fn a_cold_start_at_an_endpoint_that_is_not_there_fails_at_once_and_not_one_by_one() {
+    let (http, looked_up, gate) = gated(None);
+    let answers = cold_start(&http, "http://aws.test/a?b", &looked_up, &gate).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(HttpError::Connect(_)))), "{answers:?}");
+    assert_eq!(looked_up.load(Ordering::Relaxed), AT_ONCE);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_start_at_an_endpoint_that_is_silent_waits_no_longer_than_one_request() {
+    let (http, _, _gate) = gated(None);
+    let begun = tokio::time::Instant::now();
+    let sends = (0..AT_ONCE).map(|_| http.send(get("http://aws.test/a?b"), Limits::default()));
+    let answers = futures_util::future::join_all(sends).await;
+    assert!(answers.iter().all(|answer| matches!(answer, Err(HttpError::ConnectTimeout))), "{answers:?}");
+    assert_eq!(begun.elapsed(), CONNECT);
 }

@@ -44,18 +44,18 @@ fn is_of_the_client(name: &str) -> bool {
 
 /// The URL that both have, when both send the same; `None` when neither sends anything.
 async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> Option<String> {
-    let aws = made_up.on_the_network();
-    let endpoint = sdk::endpoint(&aws);
+    let made = made_up.on_the_network();
+    let endpoint = sdk::endpoint(&made);
     let Some(theirs) = of_the_sdk(made_up, function, kind, request.clone()).await else {
         assert_eq!(endpoint, None);
         return None;
     };
     let endpoint = endpoint.expect("the SDK has one");
-    let lean = Lean::new(&aws, &endpoint, function, TIMEOUT).unwrap();
+    let lean = Lean::new(&made, &endpoint, function, TIMEOUT).unwrap();
     assert_eq!(theirs.uri().to_string(), url(&endpoint, function).unwrap());
     assert_eq!(theirs.body(), &request.event);
 
-    let identity = aws.ready().identity().await.unwrap();
+    let identity = made.ready().identity().await.unwrap();
     let stamp = theirs.headers()["x-amz-date"].to_str().unwrap();
     let ours = lean.request(kind, request.clone(), &identity, time_of(stamp)).unwrap();
     assert_eq!(ours.method(), theirs.method());
@@ -69,10 +69,12 @@ async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> 
     // The SDK signs headers that only it has, so its signature is made again from its own.
     let authorization = theirs.headers()["authorization"].to_str().unwrap();
     let names = authorization.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
-    let value = |name| if name == "host" { &lean.host } else { theirs.headers()[name].to_str().unwrap() };
+    let host = lean.target.host().to_str().unwrap();
+    let value = |name| if name == "host" { host } else { theirs.headers()[name].to_str().unwrap() };
     let headers: Vec<_> = names.split(';').map(|name| (name, value(name))).collect();
-    let signed = Signed { method: "POST", path: &lean.path, headers: &headers, body: &request.event };
-    assert_eq!(lean.signer.authorization(&identity, stamp, signed), authorization);
+    let signed = Prepared::new("POST", &aws::canonical(lean.target.path()), &headers);
+    let moment = lean.signer.moment(&identity, time_of(stamp)).unwrap();
+    assert_eq!(moment.authorization(&signed, &[], &request.event), authorization);
     // And it covers all that we send and may matter.
     let ours = ours.headers();
     let covered = ours["authorization"].to_str().unwrap().split("SignedHeaders=").nth(1).unwrap();
