@@ -51,7 +51,8 @@ impl Device {
             protocol: options.protocol,
             broker: options.broker.clone(),
             topic: options.topic.replace("{device}", &name),
-            thermometer: Thermometer::new(name, options.padding),
+            // Evenly, so that of a dozen one is always warm enough for a command.
+            thermometer: Thermometer::new(name, (index_f + 0.5) / count, options.padding),
             period: seconds(count / options.rate),
             phase: seconds(index_f / options.rate),
             bad_every: options.bad_every,

@@ -17,8 +17,9 @@ pub(super) struct Thermometer {
 }
 
 impl Thermometer {
-    pub(super) fn new(device_id: String, padding: usize) -> Self {
-        Self { device_id, celsius: 18.0 + 8.0 * fastrand::f64(), padding }
+    /// `place` from 0 to 1 says where it begins, from the coldest to the warmest.
+    pub(super) fn new(device_id: String, place: f64, padding: usize) -> Self {
+        Self { device_id, celsius: 18.0 + 8.0 * place, padding }
     }
 
     pub(super) fn device_id(&self) -> &str {
@@ -52,7 +53,7 @@ mod tests {
     use super::*;
 
     fn read(padding: usize, bad: bool) -> Value {
-        let mut thermometer = Thermometer::new("sensor-01".to_owned(), padding);
+        let mut thermometer = Thermometer::new("sensor-01".to_owned(), 0.5, padding);
         serde_json::from_slice(&thermometer.read("r-7", bad, SystemTime::UNIX_EPOCH)).unwrap()
     }
 
