@@ -2,8 +2,8 @@
 
 /// CPU of one replica, µs: for each message, and for each invocation beside it. Fitted to the tables "One message an invocation",
 /// "In batches" and "Several bridges on one subscription" of docs/performance.md; `fleet::tests::measured` holds them together.
-pub(super) const MESSAGE: f64 = 2.7;
-pub(super) const INVOCATION: f64 = 19.3;
+pub(super) const MESSAGE: f64 = 3.0;
+pub(super) const INVOCATION: f64 = 19.5;
 /// A bridge runs on one thread; above this share of it latency grows.
 pub(super) const USED: f64 = 0.6;
 /// What Lambda is asked for above what the mean takes.
