@@ -174,10 +174,11 @@ impl Lane {
         }
         pending.attempts += 1;
         otlp::invoked(pending.deliveries.iter_mut().map(|delivery| &mut delivery.trace));
+        let passed_before = self.mapping.passed.load(Ordering::Relaxed);
         let result = self.invoke(request, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,
-            Err(error) => Some(self.refused(error, pending)),
+            Err(error) => Some(self.refused(error, pending, passed_before)),
         }
     }
 
@@ -284,7 +285,7 @@ impl Lane {
     }
 
     /// Books an invocation that brought no answer.
-    fn refused(&mut self, error: InvokeError, pending: &mut Pending) -> Attempted {
+    fn refused(&mut self, error: InvokeError, pending: &mut Pending, passed_before: u64) -> Attempted {
         let metrics = &self.mapping.metrics;
         metrics.failures.count(error.kind());
         match &error {
@@ -297,7 +298,7 @@ impl Lane {
         }
         let unexplained = error.is_unexplained();
         let again = self.refused_at.is_some();
-        let alone = unexplained && self.others_pass();
+        let alone = unexplained && self.others_pass(passed_before);
         let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
         self.log_refusal(&error, disposition, pending.attempts, pending.deliveries.first());
         let retry_after = error.retry_after();

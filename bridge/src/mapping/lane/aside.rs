@@ -151,10 +151,11 @@ impl Lane {
         Onward::Nothing
     }
 
-    /// Whether another event has passed since the one in hand was first refused.
-    pub(super) fn others_pass(&mut self) -> bool {
+    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. One that has passed
+    /// meanwhile says nothing: what refused both may have been repaired between.
+    pub(super) fn others_pass(&mut self, passed_before: u64) -> bool {
         let passed = self.mapping.passed.load(Ordering::Relaxed);
-        *self.refused_at.get_or_insert(passed) < passed
+        *self.refused_at.get_or_insert(passed) < passed_before
     }
 }
 
