@@ -3,7 +3,6 @@
 
 mod build;
 mod commit;
-mod elf;
 mod machine;
 
 use std::fmt;

@@ -59,7 +59,7 @@ struct Inner {
     faults: u64,
     /// Connections to the broker that have broken, or may have.
     breaks: u64,
-    /// How many of them nobody was told of.
+    /// How many of them no client was notified of.
     silent: u64,
     /// How many of these each client has noticed by now.
     noticed: BTreeMap<String, u64>,

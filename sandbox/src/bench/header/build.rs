@@ -6,8 +6,6 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::elf;
-
 /// Profiles that compile without optimisation; Cargo calls the directory of `dev` so.
 const DEBUG: &str = "debug";
 
@@ -31,7 +29,7 @@ impl Build {
         let profile = profile(&program.canonicalize()?);
         let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap_or_default();
         let settings = profile.as_deref().map(|profile| settings(&manifest, profile, |name| std::env::var(name).ok()));
-        let rust = elf::section(&std::fs::read(program)?, ".comment").and_then(compiler);
+        let rust = compiler(&std::fs::read(program)?);
         Ok(Self { profile, settings: settings.unwrap_or_default(), rust })
     }
 
@@ -70,11 +68,13 @@ fn settings(manifest: &str, profile: &str, variable: impl Fn(&str) -> Option<Str
         .collect()
 }
 
-/// Several compilers leave a word each; this is Rust's.
-fn compiler(comment: &[u8]) -> Option<String> {
-    let text = String::from_utf8_lossy(comment);
-    let (_, version) = text.split_once("rustc version ")?;
-    version.split([' ', '\0']).next().map(str::to_owned)
+/// By the word that the compiler leaves near the end of a program (`.comment`); this program holds the words as its own text as well.
+fn compiler(program: &[u8]) -> Option<String> {
+    const WORDS: &[u8] = b"rustc version ";
+    let at = program.windows(WORDS.len()).rposition(|words| words == WORDS)? + WORDS.len();
+    let version = program[at..].split(|byte| matches!(byte, b' ' | b'\0')).next()?;
+    let is_version = version.first().is_some_and(u8::is_ascii_digit) && version.is_ascii();
+    is_version.then(|| String::from_utf8_lossy(version).into_owned())
 }
 
 impl fmt::Display for Build {
@@ -120,6 +120,9 @@ mod tests {
     fn the_compiler_is_named_among_others() {
         assert_eq!(compiler(b"GCC: 12\0rustc version 1.95.0 (abc 2026)\0").as_deref(), Some("1.95.0"));
         assert_eq!(compiler(b"GCC: 12\0"), None);
+        assert_eq!(compiler(b"rustc version ends here"), None);
+        let this = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(compiler(&this).is_some_and(|version| version.starts_with("1.")));
     }
 
     #[test]
