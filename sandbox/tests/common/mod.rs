@@ -149,6 +149,13 @@ impl Fate {
         ids.filter(|id| !self.handled.contains_key(id) && !self.dead.contains_key(id)).collect()
     }
 
+    /// The most times that one of these messages was handled or dead-lettered.
+    pub fn most(&self, sensors: &Sensors) -> usize {
+        let registry = sensors.registry();
+        let times = |id| self.handled.get(&id).unwrap_or(&0) + self.dead.get(&id).unwrap_or(&0);
+        (1..=sensors.published()).map(|number| times(registry.id(number))).max().unwrap_or(0)
+    }
+
     /// Times that a message was handled or dead-lettered after its first.
     pub fn extra(&self) -> usize {
         self.handled.values().chain(self.dead.values()).sum::<usize>()
