@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bridge::config::{Protocol, Qos, Range};
+use bridge::config::{Protocol, Range};
 use bridge::message::Properties;
 use bridge::metrics::Metrics;
 use bridge::mqtt::{Connector, Link, LiveTls, Publisher};

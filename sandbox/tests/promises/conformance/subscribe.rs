@@ -1,6 +1,6 @@
 //! SUBSCRIBE, what it asks for, and a SUBACK that grants something else.
 
-use bridge::config::{Protocol, Qos};
+use bridge::config::Protocol;
 use bridge::outgoing::Outgoing;
 use sandbox::scripted::{ConnAck, Message};
 

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-
 use super::*;
 
 /// A window whose messages are told apart by their topics.
