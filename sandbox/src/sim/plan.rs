@@ -60,6 +60,8 @@ pub struct Plan {
     pub concurrency: usize,
     /// `mapping.receive_maximum`.
     pub receive_maximum: u16,
+    /// `mapping.max_outstanding_bytes`; its default unless drawn.
+    pub most_bytes: Option<u64>,
     /// `mapping.batch.max_records`.
     pub batch: usize,
     /// `mapping.batch.bisect_on_error`.
@@ -124,6 +126,8 @@ impl Plan {
             qos: chance.one_of(&[1, 1, 1, 2]),
             concurrency: chance.one_of(&[1, 4, 16]),
             receive_maximum: chance.one_of(&[1, 5, 20, 100]),
+            // Drawn beside the others, so that what a seed meant before stays as it was where this is not drawn.
+            most_bytes: Chance::of(seed, 8).one_of(&[None, None, None, Some(1_024)]),
             batch: chance.one_of(&[1, 1, 10, 100]),
             bisect,
             ordered,
@@ -155,6 +159,7 @@ impl fmt::Display for Plan {
             format!("{} replicas", self.replicas),
             format!("dead letters to {:?}", self.places),
         ];
+        words.extend(self.most_bytes.map(|most| format!("{most} bytes")));
         for (word, is_so) in [
             ("bisected", self.bisect),
             ("ordered", self.ordered),

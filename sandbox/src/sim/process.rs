@@ -122,13 +122,14 @@ async fn live(
     mut orders: mpsc::UnboundedReceiver<Order>,
     record: Record,
 ) -> End {
-    let mut bridge = match Bridge::start_in_memory(config, &aws, broker).await {
+    let mut bridge = match Bridge::start_in_memory(config.clone(), &aws, broker).await {
         Ok(bridge) => bridge,
         Err(error) => {
             record.violated("start", error.to_string());
             return End::Broken;
         }
     };
+    record.watch(&config, bridge.metrics().mapping("m"));
     let mut drained = false;
     loop {
         tokio::select! {

@@ -4,6 +4,7 @@
 mod answers;
 mod fate;
 mod judge;
+mod window;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(super) use fate::{Answer, Fate};
+use window::Window;
 
 /// The bridge's own default: `mapping.retry.max_attempts`.
 const MAX_ATTEMPTS: u32 = 5;
@@ -68,6 +70,10 @@ struct Inner {
     ordered: bool,
     /// Whether there is a failure destination.
     has_destination: bool,
+    /// What the bridge's processes hold, by client identifier.
+    windows: BTreeMap<String, Window>,
+    /// Whether one of them has held too much; that is said once.
+    exceeded: bool,
 }
 
 /// Shared by all parts of a world.
@@ -89,6 +95,8 @@ impl Record {
             restarts: 0,
             ordered,
             has_destination,
+            windows: BTreeMap::new(),
+            exceeded: false,
         })))
     }
 
@@ -100,6 +108,8 @@ impl Record {
         let mut inner = self.inner();
         let at = inner.begun.elapsed();
         inner.lines.push(Line { at, who, what: what.into() });
+        drop(inner);
+        self.look_at_windows();
     }
 
     pub(super) fn violated(&self, promise: &'static str, what: impl Into<String>) {

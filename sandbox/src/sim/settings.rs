@@ -40,6 +40,9 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MAPPING_BATCH_MAX_WINDOW", format!("{window}ms")),
         ("MAPPING_BATCH_BISECT_ON_ERROR", plan.bisect.to_string()),
     ];
+    if let Some(most) = plan.most_bytes {
+        variables.push(("MAPPING_MAX_OUTSTANDING_BYTES", most.to_string()));
+    }
     if plan.ordered {
         variables.push(("MAPPING_ORDERING_KEY", "topic[1]".to_owned()));
     }

@@ -32,6 +32,7 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("expiry", |plan| plan.expiring = 0),
     ("retained", |plan| plan.retained = 0),
     ("retirement", |plan| plan.retires = None),
+    ("bytes", |plan| plan.most_bytes = None),
     ("replicas", |plan| plan.replicas = 1),
     ("network", |plan| (plan.delay, plan.piece) = (0, 16_384)),
     ("half", |plan| plan.messages /= 2),

@@ -1,0 +1,53 @@
+//! What the processes of the bridge hold, by their own gauges, against what docs/concepts.md states: for each session twice
+//! `receive_maximum` messages, and `max_outstanding_bytes` and the message that reaches them.
+
+use bridge::config::Config;
+use bridge::metrics::MappingMetrics;
+
+use super::Record;
+
+/// No message of a world is larger, whatever it is counted with.
+const LARGEST: u64 = 1024;
+
+/// One process, and what it may hold.
+#[derive(Debug)]
+pub(super) struct Window {
+    metrics: MappingMetrics,
+    messages: i64,
+    bytes: i64,
+}
+
+impl Window {
+    /// What is too much.
+    fn exceeded(&self) -> Option<String> {
+        let (messages, bytes) = (self.metrics.outstanding.get(), self.metrics.outstanding_bytes.get());
+        let over = messages > self.messages || bytes > self.bytes;
+        over.then(|| format!("{messages} messages of {}, {bytes} bytes of {}", self.messages, self.bytes))
+    }
+}
+
+impl Record {
+    /// Whether any process holds too much.
+    pub(super) fn look_at_windows(&self) {
+        let mut inner = self.inner();
+        let exceeded = inner.windows.values().find_map(Window::exceeded).filter(|_| !inner.exceeded);
+        let Some(what) = exceeded else { return };
+        inner.exceeded = true;
+        drop(inner);
+        self.violated("memory", what);
+    }
+
+    /// From now on this process may hold at no event more than its configuration says. It takes the place of the one that had
+    /// its client identifier before.
+    pub(in crate::sim) fn watch(&self, config: &Config, metrics: MappingMetrics) {
+        let mapping = &config.mappings[0];
+        let sessions = mapping.sessions as u64;
+        let messages = signed(2 * u64::from(mapping.receive_maximum) * sessions);
+        let bytes = signed((mapping.max_outstanding_bytes + LARGEST) * sessions);
+        self.inner().windows.insert(config.mqtt.client_id.clone(), Window { metrics, messages, bytes });
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
