@@ -28,6 +28,15 @@ pub struct Outgoing {
     pub needs_reader: bool,
 }
 
+impl Outgoing {
+    /// An everyday message: at QoS 1, for those who listen now, or for nobody.
+    #[must_use]
+    pub fn new(topic: impl Into<ByteString>, payload: impl Into<Bytes>) -> Self {
+        let (topic, payload, qos) = (topic.into(), payload.into(), Qos::AtLeastOnce);
+        Self { topic, payload, qos, retain: false, properties: None, needs_reader: false }
+    }
+}
+
 /// Why a message was not published, or may not have been.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PublishError {
@@ -187,15 +196,7 @@ mod tests {
     use super::*;
 
     fn to(topic: &'static str) -> Outgoing {
-        let topic = ByteString::from_static(topic);
-        Outgoing {
-            topic,
-            payload: Bytes::new(),
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            properties: None,
-            needs_reader: false,
-        }
+        Outgoing::new(topic, "")
     }
 
     #[tokio::test]

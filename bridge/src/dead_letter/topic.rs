@@ -38,9 +38,8 @@ impl TopicDestination {
             Protocol::V5 => message(letter).map_err(error)?,
             Protocol::V311 => (serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?.into(), None),
         };
-        let (topic, qos) = (self.topic.clone(), Qos::AtLeastOnce);
         let needs_reader = self.unread == OnUnreadLetter::Refuse;
-        let outgoing = Outgoing { topic, payload, qos, retain: false, properties, needs_reader };
+        let outgoing = Outgoing { properties, needs_reader, ..Outgoing::new(self.topic.clone(), payload) };
         self.publisher.publish(outgoing).await.map_err(|cause| match cause {
             PublishError::TooLarge { .. } => DestinationError::lasting(self, cause),
             cause => error(cause.to_string()),

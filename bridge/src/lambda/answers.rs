@@ -170,14 +170,7 @@ impl Answers {
         let read = qos(topic, at as u8).and_then(|qos| Ok((qos, bytes(topic, reply.bytes())?)));
         self.all.push(match read {
             Ok((qos, payload)) => {
-                let outgoing = Outgoing {
-                    topic: topic.as_str().into(),
-                    payload,
-                    qos,
-                    retain: false,
-                    properties,
-                    needs_reader: false,
-                };
+                let outgoing = Outgoing { qos, properties, ..Outgoing::new(topic.as_str(), payload) };
                 Answer { outgoing, record: Some(index), refusal: None }
             }
             Err(refusal) => Answer::refused(topic.clone(), reply.bytes(), Some(index), refusal),
@@ -192,11 +185,8 @@ impl Answer {
         record: Option<usize>,
         refusal: Refusal,
     ) -> Self {
-        let payload = payload.map(Cow::into_owned).unwrap_or_default().into();
-        let qos = Qos::AtLeastOnce;
-        let outgoing =
-            Outgoing { topic: topic.into(), payload, qos, retain: false, properties: None, needs_reader: false };
-        Self { outgoing, record, refusal: Some(refusal) }
+        let payload = payload.map(Cow::into_owned).unwrap_or_default();
+        Self { outgoing: Outgoing::new(topic, payload), record, refusal: Some(refusal) }
     }
 }
 
@@ -212,14 +202,7 @@ fn answer(
         check(&topic, topics)?;
         let qos = qos(&topic, publish.qos.unwrap_or(topics.qos as u8))?;
         let payload = bytes(&topic, publish.bytes())?;
-        Ok(Outgoing {
-            topic: topic.into(),
-            payload,
-            qos,
-            retain: publish.retain,
-            properties: None,
-            needs_reader: false,
-        })
+        Ok(Outgoing { qos, retain: publish.retain, ..Outgoing::new(topic, payload) })
     });
     match read {
         Ok(outgoing) => Answer { outgoing, record: about, refusal: None },

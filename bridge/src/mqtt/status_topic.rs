@@ -161,8 +161,7 @@ impl StatusTopic {
         }
         let qos = max_qos.min(Qos::AtLeastOnce);
         let packet_id = if qos == Qos::AtMostOnce { 0 } else { PACKET_ID };
-        let (topic, payload) = (self.told.topic.as_str().into(), status.clone());
-        let outgoing = Outgoing { topic, payload, qos, retain: true, properties: None, needs_reader: false };
+        let outgoing = Outgoing { qos, retain: true, ..Outgoing::new(self.told.topic.as_str(), status.clone()) };
         Wire(self.link.protocol).publish(packet_id, &outgoing, output)?;
         match packet_id {
             0 => line.confirmed = Some(status),

@@ -110,14 +110,7 @@ impl Visit {
     /// # Errors
     /// What it says instead.
     pub async fn publish(&mut self, topic: &str, payload: Bytes) -> Result<bool, String> {
-        let outgoing = Outgoing {
-            topic: topic.into(),
-            payload,
-            qos: Qos::AtLeastOnce,
-            retain: false,
-            properties: None,
-            needs_reader: false,
-        };
+        let outgoing = Outgoing::new(topic, payload);
         self.wire.publish(PACKET_ID, &outgoing, &mut self.connection.output).map_err(|error| error.to_string())?;
         let deadline = Instant::now() + self.patience;
         loop {

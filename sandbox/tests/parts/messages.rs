@@ -39,10 +39,8 @@ impl Messages {
 
     /// Returns when the broker has confirmed it.
     pub async fn publish(&self, payload: impl Into<Bytes>, properties: Option<Properties>) {
-        let (topic, payload, properties) = ("sensor/data".into(), payload.into(), properties.map(Box::new));
-        let outgoing =
-            Outgoing { topic, payload, qos: Qos::AtLeastOnce, retain: false, properties, needs_reader: false };
-        self.send(outgoing).await;
+        let properties = properties.map(Box::new);
+        self.send(Outgoing { properties, ..Outgoing::new("sensor/data", payload) }).await;
     }
 
     /// The same, for any topic and flags.

@@ -57,15 +57,7 @@ impl Running {
 }
 
 fn message(topic: &str, payload: impl ToString) -> Outgoing {
-    let payload = payload.to_string().into();
-    Outgoing {
-        topic: topic.into(),
-        payload,
-        qos: Qos::AtLeastOnce,
-        retain: false,
-        properties: None,
-        needs_reader: false,
-    }
+    Outgoing::new(topic, payload.to_string())
 }
 
 /// What a scripted broker makes of a PUBLISH.

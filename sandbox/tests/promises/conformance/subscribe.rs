@@ -111,14 +111,7 @@ async fn mqtt_3_3_1_10_a_restart_does_not_repeat_retained_messages() {
         }
         let mut world = builder.function(willing()).start().await.unwrap();
         let publisher = Messages::start(&world, Protocol::V5);
-        let retained = |retain: bool, text: &'static str| Outgoing {
-            topic: "sensor/data".into(),
-            payload: text.into(),
-            qos: Qos::AtLeastOnce,
-            retain,
-            properties: None,
-            needs_reader: false,
-        };
+        let retained = |retain, text: &'static str| Outgoing { retain, ..Outgoing::new("sensor/data", text) };
         publisher.send(retained(true, "kept")).await;
         eventually("it is handled", || world.counters().acknowledged.get() == 1).await;
         assert!(world.drain_bridge(PATIENCE).await);

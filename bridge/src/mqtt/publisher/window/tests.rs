@@ -22,14 +22,7 @@ impl Fixture {
     fn publish(&mut self, topic: &str, qos: Qos) {
         let number = self.topics.len() as Number;
         self.topics.insert(number, topic.to_owned());
-        let outgoing = Outgoing {
-            topic: topic.into(),
-            payload: Bytes::new(),
-            qos,
-            retain: false,
-            properties: None,
-            needs_reader: false,
-        };
+        let outgoing = Outgoing { qos, ..Outgoing::new(topic, "") };
         self.window.push(number, outgoing);
     }
 
