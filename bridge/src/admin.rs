@@ -1,5 +1,5 @@
-//! The endpoint for operators over plain HTTP, on an address of their choice: a status page, health, numbers, and orders. Shows no
-//! payload, and changes nothing but whether a mapping is paused, and whether the bridge is to retire.
+//! The endpoint for operators, over plain HTTP on a configured address: a status page, health, metrics and orders. It
+//! shows no payload. It can only pause and resume mappings and retire the bridge.
 
 mod about;
 mod connections;

@@ -1,4 +1,4 @@
-//! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
+//! Region, endpoints and credentials of AWS, found once by the SDK's standard chain and shared by all callers. Calls no
 //! service itself.
 
 mod caller;

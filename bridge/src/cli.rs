@@ -1,5 +1,5 @@
-//! The command line: commands, flags and exit codes. Starts nothing; only `health`,
-//! `status` and the orders open a connection, to the bridge on this machine (`retire` to the Kubernetes API as well, when told to).
+//! The command line: commands, flags and exit codes. Starts nothing; only `health`, `status` and the orders open a
+//! connection, to the bridge on this machine (with its flag, `retire` also to the Kubernetes API).
 
 mod address;
 mod ask;

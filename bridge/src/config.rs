@@ -1,5 +1,5 @@
-//! What the bridge is told to do: a TOML file, the environment and flags become one [`Config`], or all that is wrong with
-//! them, each with its place. Opens no connection, and never repeats a value that may be a secret.
+//! The configuration: a TOML file, the environment and flags become one [`Config`], or a list of all mistakes, each
+//! with its place. Opens no connection, and never repeats a value that may be a secret.
 //!
 //! A new key is one entry of a section: of [`Config`] below, of `mqtt.rs` or of `mapping.rs`.
 

@@ -1,5 +1,5 @@
-//! The cryptography of TLS and of signatures: the only file that names its provider, and the names by which parts of it can be
-//! chosen. Makes no connection.
+//! The cryptography of TLS and of signatures: the only file that names its provider, and the names by which users
+//! choose suites and groups. Makes no connection.
 
 use ::aws_lc_rs::{digest, hmac};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};

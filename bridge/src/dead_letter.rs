@@ -1,5 +1,5 @@
-//! Failure destinations: where a message goes that its function will not have. It is safe there before anything is
-//! acknowledged, byte for byte. Decides nothing about when that happens.
+//! Failure destinations: they store a message that its function rejects, byte for byte, before the bridge acknowledges
+//! it. Does not decide when a message is given up.
 
 mod address;
 mod destinations;

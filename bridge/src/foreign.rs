@@ -1,5 +1,5 @@
-//! The gate for text that somebody else wrote: a broker's reason, a function's error, Lambda's message, a topic. Behind it
-//! the text is one line of limited length without any secret that the bridge knows. Logs nothing, and trusts nobody.
+//! Cleans text from outside: a broker's reason, a function's error, Lambda's message, a topic. The result is one line
+//! of limited length without any secret that the bridge knows. Logs nothing.
 
 mod hidden;
 

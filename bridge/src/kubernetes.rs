@@ -1,5 +1,5 @@
-//! Whether a pod of a StatefulSet will come back: asks the Kubernetes API for that one object, as the service account of the
-//! pod. Changes nothing there, and takes whatever it cannot read for an error rather than for a scale-down.
+//! Decides whether a pod of a StatefulSet will come back: asks the Kubernetes API for that one object, as the service
+//! account of the pod. Changes nothing there, and treats an unreadable answer as an error, not as a scale-down.
 
 mod api;
 

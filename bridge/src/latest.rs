@@ -1,4 +1,4 @@
-//! A value that changes, and those who wait for its changes, each woken in the order in which it began to wait.
+//! A value with listeners for its changes, which are woken in the order in which they began to wait.
 //!
 //! `tokio::sync::watch` does the same but wakes its receivers in random order, and whoever is told first connects, asks or ends
 //! first: a simulated world could not be played again from its seed. Where one alone listens, `watch` it is.

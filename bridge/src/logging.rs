@@ -1,5 +1,5 @@
-//! The log: its format, its level, and its way to standard error; and the way of other lines to standard output. Says nothing
-//! itself but how many lines were lost.
+//! The log: its format, its level, and its writer to standard error; and the writer of metric lines to standard output.
+//! Logs nothing itself but the number of lost lines.
 
 mod lossy;
 

@@ -1,4 +1,4 @@
-//! A mapping at work: `concurrency` lanes that take deliveries from one queue and bring each to its outcome. Knows
+//! A running mapping: `concurrency` lanes that take deliveries from one queue and bring each to its outcome. Knows
 //! nothing of connections and acknowledges nothing.
 
 mod batch;

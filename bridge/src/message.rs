@@ -1,5 +1,5 @@
-//! A message as it was published. A large payload is the receive buffer's own bytes; a small one is a copy, so that it does
-//! not keep that buffer alive.
+//! A message as it was published. A large payload is a slice of the receive buffer; a small one is a copy, so that it
+//! does not keep that buffer alive.
 
 use std::fmt::Write;
 use std::sync::Arc;

@@ -1,5 +1,4 @@
-//! The numbers that an operator and the tests count. Hands out counters that cost one atomic addition; counts nothing
-//! itself.
+//! The metrics for operators and tests. Hands out counters that cost one atomic addition; counts nothing itself.
 
 mod broker;
 mod brokers;

@@ -1,4 +1,4 @@
-//! What a mapping is configured to do, and what it counts: what the status page needs to know of it. Changes nothing.
+//! The settings and counters of a mapping that the status page shows. Changes nothing.
 
 use crate::config::{self, OnFailure};
 use crate::metrics::MappingMetrics;

@@ -1,5 +1,5 @@
-//! Who is talked to: connections of bounded number and life, so that a client that says nothing, or does not read, delays
-//! nobody for long. Knows no path and no answer.
+//! Accepts connections to the admin endpoint, with a limited number and a limited life, so that a client that sends
+//! nothing, or does not read, delays nobody for long. Knows no paths and no responses.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;

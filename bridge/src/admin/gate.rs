@@ -1,5 +1,6 @@
-//! Who may ask for what. Anyone who reaches the address may look, but a web page may not: not under a name that it has
-//! pointed here, nor as somebody else's page. Orders take a token, where one is configured.
+//! Decides which requests the admin endpoint accepts. Anyone who reaches the address may read, but a web page may not,
+//! neither under a host name that points here (DNS rebinding) nor from another origin. Orders need a token if one is
+//! configured.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;

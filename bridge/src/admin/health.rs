@@ -1,5 +1,5 @@
-//! Whether the mappings are ready, degraded or neither, and what must be known of them all the same: the one judgement that
-//! `/readyz`, the metrics, the status document and the log share. Changes nothing but the gauges that repeat it.
+//! Decides whether the mappings are ready or degraded, and collects notes for operators. `/readyz`, the metrics, the
+//! status document and the log all use this decision. Changes nothing but the gauges that show it.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What the endpoint can be told to do: hold a mapping, let it go, or retire. Who may say so is decided by the gate.
+//! The orders of the endpoint: pause a mapping, resume it, or retire. The gate decides who may give them.
 
 use http_body_util::Full;
 use hyper::body::Bytes;

@@ -1,4 +1,4 @@
-//! How the sessions of the bridge stand, for whoever has to say so: the endpoint, and the log. Changes nothing.
+//! The state of the bridge's sessions, for the endpoint and the log. Changes nothing.
 
 use std::sync::Arc;
 

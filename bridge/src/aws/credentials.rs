@@ -1,5 +1,5 @@
-//! Credentials that are there before a call begins: fetched from the SDK's chain with a deadline of their own, kept until
-//! shortly before they expire, and handed over without a wait. No secret leaves this file but to the SDK and to who signs.
+//! Fetches credentials before a call begins: from the SDK's chain, with a deadline of their own, kept until shortly
+//! before they expire. Only the SDK and the signer get a secret from this file.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};

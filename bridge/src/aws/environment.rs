@@ -1,5 +1,5 @@
-//! The variables that the SDK takes on trust, checked before anything is started: a value that cannot be used would show only
-//! at the first call, as a panic or as an error that nobody understands. Names the variable and never its value.
+//! Checks, before anything starts, the variables that the SDK does not check. An invalid value would otherwise show
+//! only at the first call, as a panic or an unclear error. Names the variable and never its value.
 
 use std::ffi::OsString;
 

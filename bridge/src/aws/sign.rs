@@ -1,6 +1,6 @@
 //! Signature Version 4 of AWS, for requests without a query
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). What requests have in common is
-//! laid out once: by address, by credentials and day, and by second. Sends nothing and shows no key.
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). The parts that
+//! requests share are prepared once: by address, by credentials and day, and by second. Sends nothing and shows no key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;

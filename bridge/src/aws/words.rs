@@ -1,6 +1,6 @@
-//! An error of the SDK in our own words. The SDK's texts are never repeated as they are: some of them print the request,
-//! payload and signature included. So only causes whose texts are known to be about the network, TLS or credentials
-//! speak for themselves, and all of them are cut to one short line.
+//! Describes an error of the SDK in our own words. The SDK's texts are never repeated as they are, because some of them
+//! print the request, payload and signature included. Only causes that are known to come from the network, TLS or
+//! credentials are quoted, cut to one short line.
 
 use std::error::Error;
 use std::io;

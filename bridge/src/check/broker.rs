@@ -1,5 +1,5 @@
-//! What a broker does for the mappings: the subscriptions, a message that comes back, and a topic that takes dead letters. Uses client
-//! ids of its own, so that the sessions of a bridge that runs stay where they are.
+//! Checks a broker for the mappings: the subscriptions, a message that comes back, and a topic for dead letters. Uses
+//! client ids of its own, so that it does not touch the sessions of a running bridge.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The way to one broker, from our files to CONNACK, a step at a time. Subscribes to nothing.
+//! Checks the connection to one broker step by step, from the TLS files to CONNACK. Subscribes to nothing.
 
 use std::time::{Duration, UNIX_EPOCH};
 

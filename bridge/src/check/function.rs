@@ -1,4 +1,4 @@
-//! The function of a mapping: whether it may be invoked, and whether its settings go with ours. Runs nothing.
+//! Checks whether the function of a mapping may be invoked, and whether its settings fit the mapping's. Runs nothing.
 
 use super::report::{Found, Refused};
 use crate::aws::Aws;

@@ -1,4 +1,4 @@
-//! What was found on the way, a step a line, for people and for programs. Looks at nothing itself.
+//! Prints what `check` has found, one line for each step, as text or JSON. Checks nothing itself.
 
 use std::fmt;
 use std::future::Future;

@@ -1,5 +1,5 @@
-//! Where a bridge on this machine serves its status: a flag, a variable, or `admin.listen` of a configuration file, of which nothing
-//! else is read: a bridge that runs must not be out of reach because the rest is no longer right.
+//! Finds the admin address of a bridge on this machine: by flag, variable, or `admin.listen` of a configuration file.
+//! It reads nothing else of that file, so that a running bridge can be reached even if the rest is now invalid.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,6 @@
-//! What the program says when it cannot start or go on: `error: …` on standard error, or a line of JSON each where its log is JSON, so
-//! that whoever reads the log reads that too. Never fails, and never shows more than it is given.
+//! Reports why the program cannot start or continue: `error: …` on standard error, or one line of JSON for each error
+//! if the log is JSON, so that programs that read the log can read errors too. Never fails, and shows only what it is
+//! given.
 
 use std::ffi::OsString;
 use std::fmt::Display;

@@ -1,4 +1,5 @@
-//! `health`: asks a bridge on this machine how it is, for the health check of a container that has no shell.
+//! `health`: asks a bridge on this machine whether it is alive, started or ready, for health checks of containers
+//! without a shell.
 
 use clap::Args;
 

@@ -1,4 +1,5 @@
-//! `retire`: has a bridge leave for good; in a pod of Kubernetes, on request, only when its StatefulSet has been scaled down.
+//! `retire`: makes a bridge leave for good; in a Kubernetes pod, on request, only if its StatefulSet has been scaled
+//! down.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};

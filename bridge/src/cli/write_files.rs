@@ -1,5 +1,5 @@
-//! `write-files`: writes variables of the environment into files that one user alone may read, for platforms that hand
-//! over secrets as variables (Amazon ECS) to a bridge that reads files. Repeats no content in an error.
+//! `write-files`: writes environment variables into files that only one user may read, for platforms that pass secrets
+//! as variables (Amazon ECS), because the bridge reads secrets from files. Repeats no content in an error.
 
 use std::collections::BTreeMap;
 use std::env;

@@ -1,5 +1,5 @@
-//! The address of the broker. Refuses everything that is not verified TLS, and never repeats a URL in an error, since it
-//! may hold a password.
+//! The address of the broker. Accepts only verified TLS, and never repeats a URL in an error, because it may contain a
+//! password.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};

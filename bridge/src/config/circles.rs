@@ -1,5 +1,5 @@
-//! Where messages of a mapping can come back to it: to itself, which the configuration refuses, or through other mappings,
-//! which is only warned of, since a function may know when to stop. Pure.
+//! Finds mappings whose published messages can come back to them: directly, which the configuration refuses, or through
+//! other mappings, which is only a warning, because a function may know when to stop. Pure.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! A configuration before it is checked: which key has which text, and where it was written. Does not judge values.
+//! A configuration before it is checked: the text of each key, and where it was written. Does not check values.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

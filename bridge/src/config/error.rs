@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration, each mistake on one line that names the place. Never holds a line of the file,
-//! nor a value that may be a secret.
+//! The mistakes that a configuration can have, each on one line that names the place. Never contains a line of the
+//! file, nor a value that may be a secret.
 
 use std::fmt::{self, Display};
 use std::io;

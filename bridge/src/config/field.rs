@@ -1,4 +1,4 @@
-//! Names a part of a message: the one that orders it, or the one that tells it apart. Looks into no message.
+//! Names a part of a message: its ordering key, or its id. Does not read messages.
 
 use std::str::FromStr;
 

@@ -1,5 +1,5 @@
-//! The TOML file: from text to a draft with the line of each key. Refuses unknown keys and values of the wrong type, and
-//! judges nothing else.
+//! The TOML file: from text to a draft with the line of each key. Refuses unknown keys and values of the wrong type,
+//! and checks nothing else.
 
 mod value;
 

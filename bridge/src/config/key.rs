@@ -1,5 +1,5 @@
-//! What a key is: its place, the kind of its values with their bounds, its default, and the names that it has as an
-//! environment variable and as a flag. The keys themselves stand in the sections. Holds no value of any configuration.
+//! The definition of a key: its place, the kind of its values with their bounds, its default, and its environment
+//! variable and flag. The sections define the keys themselves. Holds no value of any configuration.
 
 use std::time::Duration;
 

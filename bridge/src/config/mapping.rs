@@ -1,5 +1,5 @@
-//! The settings of one mapping: which messages, which function, and what happens when it fails. Each key once, with its
-//! values and their checks; whether they fit together is judged below.
+//! The settings of one mapping: which messages, which function, and what happens when it fails. Each key is defined
+//! once, with its values and their checks; `fit.rs` checks whether they fit together.
 
 mod fit;
 

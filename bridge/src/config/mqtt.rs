@@ -1,5 +1,5 @@
-//! The settings of the way to the broker, which all mappings have in common: each key once, with its values and their
-//! checks.
+//! The settings of the connection to the broker, which all mappings share: each key is defined once, with its values
+//! and their checks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

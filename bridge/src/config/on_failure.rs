@@ -1,5 +1,5 @@
-//! Where messages go that no attempt could deliver, and which addresses can serve for it. Opens none of them, and never
-//! repeats a URL in an error, since it may hold a password.
+//! The failure destinations of a mapping, and which addresses are valid for them. Opens none of them, and never repeats
+//! a URL in an error, because it may contain a password.
 
 use std::path::PathBuf;
 

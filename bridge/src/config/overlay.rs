@@ -1,4 +1,4 @@
-//! What environment and flags lay over the file. Knows the keys by the table alone, and judges no values.
+//! Applies the environment and flags over the file. Knows the keys only by the table, and checks no values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

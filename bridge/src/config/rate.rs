@@ -1,4 +1,4 @@
-//! A rate of messages as a person writes it. Counts nothing and knows no clock.
+//! A rate of messages as users write it. Counts nothing and knows no clock.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;

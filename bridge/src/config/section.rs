@@ -1,5 +1,6 @@
-//! A section of the configuration is one annotated struct. From it follow the struct itself, the keys with their
-//! documentation, defaults, flags and bounds, how each is read, and what a change of it needs. Reads no text itself.
+//! Defines a section of the configuration by one annotated struct. A macro derives the struct itself, the keys with
+//! their documentation, defaults, flags and bounds, the readers, and whether a change needs a restart. Reads no text
+//! itself.
 
 use super::key::Key;
 use super::reader::Reader;

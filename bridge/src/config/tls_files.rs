@@ -1,5 +1,5 @@
-//! Looks once into the certificate, key, password and token files that a configuration names, so that a wrong one is refused with the
-//! place where it is named. Verifies no certificate and keeps nothing of a key.
+//! Reads the certificate, key, password and token files that a configuration names once, so that an invalid file is
+//! refused with the place that names it. Verifies no certificate and keeps nothing of a key.
 
 use std::fs;
 use std::path::{Path, PathBuf};

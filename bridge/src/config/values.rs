@@ -1,5 +1,5 @@
-//! Scalar values as a person writes them: durations, ranges of durations, sizes and the small enums. Knows nothing of
-//! where a value came from.
+//! Scalar values as users write them: durations, ranges of durations, sizes and the small enums. Does not know where a
+//! value came from.
 
 use std::fmt;
 use std::str::FromStr;

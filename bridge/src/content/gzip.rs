@@ -1,4 +1,4 @@
-//! gzip: the only file that names the crate for it. Decides nothing about sizes.
+//! gzip: the only file that names its crate. Does not limit sizes.
 
 use flate2::bufread::MultiGzDecoder;
 

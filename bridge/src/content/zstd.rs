@@ -1,5 +1,5 @@
-//! Zstandard: the only file that names the crate for it. Looks into each frame's header first, since the crate takes the room
-//! that a header asks for.
+//! Zstandard: the only file that names its crate. Reads each frame's header first, because the crate allocates the
+//! memory that a header asks for.
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};

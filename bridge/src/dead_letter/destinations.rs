@@ -1,5 +1,5 @@
-//! Opens the failure destinations of all mappings. Mappings that name the same place share it: two writers of one file
-//! would be in each other's way.
+//! Opens the failure destinations of all mappings. Mappings that name the same place share one destination, because two
+//! writers of one file would disturb each other.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Digests of dead letters, in the spellings of the services that confirm them. Secures nothing: they find out damage, and
-//! tell letters apart.
+//! Digests of dead letters, in the encodings of the services that confirm them. They detect damage and distinguish
+//! letters; they are not used for security.
 
 use std::fmt::Write;
 

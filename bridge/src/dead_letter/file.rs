@@ -1,5 +1,5 @@
-//! A file that grows by one line of JSON a dead letter. A line is whole and synced to the disk before it counts; lines
-//! that arrive together share one write and one sync. Every write happens under the file's lock.
+//! A file with one line of JSON for each dead letter. A letter counts as written when its line is complete and synced
+//! to the disk; lines that arrive together share one write and one sync. Every write happens under the file's lock.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};

@@ -1,4 +1,4 @@
-//! A dead letter: the message, byte for byte, and why it could not be delivered. Writes itself nowhere.
+//! A dead letter: the message, byte for byte, and why it could not be delivered. Does not write itself.
 
 use std::time::SystemTime;
 

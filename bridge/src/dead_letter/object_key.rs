@@ -1,5 +1,5 @@
-//! The key of the object that a dead letter becomes: listed, keys give the order of receipt; and two letters that share
-//! one are equal in every byte. Holds nothing of a topic or a payload that could mean something in a path.
+//! The key of the object for a dead letter. A listing of keys is in the order of receipt, and two letters with the same
+//! key are equal in every byte. A key contains no part of a topic or payload, which could have a meaning in a path.
 
 use super::DeadLetter;
 use super::digest::Sha;

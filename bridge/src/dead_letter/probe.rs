@@ -1,4 +1,5 @@
-//! Whether a failure destination would take a letter, as far as that can be seen without writing one. Leaves nothing behind.
+//! Tests whether a failure destination would take a letter, as far as possible without writing one. Leaves nothing
+//! behind.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};

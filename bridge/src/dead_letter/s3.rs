@@ -1,5 +1,5 @@
-//! A bucket of dead letters, an object each: the only file that names the SDK for S3. One call is one attempt; whoever
-//! calls decides whether to call again.
+//! A bucket of dead letters, one object for each: the only file that names the SDK for S3. One call is one attempt; the
+//! caller decides about retries.
 
 use std::error::Error;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! An SQS queue of dead letters: the only file that names the SDK for it. One call is one attempt; whoever calls decides
-//! whether to call again.
+//! An SQS queue of dead letters: the only file that names the SDK for it. One call is one attempt; the caller decides
+//! about retries.
 
 use std::error::Error;
 use std::fmt;

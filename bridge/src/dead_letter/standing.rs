@@ -1,5 +1,5 @@
-//! How the failure destinations of one mapping stand, and what is said of it: in the log, in a note of `/readyz` and in numbers.
-//! Writes no letter.
+//! The state of a mapping's failure destinations, for the log, the notes of `/readyz` and the metrics. Writes no
+//! letter.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,5 @@
-//! A topic of the same broker: the message is published again there, and what is to be said about it travels beside it.
-//! Touches no connection: the publisher does.
+//! A topic of the same broker as a failure destination: the message is published there again, with the reason in user
+//! properties. The publisher sends it; this file touches no connection.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! A page of Markdown as its checks see it: prose, blocks of code, words in backticks, headings. Judges nothing.
+//! Parses a Markdown page for the checks: prose, code blocks, words in backticks, headings. Checks nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};

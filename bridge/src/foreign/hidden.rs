@@ -1,5 +1,5 @@
-//! The secrets that must not come back in the words of others, in every spelling that those may use. They are wiped when
-//! forgotten, and shown to nobody.
+//! The secrets that must not appear in text from outside, in every encoding that such text may use. They are wiped when
+//! they are dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};

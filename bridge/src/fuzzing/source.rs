@@ -1,4 +1,4 @@
-//! Makes values out of the bytes of one case. Any bytes make some; used up, they go on as zeroes.
+//! Makes values out of the bytes of one case. Any bytes work; when they are used up, zeroes follow.
 
 use std::sync::Arc;
 

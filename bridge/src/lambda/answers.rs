@@ -1,5 +1,5 @@
-//! What the function's response has to say to devices: the messages to publish, and the replies to those who asked for
-//! one. Pure; checks everything that a broker could only answer by closing the connection.
+//! The answers in a function's response: messages to publish, and replies to records that asked for one. Pure; rejects
+//! everything that would make a broker close the connection.
 
 mod template;
 

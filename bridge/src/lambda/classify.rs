@@ -1,5 +1,5 @@
-//! A response that is no answer of the function, as an error: its code is looked up in the table, and whatever it holds
-//! becomes one short line that names status, code, endpoint and region. Pure.
+//! Turns a response that does not come from the function into an error: looks up its code in the table, and reduces its
+//! text to one short line with status, code, endpoint and region. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The Invoke API: what a call is, and what its response means, whichever client sends it. One call is one attempt; retries
-//! are the lane's.
+//! The Invoke API: what a call is, and what its response means, for both clients. One call is one attempt; the lane
+//! retries.
 
 mod kind;
 mod lean;

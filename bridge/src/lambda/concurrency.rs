@@ -1,5 +1,5 @@
-//! How many invocations may run at once, as Lambda bears it: one more for each round without trouble, fewer at once when
-//! it throttles or fails (additive increase, multiplicative decrease). Never above what is configured.
+//! The current concurrency limit: one more for each round without an error, fewer when Lambda throttles or fails
+//! (additive increase, multiplicative decrease). Never above the configured limit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

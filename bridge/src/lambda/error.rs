@@ -1,5 +1,4 @@
-//! What can go wrong with an invocation, and what it means for the records. Which error code is which stands in
-//! `error_table.rs`. Pure.
+//! The errors of an invocation, and what they mean for the records. `error_table.rs` assigns the codes. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! `format = "raw"`: the payload alone is the event, as with a rule of AWS `IoT` Core, and the rest of what is known of the
-//! message goes with the invocation as its client context. Pure.
+//! `format = "raw"`: the payload alone is the event, as with a rule of AWS `IoT` Core; the message's metadata goes into
+//! the client context of the invocation. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,4 +1,4 @@
-//! Whether and when a failed attempt is made again. Pure: age and randomness are arguments.
+//! Decides whether and when a failed attempt is repeated. Pure: age and randomness are arguments.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Log lines on their way to a reader, over a thread of their own and a queue of bounded size. A reader that stalls costs lines, which
-//! are counted, and never makes the bridge wait.
+//! Writes log lines to their reader, with a thread of its own and a bounded queue. If the reader stalls, lines are lost
+//! and counted, and the bridge never waits.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};

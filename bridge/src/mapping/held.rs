@@ -1,6 +1,6 @@
-//! Messages that can neither be invoked nor given up, such as one that is too large for every failure destination. They stay
-//! un-acknowledged until the mapping ends, and what was received behind them waits for its acknowledgement. Counts them, and
-//! says when they leave no room. Tries nothing again.
+//! Messages that can neither be invoked nor given up, such as one that is too large for every failure destination. They
+//! stay unacknowledged until the mapping ends, and block the acknowledgements of later messages. Counts them, and
+//! reports when they fill the window. Retries nothing.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Items in line by key: those of one key are taken in order, and while some are out, those behind them wait. Pure.
+//! A queue by key: items of one key are taken in order, and while some of them are running, the later ones wait. Pure.
 
 use std::collections::{HashMap, VecDeque};
 

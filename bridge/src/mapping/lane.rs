@@ -1,6 +1,7 @@
-//! One lane: takes a batch, invokes the function until every record has its outcome, takes the next. Waits between
-//! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker. A batch that is refused for no
-//! reason that Lambda has is set aside while others show whether the way is good, and one that takes long goes in turn with others.
+//! One lane: takes a batch, invokes the function until every record has its outcome, then takes the next. Waits between
+//! attempts by policy; a drain ends the wait and leaves unfinished records to the broker. If a batch is refused without
+//! an error code of Lambda, the lane sets it aside while other batches show whether the connection or the event is the
+//! cause. A batch that takes long alternates with others.
 
 mod answers;
 mod answers_log;

@@ -1,4 +1,4 @@
-//! How large a batch may become, and what may still join it. Pure.
+//! How large a batch may become, and whether another record fits. Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;

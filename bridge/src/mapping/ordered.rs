@@ -1,5 +1,5 @@
-//! Batches in which every ordering key keeps its order: what is out holds its key until its outcome, and only those
-//! behind it wait. One task feeds the lines, the lanes take from them.
+//! Batches that keep the order of every ordering key: a running record holds its key until its outcome, and only later
+//! records of that key wait. One task fills the queues, and the lanes take from them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

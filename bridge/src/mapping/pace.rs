@@ -1,5 +1,5 @@
-//! `rate_limit`: hands out moments at which messages may go to the function, evenly spread. Pure but for the clock that
-//! its caller sleeps by.
+//! `rate_limit`: returns the instants at which messages may go to the function, evenly spread. Pure but for the clock
+//! of its caller.
 
 use std::sync::{Mutex, PoisonError};
 

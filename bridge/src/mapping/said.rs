@@ -1,5 +1,5 @@
-//! Which failures of a mapping are said. A stream of them is a line a minute with their number and one example; without this a
-//! function that throws would fill the log. Decides nothing else.
+//! Decides which failures of a mapping are logged: one line a minute with their number and one example. Without this a
+//! function that throws would fill the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -1,4 +1,4 @@
-//! What the broker tells about itself. Shows nothing that it did not tell.
+//! Metrics that the broker publishes about itself.
 
 use std::sync::{Arc, OnceLock};
 

@@ -1,5 +1,5 @@
-//! In which of the two text formats the numbers are served: OpenMetrics, or the text format of Prometheus, which older
-//! readers and `promtool check metrics` want. Pure.
+//! Chooses the text format of the metrics: OpenMetrics, or Prometheus' text format, which older readers and
+//! `promtool check metrics` need. Pure.
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

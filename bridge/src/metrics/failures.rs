@@ -1,4 +1,4 @@
-//! What has failed, by reason, and the dead letters, by destination. The labels have fixed sets of values.
+//! Counts failures by reason, and dead letters by destination. The labels have fixed sets of values.
 
 use std::sync::Arc;
 

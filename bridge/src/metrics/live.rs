@@ -1,5 +1,5 @@
-//! What cannot be counted: of each mapping the last trouble of each kind in words, since when it is paused, and how its
-//! sessions are connected. Kept for whoever looks; bounded, and never a payload.
+//! State that is not a count: for each mapping the last error of each kind as text, since when it is paused, and the
+//! state of its sessions. For the status page; bounded, and never a payload.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! What has become of spans. Shows nothing while there are no traces.
+//! Counts exported, refused and dropped spans. Shows nothing while there are no traces.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -1,4 +1,4 @@
-//! A connection that there is, for one exchange at a time. Does not make itself and keeps no clock but its age.
+//! An open connection, for one exchange at a time. Does not connect itself, and measures no time but its age.
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;

@@ -1,5 +1,5 @@
-//! One request and its whole response, with a clock for each stage: waiting for a connection is never the service's time.
-//! Sends again by itself only what provably was not sent.
+//! One request and its whole response, with a timeout for each stage: the wait for a connection never counts as the
+//! service's time. Sends a request again only if it provably was not sent.
 
 use std::io;
 use std::sync::Arc;

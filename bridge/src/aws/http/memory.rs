@@ -1,4 +1,4 @@
-//! What answers requests in this process, in place of a network. Simulated worlds bring one.
+//! Answers requests inside this process, in place of a network. Simulated worlds provide the answers.
 
 use std::fmt;
 use std::io;

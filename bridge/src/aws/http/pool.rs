@@ -1,5 +1,5 @@
-//! Connections that have nothing to do, by where they lead, and who may make another: so that a cold start does not begin with as many
-//! handshakes as there are requests. Holds no connection that an exchange has not ended well on, and makes none.
+//! Idle connections by target, and the permission to open another, so that a cold start does not begin with as many
+//! handshakes as there are requests. Keeps only connections whose last exchange ended well, and opens none.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

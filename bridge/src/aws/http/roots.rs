@@ -1,5 +1,5 @@
-//! Whom the bridge trusts as AWS: the system's roots, as `SSL_CERT_FILE` and `SSL_CERT_DIR` have them, and those of
-//! `AWS_CA_BUNDLE` beside them. Reads files once and verifies nothing.
+//! The authorities that the bridge trusts for AWS: the system's roots, as `SSL_CERT_FILE` and `SSL_CERT_DIR` name them,
+//! and those of `AWS_CA_BUNDLE`. Reads files once and verifies nothing.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,4 @@
-//! TCP to a host: its name is looked up for each connection, so a service that has moved is found again, and keep-alive is
+//! TCP to a host. It resolves the name for each connection, so it finds a service that has moved, and turns keep-alive
 //! on. Knows neither TLS nor HTTP.
 
 use std::future::poll_fn;

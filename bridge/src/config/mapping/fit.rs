@@ -1,5 +1,5 @@
-//! Refuses settings that are each allowed but do not fit together: what would come to nothing, or run in a circle, is
-//! said before any message is lost to it. Reads no key.
+//! Refuses settings that are each valid but do not fit together, because they would have no effect or form a circle,
+//! before any message is lost. Reads no key.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The kinds of calls of the Invoke API, and the status that says that each is taken. Pure.
+//! The kinds of calls of the Invoke API, and the status that means success for each. Pure.
 
 use crate::config::Invocation;
 

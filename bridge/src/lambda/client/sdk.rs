@@ -1,5 +1,5 @@
-//! Invocations by the SDK's client for Lambda, over the bridge's connections. Its retries and its clocks are off. The only
-//! file, with its room, that names this SDK.
+//! Invocations by the SDK's client for Lambda, over the bridge's connections, without the SDK's retries and timeouts.
+//! Only this file and its folder name this SDK.
 
 mod description;
 mod endpoint;

@@ -1,4 +1,4 @@
-//! Rules: what a single value must be. Knows nothing of fields and arrays.
+//! Rules: conditions for a single value. Knows nothing of fields and arrays.
 
 mod read;
 

@@ -1,6 +1,5 @@
-//! A message as patterns see it: an object of those fields alone that a pattern names. Nothing else of it is looked at, and
-//! nothing is copied but strings with escapes. A list of the payload is walked through where it stands, so that no payload
-//! makes a tree.
+//! A message as patterns see it: an object with only the fields that a pattern names. It reads nothing else, and copies
+//! only strings with escapes. A list in the payload is read in place, so no payload is parsed into a tree.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,5 +1,5 @@
-//! Publishes what the function answers, and sees it confirmed, before anything of its event is settled. The function has
-//! succeeded, so it is never invoked again for an answer.
+//! Publishes the function's answers, and waits for their confirmation, before anything of the event is settled. The
+//! function has succeeded, so it is never invoked again because of an answer.
 
 use std::collections::{HashMap, HashSet};
 

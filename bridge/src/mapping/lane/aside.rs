@@ -1,6 +1,6 @@
-//! What a lane sets aside to take other batches: events that are refused for no reason that Lambda has, until another one has
-//! passed, which shows whether it is the way that is refused or the event; and batches whose division takes long, which go on
-//! in turn with the others. Keeps the order of ordering keys.
+//! Events that a lane sets aside to take other batches: events refused without an error code of Lambda, until another
+//! event has passed, which shows whether the connection or the event is the cause; and batches whose division takes
+//! long, which alternate with others. Keeps the order of ordering keys.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;

@@ -1,5 +1,5 @@
-//! What a lane notes of invocations that fail, and of those that work again: for readiness, the status page and the log. Decides
-//! nothing about messages.
+//! Records failed invocations, and recoveries, for readiness, the status page and the log. Decides nothing about
+//! messages.
 
 use tracing::{error, info, warn};
 

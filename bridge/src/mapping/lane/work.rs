@@ -1,5 +1,5 @@
-//! What has become of one batch: events to invoke now, and events that wait for their next attempt, so that records which fail
-//! alone wait side by side and not one after the other. Keeps the order of ordering keys. Pure.
+//! The state of one batch: events to invoke now, and events that wait for their next attempt, so that records that fail
+//! alone wait at the same time and not one after the other. Keeps the order of ordering keys. Pure.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
