@@ -1,5 +1,5 @@
-//! Tells the service manager how the bridge stands: systemd's `sd_notify` protocol, a datagram to the socket that the variable
-//! `NOTIFY_SOCKET` names. Silent where there is none. Never waits.
+//! Reports the state of the bridge to the service manager by systemd's `sd_notify` protocol, a datagram to the socket
+//! that the variable `NOTIFY_SOCKET` names. Does nothing without that variable. Never waits.
 
 use std::env;
 use std::ffi::OsStr;

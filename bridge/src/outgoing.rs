@@ -1,5 +1,5 @@
-//! Messages that the bridge itself publishes, and the queue that carries them to whoever does: the seam between those
-//! who have something to say and the connection that says it. Touches no connection.
+//! Messages that the bridge itself publishes, and the queue to the publisher, which connects lanes and dead letters
+//! with the connection that sends. Touches no connection.
 
 use bytes::Bytes;
 use bytestring::ByteString;

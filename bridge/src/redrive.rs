@@ -1,5 +1,5 @@
-//! Dead letters back through their functions: each is invoked again, and leaves its file, queue or bucket only once the function
-//! has taken it. Connects to no broker; what a function wants published now is not published.
+//! Sends dead letters through their functions again. A letter leaves its file, queue or bucket only when the function
+//! has accepted it. Connects to no broker, so it does not publish the function's answers.
 
 mod bucket;
 mod error;

@@ -1,5 +1,5 @@
-//! What fails again and again, and which of it is said: the first, then one line a minute with their number, and that it works again.
-//! Pure: the time is an argument.
+//! Decides which of repeated failures are logged: the first, then one line a minute with their number, and the
+//! recovery. Pure: the time is an argument.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,5 @@
-//! Secrets: files read whole and refused when every user may read them, and buffers wiped from memory when dropped.
+//! Secrets: files that are refused if every user may read them, and buffers that are wiped from memory when they are
+//! dropped.
 
 use std::fs::File;
 use std::io::{self, Read};

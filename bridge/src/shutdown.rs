@@ -1,4 +1,4 @@
-//! The phases of a life, of the bridge's or of a mapping's, told to every task. Decides nothing about when they change.
+//! The phases in the life of the bridge or of a mapping, announced to every task. Does not decide when they change.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, tends them while they
-//! change, and drains them in order.
+//! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, applies changes,
+//! and drains them in order.
 
 mod asked;
 mod cloudwatch;

@@ -1,4 +1,4 @@
-//! The three ways in which a payload stands in an event, and the way back to its bytes.
+//! The three encodings of a payload in an event, and how to get its bytes back.
 
 use std::borrow::Cow;
 use std::fmt;

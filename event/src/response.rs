@@ -1,4 +1,4 @@
-//! What the function answers: which records failed, what to publish, and what to reply to those who asked.
+//! The function's response: which records failed, which messages to publish, and replies to records that asked for one.
 
 use std::borrow::Cow;
 

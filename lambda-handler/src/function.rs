@@ -1,5 +1,5 @@
-//! The function as a whole: checks each record of an event, has the good ones stored, answers what is out of range, and
-//! says record by record what failed. One bad record never costs the others their success.
+//! The function as a whole: checks each record of an event, stores the valid ones, answers temperatures out of range,
+//! and reports failed records one by one. One invalid record never makes the others fail.
 
 use std::any::Any;
 use std::future::poll_fn;

@@ -1,5 +1,5 @@
-//! What an operator tells the function by environment variables: the one list of their names, and the words in which a
-//! wrong value is refused at start. Pure: the environment is an argument.
+//! The settings of the function from environment variables: the one list of their names, and the errors for invalid
+//! values at startup. Pure: the environment is an argument.
 
 use std::time::Duration;
 

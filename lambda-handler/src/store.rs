@@ -1,4 +1,4 @@
-//! Where good readings are kept: in a DynamoDB table, or in the log alone.
+//! Stores valid readings: in a DynamoDB table, or only in the log.
 //!
 //! Sees only readings that were checked, and never the raw payload. docs/function.md describes the table.
 

@@ -1,5 +1,5 @@
-//! Which temperatures are in order, and what a device is told whose reading is not. The only rule of its kind: whoever
-//! wants commands asks this function for them. Pure, and the same for the same record, however often it comes.
+//! Which temperatures are in range, and the command to a device whose reading is not. Pure: the same record always
+//! gives the same command.
 
 use std::fmt;
 

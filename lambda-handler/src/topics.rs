@@ -1,4 +1,5 @@
-//! Whose topic it is: where a broker holds each device to topics of its own, a reading there may name no other device. Pure.
+//! Which device a topic belongs to: if the broker limits each device to topics of its own, a reading there may name no
+//! other device. Pure.
 
 use std::fmt;
 

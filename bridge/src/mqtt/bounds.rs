@@ -1,5 +1,5 @@
-//! How much of one packet is held in memory before it is understood. A broker decides what it sends; these numbers decide
-//! what it can make the bridge keep.
+//! Limits for the part of a packet that is in memory before it is decoded. A broker decides what it sends; these limits
+//! decide how much of it the bridge keeps.
 
 use super::packet::MAX_PACKET_SIZE;
 

@@ -1,5 +1,5 @@
-//! The receive buffer: how it grows, and what a message keeps of it. Shares what is large and copies what is small, since a
-//! slice of a few bytes would keep the whole buffer alive.
+//! The receive buffer: how it grows, and what a message keeps of it. Large payloads share it and small ones are copied,
+//! because a slice of a few bytes would keep the whole buffer alive.
 
 use bytes::{Bytes, BytesMut};
 

@@ -1,4 +1,4 @@
-//! Which of several brokers a client tries next. Pure.
+//! Chooses which of several brokers a client tries next. Pure.
 //!
 //! It tries the one that it was connected to last, then the others in the order of the configuration, and only then waits:
 //! who has a session at a broker comes back to it where that is possible, whichever is preferred.

@@ -1,5 +1,5 @@
-//! The first and the last words of a connection: from TCP to CONNACK, and DISCONNECT. Knows nothing of what is said
-//! between them.
+//! The first and last packets of a connection: from TCP to CONNACK, and DISCONNECT. Knows nothing of the packets in
+//! between.
 
 use std::time::Duration;
 

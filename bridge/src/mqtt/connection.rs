@@ -1,4 +1,4 @@
-//! One connection, and the bytes in both directions. Knows packets only to tell what is wrong.
+//! One connection, and the bytes in both directions. Reads packets only to report what is wrong.
 
 use std::io;
 use std::time::Duration;

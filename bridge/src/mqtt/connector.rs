@@ -1,4 +1,5 @@
-//! Opens connections to one of a few brokers: over the network, or in the memory of this process. Says nothing on them.
+//! Opens connections to one of a few brokers: over the network, or in the memory of this process. Sends nothing on
+//! them.
 
 use std::collections::HashMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! Takes the packets out of the bytes of one connection. Refuses, or lets pass by, what is too large to be decoded, before
-//! it is there as a whole; keeps what must be remembered between two reads. Decides nothing about the content of packets.
+//! Decodes the packets of one connection. Refuses or skips a packet that is too large before all of it is in memory,
+//! and keeps the state between two reads. Does not interpret the content of packets.
 
 use bytes::{Buf, BufMut, BytesMut};
 

@@ -1,5 +1,5 @@
-//! The one loop that connects, drives a connection and connects again, for sessions and the publisher alike. It owns
-//! socket, clock and chance; what is said and when is decided by the [`Client`], which is told the time.
+//! The one loop that connects, drives a connection and connects again, for all clients. It owns socket, clock and
+//! randomness; the [`Client`] gets the time and decides which packets to send, and when.
 
 use std::future::{Future, pending};
 use std::pin::Pin;

@@ -1,5 +1,5 @@
-//! Says that a client has no connection: the first failure, another reason, and then one line a minute for each reason, with how
-//! many failures there were. Those in between are said at the level debug. Decides nothing.
+//! Logs that a client has no connection: the first failure, each new reason, and then one line a minute for each
+//! reason, with the number of failures. The failures in between have the level debug. Decides nothing.
 
 use std::time::Instant;
 

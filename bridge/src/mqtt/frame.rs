@@ -1,5 +1,5 @@
-//! Where the parts of a packet are, before the packet is there as a whole: the fixed header and the property section (MQTT
-//! 5, 2.1 and 2.2.2). Judges lengths and nothing else.
+//! Finds the parts of a packet before all of it is there: the fixed header and the property section (MQTT 5, 2.1 and
+//! 2.2.2). Checks lengths and nothing else.
 
 use super::packet::WireError;
 

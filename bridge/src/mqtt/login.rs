@@ -1,5 +1,5 @@
-//! Who CONNECT says we are, where the broker wants a user name or a password. The password is read again for each attempt,
-//! so that a token can be renewed while the bridge runs. Shows nothing of it.
+//! The user name and password of CONNECT, if the broker needs them. The password is read again for each attempt, so
+//! that a token can be renewed while the bridge runs. Shows nothing of it.
 
 mod command;
 

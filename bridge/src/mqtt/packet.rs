@@ -1,4 +1,4 @@
-//! The packets a client meets, free of protocol version: what [`v4`](super::v4) and [`v5`](super::v5) decode into.
+//! The packets of a client, without protocol version: [`v4`](super::v4) and [`v5`](super::v5) decode into these types.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The way through an HTTP proxy: a tunnel to the broker, in which TLS goes end to end. The proxy resolves the broker's name.
-//! Its user name and password are read again for each attempt, and shown nowhere.
+//! Connects through an HTTP proxy: a tunnel to the broker, in which TLS goes end to end. The proxy resolves the
+//! broker's name. Its user name and password are read again for each attempt, and never shown.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! Whether and when to connect again after a connection, or the attempt to make one, has ended. Pure: time and chance are
-//! arguments.
+//! Decides whether and when to connect again after a connection, or an attempt to connect, has ended. Pure: time and
+//! randomness are arguments.
 
 use std::time::{Duration, Instant};
 

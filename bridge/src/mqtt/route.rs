@@ -1,5 +1,5 @@
-//! The way to one broker: TCP to it or to a proxy, TLS end to end, and a WebSocket where its URL asks for one. Says nothing of
-//! MQTT.
+//! The route to one broker: TCP to it or to a proxy, TLS end to end, and a WebSocket if its URL asks for one. Knows
+//! nothing of MQTT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! Where one attempt to connect stands: with whom, how far it came, and how long each step took; for whoever has to say why it failed or
-//! its deadline has passed. Connects nothing.
+//! The progress of one attempt to connect: to which address, how far it got, and how long each step took, for the
+//! message when it fails or its deadline has passed. Connects nothing.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,7 +1,7 @@
-//! Tells on a retained topic that the bridge is online, and that it is offline: by its Last Will when it dies, by itself when it
-//! ends. On a connection of its own, whose life is the process's: sessions come and go with mappings, the publisher's connection
-//! may not be there, and a broker that forbids the Will refuses the whole connection. Nothing waits for this one: readiness does
-//! not know it.
+//! Publishes on a retained topic whether the bridge is online: its Last Will says offline when the process dies, and
+//! the bridge itself says so when it ends. It has a connection of its own for the life of the process: sessions start
+//! and end with mappings, the publisher's connection may not exist, and a broker that forbids the Will refuses the
+//! whole connection. Nothing depends on it: readiness ignores it.
 
 use std::time::{Duration, Instant as StdInstant};
 

@@ -1,4 +1,4 @@
-//! MQTT 5 on the wire: the only file, with the rooms below it, that names the MQTT 5 crate. Translates packets; decides nothing.
+//! MQTT 5 on the wire: only this file and its folder name the MQTT 5 crate. Translates packets; decides nothing.
 
 mod reason;
 mod received;

@@ -1,5 +1,5 @@
-//! A short visit to the broker under a client id of its own, to see what it grants. Keeps no session, and what it receives are
-//! copies: it takes no message from anybody.
+//! Connects to the broker for a short time under a client id of its own, to see what it grants. Keeps no session, and
+//! receives only copies, so no other client misses a message.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! MQTT over a WebSocket (RFC 6455; MQTT 5, section 6): binary frames become a stream of bytes and back. Packets and frames
-//! need not have the same ends. Knows no packet.
+//! MQTT over a WebSocket (RFC 6455; MQTT 5, section 6): binary frames become a stream of bytes and back. Packet
+//! boundaries and frame boundaries are independent. Knows no packets.
 
 mod upgrade;
 mod words;

@@ -1,5 +1,5 @@
-//! The trace of one delivery: begun at its receipt, its context handed on, and at its outcome a span. A delivery that is not
-//! sampled has a context all the same, so that those behind it know.
+//! The trace of one delivery: it begins at receipt, passes its context on, and becomes a span at the outcome. A
+//! delivery that is not sampled has a context too, so that the function knows the decision.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! Whether a text is JSON that every usual parser takes, also in the middle of an event. Reads it once and keeps nothing.
+//! Checks whether a text is JSON that every usual parser accepts, also in the middle of an event. Reads it once and
+//! keeps nothing.
 
 /// The most lists and objects within one another. An event adds three around a payload; .NET reads 64.
 pub const MAX_DEPTH: u8 = 60;

@@ -1,5 +1,5 @@
-//! Letters of an S3 bucket: listed in the order of their receipt, read, sent, and deleted once their function has taken
-//! them. All others stay as they are.
+//! Letters of an S3 bucket: listed in the order of their receipt, read, sent, and deleted when their function has
+//! accepted them. All others stay unchanged.
 
 use tokio::task::JoinSet;
 use tracing::warn;

@@ -1,5 +1,6 @@
-//! Letters of a file: read from where they were moved to, sent, and those that stay written back behind what the bridge
-//! has added meanwhile. A batch is booked as done only once each of its letters is taken or written back.
+//! Letters of a file: read from the file to which they were moved, and sent. Those that stay are written back behind
+//! letters that the bridge has added meanwhile. A batch is done only when each of its letters is accepted or written
+//! back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};

@@ -1,5 +1,5 @@
-//! How far a redrive has come, for whoever watches: one line that is written over on a terminal, a log line now and then
-//! elsewhere. Counts nothing itself.
+//! The progress of a redrive: one line that is overwritten on a terminal, and otherwise a log line from time to time.
+//! Counts nothing itself.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! What a redrive has done, in numbers and in words. Counts nothing itself.
+//! The result of a redrive, as numbers and text. Counts nothing itself.
 
 use std::fmt;
 

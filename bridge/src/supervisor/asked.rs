@@ -1,4 +1,4 @@
-//! What may be asked of a bridge at work, and what it may be told to do. Changes nothing by itself.
+//! The requests and orders that a running bridge accepts. Changes nothing by itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Which notes of `/readyz` become lines of the log: when one begins, once an hour while it lasts, and when it is over. Pure: the
-//! time is an argument.
+//! Decides when notes of `/readyz` become log lines: when one begins, once an hour while it lasts, and when it ends.
+//! Pure: the time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

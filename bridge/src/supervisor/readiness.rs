@@ -1,5 +1,5 @@
-//! Whether the bridge is ready or degraded, followed through time: that it was ready once, and that it has not been for so long
-//! that somebody must know. What it says is for alarms, so each of its events has a name that does not change.
+//! Follows the readiness of the bridge over time: whether it was ready once, and whether it has been unready for so
+//! long that an operator must know. Alarms use its log lines, so each has an event name that does not change.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! From one configuration to the next while the bridge runs. A new one is checked whole before anything changes; then
-//! only the mappings that differ are touched: each is drained before its successor starts, or retired when it has none.
+//! Changes the configuration while the bridge runs. The new one is checked as a whole before anything changes. Then
+//! only the mappings that differ are affected: each is drained before its successor starts, or retired if it has none.
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};

@@ -1,5 +1,5 @@
-//! One mapping at work: its sessions, its lanes and a shutdown of its own, so that it can be started, drained, retired
-//! and ended while the others go on. Decides nothing about when.
+//! One running mapping: its sessions, its lanes and its own shutdown, so that it can be started, drained, retired and
+//! ended while the others continue. Does not decide when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! A bridge for the life of a process: started, tended, told by signals what to do, and ended in good order.
+//! Runs a bridge for the life of a process: starts it, handles signals, and shuts it down in order.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;

@@ -1,4 +1,4 @@
-//! DynamoDB: the only file that names its SDK. One call is one attempt; whoever calls decides whether to call again.
+//! DynamoDB: the only file that names its SDK. One call is one attempt; the caller decides about retries.
 
 use std::collections::HashMap;
 use std::error::Error;

@@ -1,4 +1,4 @@
-//! How writes are put into calls, and when they are tried again. Pure: draws no number and asks no clock.
+//! Groups writes into calls, and decides when to retry them. Pure: uses no randomness and no clock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;

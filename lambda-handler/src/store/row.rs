@@ -1,5 +1,5 @@
-//! What stands in the table: the items that one reading becomes, and how a repeated record is known. Pure, and without
-//! the SDK's words, so that a rule can be read and tested without a table.
+//! The items of the table: which items a reading becomes, and how a repeated record is recognised. Pure, and without
+//! the SDK's types, so that a rule can be read and tested without a table.
 
 use std::cmp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

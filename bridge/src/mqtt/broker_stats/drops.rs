@@ -1,5 +1,5 @@
-//! What the broker's counter of dropped messages means: by how much it has grown, and when that is worth a warning. Pure:
-//! the time is an argument.
+//! Interprets the broker's counter of dropped messages: by how much it has grown, and when to warn. Pure: the time is
+//! an argument.
 
 use std::time::{Duration, Instant};
 

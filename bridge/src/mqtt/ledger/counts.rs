@@ -1,4 +1,4 @@
-//! What a ledger holds, in numbers. Changes nothing.
+//! The contents of a ledger in numbers. Changes nothing.
 
 use super::Ledger;
 

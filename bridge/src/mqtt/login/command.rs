@@ -1,5 +1,5 @@
-//! Runs the program whose output is the password: with a small environment, a time, and a limit to what it may say. Shows
-//! nothing of its output, and of its complaints one censored line.
+//! Runs the program whose output is the password: with a small environment, a time limit, and a limit for its output.
+//! Shows nothing of its output, and of its standard error one line, without secrets.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};

@@ -1,5 +1,5 @@
 //! Which messages wait to be sent, and which wait for their PUBACK. Pure: it knows neither packets nor connections, and
-//! those who wait for a message by a number alone.
+//! identifies the waiting senders only by number.
 //!
 //! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way when
 //! a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on its way

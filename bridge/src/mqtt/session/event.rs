@@ -1,4 +1,4 @@
-//! What has changed for those who operate the bridge. The machine says it; [`log`](super::log) writes it down.
+//! Changes of a session that operators should know. The machine reports them; [`log`](super::log) logs them.
 
 use std::time::Duration;
 

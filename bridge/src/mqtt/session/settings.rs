@@ -1,4 +1,4 @@
-//! What a session is told, and how it says that it stands. Does nothing.
+//! The settings of a session, and the state that it reports. Does nothing.
 
 use std::fmt;
 use std::sync::Arc;

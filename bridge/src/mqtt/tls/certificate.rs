@@ -1,5 +1,5 @@
-//! Reads of certificates and revocation lists what rustls keeps to itself: when they end, and whose they are. Verifies
-//! nothing, so nothing here may decide whom to trust. The only file that names the parser.
+//! Reads from certificates and revocation lists what rustls does not expose: when they expire, and whose they are.
+//! Verifies nothing, so nothing here may decide about trust. The only file that names the parser.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,4 +1,4 @@
-//! What can be wrong with TLS material. Holds nothing of a key.
+//! The errors of TLS files. Contains nothing of a key.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! What a TLS failure means for the person who has to repair it, and whether anybody has to. Does no I/O.
+//! Explains a TLS failure to the person who has to repair it, and says whether anybody has to. Does no I/O.
 
 use std::io;
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,5 @@
-//! The files of a TLS configuration as they lie on disk at one moment, to be compared and parsed. Judges no certificate.
+//! The files of a TLS configuration as they are on disk at one moment, to be compared and parsed. Checks no
+//! certificate.
 
 use std::fs::File;
 use std::io::Read;

@@ -1,4 +1,5 @@
-//! Which set of TLS files is in use, by its number, and whose turn it is to give way to a newer one. Knows no TLS.
+//! Which set of TLS files is in use, by its number, and which connection has to change to a newer set next. Knows
+//! nothing of TLS.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The TLS configuration in use, and its renewal while the bridge runs: a new set of files is checked whole, then taken up
-//! by new connections, and the old ones give way to them one after the other. A bad set leaves the old one in use.
+//! The TLS configuration in use, and its renewal while the bridge runs: a new set of files is checked as a whole, new
+//! connections use it, and the existing ones reconnect one after the other. An invalid set leaves the old one in use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};

@@ -1,4 +1,4 @@
-//! From files to a TLS configuration that can be used: whole, or not at all. Opens no file and no connection.
+//! Makes a valid TLS configuration from files, or none. Opens no file and no connection.
 
 use std::cmp::Reverse;
 use std::sync::Arc;

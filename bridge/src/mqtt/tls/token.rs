@@ -1,5 +1,5 @@
-//! A private key that stays in a token and signs there, by PKCS #11. With its rooms the only place that names the library for
-//! it; no private key is ever asked for.
+//! A private key that stays in a token and signs there, by PKCS #11. Only this file and its folder name the library for
+//! it. They never read a private key.
 
 mod access;
 mod der;

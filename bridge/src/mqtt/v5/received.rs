@@ -1,4 +1,4 @@
-//! What a broker sends, read from bytes into our own words.
+//! Translates the packets of a broker from bytes into the bridge's own types.
 
 use std::sync::Arc;
 use std::time::Duration;

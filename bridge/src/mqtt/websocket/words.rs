@@ -1,4 +1,4 @@
-//! What an end of a WebSocket means, in words. Does no I/O.
+//! Explains how a WebSocket ended, as text. Does no I/O.
 
 use std::fmt;
 use std::io;

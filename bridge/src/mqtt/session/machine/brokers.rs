@@ -1,5 +1,6 @@
-//! One of several brokers at a time: what is known of a session holds for the broker that has it. A change of broker joins
-//! nothing: what is un-acknowledged at the one that is left is never acknowledged at another, and comes again from there.
+//! State per broker: everything known of a session belongs to the broker that has it. After a change of broker nothing
+//! is carried over: messages that are unacknowledged at the old broker are never acknowledged at the new one, and come
+//! again from the old one.
 
 use std::collections::HashMap;
 

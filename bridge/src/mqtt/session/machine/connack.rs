@@ -1,4 +1,4 @@
-//! What CONNACK says is believed, or said: a broker that grants less than was asked for may lose messages silently.
+//! Checks CONNACK, and reports a broker that grants less than was asked for, because it may lose messages silently.
 
 use std::time::{Duration, Instant};
 

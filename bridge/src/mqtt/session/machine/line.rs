@@ -1,4 +1,4 @@
-//! What a session keeps for one connection. Decides nothing.
+//! The state of a session for one connection. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};

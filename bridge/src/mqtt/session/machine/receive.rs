@@ -1,4 +1,4 @@
-//! Takes packets from the broker, and books the messages among them.
+//! Handles packets from the broker, and records the messages among them in the ledger.
 
 use std::time::Instant;
 

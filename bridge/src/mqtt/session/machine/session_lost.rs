@@ -1,5 +1,6 @@
-//! Whether the broker has lost the session. CONNACK says so, and most brokers mean it; ActiveMQ says it of every session, and
-//! sends what it kept all the same. So where messages were in flight, they have some time to come again first.
+//! Decides whether the broker has lost the session. CONNACK says so, and with most brokers it is true. But ActiveMQ
+//! says it of every session, and still sends the messages that it kept. So if messages were in flight, they get some
+//! time to come again first.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! SUBSCRIBE, and what SUBACK says of it.
+//! Sends SUBSCRIBE, and checks SUBACK.
 
 use std::collections::BTreeMap;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! One key of one token: logs in, finds it, signs with it, and does all of that again when the token was away. Never tries a
-//! PIN twice that was refused.
+//! One key of one token: logs in, finds the key, signs with it, and repeats all of that after the token was missing.
+//! Never tries a refused PIN twice.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

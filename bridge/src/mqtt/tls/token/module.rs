@@ -1,5 +1,5 @@
-//! The PKCS #11 modules of this process, each loaded and initialized once and used by one thread at a time, whoever has a key
-//! there. Knows nothing of keys.
+//! The PKCS #11 modules of this process. Each is loaded and initialized once and used by one thread at a time, for all
+//! keys in it. Knows nothing of keys.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
