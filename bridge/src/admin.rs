@@ -35,7 +35,7 @@ use crate::metrics::{Exposition, Metrics};
 use crate::shutdown::{Listener, Phase};
 use history::History;
 
-/// What there is, for who asks for something else.
+/// The list of paths, for requests to an unknown path.
 const PATHS: &str = "not found; there are /, /livez, /startedz, /readyz, /metrics, /status.json, /history.json, /mappings and /retire\n";
 
 /// On every answer: it is for who asked, of the type that it says, and for no other site's page.
@@ -46,7 +46,7 @@ const GUARDS: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// What the endpoint shows, and what it can be asked for.
+/// The data that the endpoint shows, and the orders that it accepts.
 #[derive(Debug, Clone)]
 pub struct State {
     /// All sessions of all mappings.
@@ -59,7 +59,7 @@ pub struct State {
     pub retire: watch::Sender<bool>,
     /// Whether it was ready once.
     pub started: watch::Receiver<bool>,
-    /// Who may ask.
+    /// Decides which requests are accepted.
     pub gate: Gate,
     /// When a mapping is degraded.
     pub limits: Limits,
@@ -114,7 +114,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>, history: History)
 
 async fn answered(request: &Request<Incoming>, state: &State, history: &History) -> Response<Full<Bytes>> {
     let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
-    // Whoever asks whether the bridge lives is told so under any name: there is nothing to learn from it.
+    // `/livez` answers under any host name, because the answer reveals nothing.
     if path != "/livez"
         && let Err((status, reason)) = state.gate.look(headers)
     {

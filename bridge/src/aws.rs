@@ -36,8 +36,9 @@ pub(crate) use words::{Fault, causes, line, words};
 pub(crate) const TALKATIVE: &[&str] =
     &["aws_config", "aws_runtime", "aws_sigv4", "aws_smithy", "aws_sdk", "h2", "hyper"];
 
-/// One call is one attempt: retries are whoever calls's. Connections are our own client's: it closes those that broke or timed
-/// out, and a response that was read whole spoils none. The SDK would log an error for each that it cannot close itself.
+/// One call is one attempt: the caller retries. Connections are our own client's: it closes those that broke or timed
+/// out, and a response that was read whole spoils none. The SDK would log an error for each that it cannot close
+/// itself.
 pub(crate) fn one_attempt() -> RetryConfig {
     RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
@@ -53,7 +54,7 @@ pub struct Aws {
     asks_first: bool,
 }
 
-/// What is missing before anything can be called.
+/// A missing or invalid setting without which no service can be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
     /// No region anywhere in the chain.
@@ -167,7 +168,7 @@ impl Aws {
         &self.http
     }
 
-    /// What waits for credentials.
+    /// The part that waits for credentials.
     pub(crate) fn ready(&self) -> Ready {
         self.credentials.clone()
     }
@@ -202,7 +203,7 @@ impl Aws {
         self.settings.region().map_or("no region", |region| region.as_ref())
     }
 
-    /// What the clients of single services are made from.
+    /// The SDK configuration from which the clients of single services are made.
     pub(crate) fn settings(&self) -> &SdkConfig {
         &self.settings
     }

@@ -16,7 +16,7 @@ pub use report::{Report, Step, Verdict};
 use broker::Broker;
 use report::{Found, Walk};
 
-/// What else is wanted.
+/// Further options.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Publishes a message and looks whether it comes back.

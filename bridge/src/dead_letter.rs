@@ -65,7 +65,7 @@ pub struct Destination(Arc<Chain>);
 #[derive(Debug)]
 struct Chain {
     links: Vec<Endpoint>,
-    /// What is counted of each.
+    /// The counters of each destination.
     writes: Vec<Writes>,
     standing: Standing,
 }
@@ -77,7 +77,7 @@ impl Destination {
         Self(Arc::new(Chain { links, writes, standing }))
     }
 
-    /// What an operator must know of it although messages go on, while a destination refuses.
+    /// The note for operators while a destination refuses, although messages still flow.
     #[must_use]
     pub fn note(&self) -> watch::Receiver<Option<String>> {
         self.0.standing.note()

@@ -56,10 +56,10 @@ pub struct Ticket {
     pub slot: u64,
 }
 
-/// What a settled delivery tells its session.
+/// The report of a settled delivery to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Whose acknowledgement this is about.
+    /// The ticket of the message that is settled.
     pub ticket: Ticket,
     /// The verdict.
     pub outcome: Outcome,
@@ -102,7 +102,7 @@ pub struct Hold {
     keys: Arc<dyn Keys>,
 }
 
-/// Who waits for keys. Told by a call and not by a message, because a message that finds no room would leave its key
+/// Where keys are released. This is a call and not a message, because a message that found no room would leave its key
 /// held for ever.
 pub trait Keys: fmt::Debug + Send + Sync {
     /// The key is free again. Must not be called while the lock that this takes is held.

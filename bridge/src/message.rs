@@ -35,9 +35,9 @@ pub struct Properties {
     pub expiry: Option<Duration>,
     /// What the payload is, in the publisher's words.
     pub content_type: Option<String>,
-    /// Where an answer is expected.
+    /// The Response Topic.
     pub response_topic: Option<String>,
-    /// What the answer must carry back.
+    /// The Correlation Data for the reply.
     pub correlation_data: Option<Bytes>,
     /// Name and value pairs in the publisher's order; names may repeat.
     pub user: Vec<(String, String)>,
@@ -76,7 +76,7 @@ impl Message {
         self.properties.as_ref()?.skipped.as_deref()
     }
 
-    /// What it costs to keep it, in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
+    /// The memory of the message in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
     #[must_use]
     pub fn weight(&self) -> usize {
         const BOOKKEEPING: usize = 256;

@@ -70,7 +70,7 @@ impl Notifier {
 
     fn say(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
-            // Who does not listen misses it, and restarts us in the end if it matters.
+            // If the service manager misses it, it restarts the bridge in the worst case.
             let _ = socket.send_to_addr(state.as_bytes(), address);
         }
     }

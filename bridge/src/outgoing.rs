@@ -18,7 +18,7 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// 0 or 1; at 2 it is refused.
     pub qos: Qos,
-    /// Whether the broker shall keep it for later subscribers.
+    /// Whether the broker should keep it for later subscribers.
     pub retain: bool,
     /// Sent along under MQTT 5, and left out under MQTT 3.1.1, which has none. The expiry counts from the moment of
     /// sending.
@@ -186,7 +186,7 @@ impl Waiting {
 
     /// Tells how it went.
     pub fn tell(self, verdict: Result<(), PublishError>) {
-        // Who has left needs no verdict.
+        // A sender that is gone needs no result.
         let _ = self.0.send(verdict);
     }
 }

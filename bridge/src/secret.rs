@@ -19,7 +19,7 @@ pub(crate) const MAX_PASSWORD_BYTES: usize = 65_535;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// The bytes; whoever asks for them keeps them from logs.
+    /// The bytes. The caller must keep them out of logs.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

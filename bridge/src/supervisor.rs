@@ -238,7 +238,7 @@ impl Bridge {
             self.publishing.ended().await;
             while self.aside.join_next().await.is_some() {}
         };
-        // Who cannot say goodbye now is closed all the same.
+        // A connection that cannot send DISCONNECT now is closed anyway.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.traces.flush().await;
         drained

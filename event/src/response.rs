@@ -71,7 +71,7 @@ pub struct Publish {
     /// 0 or 1; the mapping's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
-    /// Whether the broker shall keep it for later subscribers.
+    /// Whether the broker should keep it for later subscribers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retain: bool,
 }

@@ -17,10 +17,10 @@ const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 /// The shortest time to keep readings. A repeated record is known by the item of the first, so items have to live longer
 /// than a broker may hold a message back: the session's expiry and the time it takes to drain what has piled up.
 pub const SHORTEST_TTL: Duration = Duration::from_hours(24);
-/// The longest, in whole years of 365 days: far beyond it no sum of times could be told.
+/// The longest, in whole years of 365 days: far above it a sum of times could not be represented.
 pub const LONGEST_TTL: Duration = Duration::from_hours(24 * 365 * 100);
 
-/// Everything that can be told.
+/// All settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where readings are stored: `READINGS_TABLE`. Without it they are only logged.

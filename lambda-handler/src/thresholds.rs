@@ -56,7 +56,7 @@ impl Breach {
         }
     }
 
-    /// What the device is told on `devices/{device_id}/command`, with the quality of service of the mapping.
+    /// The command to the device on `devices/{device_id}/command`, with the quality of service of the mapping.
     ///
     /// `None` for a device whose id cannot be one level of a topic: published as it is, it would reach another topic, or
     /// be refused by the bridge together with the record.

@@ -7,15 +7,15 @@ use crate::topic::some_of;
 /// What a mapping does, for the status page.
 #[derive(Debug)]
 pub struct About {
-    /// What it subscribes to: the first few of many filters.
+    /// Its topic filters, or the first few of many.
     pub topic_filter: String,
-    /// What it invokes.
+    /// The function that it invokes.
     pub function: String,
     /// The most invocations at once.
     pub concurrency: u64,
     /// Its failure destinations, in their order.
     pub destinations: Vec<String>,
-    /// What it counts.
+    /// Its counters.
     pub metrics: MappingMetrics,
 }
 

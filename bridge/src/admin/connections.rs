@@ -98,12 +98,12 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut answer = String::new();
-        // Who is closed unheard has no answer.
+        // A connection that is closed before its request gets no response.
         let _ = stream.read_to_string(&mut answer).await;
         answer
     }
 
-    /// What docs/status.md says of those that wait, 1,024 at most.
+    /// The limit of waiting connections, 1,024, that docs/status.md documents.
     #[tokio::test(start_paused = true)]
     async fn sixty_four_silent_clients_delay_the_next_one_by_a_quarter_of_a_second() {
         let (mut connections, mut oldest, begun) = (JoinSet::new(), VecDeque::new(), Instant::now());

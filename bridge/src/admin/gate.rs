@@ -19,7 +19,7 @@ const FETCH_SITE: &str = "sec-fetch-site";
 /// Why a request is refused.
 pub(super) type Refusal = (StatusCode, String);
 
-/// What is configured about it.
+/// Its settings.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     /// Names under which the endpoint may be asked, beside addresses and `localhost`.

@@ -40,7 +40,7 @@ pub enum Matter {
     Silent,
 }
 
-/// What must be known of a mapping though it is ready.
+/// Notes about a ready mapping.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
     /// The mapping.
@@ -58,7 +58,7 @@ pub struct Health {
     pub troubles: String,
     /// What is degraded, a line a mapping.
     pub degraded: String,
-    /// What must be known all the same.
+    /// Notes about ready mappings.
     pub notes: Vec<Note>,
 }
 
@@ -133,7 +133,7 @@ impl Watched {
         (!reasons.is_empty()).then(|| one_line(&reasons.join("; ")))
     }
 
-    /// What must be known of it although it is ready.
+    /// Notes about it although it is ready.
     pub(super) fn notes(&self, limits: Limits) -> Vec<Note> {
         if self.standing != Standing::Stays {
             return Vec::new();

@@ -87,7 +87,7 @@ pub(super) struct Document {
 }
 
 impl History {
-    /// Looks at the counters of all mappings for ever.
+    /// Reads the counters of all mappings at intervals. Never returns.
     pub(super) async fn keep(self, mappings: watch::Receiver<Vec<Watched>>) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

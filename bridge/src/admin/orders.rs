@@ -9,12 +9,12 @@ use super::{Standing, State, Watched, text};
 use crate::foreign::{Foreign, one_line};
 use crate::latest::Latest;
 
-/// What a path asks for.
+/// The order that a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order<'a> {
     /// `/retire`
     Retire,
-    /// What stands behind `/mappings/`.
+    /// The path after `/mappings/`.
     Mapping(&'a str),
 }
 

@@ -47,7 +47,7 @@ struct Kept {
     fetch_again: SystemTime,
 }
 
-/// Who signs a request.
+/// The credentials that sign a request.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) credentials: Credentials,
@@ -82,7 +82,7 @@ impl Ready {
         let fetched = self.fetch().await.map_err(named);
         if let Err(cause) = &fetched {
             *failed = Some((Instant::now(), cause.clone()));
-            // What has not expired yet is good for this call.
+            // Credentials that have not expired yet are valid for this call.
             if self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now())) {
                 return Ok(());
             }
@@ -116,7 +116,7 @@ impl Ready {
         self.kept().as_ref().is_some_and(|kept| SystemTime::now() < kept.fetch_again)
     }
 
-    /// Where those that there are come from, in words.
+    /// The source of the current credentials, as text.
     pub(crate) fn origin(&self) -> &'static str {
         // Hidden in the SDK's documentation, as it is for its own user agent; where it says nothing, nothing is said.
         let kept = self.kept();
@@ -151,7 +151,7 @@ fn hide_from_texts(credentials: &Credentials) {
     secrets.into_iter().flatten().filter(|secret| secret.len() >= SHORTEST).for_each(|secret| hide(secret.as_bytes()));
 }
 
-/// For the SDK. Who has not waited before its call waits here, as S3 and SQS do.
+/// For the SDK. Callers that have not waited before their call, such as S3 and SQS, wait here.
 impl ProvideCredentials for Ready {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where

@@ -13,9 +13,9 @@ const ENDPOINTS: &[&str] = &[
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_STS",
 ];
-/// What goes into headers.
+/// Variables whose values are sent in headers.
 const KEYS: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-/// What goes into host names.
+/// Variables whose values become part of host names.
 const REGIONS: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// Proxies, in the spelling that counts before the other, as curl has them.

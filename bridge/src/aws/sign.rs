@@ -13,7 +13,7 @@ use crate::crypto::{MacKey, sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What is signed of all requests to one address alike.
+/// The signed parts that are the same for all requests to one address.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// The canonical request up to the last of these headers.
@@ -29,7 +29,7 @@ pub(crate) struct Signer {
     last: Mutex<Option<Arc<Moment>>>,
 }
 
-/// What is signed of all requests of one second by the same credentials alike.
+/// The signed parts that are the same for all requests of one second with the same credentials.
 pub(crate) struct Moment {
     second: u64,
     stamp: String,
@@ -39,7 +39,7 @@ pub(crate) struct Moment {
     derived: Arc<Derived>,
 }
 
-/// What they have in common for a day.
+/// The parts that are the same for a day.
 struct Derived {
     /// Whose it is.
     generation: u64,

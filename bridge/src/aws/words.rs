@@ -16,7 +16,7 @@ use crate::foreign::Foreign;
 pub(crate) enum Fault {
     /// There is no request: the endpoint, the region or the function is configured wrongly.
     Request,
-    /// The SDK has given up on what it is told.
+    /// The SDK cannot use its settings.
     Panicked,
     /// No credentials, for this reason.
     Credentials(String),
@@ -31,7 +31,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// What stands behind an error. `None` when the service has answered.
+    /// The cause of an error. `None` when the service has answered.
     pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Option<Self>
     where
         E: Error + 'static,
@@ -84,7 +84,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// What went wrong with a call whose service has not said so itself.
+/// The error of a call to which the service itself has not answered.
 pub(crate) fn words<E, R>(error: &SdkError<E, R>) -> String
 where
     E: Error + 'static,

@@ -13,7 +13,7 @@ use crate::topic::TopicFilter;
 
 /// A message that was confirmed comes back within this time, or not at all.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
-/// What to do about a topic for dead letters that nobody reads.
+/// The hint for a dead-letter topic without subscribers.
 const UNREAD: &str = "have its reader subscribe, with a session that outlives its absence; or, where a rule of the broker takes them, \
                       set `mapping.on_unread_letter = \"accept\"`";
 

@@ -103,7 +103,7 @@ fn hint(step: &str) -> Option<&'static str> {
     }
 }
 
-/// What a step that was passed has found; without a welcome, a later one has failed.
+/// What a passed step has found; without CONNACK, a later step has failed.
 fn found(step: &str, peer: Option<&str>, welcome: Option<&Welcome>, mqtt: &Mqtt) -> Found {
     match (step, welcome) {
         ("tcp", _) => Found::good(format!("connected to {}", peer.unwrap_or("the broker"))),

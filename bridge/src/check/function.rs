@@ -34,7 +34,7 @@ fn in_words(known: &Description, asked: bool) -> String {
     format!("{may}{version}{timeout}{reserved}{unknown}")
 }
 
-/// What goes wrong only under load, or only with a slow invocation.
+/// Problems that show only under load, or only with a slow invocation.
 fn warning(known: &Description, mapping: &Mapping) -> Option<String> {
     if let Some(timeout) = known.timeout.filter(|timeout| *timeout > mapping.timeout) {
         let ours = mapping.timeout;

@@ -45,7 +45,7 @@ impl Failing {
 
     /// Says it. The event names its kind, and does not change.
     pub fn say(self, event: &str, what: &impl Display) {
-        // Nobody may read it.
+        // The pipe may have no reader.
         let _ = std::io::stderr().write_all(self.line(event, what, SystemTime::now()).as_bytes());
     }
 

@@ -62,7 +62,7 @@ impl WriteFilesFlags {
         Ok(files.into_keys().collect())
     }
 
-    /// Nobody sees half a file, and nobody else the whole one: it gets its name last.
+    /// The file gets its name last, so nobody sees an incomplete file, and other users never see it at all.
     fn write_one(&self, name: &str, content: &OsStr) -> std::io::Result<()> {
         let (path, beside) = (self.into.join(name), self.into.join(format!(".{name}.new")));
         match fs::remove_file(&beside) {

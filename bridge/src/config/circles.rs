@@ -23,7 +23,7 @@ impl Output {
     }
 }
 
-/// Where a mapping can publish to: answers, replies and dead letters.
+/// The topics to which a mapping can publish: answers, replies and dead letters.
 pub(super) fn outputs(mapping: &Mapping) -> impl Iterator<Item = Output> + '_ {
     let output = |key, text: &str, filter: &str| {
         let (text, topics) = (text.to_owned(), filter.parse().ok()?);

@@ -7,7 +7,7 @@ use super::error::{Mistakes, Place};
 use super::key::{Key, Kind};
 use crate::secret::Secret;
 
-/// What file, environment and flags say, the later over the earlier.
+/// The settings of file, environment and flags; later ones replace earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// The file that was read.

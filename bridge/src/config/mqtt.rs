@@ -154,13 +154,14 @@ impl Mqtt {
 /// The most URLs that `mqtt.url` may hold.
 pub(crate) const MOST_URLS: usize = 8;
 
-/// What tells the teller of the status from all sessions of one bridge.
+/// The suffix of the status client's id, which no session of the bridge has.
 pub(super) const STATUS: &str = "bridge-status";
 
-/// What tells the reader of the broker's own count from all sessions of one bridge.
+/// The suffix of the client id that reads the broker's count, which no session of the bridge has.
 pub(super) const BROKER_STATS: &str = "broker-stats";
 
-/// What tells the publisher from all sessions of one bridge. Without a dot, which some brokers refuse in a client id.
+/// The suffix of the publisher's client id, which no session of the bridge has. Without a dot, which some brokers
+/// refuse in a client id.
 pub(super) const PUBLISHER: &str = "publisher";
 
 /// The longest name of a mapping, in characters.
@@ -169,7 +170,7 @@ pub(super) const MAX_NAME: usize = 63;
 /// The longest string of MQTT (MQTT 5, 1.5.4).
 const MAX_STRING: usize = 65_535;
 
-/// What tells a session from all others of one bridge.
+/// The suffix of a session's client id, which no other session of the bridge has.
 pub(super) fn session_name(mapping: &str, index: usize) -> String {
     if index == 0 { mapping.to_owned() } else { format!("{mapping}-{}", index + 1) }
 }
@@ -198,7 +199,7 @@ fn argument(text: &str) -> Result<String, InvalidValue> {
     if text.contains('\0') { Err(InvalidValue::new("must not hold NUL")) } else { Ok(text.to_owned()) }
 }
 
-/// What the bridge's own variables say is for nobody else; the password may be among them.
+/// No other program should get the bridge's own variables; the password may be among them.
 fn variable(text: &str) -> Result<String, InvalidValue> {
     if text.is_empty() || text.contains(['=', '\0']) {
         return Err(InvalidValue::new("not the name of a variable; write it alone, without a value: `AWS_REGION`"));
@@ -217,7 +218,7 @@ fn status_topic(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
-/// Who we say we are to a broker that wants a user name: what goes with what, and whether the files can serve.
+/// The login for a broker that requires a user name: which keys fit together, and whether the files are usable.
 fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     if let Some(Err(reason)) = mqtt.status_topic().as_deref().map(topic) {
         reader.mistake("mqtt.status.topic", &format!("with the client id in it: {reason}"));
@@ -255,7 +256,7 @@ fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
 }
 
-/// What several brokers can do nothing with.
+/// Settings that have no effect with several brokers.
 fn urls(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     let urls = &mqtt.url;
     if urls.len() > MOST_URLS {

@@ -14,7 +14,7 @@ pub(super) const SCHEME: &str = "pkcs11:";
 pub struct TokenUri {
     /// The label of the token.
     pub token: Option<String>,
-    /// Who made the token.
+    /// The manufacturer of the token.
     pub manufacturer: Option<String>,
     /// The serial number of the token.
     pub serial: Option<String>,

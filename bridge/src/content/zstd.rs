@@ -6,7 +6,7 @@ use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::output::{Fault, Output};
 
-/// What every decoder should bear, and none has to exceed (RFC 8878, 3.1.1.1.2).
+/// The window size that every decoder should support, and none has to exceed (RFC 8878, 3.1.1.1.2).
 const MAX_WINDOW: u64 = 8 << 20;
 
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];

@@ -16,7 +16,7 @@ use crate::config::{OnFailure, OnUnreadLetter, Protocol};
 use crate::metrics::MappingMetrics;
 use crate::outgoing::PublishHandle;
 
-/// What is open already, and what is needed to open more.
+/// The open destinations, and everything needed to open more.
 #[derive(Debug)]
 pub struct Destinations {
     aws: Aws,
@@ -61,7 +61,7 @@ impl Destinations {
         Ok(Some(Destination::new(mapping, metrics.clone(), places)))
     }
 
-    /// Closes what is open and not wanted here any more. Who has it still can use it on.
+    /// Closes open destinations that are no longer wanted here. Code that still holds one can continue to use it.
     pub fn keep(&mut self, wanted: impl Fn(&OnFailure) -> bool) {
         self.open.retain(|(on_failure, _)| wanted(on_failure));
     }

@@ -99,7 +99,7 @@ impl Log {
     fn serve(mut self, mut lines: mpsc::Receiver<Entry>) {
         let mut waiting = Vec::new();
         while lines.blocking_recv_many(&mut waiting, QUEUE) > 0 {
-            // Who waits no more has found another destination, or has abandoned the delivery.
+            // If the sender no longer waits, it has used another destination or abandoned the delivery.
             waiting.retain(|line| !line.written.is_closed());
             if waiting.is_empty() {
                 continue;

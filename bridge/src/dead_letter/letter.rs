@@ -13,7 +13,7 @@ use crate::outgoing::Outgoing;
 /// What stands between the record's id and the number of an answer.
 const ANSWER: &str = "-answer-";
 
-/// A message, and why it is here. One JSON shape for every destination.
+/// A message, and why it became a dead letter. The JSON is the same for every destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
@@ -71,7 +71,7 @@ pub struct DeadLetter {
     pub redrive: Option<FailedRedrives>,
 }
 
-/// What redrives of a letter have met with.
+/// The results of earlier redrives of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedRedrives {

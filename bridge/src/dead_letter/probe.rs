@@ -12,7 +12,7 @@ use super::{DestinationError, is_same_file};
 use crate::aws::Aws;
 use crate::config::OnFailure;
 
-/// What was seen of a destination that may take letters.
+/// The result of probing a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// It is there, and as this says.

@@ -88,7 +88,7 @@ impl Queue {
         self.limit.asked.get_or_init(ask).await;
     }
 
-    /// Returns once the queue has told something of itself.
+    /// Returns once the queue has reported its attributes.
     pub(super) async fn attributes(&self) -> Result<(), DestinationError> {
         let call = self.sdk.get_queue_attributes().queue_url(&*self.url);
         let call = call.attribute_names(QueueAttributeName::MaximumMessageSize);

@@ -63,7 +63,7 @@ impl Standing {
         Self { mapping: mapping.to_owned(), metrics, state, note: watch::Sender::new(None) }
     }
 
-    /// What must be known of it, while there is something.
+    /// The note about it, if there is one.
     pub(super) fn note(&self) -> watch::Receiver<Option<String>> {
         self.note.subscribe()
     }

@@ -31,7 +31,7 @@ impl TopicDestination {
         Self { topic: topic.into(), unread, publisher, protocol }
     }
 
-    /// Returns once the broker has confirmed it. At QoS 1, whoever subscribes may see it twice.
+    /// Returns once the broker has confirmed it. At QoS 1 a subscriber may get it twice.
     pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         let error = |cause: String| DestinationError::new(self, cause);
         let (payload, properties): (Bytes, _) = match self.protocol {

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// How many secrets are remembered: a token for each of many sessions, or one that is renewed each hour for ten days.
 const REMEMBERED: usize = 256;
 
-/// One for the process: whoever speaks, and about whatever, no secret may be in it.
+/// One for the whole process, because no text may contain a secret, whatever its source.
 static HIDDEN: Mutex<Hidden> = Mutex::new(Hidden(VecDeque::new()));
 
 /// The secrets, the last used at the back.

@@ -19,7 +19,7 @@ use crate::outgoing::Outgoing;
 use crate::topic::{TopicError, validate_topic_name};
 use template::Levels;
 
-/// What a response has published.
+/// The answers in a response.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// What to publish before the records are settled, in the order of the response, replies last.

@@ -68,7 +68,7 @@ pub struct Client {
     asks_first: bool,
 }
 
-/// Who sends the calls.
+/// The client that sends the calls.
 #[derive(Debug, Clone)]
 enum Way {
     Sdk(Sdk),

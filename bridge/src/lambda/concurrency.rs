@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-/// What is left after trouble.
+/// The factor by which an error lowers the limit.
 const DECREASE: f64 = 0.7;
 /// Invocations that were under way together fail together: that is one trouble, not many.
 const ONE_TROUBLE: Duration = Duration::from_millis(500);
 
-/// What an invocation says of Lambda's load.
+/// How the result of an invocation changes the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
     /// It was taken.

@@ -31,9 +31,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
-    /// What those weigh, and the one that is being written.
+    /// The size in bytes of those lines, and of the one that is being written.
     bytes: usize,
-    /// Lines that were lost and of which no line has told yet.
+    /// Lost lines that no log line has reported yet.
     untold: u64,
 }
 

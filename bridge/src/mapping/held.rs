@@ -13,7 +13,7 @@ use crate::config;
 use crate::delivery::Delivery;
 use crate::metrics::MappingMetrics;
 
-/// What a mapping holds for good.
+/// The messages that a mapping holds for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     /// How many messages.

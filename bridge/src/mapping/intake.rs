@@ -15,14 +15,14 @@ use crate::payload::{Json, Look, Value};
 /// The longest id that is taken from a publisher, in bytes; a longer one is not an id.
 const MAX_ID: usize = 256;
 
-/// What a mapping does with each delivery first.
+/// The first steps of a mapping with each delivery.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Which messages are for the function.
     pub(super) filters: Filters,
     /// Where the publisher says which message it is.
     pub(super) message_id: Option<MessageId>,
-    /// What keeps its order.
+    /// The ordering key.
     pub(super) ordering_key: Option<OrderingKey>,
     /// How payloads are compressed, and how long one may become.
     pub(super) content: Content,

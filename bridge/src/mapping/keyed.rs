@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug)]
 pub(super) struct Keyed<T> {
     lines: HashMap<u64, KeyQueue<T>>,
-    /// What may be taken, in the order in which it became so.
+    /// Items that may be taken, in the order in which they became available.
     ready: VecDeque<Ready<T>>,
     /// How many items could be taken now.
     takeable: usize,

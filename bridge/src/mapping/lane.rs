@@ -44,18 +44,18 @@ pub(super) struct Lane {
     refused_at: Option<u64>,
     /// Work that waits for another event to pass, the oldest first.
     aside: VecDeque<Aside>,
-    /// The event in hand, when it shall be set aside.
+    /// The current event, if it should be set aside.
     putting_aside: Option<Pending>,
 }
 
-/// What one attempt brought for the records that have no outcome yet.
+/// The result of one attempt for the records that have no outcome yet.
 struct Attempted {
     disposition: Disposition,
     retry_after: Option<Duration>,
     failure: Failure,
     /// The event failed as a whole, and smaller events may tell which record is to blame.
     divisible: bool,
-    /// Another event shall show whether it is this one alone that is refused.
+    /// Another event has to show whether only this one is refused.
     aside: bool,
     /// It had been refused so before.
     again: bool,
@@ -183,7 +183,7 @@ impl Lane {
         }
     }
 
-    /// Waits for its turn by rate and by what Lambda bears, then calls.
+    /// Waits for the rate limit and the current concurrency limit, then calls.
     async fn invoke(&self, request: Request, records: usize) -> Result<Answer, InvokeError> {
         let mapping = &self.mapping;
         if let Some(pace) = &mapping.pace {

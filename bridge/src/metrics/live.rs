@@ -226,7 +226,7 @@ impl Drop for LiveSession {
     }
 }
 
-/// Nothing is left half done inside: whoever panicked with it was not writing.
+/// The content is complete even after a panic, because no panic can happen during a write.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

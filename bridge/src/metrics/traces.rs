@@ -16,7 +16,7 @@ struct SpanLabels {
     result: &'static str,
 }
 
-/// What is counted of spans while there are traces.
+/// Counters of spans, if there are traces.
 #[derive(Debug, Clone)]
 pub struct SpanCounts {
     /// A collector has taken them.

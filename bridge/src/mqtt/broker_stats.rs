@@ -102,7 +102,7 @@ impl BrokerStats {
         }
     }
 
-    /// What is no number tells nothing, and is not repeated: anybody may have written it.
+    /// A payload that is no number is ignored and not logged, because anybody may have published it.
     fn count(&mut self, message: &Message) {
         let text = std::str::from_utf8(&message.payload).unwrap_or_default();
         match text.trim().parse() {

@@ -19,7 +19,7 @@ impl Choice {
         Self { places, current, failed: 0 }
     }
 
-    /// Whom to try now.
+    /// The broker to try now.
     pub(super) fn at(&self) -> usize {
         match self.failed {
             0 => self.current,

@@ -77,7 +77,7 @@ async fn open(
     match answer(&mut connection, stage, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),
         Err(end) => {
-            // What it did wrong, it shall hear.
+            // The broker should get the reason code.
             if let Close::Error(_) = end.close() {
                 hang_up(wire, connection, &end).await;
             }
@@ -132,7 +132,7 @@ fn hung_up(wire: Wire) -> String {
     }
 }
 
-/// MQTT 5, 3.2.2.2. Whom the broker does not know, or does not believe, is told what to look at.
+/// MQTT 5, 3.2.2.2. If the broker refuses the login, the error names what to check.
 fn refused(reason: &Reason, hello: &Hello, login: &Login) -> End {
     let mut why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
     if reason.is_authentication() {

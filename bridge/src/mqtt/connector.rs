@@ -126,7 +126,7 @@ impl Connector {
         }
     }
 
-    /// What the next CONNECT says that we are.
+    /// The login of the next CONNECT.
     pub(super) fn login(&self) -> Login {
         self.credentials.login()
     }

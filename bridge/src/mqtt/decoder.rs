@@ -22,7 +22,7 @@ pub struct Decoder {
     judged: bool,
 }
 
-/// What is to become of the packet at the front of the input.
+/// What to do with the packet at the front of the input.
 enum Verdict {
     /// Decode it, once it is there.
     Decode,

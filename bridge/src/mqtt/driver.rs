@@ -43,7 +43,7 @@ pub(super) trait Client {
     /// When the connection is to end, for better or worse.
     fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: StdInstant) -> Result<(), End>;
 
-    /// What was in `output` is written. True when there is more to say at once.
+    /// The content of `output` was written. Returns true if more should be written at once.
     fn written(&mut self, now: StdInstant) -> bool;
 
     /// Whether it takes more bytes now.
@@ -72,7 +72,7 @@ pub(super) trait Client {
     /// The connection, or the attempt to make one, has ended. Returns the end as the client sees it.
     fn disconnected(&mut self, end: End) -> End;
 
-    /// What is said of a failure; it waits that long before it tries again.
+    /// Reports a failure, with the wait until the next attempt.
     fn failed(&mut self, failure: Failure);
 
     /// Whether there is nothing left to do, not even to connect.
@@ -140,7 +140,7 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
 struct Back<'a> {
     /// Waits until it is reachable again.
     first: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
-    /// Whether it was, and the client was told.
+    /// Whether it was reachable; the client then knows.
     asked: bool,
 }
 

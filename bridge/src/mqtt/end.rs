@@ -8,7 +8,7 @@ use super::packet::{Close, Reason, WireError};
 /// The end of one connection.
 #[derive(Debug)]
 pub enum End {
-    /// Everything is done, and the broker has been told goodbye.
+    /// Everything is done, and DISCONNECT was sent.
     Drained,
     /// The broker has nothing more for this session, which is given up for good.
     Retired,
@@ -25,7 +25,7 @@ pub enum End {
         closed: bool,
         /// Another client has the same client id.
         taken_over: bool,
-        /// The reason code that the broker shall hear.
+        /// The reason code to send to the broker.
         close: Option<u8>,
     },
 }
@@ -74,7 +74,7 @@ impl End {
         }
     }
 
-    /// What the broker shall hear.
+    /// The reason code to send to the broker.
     pub fn close(&self) -> Close {
         match self {
             Self::Lost { close: Some(code), .. } => Close::Error(*code),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 /// The least that an unfinished packet must bring, in bytes a second since the last sign of life.
 pub const MIN_RATE: u64 = 1024;
 
-/// What the clock demands.
+/// The action that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Nothing.

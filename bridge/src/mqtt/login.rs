@@ -17,7 +17,7 @@ use crate::secret::{self, Secret};
 /// How often the file is looked at while the broker does not take what was in it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What is configured. Cheap enough to clone; the default says nothing.
+/// The configured login. Cheap to clone; the default is no login.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     username: Option<String>,
@@ -92,7 +92,7 @@ impl Login {
         Auth { username: self.credentials.username.as_deref(), password: self.password.as_ref() }
     }
 
-    /// What to look at when the broker does not take it.
+    /// What to check if the broker refuses it.
     pub(super) fn way_out(&self) -> String {
         let named = if self.credentials.username.is_some() { "`mqtt.username` and " } else { "" };
         match &self.credentials.password {

@@ -39,10 +39,10 @@ pub struct Publisher {
     connector: Connector,
     machine: Machine,
     requests: mpsc::Receiver<Request>,
-    /// Who waits for the messages in the window.
+    /// The senders that wait for the messages in the window.
     waiting: HashMap<Number, Waiting>,
     last_number: Number,
-    /// Nobody can send any more; then nobody waits for those in the window either.
+    /// All senders are gone, so nobody waits for the messages in the window either.
     deserted: bool,
     status: watch::Sender<Status>,
     shutdown: Listener,

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// nobody waits for a session that leaves.
 pub const QUIET: Duration = Duration::from_secs(3);
 
-/// What the clock demands.
+/// The action that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Nothing before this moment, unless something happens.

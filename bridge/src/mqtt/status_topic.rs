@@ -26,7 +26,7 @@ use crate::shutdown::{Listener, Phase};
 /// The packet identifier of every PUBLISH: there is one at a time.
 const PACKET_ID: u16 = 1;
 
-/// What is told, and where.
+/// The status and its topic.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The topic, retained.
@@ -48,7 +48,7 @@ pub struct StatusTopic {
     line: Option<Line>,
     /// The broker does not take it: there is nothing left to do.
     denied: bool,
-    /// That it cannot be told was said.
+    /// Whether the failure was logged.
     said: bool,
     /// It leaves this broker for a preferred one.
     goes_back: bool,
@@ -79,7 +79,7 @@ impl StatusTopic {
         Self { link, told, online, connector, shutdown, line: None, denied: false, said: false, goes_back: false }
     }
 
-    /// Connects, tells and connects again until the bridge stops, or the broker refuses what is told.
+    /// Connects, publishes and connects again until the bridge stops, or the broker refuses the status.
     pub async fn run(mut self) {
         let (connector, link) = (self.connector.clone(), self.link.clone());
         driver::run(&mut self, &connector, &link).await;
@@ -94,7 +94,7 @@ impl StatusTopic {
         self.is_stopping() || self.goes_back
     }
 
-    /// What the topic should hold: nothing new at the end when nothing was told.
+    /// What the topic should hold: nothing new at the end if nothing was published.
     fn wanted(&self) -> Option<Bytes> {
         let online = self.online.borrow().clone();
         if self.is_leaving() { online.map(|_| self.told.offline.clone()) } else { online }
@@ -225,7 +225,7 @@ impl Client for StatusTopic {
         true
     }
 
-    /// Nobody is left to take back at this broker what was told there.
+    /// After this, no client corrects the status at this broker.
     fn go_back(&mut self, _: StdInstant) -> bool {
         self.goes_back = true;
         false

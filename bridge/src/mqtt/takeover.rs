@@ -24,8 +24,8 @@ pub struct TakeoverGuard {
 }
 
 impl TakeoverGuard {
-    /// `longest_wait` is the one between attempts to connect. Who suspects waits that long each time, so that there are
-    /// at most ten connections in a window: five up to the suspicion, and one after each wait.
+    /// `longest_wait` is the one between attempts to connect. While a takeover is suspected, each attempt waits that
+    /// long, so that there are at most ten connections in a window: five up to the suspicion, and one after each wait.
     #[must_use]
     pub fn new(longest_wait: Duration) -> Self {
         Self { window: longest_wait * WAITS, ended: VecDeque::new(), suspected: false }
@@ -126,7 +126,7 @@ mod tests {
                 }
                 due[other] = now + if suspected { range.max } else { backoffs[other].next(random(turn)) };
             }
-            // Who is connected tries nothing.
+            // A connected client makes no attempts.
             due[next] = start + until * 2;
         }
     }

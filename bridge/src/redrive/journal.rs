@@ -1,8 +1,8 @@
 //! The files beside a file of dead letters while it is redriven, and how far each is done. Reads no letter.
 //!
 //! `letters.jsonl` is moved away to `letters.jsonl.redrive-1` before anything is sent, so that the bridge begins a new
-//! one meanwhile. `letters.jsonl.redrive-1.done` grows by a line a batch: the bytes of it that are done. Who is
-//! interrupted at any point finds both again, and repeats one batch at most.
+//! one meanwhile. `letters.jsonl.redrive-1.done` grows by a line a batch: the bytes of it that are done. After an
+//! interruption at any point both files are still there, and the next run repeats one batch at most.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};

@@ -37,7 +37,7 @@ impl Progress {
             return;
         }
         let seconds = self.begun.elapsed().as_secs();
-        // Who cannot be told is not told.
+        // If the line cannot be written, it is left out.
         let _ = write!(io::stderr(), "\r{redriven} redriven, {failed} failed again, {skipped} skipped, {seconds} s ");
         self.open = true;
     }

@@ -143,7 +143,7 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
         dup: false,
         properties: Some(Arc::new(properties)),
     };
-    // Nobody waits for an outcome: there is no broker to tell.
+    // Nobody waits for an outcome, because there is no session.
     let (settler, _) = mpsc::channel(1);
     let id = RecordId::Given(letter.id.as_str().into());
     let mut delivery = Delivery::new(message, id, Ticket { epoch: 0, slot: 0 }, settler);

@@ -36,7 +36,7 @@ impl Notes {
         }
         for note in notes.into_iter().filter(|note| is_for_the_log(note.matter)) {
             let said = self.0.entry((note.mapping.clone(), note.matter));
-            // That an operator has paused it is said by whoever obeys.
+            // The code that pauses the mapping logs this.
             let said = said.or_insert_with(|| (note.matter == Matter::Paused).then_some(now));
             if said.is_none_or(|said| now - said >= SAY_EVERY) {
                 *said = Some(now);

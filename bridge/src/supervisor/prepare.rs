@@ -45,7 +45,7 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
     }
 }
 
-/// Who may ask the admin endpoint.
+/// Which requests the admin endpoint accepts.
 pub(super) fn gate(config: &Config) -> Gate {
     let config::Admin { allowed_hosts, token_file, .. } = &config.admin;
     Gate { allowed_hosts: allowed_hosts.clone(), token_file: token_file.clone() }

@@ -56,7 +56,7 @@ impl Lasting {
     }
 }
 
-/// Who hears how it stands.
+/// The receivers of the state.
 pub(super) struct Told {
     /// Becomes true when it was ready once.
     pub(super) started: watch::Sender<bool>,
@@ -143,7 +143,7 @@ fn log_note(news: &notes::News) {
         notes::News::Over(mapping, Matter::WindowFull) => {
             info!(event = "mapping.window_free", mapping, "the window has room again");
         }
-        // Said by whoever obeys.
+        // The code that executes the order logs it.
         notes::News::Over(..) => {}
     }
 }

@@ -67,7 +67,7 @@ impl Step {
 /// How a reading is written that has its time.
 fn once(entry: &Entry<'_>) -> When {
     match entry.repeat() {
-        // The claim was there: so is the reading, unless whoever claimed it has not come that far.
+        // The claim was there: so is the reading, unless the call that made the claim has not written it yet.
         Repeat::Claims if entry.is_repeat() => When::Absent,
         Repeat::WritesTheSame | Repeat::Claims => When::Always,
         Repeat::FirstStays => When::Absent,

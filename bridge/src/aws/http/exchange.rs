@@ -54,7 +54,7 @@ struct Network {
     pool: Pool,
 }
 
-/// What became of a request on one connection.
+/// The result of a request on one connection.
 enum Sent {
     Answered(Response<Bytes>),
     /// The connection had ended before the first byte; here is the request back.

@@ -16,7 +16,7 @@ pub type Answering = Pin<Box<dyn Future<Output = io::Result<Response<Bytes>>> + 
 
 /// Answers requests with absolute URLs.
 pub trait Service: fmt::Debug + Send + Sync {
-    /// What it answers. The caller may leave before.
+    /// The response. The caller may leave before it is ready.
     fn answer(&self, request: Request<Bytes>) -> Answering;
 }
 

@@ -29,7 +29,7 @@ pub(super) const FIRST_DIALS: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<HashMap<Origin, Lot>>);
 
-/// What is known of one origin.
+/// The state of one origin.
 #[derive(Debug)]
 struct Lot {
     /// In the order in which they became idle.
@@ -41,7 +41,7 @@ struct Lot {
     change: Arc<Notify>,
 }
 
-/// What somebody gets who waits for a connection.
+/// The result of a wait for a connection.
 #[derive(Debug)]
 pub(super) enum Next<'a> {
     /// One that is idle.

@@ -28,7 +28,7 @@ const UNTAKEN: Duration = Duration::from_secs(30);
 
 type Looking = Pin<Box<dyn Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send>>;
 
-/// Who knows the addresses of a name.
+/// Resolves names.
 #[derive(Clone)]
 pub(super) struct Names(Arc<dyn Fn(String) -> Looking + Send + Sync>);
 

@@ -16,7 +16,7 @@ impl Ledger {
         self.outstanding() - self.carried.settled()
     }
 
-    /// What the outstanding messages weigh, in bytes.
+    /// The size of the outstanding messages in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes

@@ -10,7 +10,7 @@ use crate::config::Qos;
 use crate::delivery::{Outcome, Ticket};
 use crate::message::{Message, Properties, Skipped};
 
-/// What was received, and how far it is.
+/// A received message and its state.
 #[derive(Debug)]
 pub(super) struct Receipt {
     pub(super) ticket: Ticket,

@@ -107,7 +107,7 @@ impl Machine {
         [line.leave_by, line.puback_due].into_iter().flatten().fold(line.next_tick, Instant::min)
     }
 
-    /// What is confirmed first is not sent twice.
+    /// Confirmations come first, so that a confirmed message is not sent twice.
     pub(super) fn give_way(&mut self, now: Instant) {
         self.window.hold();
         self.line.iter_mut().for_each(|line| line.leave_by = Some(now + LEAVE_WITHIN));

@@ -79,7 +79,7 @@ impl Window {
         self.verdicts.push((entry.number, verdict));
     }
 
-    /// What has been decided since the last time.
+    /// The results since the last call.
     pub fn take_verdicts(&mut self) -> Vec<(Number, Result<(), PublishError>)> {
         std::mem::take(&mut self.verdicts)
     }
@@ -142,7 +142,7 @@ impl Window {
                 };
                 return Some(entry);
             }
-            // Nobody hears it; it says that the number is done with.
+            // No sender waits for it; it marks the number as finished.
             self.finish(entry, Err(PublishError::Ended));
         }
         None

@@ -61,7 +61,7 @@ pub(super) struct Machine {
     held: VecDeque<Admitted>,
     /// To be handed over.
     admitted: Vec<Admitted>,
-    /// To be told.
+    /// Events that are not reported yet.
     events: Vec<Event>,
     /// The run part of record ids, and deliveries made so far.
     run: u64,
@@ -322,7 +322,7 @@ impl Machine {
         self.admitted.drain(..)
     }
 
-    /// What is to be told since the last time.
+    /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }

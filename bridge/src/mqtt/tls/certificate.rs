@@ -53,7 +53,7 @@ pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
 pub struct ShownCertificate {
     /// Whose it is: `CN=broker`.
     pub subject: String,
-    /// Who has signed it.
+    /// The issuer.
     pub issuer: String,
     /// The last day that it is valid.
     pub until: String,

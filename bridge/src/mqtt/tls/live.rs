@@ -54,7 +54,7 @@ type Reading = Result<Files, TlsError>;
 
 impl LiveTls {
     /// Reads the files and builds the first set. What has expired is warned of and not refused, as long as something is
-    /// left to trust: the bridge shall be there when the files are renewed.
+    /// left to trust, because the bridge must be running when the files are renewed.
     ///
     /// # Errors
     /// When a file is missing, empty, unreadable or open to other users, when certificate and key do not match, or when
@@ -96,8 +96,8 @@ impl LiveTls {
         self.take(reading)
     }
 
-    /// Looks at the files every two seconds, for ever. What has changed is taken into use when it has stayed the same
-    /// for two looks, so that nobody's half-written set is.
+    /// Checks the files every two seconds. Never returns. What has changed is taken into use when it has stayed the
+    /// same for two looks, so that nobody's half-written set is.
     pub async fn watch(self) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -146,7 +146,7 @@ impl Access {
     /// Logs out first: a PIN that is new is to be tried, and not to be taken for good because an older one was.
     fn log_in(&self, session: &Session, module: &mut Locked<'_>) -> Result<(), Fault> {
         let Some(pin) = &self.pin else { return Ok(()) };
-        // Nobody was logged in; that is no failure.
+        // There was no login; that is no failure.
         let _ = session.logout();
         module.logged_in();
         let pin = RawAuthPin::new(Box::new(pin.bytes().to_vec()));
