@@ -65,7 +65,7 @@ pub enum AwsError {
     Variable {
         /// Its name.
         name: String,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and how to fix it.
         cause: &'static str,
     },
 }

@@ -171,13 +171,13 @@ pub struct Delivery {
     pub subscription: Option<Arc<str>>,
     /// What the payload is to the function.
     pub content: Content,
-    /// How the payload will stand in the event, once that has been found out.
+    /// The encoding of the payload in the event, once it is known.
     pub encoding: Option<Encoding>,
     /// The hold on its ordering key, in an ordered mapping.
     pub hold: Option<Arc<Hold>>,
     /// The function has taken it, and it goes again only because one of its key before it has to.
     pub taken: bool,
-    /// Where it stands in the trace of its message.
+    /// Its position in the trace of its message.
     pub trace: Trace,
     ticket: Ticket,
     settler: Option<Settler>,

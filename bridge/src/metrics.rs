@@ -84,7 +84,7 @@ impl Metrics {
         Self(Arc::new(Inner { registry, process, mappings, ready, reloads, tls, broker, traces }))
     }
 
-    /// Books that a configuration was taken up while the bridge ran, or refused.
+    /// Counts that a new configuration was accepted while the bridge ran, or refused.
     pub fn reloaded(&self, success: bool) {
         self.0.reloads.count(success);
     }

@@ -96,7 +96,7 @@ mod tests {
     use super::*;
 
     fn heard(socket: &UnixDatagram) -> String {
-        // What is said is there at once.
+        // The message arrives at once.
         socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();

@@ -71,7 +71,7 @@ pub enum PublishError {
     Impossible {
         /// Where to.
         topic: ByteString,
-        /// Why, and the way out.
+        /// The reason, and how to fix it.
         cause: Foreign,
     },
     /// The connection broke each time that this message alone was on its way. MQTT 3.1.1 has no other way to refuse one

@@ -43,7 +43,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// How the payload stands in an event.
+    /// The encoding of the payload in an event.
     #[must_use]
     pub fn encoding(self) -> Encoding {
         match self {

@@ -36,7 +36,7 @@ pub use error::RedriveError;
 pub use source::{NoSource, Source};
 pub use summary::Summary;
 
-/// How many letters are under way at once, and after how many it is booked that they are done.
+/// How many letters are sent in parallel, and after how many the progress is recorded.
 const BATCH: usize = 10;
 
 /// What to send again.

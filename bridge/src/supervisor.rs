@@ -52,7 +52,7 @@ pub struct Bridge {
     aws: Aws,
     connector: Connector,
     destinations: Destinations,
-    /// Tells the phase of the bridge as a whole; each mapping has one of its own.
+    /// Announces the phase of the bridge as a whole; each mapping has its own.
     announcer: Announcer,
     mappings: Vec<Running>,
     /// Whether a session has unsubscribed for good with its queue unproven.
@@ -84,7 +84,7 @@ pub struct Bridge {
     aside: JoinSet<()>,
 }
 
-/// How a bridge ends by itself.
+/// How a bridge ends without a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
     /// The broker has nothing more for it, as an operator wished.

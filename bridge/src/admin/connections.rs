@@ -20,8 +20,8 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may take from its beginning to its end.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How long each connection has at least, before it makes room for one that waits. With 1,024 that wait, which is as many as the
-/// listener lets wait, the last one is heard within 4 s.
+/// How long each connection may live at least before it is closed for one that waits. With 1,024 that wait, which is as
+/// many as the listener lets wait, the last one is heard within 4 s.
 const GRACE: Duration = Duration::from_millis(250);
 /// The most of a request's head.
 const MAX_HEAD: usize = 16 * 1024;

@@ -29,8 +29,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Whether the endpoint was asked under a name of its own. A page in a browser on this machine may be from a site whose name
-    /// has been pointed to this address, and the browser then takes our answers for that site's.
+    /// Whether the `Host` header is a name of this endpoint. A page in a browser on this machine may be from a site
+    /// whose name has been pointed to this address, and the browser then takes our answers for that site's.
     ///
     /// # Errors
     /// When it was not.

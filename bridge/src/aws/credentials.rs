@@ -118,7 +118,8 @@ impl Ready {
 
     /// The source of the current credentials, as text.
     pub(crate) fn origin(&self) -> &'static str {
-        // Hidden in the SDK's documentation, as it is for its own user agent; where it says nothing, nothing is said.
+        // The SDK hides this in its documentation, because it is for its own user agent. If it is empty, nothing is
+        // shown.
         let kept = self.kept();
         let features = kept.as_ref().and_then(|kept| kept.identity.credentials.get_property::<Vec<Feature>>());
         features.and_then(|features| features.last()).map_or("a source that does not say its name", origin)

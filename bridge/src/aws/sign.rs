@@ -75,7 +75,7 @@ impl Signer {
         Self { region: region.to_owned(), service, last: Mutex::new(None) }
     }
 
-    /// `None` when the session token cannot stand in a header.
+    /// `None` if the session token is not valid in a header.
     pub(crate) fn moment(&self, identity: &Identity, at: SystemTime) -> Option<Arc<Moment>> {
         let second = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,8 @@ impl Moment {
     /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among them.
     pub(crate) fn authorization(&self, prepared: &Prepared, headers: &[(&str, &str)], body: &[u8]) -> String {
         let values: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
-        // One allocation: what is signed, what signs it and what is said of it take turns in the same text.
+        // One allocation: the text to sign, the signature and the header are built one after the other in the same
+        // buffer.
         let mut text = String::with_capacity(prepared.head.len() + prepared.names.len() + values + 2 * 64 + 256);
         text.push_str(&prepared.head);
         push_headers(&mut text, headers);

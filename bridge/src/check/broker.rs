@@ -17,7 +17,7 @@ const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
 const UNREAD: &str = "have its reader subscribe, with a session that outlives its absence; or, where a rule of the broker takes them, \
                       set `mapping.on_unread_letter = \"accept\"`";
 
-/// The broker, with a visit under way.
+/// The broker, with an open connection to it.
 pub(super) struct Broker {
     visit: Visit,
     welcome: Welcome,
@@ -108,7 +108,8 @@ impl Broker {
         }
     }
 
-    /// From a connection of its own, as the bridge does. False when nobody is subscribed, as far as the broker says so.
+    /// Publishes from a separate connection, as the bridge does. Returns false if the broker says that nobody is
+    /// subscribed.
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<bool, Refused> {
         let hint = "the client needs the right to publish there; for a probe of a topic filter alone, the bridge itself does not";
         let attempt = Visit::begin(&self.connector, &self.publisher, self.session_expiry).await;

@@ -50,7 +50,7 @@ pub(super) async fn reach(config: &Config, walk: &mut Walk) -> Option<Reached> {
     for (place, passed) in steps.iter().enumerate() {
         let found = match &opened {
             Err(why) if place == last => Err((why.clone(), hint(passed.step))),
-            // It has a step of its own.
+            // It is a separate step.
             _ if passed.step == "dns" => continue,
             opened => Ok(found(passed.step, peer.as_deref(), opened.as_ref().ok().map(|(_, welcome)| welcome), mqtt)),
         };
@@ -92,7 +92,7 @@ async fn resolve(broker: &BrokerUrl) -> Result<Found, Refused> {
     Ok(Found::good(format!("{host}: {}", addresses.join(", "))))
 }
 
-/// Where the reason does not name the way out itself.
+/// A hint, if the reason does not already say how to fix it.
 fn hint(step: &str) -> Option<&'static str> {
     match step {
         "tcp" => Some(

@@ -37,7 +37,7 @@ impl AdminFlags {
     }
 }
 
-/// `admin.listen` of a file, where it stands there.
+/// `admin.listen` of a file, if it is there.
 fn listen_in(file: &Path) -> Result<Option<SocketAddr>, String> {
     let object = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{object}: {}", in_words(&error)))?;

@@ -23,7 +23,7 @@ pub(super) struct Draft {
 /// The settings of the root, of one mapping or of one failure destination.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
-    /// Where its header stands; `None` when it stands in no file.
+    /// The line of its header; `None` if it is not from a file.
     pub(super) header: Option<Place>,
     /// Those that are given, by the path of their key.
     pub(super) given: BTreeMap<&'static str, Setting>,

@@ -55,7 +55,7 @@ pub(crate) enum Kind {
     Seconds(Duration, Duration),
 }
 
-/// What holds when a key is not given; `Required` and `Absent` carry an example, as it stands in the file.
+/// The default of a key; `Required` and `Absent` have an example, as it is written in the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fallback {
     Required(&'static str),

@@ -44,7 +44,7 @@ section! {
     }
 }
 
-/// Reads all of a mapping. Those of environment and flags stand in place of all of the file.
+/// Reads all of a mapping. Those of environment and flags replace all of the file.
 pub(super) fn on_failure(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
     let given = keys_of::<Destinations>().iter().any(|key| reader.settings().given.contains_key(key.path));
     if given {

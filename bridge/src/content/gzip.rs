@@ -4,7 +4,7 @@ use flate2::bufread::MultiGzDecoder;
 
 use super::output::{Fault, Output};
 
-/// All members; what stands behind the last one and is none is a fault.
+/// Reads all members; bytes after the last member are an error.
 pub(super) fn undo(payload: &[u8], output: &mut Output) -> Result<(), Fault> {
     output.take(MultiGzDecoder::new(payload))
 }

@@ -26,7 +26,7 @@ impl Sha {
         hexadecimal(&self.0)
     }
 
-    /// As it stands in `x-amz-checksum-sha256`.
+    /// In the form of `x-amz-checksum-sha256`.
     pub(super) fn base64(&self) -> String {
         BASE64_STANDARD.encode(&self.0)
     }

@@ -59,7 +59,7 @@ impl Bucket {
     /// host, where the SDK's chain says. Asks nothing of it yet.
     #[must_use]
     pub fn open(aws: &Aws, url: &BucketUrl) -> Self {
-        // What carries a letter takes as long as its size wants, which its caller knows.
+        // A request with a letter takes time in proportion to its size; the caller sets the limit.
         let mut config = Builder::from(aws.settings())
             .retry_config(one_attempt())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
@@ -101,7 +101,7 @@ impl Bucket {
         Ok(Page { objects: answer.contents.unwrap_or_default().into_iter().filter_map(object).collect(), more })
     }
 
-    /// What an object holds; `None` when it is there no more.
+    /// The content of an object; `None` if it no longer exists.
     ///
     /// # Errors
     /// When the bucket does not answer, or refuses, or the bytes do not fit the checksum that they were stored with.

@@ -29,7 +29,7 @@ const LIMIT: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the longest of our waits for messages.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Less than a letter's time: without an answer it is tried all the same.
+/// Less than the time for a letter: without an answer the letter is sent anyway.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a message that may be on another of the queue's hosts (long polling), in seconds.
 const WAIT: i32 = 1;

@@ -30,7 +30,8 @@ pub struct Answers {
     pub refused: Vec<(usize, Refusal)>,
 }
 
-/// One message that the function wants published. Each stands for itself: what is wrong with one touches no other.
+/// One message that the function wants published. Each is handled separately: an error in one does not affect the
+/// others.
 #[derive(Debug)]
 pub struct Answer {
     /// The message; when it is refused, as far as the function has given it.

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 
 /// The factor by which an error lowers the limit.
 const DECREASE: f64 = 0.7;
-/// Invocations that were under way together fail together: that is one trouble, not many.
+/// Invocations that run at the same time fail at the same time; this counts as one error, not many.
 const ONE_TROUBLE: Duration = Duration::from_millis(500);
 
 /// How the result of an invocation changes the limit.

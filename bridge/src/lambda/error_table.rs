@@ -12,7 +12,7 @@ use super::error::Disposition;
 /// What a response that is no answer of the function means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// It passes by itself: retry by the retry policy.
+    /// A temporary error: retry by the retry policy.
     Retry,
     /// Too many requests: retry, not before the time that Lambda asks for, and with fewer invocations at once.
     Throttled,

@@ -123,7 +123,7 @@ impl Lane {
         }
     }
 
-    /// One attempt for every delivery of the event, and how it goes on with those that have no outcome yet.
+    /// Makes one attempt for every delivery of the event, and decides about those that have no outcome yet.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
         pending.abandon_behind();
         pending.settle_expired(now());

@@ -203,7 +203,7 @@ impl Live {
 }
 
 impl LiveSession {
-    /// CONNACK has come, or the connection is gone.
+    /// CONNACK has arrived, or the connection is closed.
     pub fn connection(&self, connection: Option<Connection>) {
         *locked(&self.session.connection) = connection;
     }

@@ -92,12 +92,12 @@ impl Connection {
         let _ = tokio::time::timeout(patience, goodbye).await;
     }
 
-    /// Tells when this connection should give way to one with newer TLS files.
+    /// Signals when this connection should be replaced by one with newer TLS files.
     pub(super) fn freshness(&self) -> Freshness {
         self.freshness.clone()
     }
 
-    /// The broker has accepted this connection: counts it, and lets the next one give way.
+    /// Counts this connection, which the broker has accepted, and lets the next one be replaced.
     pub fn accepted(&self) {
         let Agreed { version, suite, group, .. } = self.agreed();
         if let Some(tls) = &self.tls {
@@ -112,7 +112,7 @@ impl Connection {
         self.transport.agreed()
     }
 
-    /// The certificate that the broker has shown, as far as an operator wants to know it.
+    /// The broker's certificate, with the fields that operators need.
     pub(super) fn certificate(&self) -> Option<ShownCertificate> {
         self.transport.certificates().and_then(ShownCertificate::of)
     }

@@ -53,7 +53,7 @@ impl InMemory {
         Self { connect: Arc::new(connect), generations: Generations::default() }
     }
 
-    /// All connections give way to newer ones, as they do to newer TLS files.
+    /// Has all connections replaced, as after a change of TLS files.
     pub fn renew(&self) {
         self.generations.advance();
     }

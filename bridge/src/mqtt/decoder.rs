@@ -24,7 +24,7 @@ pub struct Decoder {
 
 /// What to do with the packet at the front of the input.
 enum Verdict {
-    /// Decode it, once it is there.
+    /// Decode it, once it is complete.
     Decode,
     /// More bytes must come to tell.
     Wait,

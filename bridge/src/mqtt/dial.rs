@@ -121,7 +121,7 @@ async fn stagger(another: bool) {
     if another { sleep(STAGGER).await } else { pending().await }
 }
 
-/// The attempts under way, the oldest first.
+/// The running attempts, the oldest first.
 struct Attempts<F>(Vec<(SocketAddr, Pin<Box<F>>)>);
 
 impl<T, F: Future<Output = io::Result<T>>> Attempts<F> {

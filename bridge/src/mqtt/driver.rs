@@ -28,7 +28,7 @@ pub(super) trait Client {
     /// This one of the brokers has answered CONNECT with CONNACK.
     fn at_broker(&mut self, _broker: usize) {}
 
-    /// CONNACK has come.
+    /// CONNACK has arrived.
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
 
     /// CONNECT went out to this one of the brokers and no CONNACK came back. Nothing to those who keep no session.
@@ -49,13 +49,15 @@ pub(super) trait Client {
     /// Whether it takes more bytes now.
     fn reads(&self) -> bool;
 
-    /// When it wants a turn, should nothing happen before.
+    /// When it needs a turn if nothing happens before.
     fn wakes(&self, now: StdInstant) -> StdInstant;
 
-    /// There are newer TLS files than this connection was made with. True when it gives way at once; else it ends by itself.
+    /// There are newer TLS files than this connection was made with. Returns true if it may be closed at once;
+    /// otherwise the client ends it itself.
     fn give_way(&mut self, now: StdInstant) -> bool;
 
-    /// The first broker is reachable again, and this is another. True when it gives way at once; else it ends by itself.
+    /// The first broker is reachable again, and this connection is to another. Returns true if it may be closed at
+    /// once; otherwise the client ends it itself.
     fn go_back(&mut self, now: StdInstant) -> bool;
 
     /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go back or

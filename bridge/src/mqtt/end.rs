@@ -12,7 +12,7 @@ pub enum End {
     Drained,
     /// The broker has nothing more for this session, which is given up for good.
     Retired,
-    /// It gives way to a connection with newer TLS files; the session goes on.
+    /// It is replaced by a connection with newer TLS files; the session continues.
     Renewed,
     /// It broke, or never was.
     Lost {

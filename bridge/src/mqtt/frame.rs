@@ -37,7 +37,7 @@ pub(super) enum Section {
 }
 
 impl Frame {
-    /// The header at the front of `input`; `None` until it is there as a whole.
+    /// The header at the front of `input`; `None` until it is complete.
     ///
     /// # Errors
     /// When the remaining length has more than four bytes.
@@ -107,7 +107,7 @@ impl Frame {
 
 struct TooLong;
 
-/// A variable byte integer (MQTT 5, 1.5.5): how many bytes it has, and its value. `None` until it is there.
+/// A variable byte integer (MQTT 5, 1.5.5): how many bytes it has, and its value. `None` until it is complete.
 fn variable_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, TooLong> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {

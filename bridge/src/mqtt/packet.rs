@@ -167,7 +167,7 @@ pub struct Hello {
     pub keep_alive: Duration,
     /// How long the broker should keep the session without a connection (MQTT 5 only).
     pub session_expiry: Duration,
-    /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
+    /// How many unacknowledged messages the broker may have in flight (MQTT 5 only).
     pub receive_maximum: u16,
     /// The message that the broker should publish when this connection breaks.
     pub will: Option<Will>,

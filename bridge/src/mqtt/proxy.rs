@@ -15,7 +15,7 @@ use crate::foreign::hide;
 use crate::secret::{self, Secret};
 use crate::tunnel::{TunnelError, tunnel};
 
-/// A proxy, and what it may want to know of us.
+/// A proxy, and the login for it.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
     pub(super) place: Place,

@@ -29,7 +29,7 @@ pub(super) struct Failure {
 /// What to do next.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Nothing: it has come to its end.
+    /// Nothing: the client has ended.
     Over,
     /// Connect at once.
     AtOnce,

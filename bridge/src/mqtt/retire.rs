@@ -29,12 +29,12 @@ pub enum Due {
 /// Watches one connection from its UNSUBACK on.
 #[derive(Debug, Default)]
 pub struct Quiet {
-    /// Since when nothing is held and nothing has come, and how many answers to PINGREQ were missing then.
+    /// Since when no message is held and none has arrived, and how many answers to PINGREQ were missing then.
     since: Option<(Instant, usize)>,
 }
 
 impl Quiet {
-    /// A message has come, one is held, or none is read: what was seen so far proves nothing.
+    /// A message has arrived, one is held, or none is read, so earlier observations prove nothing.
     pub fn disturbed(&mut self) {
         self.since = None;
     }
@@ -105,7 +105,7 @@ impl EmptyQueue {
         Self { begun: now, last_full: now, missing: None }
     }
 
-    /// A message has come.
+    /// A message has arrived.
     pub fn disturbed(&mut self) {
         self.missing = None;
     }

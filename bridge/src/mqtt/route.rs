@@ -48,7 +48,7 @@ impl Route {
         Ok(Self { broker, name, address: None, proxy: None, alpn: Vec::new(), tls })
     }
 
-    /// The same, in the way that this configuration wants.
+    /// The same, in the way that this configuration requires.
     pub(super) fn configured(self, mqtt: &config::Mqtt) -> Self {
         Self { proxy: Proxy::of(mqtt), alpn: mqtt.alpn.clone(), ..self }
     }
@@ -68,7 +68,7 @@ impl Route {
         self.tls.freshness(self.tls.generation())
     }
 
-    /// Resolves, connects and verifies; `stage` says which step is under way.
+    /// Resolves, connects and verifies; `stage` records the current step.
     ///
     /// # Errors
     /// Says which of the steps failed, and why.

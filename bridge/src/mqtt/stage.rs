@@ -108,7 +108,7 @@ impl StageCell {
         self.reach("connect", peer, Stage::Connected { peer: peer.to_owned() });
     }
 
-    /// CONNACK is there, whatever it says.
+    /// CONNACK has arrived, whatever its reason code.
     pub(super) fn answered(&self) {
         self.progress().stage = Stage::Answered;
     }

@@ -31,7 +31,7 @@ const PACKET_ID: u16 = 1;
 pub struct Told {
     /// The topic, retained.
     pub topic: String,
-    /// What the Will says, and what is said at a clean end.
+    /// The message of the Will, also published at a clean end.
     pub offline: Bytes,
     /// How long the broker waits with the Will for a new connection (MQTT 5, 3.1.3.2.2).
     pub will_delay: Duration,

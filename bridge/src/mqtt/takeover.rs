@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::end::End;
 
-/// So many connections ended like this within one window are no accident any more.
+/// From this number of such ends within one window, a takeover is assumed.
 const SUSPICIOUS: usize = 5;
 
 /// The window, in times of the longest wait between attempts to connect: two minutes, with the default of 30 s.

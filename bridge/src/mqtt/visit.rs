@@ -37,7 +37,7 @@ pub struct Attempt {
     pub steps: Vec<Passed>,
     /// Host and port of the other end, and its address, once there was a TCP connection.
     pub peer: Option<String>,
-    /// What came of it; otherwise why there is no connection, and the way out.
+    /// The result; otherwise why there is no connection, and how to fix it.
     pub opened: Result<(Visit, Welcome), String>,
 }
 
@@ -50,7 +50,7 @@ pub struct Welcome {
     pub certificate: Option<ShownCertificate>,
     /// How long the broker keeps a session; none when it is as long as asked.
     pub session_expiry: Option<Duration>,
-    /// The keep alive that the broker wants in place of ours.
+    /// The keep alive that the broker requires in place of ours.
     pub keep_alive: Option<Duration>,
     /// The highest quality of service of messages that are published.
     pub max_qos: Qos,

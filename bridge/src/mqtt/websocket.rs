@@ -27,7 +27,7 @@ const LONGEST_WRITTEN: usize = 64 * 1024;
 /// A WebSocket over `S`, as a stream of the bytes in its frames.
 pub(super) struct WebSocket<S> {
     socket: WebSocketStream<S>,
-    /// What has come in a frame and was not read yet.
+    /// The bytes of a frame that are not read yet.
     rest: Bytes,
 }
 

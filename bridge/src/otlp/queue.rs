@@ -17,7 +17,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// And the way out.
+    /// Returns the queue and its receiver.
     pub(super) fn new(counts: SpanCounts) -> (Self, mpsc::Receiver<Span>) {
         let (spans, queue) = mpsc::channel(ROOM);
         (Self { spans, counts }, queue)

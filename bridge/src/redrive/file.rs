@@ -13,7 +13,7 @@ use crate::dead_letter::{DeadLetter, FileDestination, sync_directory_of};
 /// How many letters are written back at once, when nothing is sent any more.
 const REST: usize = 1000;
 
-/// One batch as it stands in the file.
+/// One batch as it is in the file.
 struct Batch {
     /// The lines without their ends; empty ones are left out.
     lines: Vec<Vec<u8>>,
@@ -152,7 +152,7 @@ fn push_line(line: &[u8], to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Keeps what is no letter in a file of its own, for somebody to look at.
+/// Keeps lines that are no letters in a separate file for inspection.
 fn set_aside(letters: &Path, broken: &[u8]) -> io::Result<()> {
     if broken.is_empty() {
         return Ok(());

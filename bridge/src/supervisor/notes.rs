@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::admin::{Matter, Note};
 
-/// How often it is said again.
+/// How often it is logged again.
 const SAY_EVERY: Duration = Duration::from_hours(1);
 
 /// The notes that stand.

@@ -14,8 +14,8 @@ use crate::shutdown::{Listener, Phase};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So long it may be unready before it is said, and so often it is said again. A start, a reconnect and a restart of the broker take
-/// less.
+/// How long it may be unready before this is logged, and how often it is logged again. A start, a reconnect and a
+/// restart of the broker take less.
 const SAY_EVERY: Duration = Duration::from_mins(1);
 
 /// What there is to say.
@@ -30,7 +30,7 @@ enum News {
 /// Something that should not last. Pure: the time is an argument.
 #[derive(Debug)]
 struct Lasting {
-    /// So long it may last before it is said.
+    /// How long it may last before it is logged.
     patience: Duration,
     /// Since when, and when that was said last.
     since: Option<(Instant, Option<Instant>)>,

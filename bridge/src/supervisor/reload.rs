@@ -34,7 +34,7 @@ struct Changes {
 
 impl Bridge {
     /// Takes up another configuration, or refuses it whole: then the one before stays at work, and the log says why.
-    /// Returns whether it was taken up. Mappings that differ change over while [`Bridge::tend`] is polled.
+    /// Returns whether it was accepted. Mappings that differ change over while [`Bridge::tend`] is polled.
     pub fn reload(&mut self, loaded: Result<Config, ConfigError>) -> bool {
         let taken = loaded.map_err(|error| error.to_string()).and_then(|config| self.take_up(config));
         self.metrics.reloaded(taken.is_ok());
@@ -119,7 +119,7 @@ impl Bridge {
         self.mappings.iter().find(stays)
     }
 
-    /// Sends away what the configuration does not want as it is.
+    /// Drains or retires mappings that the configuration changes or removes.
     fn part(&mut self) {
         let deadline = Instant::now() + self.config.drain_timeout;
         for running in self.mappings.iter_mut().filter(|running| running.standing() == Standing::Stays) {

@@ -46,7 +46,8 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
             end = bridge.tend(), if !is_idle => match end {
                 Exit::Broken => return Err(ServeError::Task),
-                // Whoever named it in the configuration also ends it: a process that ended by itself would be started again.
+                // The operator who named it in the configuration also ends it, because a process that ended by itself
+                // would be restarted.
                 Exit::Retired { unproven } if bridge.config.mqtt.is_retiring() => {
                     is_idle = true;
                     info!(event = "bridge.retired", unproven, "retired: the broker has nothing more, and has forgotten all sessions; idle until SIGTERM");

@@ -20,7 +20,7 @@ pub trait Service: fmt::Debug + Send + Sync {
     fn answer(&self, request: Request<Bytes>) -> Answering;
 }
 
-/// As over a connection that is there already.
+/// As over an existing connection.
 pub(super) async fn exchange(
     service: &dyn Service,
     request: Request<Body>,

@@ -155,7 +155,7 @@ fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: &Place) -> S
 mod tests {
     use super::super::super::read_text;
 
-    /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` stands behind it.
+    /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` follows it.
     fn refusal(lines: &str, root: &str) -> String {
         let mapping = format!("[[mapping]]\nname = \"a\"\nfunction = \"f\"\n{lines}\n");
         read_text(&format!("{mapping}[mqtt]\nurl = \"mqtts://b\"\n{root}")).unwrap_err().to_string()

@@ -83,7 +83,7 @@ impl Lean {
         Ok(Said { body: response.into_body(), ..said })
     }
 
-    /// `None` when a key or a token cannot stand in a header.
+    /// `None` if a key or a token is not valid in a header.
     fn request(
         &self,
         kind: Kind,

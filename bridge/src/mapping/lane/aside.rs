@@ -128,7 +128,8 @@ impl Lane {
         turns.enumerate().min_by_key(|(_, at)| *at)
     }
 
-    /// No batch comes any more: what has its turn goes on to its end, and what was refused without a known reason is abandoned.
+    /// There are no more batches: divided batches continue to their end, and events that were refused without a known
+    /// reason are abandoned.
     async fn finish_turns(&mut self) {
         while let Some(Aside { work, refused_at, turn }) = self.aside.pop_front() {
             if turn.is_some() {

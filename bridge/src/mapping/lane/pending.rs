@@ -17,7 +17,7 @@ pub(super) struct Pending {
     pub(super) backoff: Backoff,
 }
 
-/// How it goes on with records that one attempt has left without an outcome.
+/// What to do with records that have no outcome after an attempt.
 pub(super) enum Onward {
     /// They all have one, or are abandoned.
     Nothing,
@@ -62,7 +62,7 @@ impl Pending {
         }
     }
 
-    /// Takes out what has reached that age. Each record has an age of its own, whatever event it is in.
+    /// Takes out the records that have reached that age. Each record has an age of its own, whatever event it is in.
     pub(super) fn of_age(&mut self, age: Duration, now: Instant) -> Vec<Delivery> {
         let is_of_age = |delivery: &mut Delivery| now.saturating_duration_since(delivery.received) >= age;
         self.deliveries.extract_if(.., is_of_age).collect()

@@ -22,7 +22,7 @@ impl Ledger {
         self.bytes
     }
 
-    /// How many messages, and bytes of them, stand in the way of reading on: those whose end this connection brings about.
+    /// How many messages, and bytes of them, count against further reading: those that this connection can acknowledge.
     /// What is carried over from earlier ones does not count, as only reading lets the broker send it again.
     #[must_use]
     pub fn in_the_way(&self) -> (usize, usize) {

@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use super::receipt::Content;
 use crate::message::Message;
 
-/// From so many acknowledgements on a PINGREQ of its own is worth its two bytes.
+/// After this number of acknowledgements an additional PINGREQ is worth its two bytes.
 const PING_AT: usize = 4096;
 
 /// More than there are packet identifiers: then some stand here twice, and the older of two is void.

@@ -17,7 +17,7 @@ use crate::outgoing::{Outgoing, PublishError};
 
 /// How many bytes are written at once, give or take a message.
 const WRITE_AHEAD: usize = 64 * 1024;
-/// How long a connection that gives way waits for its PUBACKs.
+/// How long a connection that is to be replaced waits for its PUBACKs.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// See the module's page.
@@ -43,7 +43,7 @@ struct Line {
     next_tick: Instant,
     /// Until when the broker has to confirm something, while anything is on its way.
     puback_due: Option<Instant>,
-    /// Until when it waits for PUBACKs before it gives way to a connection with newer TLS files.
+    /// Until when it waits for PUBACKs before it is replaced by a connection with newer TLS files.
     leave_by: Option<Instant>,
 }
 

@@ -106,8 +106,8 @@ impl Window {
         self.held && self.sent.is_empty()
     }
 
-    /// The connection is gone: what is not confirmed will be sent again, before all else. It was a session of its own,
-    /// so the identifiers mean nothing any more. True when anything was not confirmed.
+    /// The connection is closed: unconfirmed messages will be sent again, before all others. It was a session of its
+    /// own, so the identifiers mean nothing any more. True when anything was not confirmed.
     pub fn disconnect(&mut self) -> bool {
         let unconfirmed = !self.sent.is_empty();
         if let [only] = self.sent.make_contiguous() {

@@ -33,6 +33,6 @@ pub(super) enum Event {
     QueueUnproven { all: bool },
     /// The broker does not answer UNSUBSCRIBE, and what was asked for counts as done.
     UnsubscribeUnanswered { former: Vec<String>, all: bool },
-    /// UNSUBACK is there.
+    /// UNSUBACK has arrived.
     Unsubscribed { former: Vec<String>, all: bool },
 }

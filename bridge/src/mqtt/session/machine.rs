@@ -55,7 +55,7 @@ pub(super) struct Machine {
     ledger: Ledger,
     metrics: MappingMetrics,
     phase: Phase,
-    /// An operator holds the mapping: what is admitted goes on, nothing more is.
+    /// An operator has paused the mapping: admitted messages continue, and no more are admitted.
     paused: bool,
     /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
     held: VecDeque<Admitted>,
@@ -226,7 +226,7 @@ impl Machine {
                 self.metrics.acknowledged.inc();
                 self.wire.ack(ack, output)?;
             }
-            // What is released makes room for packets that are read already: no new byte would tell of them.
+            // The released slots make room for packets that are already read; no new byte would trigger them.
             if self.ledger.outstanding() == held {
                 break;
             }
@@ -287,7 +287,7 @@ impl Machine {
         if unanswered.is_empty() { end } else { end.explained(|| self.denied_by_closing(&unanswered)) }
     }
 
-    /// When it wants a turn, should nothing happen before.
+    /// When it needs a turn if nothing happens before.
     pub(super) fn wakes(&self, now: Instant) -> Instant {
         self.line.as_ref().map_or(now, Line::wakes)
     }

@@ -97,7 +97,7 @@ impl Status {
 pub enum Status {
     /// Not connected yet, or not subscribed.
     Connecting,
-    /// Subscribed with the QoS asked; for the publisher, connected. With what an operator must know all the same.
+    /// Subscribed with the requested QoS; for the publisher, connected. With notes for operators.
     Ready(Option<String>),
     /// The last attempt failed, or the connection broke; the reason.
     Failing(String),

@@ -10,7 +10,7 @@ pub enum TlsError {
     File {
         /// Which file.
         file: PathBuf,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and how to fix it.
         cause: String,
     },
     /// The pieces do not fit together.

@@ -11,7 +11,7 @@ use super::certificate::day;
 /// A failure in words.
 #[derive(Debug)]
 pub struct Failure {
-    /// What is wrong, and the way out.
+    /// What is wrong, and how to fix it.
     pub cause: String,
     /// Another try can only succeed when somebody has changed something.
     pub lasting: bool,

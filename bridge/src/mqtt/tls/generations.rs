@@ -8,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::latest::{Heard, Latest};
 
-/// How long a connection that gives way may take to be replaced before the next one gives way too.
+/// How long the replacement of a connection may take before the next one starts.
 const TURN: Duration = Duration::from_secs(10);
 
 /// Counts the sets that were taken into use. Cheap to clone; all clones count together.
@@ -50,7 +50,7 @@ impl Generations {
     }
 }
 
-/// Tells a connection when it should give way to one with a newer set.
+/// Signals a connection that it should be replaced by one with a newer set.
 #[derive(Clone)]
 pub struct Freshness {
     all: Generations,
@@ -78,7 +78,7 @@ impl Freshness {
         });
     }
 
-    /// The broker has accepted this connection, so that the next one may give way.
+    /// The broker has accepted this connection, so the next one may be replaced.
     pub fn accepted(&self) {
         self.all.0.accepted.notify_waiters();
     }

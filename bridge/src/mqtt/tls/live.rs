@@ -37,7 +37,7 @@ struct State {
     /// What `set` was built from.
     files: Files,
     set: Set,
-    /// What was refused last, so that it is said once.
+    /// The set that was refused last, so that it is logged once.
     refused: Option<Reading>,
 }
 

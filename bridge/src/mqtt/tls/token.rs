@@ -80,8 +80,8 @@ impl Signer for TokenSigner {
     }
 }
 
-/// Does what may take as long as a device wants. rustls cannot wait for a signature without its thread, so the other tasks of
-/// this thread go to another one.
+/// Runs an operation whose time depends on the token. rustls cannot wait for a signature without its thread, so the
+/// other tasks of this thread go to another one.
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

@@ -25,7 +25,7 @@ fn packet_id(number: usize) -> u16 {
 /// session was resumed under MQTT 3.1.1.
 const UNANSWERED: u8 = 3;
 
-/// How far a session has come in leaving for good.
+/// The progress of a session that leaves for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Retirement {
     /// It is subscribed, or the broker has not been asked yet to end that.

@@ -35,12 +35,12 @@ impl Machine {
         }
     }
 
-    /// SUBACK is there.
+    /// SUBACK has arrived.
     pub(super) fn begin_doubt(&self, line: &mut Line, now: Instant) {
         line.believe_at = self.ledger.is_doubtful().then(|| now + BELIEVE_AFTER);
     }
 
-    /// Believes the broker when the time has come. While nothing is read it has not.
+    /// Accepts the broker's statement after the waiting time, which does not run while nothing is read.
     pub(super) fn doubt_session(&mut self, line: &mut Line, now: Instant) {
         if self.is_closed(line) {
             line.believe_at.iter_mut().for_each(|at| *at = now + BELIEVE_AFTER);

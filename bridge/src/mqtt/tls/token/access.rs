@@ -77,7 +77,7 @@ impl Access {
         Ok((access, schemes))
     }
 
-    /// Signs; with a new session when the one that is there no longer serves.
+    /// Signs, with a new session if the current one no longer works.
     pub(super) fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut module = self.module.lock();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);

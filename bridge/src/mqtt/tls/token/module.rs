@@ -33,7 +33,7 @@ pub(super) struct Stamp {
 pub(super) struct Locked<'a>(MutexGuard<'a, State>);
 
 impl Module {
-    /// Loads it, unless it is there already.
+    /// Loads it, unless it is already loaded.
     pub(super) fn of(path: &Path) -> Result<Arc<Self>, Fault> {
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, module)) = modules.iter().find(|(of, _)| of == path) {
