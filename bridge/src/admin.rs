@@ -170,8 +170,8 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves room for
-/// more, and no end has begun.
+/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves
+/// room for more, and no end has begun.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
     let (all, phase) = (state.mappings.borrow(), state.shutdown.phase());
     let health = Health::of(&all, state.limits);
@@ -185,8 +185,8 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
 }
 
-/// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works fails, and
-/// a broker outage later restarts nothing.
+/// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works
+/// fails, and a broker outage later restarts nothing.
 fn started(state: &State) -> Response<Full<Bytes>> {
     if *state.started.borrow() {
         return text(StatusCode::OK, "started\n".into());

@@ -149,8 +149,8 @@ impl Aws {
         Self::of(local(endpoint).build(), Http::in_memory(service), None)
     }
 
-    /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
-    /// slow is not taken for a function that is.
+    /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source
+    /// that is slow is not taken for a function that is.
     ///
     /// # Errors
     /// Why there are none; after ten seconds at the latest.
@@ -173,8 +173,8 @@ impl Aws {
         self.credentials.clone()
     }
 
-    /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one. It
-    /// is what the SDK's own clients ask, and do not tell.
+    /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one.
+    /// It is what the SDK's own clients ask, and do not tell.
     pub(crate) fn has_endpoint_for(&self, service: &str) -> bool {
         self.endpoint_for(service).is_some()
     }
@@ -186,8 +186,8 @@ impl Aws {
         of_its_own().or_else(|| self.settings.endpoint_url().map(str::to_owned))
     }
 
-    /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions outside
-    /// `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
+    /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions
+    /// outside `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
     pub(crate) fn place(&self, service: &str) -> String {
         let endpoint = self.endpoint_for(service);
         let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com", self.region()));

@@ -265,8 +265,8 @@ fn unknown_flag(flag: &str, command: &str) -> String {
     format!("a flag of {}, not of `{}`; {instead}", others.join(", "), known.get_name())
 }
 
-/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says, no payload
-/// is logged.
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says,
+/// no payload is logged.
 ///
 /// # Errors
 /// When `RUST_LOG` is not understood, or logging has been set up before.

@@ -60,8 +60,8 @@ pub fn group_name(group: NamedGroup) -> String {
     format!("{group:?}")
 }
 
-/// Whether the first message of a handshake, the `ClientHello`, needs more than one TCP segment: rustls puts a key share of the
-/// first group into it, and one with ML-KEM is 800 bytes or more.
+/// Whether the first message of a handshake, the `ClientHello`, needs more than one TCP segment: rustls puts a key
+/// share of the first group into it, and one with ML-KEM is 800 bytes or more.
 #[must_use]
 pub fn hello_is_large(config: &ClientConfig) -> bool {
     use NamedGroup as G;

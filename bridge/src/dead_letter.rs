@@ -89,8 +89,8 @@ impl Destination {
         self.0.standing.links()
     }
 
-    /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is. A
-    /// destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
+    /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is.
+    /// A destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
     /// letter all the same, there is one too many.
     ///
     /// Counts and logs what fails.
@@ -176,8 +176,8 @@ mod tests {
         }
     }
 
-    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, `small` finds everything too large, and all
-    /// others take it.
+    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, `small` finds everything too
+    /// large, and all others take it.
     fn chain(topics: &[&str]) -> (Destination, MappingMetrics) {
         let (publisher, mut requests) = channel(8);
         tokio::spawn(async move {

@@ -229,8 +229,8 @@ impl Delivery {
         }
     }
 
-    /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A message that
-    /// was not decoded stays as it is.
+    /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A
+    /// message that was not decoded stays as it is.
     pub fn decompress(&mut self, compression: Compression, limit: usize) {
         if self.message.skipped().is_some() {
             return;

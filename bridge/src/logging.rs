@@ -32,8 +32,8 @@ static OUTPUT: OnceLock<Option<Lossy>> = OnceLock::new();
 #[derive(Debug)]
 pub struct Logging(());
 
-/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Of crates that are
-/// `talkative` only errors are logged, whatever it says.
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Of crates that
+/// are `talkative` only errors are logged, whatever it says.
 ///
 /// # Errors
 /// When `RUST_LOG` is not understood, or logging has been set up before.

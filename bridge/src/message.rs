@@ -23,8 +23,8 @@ pub struct Message {
     pub retain: bool,
     /// The broker says that it may have sent it before.
     pub dup: bool,
-    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1. Shared with the session, which compares
-    /// them when the broker sends a message again.
+    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1. Shared with the session, which
+    /// compares them when the broker sends a message again.
     pub properties: Option<Arc<Properties>>,
 }
 
@@ -41,8 +41,8 @@ pub struct Properties {
     pub correlation_data: Option<Bytes>,
     /// Name and value pairs in the publisher's order; names may repeat.
     pub user: Vec<(String, String)>,
-    /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and of
-    /// the payload, which is empty then.
+    /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and
+    /// of the payload, which is empty then.
     pub skipped: Option<Box<Skipped>>,
 }
 

@@ -92,9 +92,9 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Whether the broker would refuse the same message again, so that publishing it once more is no use: not authorized
-    /// (0x87), Topic Name Invalid (0x90), Packet too large (0x95), Payload Format Invalid (0x99), too large or impossible
-    /// by what CONNACK says, or the connection broke over it.
+    /// Whether the broker would refuse the same message again, so that publishing it once more is no use: not
+    /// authorized (0x87), Topic Name Invalid (0x90), Packet too large (0x95), Payload Format Invalid (0x99), too large
+    /// or impossible by what CONNACK says, or the connection broke over it.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         match self {
@@ -127,8 +127,8 @@ pub fn channel(room: usize) -> (PublishHandle, mpsc::Receiver<Request>) {
     (PublishHandle(sender), requests)
 }
 
-/// Publishes all, in their order, and returns when each is confirmed or has failed: a verdict for each, in that order. So
-/// what failed can be published again without the rest.
+/// Publishes all, in their order, and returns when each is confirmed or has failed: a verdict for each, in that order.
+/// So what failed can be published again without the rest.
 pub async fn publish_each(
     publisher: &PublishHandle,
     outgoing: impl IntoIterator<Item = Outgoing>,

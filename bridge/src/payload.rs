@@ -1,8 +1,8 @@
-//! One look at a payload: whether it is JSON that every function can read, and what stands where in it. Pure; keeps nothing,
-//! copies nothing but strings with escapes, and builds no tree, however large the payload is.
+//! One look at a payload: whether it is JSON that every function can read, and what stands where in it. Pure; keeps
+//! nothing, copies nothing but strings with escapes, and builds no tree, however large the payload is.
 //!
-//! All records of an event are one JSON text, so a payload that some JSON parser refuses makes the whole event unreadable, and
-//! the messages of other devices with it. Such a payload stands in the event as text.
+//! All records of an event are one JSON text, so a payload that some JSON parser refuses makes the whole event
+//! unreadable, and the messages of other devices with it. Such a payload stands in the event as text.
 
 mod check;
 mod json;

@@ -15,8 +15,8 @@ pub struct Repeats {
     since: Option<Instant>,
     /// Whether a failure since then has been said.
     is_said: bool,
-    /// When the current minute began, and its lines, also if it has worked since: one that works now and then must not fill
-    /// the log.
+    /// When the current minute began, and its lines, also if it has worked since: one that works now and then must not
+    /// fill the log.
     minute: Option<(Instant, u32)>,
     unsaid: u64,
 }

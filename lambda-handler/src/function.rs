@@ -81,8 +81,8 @@ impl Function {
 
     /// Answers one event before `deadline`.
     ///
-    /// A record that is no reading is an item failure that no further attempt can help; one that could not be stored, or
-    /// over which the function panicked, is to be tried again. All others have succeeded: only for them there are
+    /// A record that is no reading is an item failure that no further attempt can help; one that could not be stored,
+    /// or over which the function panicked, is to be tried again. All others have succeeded: only for them there are
     /// commands, and they are counted. The others' come with the attempt that succeeds.
     pub async fn answer(&self, event: &Event, deadline: Instant) -> Response {
         let mut response = Response::default();

@@ -1,7 +1,7 @@
 //! What a sensor reading is: the rules for each field, and the words in which a bad one is refused.
 //!
-//! Pure: reads a payload, stores and logs nothing. A refusal names the field and the rule and never quotes a string that
-//! a device sent, because it ends up in logs and dead letters.
+//! Pure: reads a payload, stores and logs nothing. A refusal names the field and the rule and never quotes a string
+//! that a device sent, because it ends up in logs and dead letters.
 
 mod timestamp;
 
@@ -40,7 +40,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads a record's payload. Whose topic it came by is not its question. Fields it does not know are ignored; an optional field that is `null` counts as absent.
+    /// Reads a record's payload. Whose topic it came by is not its question. Fields it does not know are ignored; an
+    /// optional field that is `null` counts as absent.
     ///
     /// # Errors
     /// The first rule that the payload breaks.

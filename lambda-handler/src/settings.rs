@@ -14,8 +14,8 @@ const TEMPERATURE_MIN: &str = "TEMPERATURE_MIN";
 const TEMPERATURE_MAX: &str = "TEMPERATURE_MAX";
 const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 
-/// The shortest time to keep readings. A repeated record is known by the item of the first, so items have to live longer
-/// than a broker may hold a message back: the session's expiry and the time it takes to drain what has piled up.
+/// The shortest time to keep readings. A repeated record is known by the item of the first, so items have to live
+/// longer than a broker may hold a message back: the session's expiry and the time it takes to drain what has piled up.
 pub const SHORTEST_TTL: Duration = Duration::from_hours(24);
 /// The longest, in whole years of 365 days: far above it a sum of times could not be represented.
 pub const LONGEST_TTL: Duration = Duration::from_hours(24 * 365 * 100);
@@ -27,7 +27,8 @@ pub struct Settings {
     pub table: Option<String>,
     /// How long they are kept, from when the bridge received them: `READINGS_TTL`, such as `30d`. Without it, for ever.
     pub ttl: Option<Duration>,
-    /// Whose topics are whose: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it, `devices/{device_id}/#`.
+    /// Whose topics are whose: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it,
+    /// `devices/{device_id}/#`.
     pub device_topics: DeviceTopics,
     /// Which temperatures are in order: `TEMPERATURE_MIN` and `TEMPERATURE_MAX`, in °C. Without them, all.
     pub thresholds: Thresholds,

@@ -58,8 +58,8 @@ impl Breach {
 
     /// The command to the device on `devices/{device_id}/command`, with the quality of service of the mapping.
     ///
-    /// `None` for a device whose id cannot be one level of a topic: published as it is, it would reach another topic, or
-    /// be refused by the bridge together with the record.
+    /// `None` for a device whose id cannot be one level of a topic: published as it is, it would reach another topic,
+    /// or be refused by the bridge together with the record.
     #[must_use]
     pub fn command(self, record: &Record, reading: &Reading) -> Option<Publish> {
         if !reading.device_id.chars().all(may_stand_in_a_level) {

@@ -10,8 +10,8 @@ const DEFAULT: &str = "devices/{device_id}/#";
 /// The word for no pattern at all.
 const NONE: &str = "none";
 
-/// Patterns of topics with the id of their device as one level. What matches none of them is shared by many devices, and the
-/// reading itself has to be believed.
+/// Patterns of topics with the id of their device as one level. What matches none of them is shared by many devices,
+/// and the reading itself has to be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceTopics(Vec<Pattern>);
 

@@ -43,8 +43,8 @@ pub struct BrokerOptions {
     pub allowed: Vec<&'static str>,
     /// The largest packet that it takes, in bytes. Mosquitto only.
     pub max_packet_size: Option<u32>,
-    /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS before it.
-    /// Mosquitto only.
+    /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS
+    /// before it. Mosquitto only.
     pub websockets: bool,
     /// Mosquitto's executable; the one in `PATH` unless given. Mosquitto only.
     pub program: Option<PathBuf>,

@@ -11,7 +11,8 @@ use crate::foreign::one_line;
 use crate::metrics::Metrics;
 use crate::shutdown::Phase;
 
-/// So old the oldest message in flight must be for a full window to be worth a note: a busy mapping fills it for moments.
+/// So old the oldest message in flight must be for a full window to be worth a note: a busy mapping fills it for
+/// moments.
 const FULL_FOR: Duration = Duration::from_mins(1);
 
 /// When a mapping that works is judged to be degraded or silent.
@@ -198,7 +199,8 @@ pub(super) fn has_retired(all: &[Watched]) -> bool {
     all.iter().all(|watched| watched.about.is_none())
 }
 
-/// Has the gauges say what `/readyz` says: those of each mapping, and the one of the bridge, which also covers its publisher.
+/// Has the gauges say what `/readyz` says: those of each mapping, and the one of the bridge, which also covers its
+/// publisher.
 pub fn show(all: &[Watched], limits: Limits, phase: Phase, metrics: &Metrics) {
     metrics.show_ready(is_ready(all, limits, phase));
     let mut mappings = BTreeMap::new();

@@ -26,7 +26,8 @@ const ANY_PROXY: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 /// Says why a value cannot be used.
 type Check = fn(&str) -> Result<(), &'static str>;
 
-/// Whether the SDK, and the client that it calls through, can use what the environment says. An empty value counts as absent.
+/// Whether the SDK, and the client that it calls through, can use what the environment says. An empty value counts as
+/// absent.
 ///
 /// # Errors
 /// The first variable that it cannot use, and why.

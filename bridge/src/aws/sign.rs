@@ -58,8 +58,8 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Prepared {
-    /// `path` as [`canonical`] makes it. Of the headers the names are in lower case and in their order, before all that change; the
-    /// values have no blanks at either end.
+    /// `path` as [`canonical`] makes it. Of the headers the names are in lower case and in their order, before all that
+    /// change; the values have no blanks at either end.
     pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
         // The second line end is that of the query, which is empty.
         let mut head = [method, "\n", path, "\n\n"].concat();
@@ -122,7 +122,8 @@ impl Moment {
         self.derived.token.as_ref()
     }
 
-    /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among them.
+    /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among
+    /// them.
     pub(crate) fn authorization(&self, prepared: &Prepared, headers: &[(&str, &str)], body: &[u8]) -> String {
         let values: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
         // One allocation: the text to sign, the signature and the header are built one after the other in the same

@@ -31,7 +31,8 @@ impl Failing {
         Self { json: logging::is_json(format) }
     }
 
-    /// For arguments that were not understood: the format that they or the environment name, and of which a file says nothing yet.
+    /// For arguments that were not understood: the format that they or the environment name, and of which a file says
+    /// nothing yet.
     #[must_use]
     pub fn for_usage(arguments: &[OsString], variable: Option<&str>) -> Self {
         let texts: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();

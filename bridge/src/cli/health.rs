@@ -17,8 +17,8 @@ pub struct HealthFlags {
     /// Ask whether it is ready (/readyz), not only whether it lives (/livez)
     #[arg(long, conflicts_with = "started")]
     pub ready: bool,
-    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does not restart
-    /// a bridge whose broker is away
+    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does
+    /// not restart a bridge whose broker is away
     #[arg(long)]
     pub started: bool,
 }

@@ -23,8 +23,8 @@ pub struct RetireFlags {
     /// Return only when the bridge has ended
     #[arg(long)]
     wait: bool,
-    /// In a pod of a Kubernetes StatefulSet: retire only when the StatefulSet has been scaled below this pod, which is asked of
-    /// the Kubernetes API; else do nothing. For `preStop`, with `--wait`
+    /// In a pod of a Kubernetes StatefulSet: retire only when the StatefulSet has been scaled below this pod, which is
+    /// asked of the Kubernetes API; else do nothing. For `preStop`, with `--wait`
     #[arg(long)]
     if_scaled_down: bool,
     /// The name of this pod

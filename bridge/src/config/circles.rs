@@ -46,8 +46,8 @@ fn holes_as_wildcards(topic: &str) -> String {
     levels.join("/")
 }
 
-/// The groups of mappings in which a message of each can lead to another one of each, through all of them; by their names,
-/// in the order of the configuration.
+/// The groups of mappings in which a message of each can lead to another one of each, through all of them; by their
+/// names, in the order of the configuration.
 #[must_use]
 pub fn circles(mappings: &[Mapping]) -> Vec<Vec<&str>> {
     let reached: Vec<_> = (0..mappings.len()).map(|from| reached(mappings, from)).collect();

@@ -13,7 +13,8 @@ pub(crate) const VARIABLE_PREFIX: &str = "BRIDGE_";
 /// The variable that names the file; no key.
 pub(crate) const FILE_VARIABLE: &str = "BRIDGE_CONFIG";
 
-/// The variable that holds the password for the broker. No key: in a file of settings, or as a flag, others could read it.
+/// The variable that holds the password for the broker. No key: in a file of settings, or as a flag, others could read
+/// it.
 pub(crate) const PASSWORD_VARIABLE: &str = "BRIDGE_MQTT_PASSWORD";
 
 /// What the path of each key of a mapping begins with.

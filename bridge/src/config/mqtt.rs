@@ -22,31 +22,36 @@ use crate::topic::validate_topic_name;
 section! {
     /// `[mqtt]`: the broker and the sessions with it.
     pub struct Mqtt in "mqtt.", checked by login {
-        /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883 or 443
-        /// unless written. Several are a list, and are tried in its order.
+        /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883
+        /// or 443 unless written. Several are a list, and are tried in its order.
         pub url: Vec<BrokerUrl> = key { Texts.required("mqtts://broker.example:8883").flag("url"), texts(str::parse) };
-        /// Whether a client that is connected to another broker than the first returns to the first, or stays: `first` or `stay`.
+        /// Whether a client that is connected to another broker than the first returns to the first, or stays: `first`
+        /// or `stay`.
         pub prefer: Prefer = key { Kind::of::<Prefer>().is("first"), choice };
-        /// How long a client stays at another broker before it checks whether the first is reachable again, and how often after that.
+        /// How long a client stays at another broker before it checks whether the first is reachable again, and how
+        /// often after that.
         pub return_after: Duration = key { Period(SECOND, YEAR).is("5m"), duration };
-        /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
+        /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of
+        /// them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
-        /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is read
-        /// for it.
+        /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is
+        /// read for it.
         pub proxy: Option<Proxy> = key { Text.absent("http://proxy.example:3128"), maybe(str::parse) };
         /// The file of mode 0600 that holds `user:password` for that proxy, read again for each connection.
         pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
-        /// The beginning of the client ids `{client_id}-{mapping}`; keep it, as it names the sessions that the broker holds.
+        /// The beginning of the client ids `{client_id}-{mapping}`; keep it, as it names the sessions that the broker
+        /// holds.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
-        /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes what the broker
-        /// has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
+        /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes
+        /// what the broker has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
         pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(client_id) };
         /// The user name for a broker that requires one, with or without a client certificate.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
         /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
         /// `BRIDGE_MQTT_PASSWORD`.
         pub password_file: Option<PathBuf> = key { File.absent("bridge.password").flag("password-file"), file };
-        /// The program that prints the password or token, in place of a file, with its arguments; run for each connection.
+        /// The program that prints the password or token, in place of a file, with its arguments; run for each
+        /// connection.
         pub password_command: Vec<String> =
             key { List.absent(r#"["/usr/local/bin/broker-token", "--audience", "mqtt"]"#), list(argument) };
         /// The environment variables that the program gets beside `HOME`, `LANG`, `PATH`, `TMPDIR` and `TZ`.
@@ -80,7 +85,8 @@ section! {
     pub struct StatusTopic in "mqtt.status." {
         /// The status topic; `{client_id}` stands for the client id. Without it no status is published.
         pub topic: Option<String> = key { Text.absent("bridges/{client_id}/status"), maybe(status_topic) };
-        /// The format of the status: `text` is `online` or `offline`; `json` adds version, times and the state of each mapping.
+        /// The format of the status: `text` is `online` or `offline`; `json` adds version, times and the state of each
+        /// mapping.
         pub format: StatusFormat = key { Kind::of::<StatusFormat>().is("text"), choice };
         /// How long the broker waits for a new connection before it publishes `offline`; MQTT 5 only.
         pub will_delay: Duration = key { Seconds(Duration::ZERO, HOUR).is("5s"), duration };
@@ -94,8 +100,8 @@ section! {
         pub ca_file: Option<PathBuf> = key { File.absent("ca.crt").flag("ca-file"), file };
         /// The bridge's certificate chain for mutual TLS, in PEM; comes with the key.
         pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
-        /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with the
-        /// certificate.
+        /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with
+        /// the certificate.
         pub key_file: Option<PrivateKey> = key { File.absent("bridge.key").flag("key-file"), private_key };
         /// The name to verify the broker's certificate against, and to send as SNI, in place of the URL's host.
         pub server_name: Option<String> = key { Text.absent("broker.example"), maybe(host) };

@@ -27,8 +27,8 @@ pub enum OnFailure {
 pub(super) const ON_FAILURE: &str = "mapping.on_failure";
 
 section! {
-    /// `mapping.on_failure`: one stands in each table of the file. Elsewhere several may be given, and are tried in this
-    /// order.
+    /// `mapping.on_failure`: one stands in each table of the file. Elsewhere several may be given, and are tried in
+    /// this order.
     pub struct Destinations in "mapping.on_failure." {
         /// The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order.
         pub sqs: Option<String> = key {

@@ -115,7 +115,8 @@ mod tests {
         }
     }
 
-    /// The commented default with its examples and defaults in force, one failure destination, and one way to a password.
+    /// The commented default with its examples and defaults in force, one failure destination, and one way to a
+    /// password.
     fn everything() -> String {
         let live = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', ':'])).map(str::to_owned);
         let text = commented_default();

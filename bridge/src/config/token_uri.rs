@@ -1,5 +1,5 @@
-//! The URI of a private key in a token (RFC 7512): which token, which object in it, the module that speaks to the token, and
-//! the file with the PIN. Holds no PIN, and loads no module.
+//! The URI of a private key in a token (RFC 7512): which token, which object in it, the module that speaks to the
+//! token, and the file with the PIN. Holds no PIN, and loads no module.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -150,12 +150,12 @@ pub enum ContentEncoding {
     Property,
 }
 
-/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never invoked
-/// again for it.
+/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never
+/// invoked again for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnRefusedAnswer {
-    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without a
-    /// destination it is dropped.
+    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without
+    /// a destination it is dropped.
     DeadLetter,
     /// It is dropped and counted.
     Drop,

@@ -43,8 +43,8 @@ impl Destinations {
     }
 
     /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
-    /// names no destination. A queue is asked for its limit meanwhile; buckets and topics are not asked before there is a
-    /// letter for them.
+    /// names no destination. A queue is asked for its limit meanwhile; buckets and topics are not asked before there is
+    /// a letter for them.
     ///
     /// # Errors
     /// When one of them cannot be written to.

@@ -175,8 +175,8 @@ fn append_to(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Never through a symbolic link: whoever may write to the directory would choose what the bridge writes to. A file is made
-/// only where the name is free (`O_EXCL` follows no link), and one that was there must itself have the name.
+/// Never through a symbolic link: whoever may write to the directory would choose what the bridge writes to. A file is
+/// made only where the name is free (`O_EXCL` follows no link), and one that was there must itself have the name.
 fn make_or_open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).read(true);

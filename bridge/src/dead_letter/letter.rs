@@ -51,7 +51,8 @@ pub struct DeadLetter {
     pub payload: String,
     /// `text`, or `base64` when the payload is not UTF-8.
     pub encoding: Encoding,
-    /// What is known of the message when it was too large to be decoded: then it has neither payload nor properties here.
+    /// What is known of the message when it was too large to be decoded: then it has neither payload nor properties
+    /// here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<Skipped>,
     /// When the bridge received it: RFC 3339 in UTC.
@@ -145,8 +146,8 @@ impl DeadLetter {
         }
     }
 
-    /// A letter that holds the answer with this number, in place of the record it came with. A redrive leaves it alone: it
-    /// is no message for the function.
+    /// A letter that holds the answer with this number, in place of the record it came with. A redrive leaves it alone:
+    /// it is no message for the function.
     #[must_use]
     pub fn with_answer(self, answer: &Outgoing, number: usize) -> Self {
         let (payload, encoding) = text_of(&answer.payload);

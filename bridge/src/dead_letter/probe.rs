@@ -57,7 +57,8 @@ pub fn probe_file(path: &Path) -> Result<Seen, DestinationError> {
 /// More than may be left of a block of the disk that is in use.
 const TEST_LINE: usize = 64 * 1024;
 
-/// Writes a line and takes it away again, under the lock that every writer takes; where there is no file, in another one beside it.
+/// Writes a line and takes it away again, under the lock that every writer takes; where there is no file, in another
+/// one beside it.
 fn file(path: &Path) -> io::Result<()> {
     match open_existing(path) {
         Ok(file) => return under_lock(&file, || write_and_remove(&file)),

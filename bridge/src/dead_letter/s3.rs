@@ -55,8 +55,8 @@ pub struct Page {
 }
 
 impl Bucket {
-    /// The bucket of this address: at the host that it names, and in the region that a host of AWS stands for; without a
-    /// host, where the SDK's chain says. Asks nothing of it yet.
+    /// The bucket of this address: at the host that it names, and in the region that a host of AWS stands for; without
+    /// a host, where the SDK's chain says. Asks nothing of it yet.
     #[must_use]
     pub fn open(aws: &Aws, url: &BucketUrl) -> Self {
         // A request with a letter takes time in proportion to its size; the caller sets the limit.
@@ -177,7 +177,8 @@ where
     }
 }
 
-/// Where a bucket is that is not asked in its own region (S3 user guide, "Request redirection"); empty for all other refusals.
+/// Where a bucket is that is not asked in its own region (S3 user guide, "Request redirection"); empty for all other
+/// refusals.
 fn elsewhere(response: &HttpResponse) -> String {
     let region = response.headers().get("x-amz-bucket-region").filter(|_| response.status().as_u16() == 301);
     let region = region.filter(|region| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));

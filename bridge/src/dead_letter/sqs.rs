@@ -23,8 +23,8 @@ use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, one_attempt, words};
 use crate::foreign::Foreign;
 
-/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025), until the queue says that it takes less
-/// (`MaximumMessageSize`), which the role need not be allowed to ask.
+/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025), until the queue says that it
+/// takes less (`MaximumMessageSize`), which the role need not be allowed to ask.
 const LIMIT: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the longest of our waits for messages.
@@ -207,8 +207,9 @@ fn body(letter: &DeadLetter) -> serde_json::Result<String> {
     Ok(json)
 }
 
-/// The limit that the refusal names: `One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.`
-/// `None` when it was refused for anything else.
+/// The limit that the refusal names:
+/// `One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.` `None` when it was refused
+/// for anything else.
 fn refused_as_too_large(error: &SdkError<SendMessageError>) -> Option<usize> {
     let SdkError::ServiceError(service) = error else { return None };
     let message = service

@@ -126,9 +126,9 @@ impl<'d> Records<'d> {
 }
 
 impl Answers {
-    /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index, are
-    /// left out: they come with the attempt that succeeds. Without `reply_topics` the mapping gives no replies. The work is
-    /// linear in the response and the event.
+    /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index,
+    /// are left out: they come with the attempt that succeeds. Without `reply_topics` the mapping gives no replies. The
+    /// work is linear in the response and the event.
     #[must_use]
     pub fn of(
         response: &Response,

@@ -42,8 +42,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What it says of the records that were sent in this format, and what else; `wants_answers` when the mapping publishes
-    /// answers.
+    /// What it says of the records that were sent in this format, and what else; `wants_answers` when the mapping
+    /// publishes answers.
     ///
     /// # Errors
     /// When the function failed as a whole, or its answer fails the whole event.
@@ -142,7 +142,8 @@ impl Client {
         self.asks_first
     }
 
-    /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation, and no other.
+    /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation,
+    /// and no other.
     ///
     /// # Errors
     /// When it could not.

@@ -14,8 +14,8 @@ use crate::delivery::{Delivery, RecordId};
 use crate::message::Properties;
 use crate::payload::Look;
 
-/// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1 MB
-/// asynchronous).
+/// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1
+/// MB asynchronous).
 #[must_use]
 pub fn event_limit(invocation: Invocation) -> usize {
     match invocation {

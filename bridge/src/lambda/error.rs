@@ -87,8 +87,8 @@ impl InvokeError {
         }
     }
 
-    /// Whether it is a refusal that no known error of Lambda's explains. When the same event is refused so again although
-    /// another one has passed since, it is this event that is refused.
+    /// Whether it is a refusal that no known error of Lambda's explains. When the same event is refused so again
+    /// although another one has passed since, it is this event that is refused.
     #[must_use]
     pub fn is_unexplained(&self) -> bool {
         matches!(self, Self::Misconfigured { unexplained: true, .. })

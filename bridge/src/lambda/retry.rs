@@ -15,8 +15,8 @@ pub enum Next {
     GiveUp,
 }
 
-/// Decides by policy. `attempts` counts those made, `age` is from the receipt, `retry_after` is what Lambda asks for, and
-/// without a failure destination (`may_give_up` false) the message is never given up.
+/// Decides by policy. `attempts` counts those made, `age` is from the receipt, `retry_after` is what Lambda asks for,
+/// and without a failure destination (`may_give_up` false) the message is never given up.
 ///
 /// The back-off, with its jitter, comes on top of `retry_after`: all clients that were refused together got the same
 /// time.

@@ -72,8 +72,8 @@ impl Held {
         self.deliveries().push((delivery, Counted::new(&self.metrics)));
     }
 
-    /// Says when they leave no room. The broker sends no more than `receive_maximum` un-acknowledged messages, and the session
-    /// reads none above `max_outstanding_bytes`.
+    /// Says when they leave no room. The broker sends no more than `receive_maximum` un-acknowledged messages, and the
+    /// session reads none above `max_outstanding_bytes`.
     pub(super) fn look(&self, settings: &config::Mapping) {
         let messages = self.deliveries().len();
         if messages == 0 {

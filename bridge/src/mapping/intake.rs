@@ -1,4 +1,5 @@
-//! What happens to a delivery before it waits for a lane: decompression, the filters, the publisher's own id, the ordering key. Pure.
+//! What happens to a delivery before it waits for a lane: decompression, the filters, the publisher's own id, the
+//! ordering key. Pure.
 
 use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -53,8 +54,8 @@ impl Content {
 }
 
 impl Intake {
-    /// Decompresses; settles what no filter lets through; names the rest, and finds out what its payload is. A message that
-    /// cannot be read has nothing to be judged by.
+    /// Decompresses; settles what no filter lets through; names the rest, and finds out what its payload is. A message
+    /// that cannot be read has nothing to be judged by.
     pub(super) fn admit(&self, mut delivery: Delivery) -> Option<Delivery> {
         if let Some(compression) = self.content.compression_of(&delivery.message) {
             delivery.decompress(compression, self.content.limit);

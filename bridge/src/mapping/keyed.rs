@@ -87,8 +87,8 @@ impl<T> Keyed<T> {
         taken
     }
 
-    /// Gives back what was taken and does not go after all, in the order in which it was taken, and before all else that
-    /// waits. Of the key `out` some items do go: it stays busy, and no other.
+    /// Gives back what was taken and does not go after all, in the order in which it was taken, and before all else
+    /// that waits. Of the key `out` some items do go: it stays busy, and no other.
     pub(super) fn put_back(&mut self, left: Taken<T>, out: Option<u64>) {
         for (key, items) in left.into_iter().rev() {
             self.waiting += items.len();

@@ -32,8 +32,8 @@ impl Room {
         Self { bytes: max_bytes.saturating_sub(128), names: Names::default() }
     }
 
-    /// Takes the bytes of this record; false when they are not there, or when its id is that of another record: a reply or
-    /// a failure would reach the wrong one.
+    /// Takes the bytes of this record; false when they are not there, or when its id is that of another record: a reply
+    /// or a failure would reach the wrong one.
     pub(super) fn take(&mut self, delivery: &mut Delivery) -> bool {
         let size = measure(delivery);
         let fits = size <= self.bytes && self.names.take(&delivery.id);

@@ -45,8 +45,8 @@ impl Exposition {
     }
 }
 
-/// The older format names a counter as its samples do, with `_total`, and an info metric with `_info`, which is a gauge there. It
-/// has neither units nor an end.
+/// The older format names a counter as its samples do, with `_total`, and an info metric with `_info`, which is a gauge
+/// there. It has neither units nor an end.
 fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -23,7 +23,8 @@ pub struct Unopened {
     pub unanswered: bool,
 }
 
-/// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
+/// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold
+/// us.
 pub async fn open_within(
     (connector, place): (&Connector, usize),
     wire: Wire,

@@ -75,9 +75,9 @@ impl Connection {
         }
     }
 
-    /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to be
-    /// read would reset the connection, and with it the acknowledgements under way. What fails now does not matter any
-    /// more.
+    /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to
+    /// be read would reset the connection, and with it the acknowledgements under way. What fails now does not matter
+    /// any more.
     pub async fn close(mut self, patience: Duration) {
         let goodbye = async {
             self.transport.shutdown().await?;

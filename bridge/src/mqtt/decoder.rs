@@ -43,8 +43,8 @@ impl Decoder {
         Self { wire, bounds, skip: None, judged: false }
     }
 
-    /// Takes the next whole packet from `input`, `None` when there is none yet; then `input` has room for more of it. Only
-    /// the one that appends to `input` may change it between two calls.
+    /// Takes the next whole packet from `input`, `None` when there is none yet; then `input` has room for more of it.
+    /// Only the one that appends to `input` may change it between two calls.
     ///
     /// # Errors
     /// When the bytes are no packet that a broker may send; the connection must then be closed.

@@ -60,8 +60,8 @@ pub(super) trait Client {
     /// once; otherwise the client ends it itself.
     fn go_back(&mut self, now: StdInstant) -> bool;
 
-    /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go back or
-    /// was not. For one with a session this can be later; true once.
+    /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go
+    /// back or was not. For one with a session this can be later; true once.
     fn has_left(&mut self, asked: bool) -> bool {
         asked
     }

@@ -63,8 +63,8 @@ impl End {
         Self::Lost { why, lasting: reason.is_lasting(), closed, taken_over, close: None }
     }
 
-    /// The same, with what it may come from. Where the other end closed the connection, that is a better explanation than
-    /// another client with our client id.
+    /// The same, with what it may come from. Where the other end closed the connection, that is a better explanation
+    /// than another client with our client id.
     pub fn explained(self, explanation: impl FnOnce() -> String) -> Self {
         match self {
             Self::Lost { why, lasting, closed: true, taken_over, close } => {

@@ -51,8 +51,8 @@ impl Failing {
         }
     }
 
-    /// How many there were since the last line, when it is time for another one. The loss of a connection that was stable is always
-    /// said.
+    /// How many there were since the last line, when it is time for another one. The loss of a connection that was
+    /// stable is always said.
     fn due(&mut self, why: &str, now: Instant) -> Option<u64> {
         let was_stable = self.connected.take().is_some_and(|since| now.saturating_duration_since(since) >= STABLE);
         self.unsaid += 1;

@@ -74,10 +74,11 @@ pub struct ConnAck {
     pub refused: Option<Reason>,
     /// Whether it kept the session: un-acknowledged messages come again, and the subscription stands.
     pub session_present: bool,
-    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14). Zero is an answer too: the broker does not
-    /// watch the connection.
+    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14). Zero is an answer too: the broker does
+    /// not watch the connection.
     pub keep_alive: Option<Duration>,
-    /// How long it keeps the session without a connection; absent means as long as CONNECT asked for (MQTT 5, 3.2.2.3.2).
+    /// How long it keeps the session without a connection; absent means as long as CONNECT asked for (MQTT 5,
+    /// 3.2.2.3.2).
     pub session_expiry: Option<Duration>,
     /// The client id the broker chose, for a client that named none (MQTT 5, 3.2.2.3.7).
     pub assigned_client_id: Option<String>,
@@ -92,7 +93,8 @@ pub struct ConnAck {
 }
 
 impl Default for ConnAck {
-    /// Accepted, a new session, everything available and nothing limited: what an absent property means (MQTT 5, 3.2.2.3).
+    /// Accepted, a new session, everything available and nothing limited: what an absent property means (MQTT 5,
+    /// 3.2.2.3).
     fn default() -> Self {
         Self {
             refused: None,

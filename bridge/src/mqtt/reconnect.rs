@@ -11,8 +11,8 @@ use crate::backoff::Backoff;
 /// A connection that lived this long ends a row of failures.
 pub(super) const STABLE: Duration = Duration::from_secs(10);
 
-/// The least part of the longest wait that a failure waits which lasts: so that clients which were refused together do not
-/// come back together.
+/// The least part of the longest wait that a failure waits which lasts: so that clients which were refused together do
+/// not come back together.
 const LEAST: f64 = 0.8;
 
 /// Why there is no connection.

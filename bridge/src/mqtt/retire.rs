@@ -1,8 +1,8 @@
-//! When a session may unsubscribe, and when, having unsubscribed, it may believe that the broker has nothing more for it.
-//! Pure: the time is an argument.
+//! When a session may unsubscribe, and when, having unsubscribed, it may believe that the broker has nothing more for
+//! it. Pure: the time is an argument.
 //!
-//! No packet of MQTT says so: after UNSUBACK a broker goes on with what it has begun to send, and may go on with what it
-//! has queued (MQTT 5, 3.10.4). So two things have to come together, both after the last message is acknowledged. A
+//! No packet of MQTT says so: after UNSUBACK a broker goes on with what it has begun to send, and may go on with what
+//! it has queued (MQTT 5, 3.10.4). So two things have to come together, both after the last message is acknowledged. A
 //! PINGREQ behind that last acknowledgement is answered: the broker has read it, and what it made room for has mostly
 //! been sent before the answer. And nothing has come for [`QUIET`]: a broker that reads, queues and sends in different
 //! threads, or on different machines, has had its time.
@@ -62,8 +62,8 @@ impl Quiet {
     }
 }
 
-/// How long to look for a moment in which the broker's queue is provably empty, counted from when the broker last had no room
-/// in its window: until then the queue is being fetched, or waits behind a message whose function is slow.
+/// How long to look for a moment in which the broker's queue is provably empty, counted from when the broker last had
+/// no room in its window: until then the queue is being fetched, or waits behind a message whose function is slow.
 const PROVE_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long to look at most, for a subscription that gets more than its function can take.
@@ -82,14 +82,14 @@ pub enum Search {
     Unproven,
 }
 
-/// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the broker
-/// has read every acknowledgement, which may only then have made room: it may answer before it sends what there is room
-/// for. With the second it has had its turn.
+/// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the
+/// broker has read every acknowledgement, which may only then have made room: it may answer before it sends what there
+/// is room for. With the second it has had its turn.
 const ROUNDS: u8 = 2;
 
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
-/// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without a
-/// message before the answers.
+/// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without
+/// a message before the answers.
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
@@ -115,8 +115,8 @@ impl EmptyQueue {
         self.missing = self.missing.map(|(missing, rounds)| (missing.saturating_sub(1), rounds));
     }
 
-    /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read here.
-    /// `unanswered` counts the PINGREQs on their way, without the one asked for.
+    /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read
+    /// here. `unanswered` counts the PINGREQs on their way, without the one asked for.
     pub fn due(&mut self, room: bool, full: bool, unanswered: usize, now: Instant) -> Search {
         if full || !room {
             self.last_full = now;

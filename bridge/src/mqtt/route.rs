@@ -149,8 +149,8 @@ impl Route {
         Arc::new(config)
     }
 
-    /// A port that ignores ALPN is not the one that was meant: it may be that of another service. Web servers may ignore it
-    /// (RFC 7301, section 3.2), and the upgrade tells them apart.
+    /// A port that ignores ALPN is not the one that was meant: it may be that of another service. Web servers may
+    /// ignore it (RFC 7301, section 3.2), and the upgrade tells them apart.
     fn judge_agreed(&self, stream: TlsStream<FirstBytes>, peer: &str) -> Result<TlsStream<FirstBytes>, ConnectError> {
         if self.alpn.is_empty() || self.broker.carrier != Carrier::Tls || stream.get_ref().1.alpn_protocol().is_some() {
             return Ok(stream);

@@ -130,8 +130,8 @@ impl Session {
         }
     }
 
-    /// There is room for all that is admitted. Should there not be, the delivery is dropped here, which abandons it, and the
-    /// broker sends it again.
+    /// There is room for all that is admitted. Should there not be, the delivery is dropped here, which abandons it,
+    /// and the broker sends it again.
     fn hand_over(&mut self, now: StdInstant) {
         let received_at = SystemTime::now();
         for admitted in self.machine.take_admitted() {

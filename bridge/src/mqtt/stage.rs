@@ -26,7 +26,8 @@ impl Place {
     }
 }
 
-/// Where one attempt to connect stands, for whoever has to say why its deadline has passed, and how long its steps took.
+/// Where one attempt to connect stands, for whoever has to say why its deadline has passed, and how long its steps
+/// took.
 #[derive(Debug, Default)]
 pub struct StageCell(Mutex<Progress>);
 

@@ -172,8 +172,8 @@ impl StatusTopic {
 }
 
 impl Client for StatusTopic {
-    /// Under MQTT 5 the session is kept as long as the Will waits: with the session it would be sent at once (3.1.3.2.2), and
-    /// a connection that starts over ends the one before (3.1.4).
+    /// Under MQTT 5 the session is kept as long as the Will waits: with the session it would be sent at once
+    /// (3.1.3.2.2), and a connection that starts over ends the one before (3.1.4).
     fn hello(&self, _: usize) -> Hello {
         let (v5, told) = (self.link.protocol == Protocol::V5, &self.told);
         let will = Will { topic: told.topic.clone(), payload: told.offline.clone(), delay: told.will_delay };

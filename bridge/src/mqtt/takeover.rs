@@ -1,8 +1,8 @@
 //! Whether another process uses our client id. Pure: the time is an argument.
 //!
-//! Two clients of one id take the session from each other at every connect, for ever. A broker should say so with reason
-//! 0x8E, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 closes without one under MQTT 5 too. What is left is the
-//! pattern: connections that were made, and that the other end closed soon after, again and again.
+//! Two clients of one id take the session from each other at every connect, for ever. A broker should say so with
+//! reason 0x8E, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 closes without one under MQTT 5 too. What is
+//! left is the pattern: connections that were made, and that the other end closed soon after, again and again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -44,8 +44,8 @@ impl TakeoverGuard {
         }
     }
 
-    /// A connection has ended after it had `lived`, counted from its CONNACK. `closed` says that the other end closed it
-    /// and gave no fault as the reason. True while a takeover is suspected.
+    /// A connection has ended after it had `lived`, counted from its CONNACK. `closed` says that the other end closed
+    /// it and gave no fault as the reason. True while a takeover is suspected.
     ///
     /// A suspicion stays until a connection has outlived the window: with the long wait, rivals take turns that are
     /// longer than what aroused it.

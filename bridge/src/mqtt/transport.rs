@@ -1,5 +1,5 @@
-//! What carries the bytes of a connection: TLS, a WebSocket over TLS, or a pair of ends in the memory of one process. Below
-//! each that has a network is TLS; the pair in memory has none.
+//! What carries the bytes of a connection: TLS, a WebSocket over TLS, or a pair of ends in the memory of one process.
+//! Below each that has a network is TLS; the pair in memory has none.
 
 use std::fmt;
 use std::io;

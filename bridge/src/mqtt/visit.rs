@@ -63,7 +63,8 @@ pub struct Welcome {
 }
 
 impl Visit {
-    /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is given up at the end.
+    /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is
+    /// given up at the end.
     pub async fn begin(connector: &Connector, link: &Link, session_expiry: Duration) -> Attempt {
         let hello = Hello {
             client_id: link.client_id.clone(),
@@ -105,7 +106,8 @@ impl Visit {
         }
     }
 
-    /// Returns once the broker has confirmed the message. False when it says that nobody has subscribed, so that it drops it.
+    /// Returns once the broker has confirmed the message. False when it says that nobody has subscribed, so that it
+    /// drops it.
     ///
     /// # Errors
     /// What it says instead.

@@ -31,8 +31,8 @@ pub(super) struct WebSocket<S> {
     rest: Bytes,
 }
 
-/// MQTT over a WebSocket, for a client that is none of the bridge: the bytes of its packets go in and out of what is returned.
-/// `stream` is verified TLS.
+/// MQTT over a WebSocket, for a client that is none of the bridge: the bytes of its packets go in and out of what is
+/// returned. `stream` is verified TLS.
 ///
 /// # Errors
 /// When the server does not agree; in words.

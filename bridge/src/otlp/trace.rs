@@ -90,15 +90,15 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// The header `X-Amzn-Trace-Id` of an invocation for these deliveries. One invocation has one: that of the first that is sampled,
-/// and of the first where none is.
+/// The header `X-Amzn-Trace-Id` of an invocation for these deliveries. One invocation has one: that of the first that
+/// is sampled, and of the first where none is.
 pub(crate) fn header<'a>(traces: impl Iterator<Item = &'a Trace> + Clone) -> Option<String> {
     let chosen = traces.clone().find(|trace| trace.is_sampled()).or_else(|| traces.clone().next())?;
     chosen.traceparent().map(Context::for_x_ray)
 }
 
-/// Books an invocation for these deliveries. The one whose context the invocation has is linked with the others, both ways, as
-/// they were in their latest invocation.
+/// Books an invocation for these deliveries. The one whose context the invocation has is linked with the others, both
+/// ways, as they were in their latest invocation.
 pub(crate) fn invoked<'a>(traces: impl Iterator<Item = &'a mut Trace>) {
     let mut begun: Vec<_> = traces.filter_map(|trace| trace.0.as_deref_mut()).collect();
     begun.iter_mut().for_each(|begun| begun.invocations += 1);

@@ -8,8 +8,8 @@ pub const MAX_DIGITS: usize = 1000;
 /// The longest name of an object's field, in bytes. Jackson reads 50,000 characters.
 pub const MAX_NAME: usize = 50_000;
 
-/// Whether the text is JSON (RFC 8259) within the limits above, each number of it finite as a double and each `\u` escape a
-/// character or half of a pair: `1e999` and a lone surrogate are JSON by the letter, and refused by many.
+/// Whether the text is JSON (RFC 8259) within the limits above, each number of it finite as a double and each `\u`
+/// escape a character or half of a pair: `1e999` and a lone surrogate are JSON by the letter, and refused by many.
 pub(super) fn is_readable(text: &str) -> bool {
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
     reader.value(MAX_DEPTH).is_some() && reader.at == reader.bytes.len()
@@ -167,8 +167,8 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a double can hold it. At the edge parsers differ by a rounding, so the one that most functions in Rust have must
-/// agree.
+/// Whether a double can hold it. At the edge parsers differ by a rounding, so the one that most functions in Rust have
+/// must agree.
 fn is_finite(number: &str) -> bool {
     number.parse().is_ok_and(f64::is_finite) && serde_json::from_str::<f64>(number).is_ok()
 }
@@ -270,7 +270,8 @@ mod tests {
     }
 
     proptest! {
-        /// A tree of `serde_json` is the strictest of the usual readers, depth aside; this is as strict and no stricter.
+        /// A tree of `serde_json` is the strictest of the usual readers, depth aside; this is as strict and no
+        /// stricter.
         #[test]
         fn what_is_readable_is_what_a_tree_can_hold(text in nearly_json()) {
             let tree = serde_json::from_str::<Value>(&text);

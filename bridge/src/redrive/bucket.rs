@@ -9,7 +9,8 @@ use crate::aws::Aws;
 use crate::config::BucketUrl;
 use crate::dead_letter::{Bucket, DeadLetter, DestinationError, Object};
 
-/// No letter of more bytes fits an event, whose limit is 6 MiB, however its payload is escaped; and ten are read at once.
+/// No letter of more bytes fits an event, whose limit is 6 MiB, however its payload is escaped; and ten are read at
+/// once.
 const LARGEST: u64 = 64 << 20;
 
 pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &BucketUrl) -> Result<(), RedriveError> {
@@ -56,8 +57,8 @@ async fn run_batch(redrive: &mut Redrive, bucket: &Bucket, objects: &[Object]) -
     Ok(())
 }
 
-/// Calls for all objects at once, each call to its end, so that one that fails takes no other with it. The results are in
-/// the order of the objects.
+/// Calls for all objects at once, each call to its end, so that one that fails takes no other with it. The results are
+/// in the order of the objects.
 async fn each<T, F>(
     bucket: &Bucket,
     objects: Vec<Object>,

@@ -58,8 +58,8 @@ pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), Re
     Ok(())
 }
 
-/// Of a symbolic link the file itself: that is the one to move, and the journal stands beside it. An interrupted redrive has
-/// moved it away, and then the link leads nowhere but still says where it was.
+/// Of a symbolic link the file itself: that is the one to move, and the journal stands beside it. An interrupted
+/// redrive has moved it away, and then the link leads nowhere but still says where it was.
 fn real_path(letters: &Path) -> PathBuf {
     let mut path = letters.to_owned();
     // As many links as Linux follows.

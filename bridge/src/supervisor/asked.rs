@@ -70,7 +70,8 @@ impl Bridge {
         self.headline.subscribe()
     }
 
-    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of the bridge.
+    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of
+    /// the bridge.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let all = self.watched.borrow().clone();
         async move {

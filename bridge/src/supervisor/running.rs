@@ -203,8 +203,8 @@ impl Running {
         self.watched.contains_key(client_id)
     }
 
-    /// Whether a session has unsubscribed for good although the broker may have had messages queued for it, and may have
-    /// dropped them.
+    /// Whether a session has unsubscribed for good although the broker may have had messages queued for it, and may
+    /// have dropped them.
     pub(super) fn is_unproven(&self) -> bool {
         self.unproven
     }

@@ -10,8 +10,8 @@ use crate::clock::whole;
 use crate::config::{Config, ConfigError};
 use crate::notify::Notifier;
 
-/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up what `load` gives
-/// then, and the TLS files as they are then.
+/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up
+/// what `load` gives then, and the TLS files as they are then.
 ///
 /// # Errors
 /// When it cannot start, or breaks.

@@ -1,4 +1,5 @@
-//! Which broker a benchmark runs against. What was asked for is taken or refused: figures of another broker would be no answer.
+//! Which broker a benchmark runs against. What was asked for is taken or refused: figures of another broker would be no
+//! answer.
 
 use std::path::{Path, PathBuf};
 

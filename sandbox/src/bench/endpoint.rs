@@ -68,7 +68,8 @@ impl Endpoint {
         Ok(serde_json::from_str(body)?)
     }
 
-    /// Returns once there are so many different messages, or nothing new has come for as long as this: then the rest is lost.
+    /// Returns once there are so many different messages, or nothing new has come for as long as this: then the rest is
+    /// lost.
     pub(super) async fn settled(&self, messages: u64, patience: Duration) -> Result<(), BenchError> {
         let mut quiet = Quiet::new(messages, patience, Instant::now());
         while quiet.looked(self.seen().await?.different, Instant::now()) == Wait::More {

@@ -1,5 +1,5 @@
-//! What stands above the figures: when, of which commit and build, on which machine, against which broker. Without it a figure says
-//! nothing to anybody else.
+//! What stands above the figures: when, of which commit and build, on which machine, against which broker. Without it a
+//! figure says nothing to anybody else.
 
 mod build;
 mod commit;

@@ -1,4 +1,5 @@
-//! A window that fills up, because the endpoint answers nothing: what the bridge holds then, by what it says that it holds.
+//! A window that fills up, because the endpoint answers nothing: what the bridge holds then, by what it says that it
+//! holds.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,5 +1,5 @@
-//! The runs of a benchmark as a picture: the header, and of each case what a message costs, how many there are in a second, the
-//! memory, and where messages come at a rate, how long they take. Pure.
+//! The runs of a benchmark as a picture: the header, and of each case what a message costs, how many there are in a
+//! second, the memory, and where messages come at a rate, how long they take. Pure.
 
 pub(super) mod bars;
 

@@ -98,7 +98,8 @@ impl Foreign {
         self.run().await
     }
 
-    /// SIGKILL to it and all its processes, once what it confirmed is saved, then another start on the same port with the same directory.
+    /// SIGKILL to it and all its processes, once what it confirmed is saved, then another start on the same port with
+    /// the same directory.
     ///
     /// # Errors
     /// When it does not listen again.

@@ -31,8 +31,8 @@ pub(super) struct Program {
     pub(super) root: Option<PathBuf>,
 }
 
-/// The broker, or `None` when a test shall return, having been skipped. The skip is written past the capture of the test
-/// harness.
+/// The broker, or `None` when a test shall return, having been skipped. The skip is written past the capture of the
+/// test harness.
 ///
 /// # Panics
 /// When it is missing and [`REQUIRE_BROKERS`] names it.

@@ -1,5 +1,5 @@
-//! Chance that a seed decides. Each part of a world has a source of its own, so that one part's needs do not change what
-//! another one draws.
+//! Chance that a seed decides. Each part of a world has a source of its own, so that one part's needs do not change
+//! what another one draws.
 
 use std::ops::Range;
 use std::time::Duration;

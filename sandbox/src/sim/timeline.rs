@@ -1,5 +1,5 @@
-//! A world as a picture: how many messages wait, how many are not acknowledged, what the function has to do, and when what
-//! broke. Pure.
+//! A world as a picture: how many messages wait, how many are not acknowledged, what the function has to do, and when
+//! what broke. Pure.
 
 use std::time::Duration;
 

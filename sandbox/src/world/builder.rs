@@ -140,8 +140,8 @@ impl WorldBuilder {
     }
 }
 
-/// The client for Lambda that worlds have unless they say otherwise: that of the variable `SANDBOX_LAMBDA_CLIENT`, `lean` or
-/// `sdk`, so that any test can run with either; without it the bridge's own default.
+/// The client for Lambda that worlds have unless they say otherwise: that of the variable `SANDBOX_LAMBDA_CLIENT`,
+/// `lean` or `sdk`, so that any test can run with either; without it the bridge's own default.
 #[must_use]
 pub fn lambda_client() -> LambdaClient {
     let said = std::env::var("SANDBOX_LAMBDA_CLIENT").ok();

@@ -62,7 +62,8 @@ enum Sent {
 }
 
 impl Http {
-    /// A client as the environment says: roots, `AWS_CA_BUNDLE`, and the proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
+    /// A client as the environment says: roots, `AWS_CA_BUNDLE`, and the proxies of `HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `NO_PROXY`.
     ///
     /// # Errors
     /// Why `AWS_CA_BUNDLE` cannot be used.
@@ -186,8 +187,8 @@ impl Network {
         }
     }
 
-    /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes to
-    /// the address that its name has then.
+    /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes
+    /// to the address that its name has then.
     fn keep(&self, target: &Target, connection: Connection, response: &Response<Bytes>) {
         if is_of_the_service(response) {
             self.pool.put(&target.origin, connection);
@@ -197,8 +198,8 @@ impl Network {
     }
 }
 
-/// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators and
-/// the sources of credentials name none.
+/// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators
+/// and the sources of credentials name none.
 fn is_of_the_service(response: &Response<Bytes>) -> bool {
     let header = |name: &str| response.headers().get(name).map(hyper::header::HeaderValue::as_bytes);
     let is_named = ["x-amzn-requestid", "x-amz-request-id"].into_iter().any(|name| header(name).is_some());

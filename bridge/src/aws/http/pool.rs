@@ -14,16 +14,17 @@ use super::origin::Origin;
 /// Idle connections that are kept for one origin, more than there are lanes in any sensible configuration.
 const MOST: usize = 1_000;
 
-/// Below the time after which servers and load balancers close an idle connection, so that closing seldom meets a request.
+/// Below the time after which servers and load balancers close an idle connection, so that closing seldom meets a
+/// request.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// After this time a connection is replaced by one to the address that its name has now: a service may have moved while its
-/// old address still answers.
+/// After this time a connection is replaced by one to the address that its name has now: a service may have moved while
+/// its old address still answers.
 const OLDEST: Duration = Duration::from_mins(5);
 
-/// Connections of one origin that may be made at once, at first: 256 handshakes at once kept the last of them waiting for more
-/// than a second. One more for each that has succeeded, so that a far service is waited for in a few round trips all the same; and
-/// these again once one has failed.
+/// Connections of one origin that may be made at once, at first: 256 handshakes at once kept the last of them waiting
+/// for more than a second. One more for each that has succeeded, so that a far service is waited for in a few round
+/// trips all the same; and these again once one has failed.
 pub(super) const FIRST_DIALS: usize = 8;
 
 #[derive(Debug, Default)]

@@ -34,8 +34,8 @@ impl Wanted {
         self.0.entry(name.to_owned()).or_default()
     }
 
-    /// The message with the wanted fields. It has no `payload` when that is neither text nor JSON. Asks for the payload only
-    /// when it is wanted.
+    /// The message with the wanted fields. It has no `payload` when that is neither text nor JSON. Asks for the payload
+    /// only when it is wanted.
     pub(super) fn view<'a>(&'a self, message: &'a Message, payload: impl FnOnce() -> Look<'a>) -> View<'a> {
         let mut payload = Some(payload);
         let mut view = View::new();

@@ -123,8 +123,8 @@ impl Lane {
         true
     }
 
-    /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the failure
-    /// destination itself, and without a destination it is dropped. False when the bridge drains before.
+    /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the
+    /// failure destination itself, and without a destination it is dropped. False when the bridge drains before.
     async fn give_up_answers(
         &mut self,
         refused: Vec<Refused>,

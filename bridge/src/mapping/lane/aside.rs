@@ -76,8 +76,8 @@ impl Lane {
         work.is_divided() && self.aside.len() < ASIDE && self.shutdown.phase() < Phase::Draining
     }
 
-    /// Takes new batches and what is set aside in turn, until nothing is. What was refused waits with a back-off. False when no
-    /// more batches will come.
+    /// Takes new batches and what is set aside in turn, until nothing is. What was refused waits with a back-off. False
+    /// when no more batches will come.
     pub(super) async fn probe(&mut self, batches: &Batches) -> bool {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         let mut probe_at = now() + backoff.next(fastrand::f64());
@@ -138,8 +138,8 @@ impl Lane {
         }
     }
 
-    /// Sets an event aside; one that was set aside `again`, and that others did not pass meanwhile, probes the way with its
-    /// own records.
+    /// Sets an event aside; one that was set aside `again`, and that others did not pass meanwhile, probes the way with
+    /// its own records.
     pub(super) fn put_aside(&mut self, pending: Pending, again: bool) -> Onward {
         let whole = match pending {
             pending if again && self.aside.len() + 1 < ASIDE => match divided(pending) {
@@ -152,16 +152,16 @@ impl Lane {
         Onward::Nothing
     }
 
-    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. One that has passed
-    /// meanwhile says nothing: what refused both may have been repaired between.
+    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. One
+    /// that has passed meanwhile says nothing: what refused both may have been repaired between.
     pub(super) fn others_pass(&mut self, passed_before: u64) -> bool {
         let passed = self.mapping.passed.load(Ordering::Relaxed);
         *self.refused_at.get_or_insert(passed) < passed_before
     }
 }
 
-/// In two events: by ordering key, so that either may be first, or in the middle of what one key has; or whole, when it is
-/// one record.
+/// In two events: by ordering key, so that either may be first, or in the middle of what one key has; or whole, when it
+/// is one record.
 fn divided(mut pending: Pending) -> Result<Onward, Pending> {
     let key = |delivery: &Delivery| delivery.hold.as_ref().map(|hold| hold.key());
     if pending.deliveries.len() < 2 {

@@ -91,8 +91,8 @@ impl Lane {
         }
     }
 
-    /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is about no
-    /// record. False when the bridge drains before it is durable.
+    /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is
+    /// about no record. False when the bridge drains before it is durable.
     pub(super) async fn give_up_message(
         &mut self,
         answer: &Outgoing,

@@ -15,8 +15,9 @@ pub(super) struct Drops {
 }
 
 impl Drops {
-    /// The broker says that it has dropped so many since its own start. The first number counts as a whole: nobody can tell
-    /// what was dropped before the bridge listened. A smaller number than before comes from a broker that was restarted.
+    /// The broker says that it has dropped so many since its own start. The first number counts as a whole: nobody can
+    /// tell what was dropped before the bridge listened. A smaller number than before comes from a broker that was
+    /// restarted.
     pub(super) fn counted(&mut self, total: u64) {
         let before = self.known.filter(|known| *known <= total).unwrap_or(0);
         self.unsaid = self.unsaid.saturating_add(total - before);

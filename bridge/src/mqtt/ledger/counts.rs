@@ -29,15 +29,15 @@ impl Ledger {
         (self.receipts.len() - self.overtaken + self.stale, self.bytes - self.carried.bytes())
     }
 
-    /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and not
-    /// yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
+    /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and
+    /// not yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Whether the broker could have one more message in flight, whatever window of its own it keeps to: it has nothing in
-    /// flight and nothing is to be done here, or it had more before on this connection.
+    /// Whether the broker could have one more message in flight, whatever window of its own it keeps to: it has nothing
+    /// in flight and nothing is to be done here, or it had more before on this connection.
     #[must_use]
     pub fn broker_has_room(&self) -> bool {
         self.unfinished() == 0 || self.in_flight < self.most_in_flight
@@ -49,7 +49,8 @@ impl Ledger {
         self.running
     }
 
-    /// Whether a message was abandoned on this connection, so that only a new one can bring it, and those behind it, on.
+    /// Whether a message was abandoned on this connection, so that only a new one can bring it, and those behind it,
+    /// on.
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
         self.abandoned > 0

@@ -29,7 +29,8 @@ impl Receipt {
     }
 }
 
-/// A message without what may differ between its copies: DUP, and the Message Expiry Interval, which a broker counts down.
+/// A message without what may differ between its copies: DUP, and the Message Expiry Interval, which a broker counts
+/// down.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) qos: Qos,

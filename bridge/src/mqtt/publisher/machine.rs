@@ -1,5 +1,5 @@
-//! The publisher as a state machine: messages out, PUBACKs in. Pure: it has no socket and no clock of its own. Acknowledges
-//! nothing, and puts out all that is due at once.
+//! The publisher as a state machine: messages out, PUBACKs in. Pure: it has no socket and no clock of its own.
+//! Acknowledges nothing, and puts out all that is due at once.
 
 use std::time::{Duration, Instant};
 

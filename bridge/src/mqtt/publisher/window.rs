@@ -1,9 +1,9 @@
 //! Which messages wait to be sent, and which wait for their PUBACK. Pure: it knows neither packets nor connections, and
 //! identifies the waiting senders only by number.
 //!
-//! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way when
-//! a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on its way
-//! at [`BREAKS`] breaks is given up.
+//! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way
+//! when a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on
+//! its way at [`BREAKS`] breaks is given up.
 
 use std::collections::VecDeque;
 

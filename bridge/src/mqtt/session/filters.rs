@@ -1,8 +1,9 @@
-//! The topic filters of one session: which of them a message belongs to, and whether it is a spare copy of one that belongs to
-//! another. Pure.
+//! The topic filters of one session: which of them a message belongs to, and whether it is a spare copy of one that
+//! belongs to another. Pure.
 //!
-//! Where several filters match a topic, a broker may send one message with the identifiers of all of them, or one for each
-//! (MQTT 5, 3.3.4). Of the latter the one of the first filter goes to the function. Nothing is ever told apart by its content.
+//! Where several filters match a topic, a broker may send one message with the identifiers of all of them, or one for
+//! each (MQTT 5, 3.3.4). Of the latter the one of the first filter goes to the function. Nothing is ever told apart by
+//! its content.
 
 use std::collections::HashSet;
 
@@ -48,8 +49,9 @@ impl Filters {
         self.ids[index]
     }
 
-    /// Where a message of this topic belongs that came with these identifiers. `paired` says that each message which the broker
-    /// still has for the session was published when all filters were subscribed: before that, a copy may be the only one.
+    /// Where a message of this topic belongs that came with these identifiers. `paired` says that each message which
+    /// the broker still has for the session was published when all filters were subscribed: before that, a copy may be
+    /// the only one.
     pub(super) fn place(&self, topic: &str, said: &[u32], paired: bool) -> Belongs {
         let matching = |index: &usize| self.all[*index].matches(topic);
         let mut told = (0..self.all.len()).filter(|index| said.contains(&self.ids[*index]));

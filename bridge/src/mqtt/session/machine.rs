@@ -1,6 +1,6 @@
-//! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no clock,
-//! no channel and no chance of its own, so that any behaviour of a broker is a test of a few lines. The only place that
-//! acknowledges.
+//! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no
+//! clock, no channel and no chance of its own, so that any behaviour of a broker is a test of a few lines. The only
+//! place that acknowledges.
 //!
 //! It never waits for the functions: what it admits is bounded, and it takes no more bytes while it holds as much as it
 //! may. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not honour
@@ -186,8 +186,8 @@ impl Machine {
         self.paused = paused;
     }
 
-    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and what no
-    /// lane has yet is left to the broker.
+    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and what
+    /// no lane has yet is left to the broker.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.was_retiring |= phase == Phase::Retiring;
@@ -327,8 +327,8 @@ impl Machine {
         std::mem::take(&mut self.events)
     }
 
-    /// Whether there is nothing left to do: after a stop, in a drain when no delivery waits for its outcome, or when the
-    /// broker has forgotten the session.
+    /// Whether there is nothing left to do: after a stop, in a drain when no delivery waits for its outcome, or when
+    /// the broker has forgotten the session.
     pub(super) fn is_done(&self) -> bool {
         match self.phase {
             _ if self.retirement == Retirement::Forgotten && !self.is_returning() => true,

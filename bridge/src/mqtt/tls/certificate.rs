@@ -30,8 +30,8 @@ impl Dates {
         }
     }
 
-    /// Whether it ends soon: within 30 days, and with less than a third of its life left, so that what is made for a day
-    /// does not warn from its first minute on.
+    /// Whether it ends soon: within 30 days, and with less than a third of its life left, so that what is made for a
+    /// day does not warn from its first minute on.
     pub(super) fn ends_soon(&self, now: SystemTime) -> bool {
         const SOON: Duration = Duration::from_hours(30 * 24);
         let Some(until) = self.until else { return false };
@@ -139,7 +139,8 @@ pub(super) fn revocation_list(der: &[u8]) -> Option<Dates> {
     Some(Dates { name: list.issuer().to_string(), from: time(list.last_update()), until })
 }
 
-/// When a revocation list was issued, and its number among those of that second (RFC 5280, 5.2.3): the later is the greater.
+/// When a revocation list was issued, and its number among those of that second (RFC 5280, 5.2.3): the later is the
+/// greater.
 pub(super) fn issued(der: &[u8]) -> Option<impl Ord + use<>> {
     let (_, list) = CertificateRevocationList::from_der(der).ok()?;
     Some((time(list.last_update()), list.crl_number().cloned()))

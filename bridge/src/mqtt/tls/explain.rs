@@ -58,7 +58,8 @@ pub fn handshake_failed(error: &io::Error, silent: bool, large_hello: bool) -> F
     Failure { cause, lasting: false }
 }
 
-/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or nothing.
+/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or
+/// nothing.
 pub fn handshake_never_ends(large_hello: bool) -> &'static str {
     if large_hello { SWALLOWED_A_LARGE_HELLO } else { "" }
 }

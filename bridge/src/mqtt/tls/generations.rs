@@ -65,8 +65,8 @@ impl Freshness {
         self.newest.wait_for(|newest| *newest > mine).await;
     }
 
-    /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does not
-    /// accept costs one connection at first, and not all. Cancel safe.
+    /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does
+    /// not accept costs one connection at first, and not all. Cancel safe.
     pub async fn outdated(&mut self) {
         self.renewed().await;
         let Ok(turn) = self.all.0.turn.clone().acquire_owned().await else { return };

@@ -92,8 +92,8 @@ impl Set {
     }
 }
 
-/// The newest list first: of the lists of one issuer rustls takes the first that fits, so that an older one in front would
-/// hide what was revoked since. None is left out, since an issuer may divide its revocations into several lists.
+/// The newest list first: of the lists of one issuer rustls takes the first that fits, so that an older one in front
+/// would hide what was revoked since. None is left out, since an issuer may divide its revocations into several lists.
 fn newest_first(mut lists: Vec<CertificateRevocationListDer<'static>>) -> Vec<CertificateRevocationListDer<'static>> {
     lists.sort_by_cached_key(|list| Reverse(issued(list)));
     lists

@@ -1,5 +1,5 @@
-//! What the bridge publishes, and how the broker takes it: answers of the function, and dead letters. Each is confirmed in
-//! the broker's own time, refused, or passed over in silence.
+//! What the bridge publishes, and how the broker takes it: answers of the function, and dead letters. Each is confirmed
+//! in the broker's own time, refused, or passed over in silence.
 
 use std::collections::VecDeque;
 

@@ -15,7 +15,8 @@ impl Record {
         if let Some(fate) = inner.fates.get_mut(&number) {
             fate.settle(now);
             (fate.taken, fate.passed) = (true, true);
-            // A broker that renumbers packets after a reconnect may deliver it again, and the bridge cannot recognise it.
+            // A broker that renumbers packets after a reconnect may deliver it again, and the bridge cannot recognise
+            // it.
             fate.taken_late = fate.copied && fate.invoked > MAX_ATTEMPTS.into();
             fate.answers.push(answers);
         }

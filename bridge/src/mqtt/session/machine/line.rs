@@ -79,8 +79,8 @@ impl Line {
         self.suback_due.is_some() || self.unsuback_due.is_some()
     }
 
-    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before, and
-    /// we take these at our own pace.
+    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before,
+    /// and we take these at our own pace.
     pub(super) fn postpone(&mut self, patience: Duration, now: Instant) {
         self.suback_due.iter_mut().chain(&mut self.unsuback_due).for_each(|due| *due = now + patience);
     }

@@ -42,8 +42,8 @@ impl Machine {
         Ok(self.subscribe(&wanted, line, output)?)
     }
 
-    /// All of them at once, in their order. An identifier holds for all filters of a packet (MQTT 5, 3.8.2.1.2), so with
-    /// identifiers each has its own; one filter alone needs none.
+    /// All of them at once, in their order. An identifier holds for all filters of a packet (MQTT 5, 3.8.2.1.2), so
+    /// with identifiers each has its own; one filter alone needs none.
     fn subscribe(&self, wanted: &[usize], line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
         let apart = line.has_identifiers && self.filters.all().len() > 1;
         let in_one = if apart { 1 } else { FILTERS_IN_ONE };
@@ -103,7 +103,8 @@ impl Machine {
         Ok(())
     }
 
-    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix. Each filter is judged by itself.
+    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix. Each filter is judged by
+    /// itself.
     fn judge_granted(&mut self, index: usize, code: u8, said: Option<&str>, line: &mut Line) {
         let asked = self.settings.qos as u8;
         self.subscribed[index] = code == asked;

@@ -157,7 +157,8 @@ impl Access {
         login
     }
 
-    /// The first of the keys in question that belongs to the certificate, so that an old and a new one can stand side by side.
+    /// The first of the keys in question that belongs to the certificate, so that an old and a new one can stand side
+    /// by side.
     fn fitting(&self, session: &Session, scheme: SignatureScheme) -> Result<ObjectHandle, Fault> {
         let keys = lookup::keys(session, &self.uri, self.wanted.public.kind)?;
         let mut trouble = None;

@@ -21,8 +21,8 @@ struct State {
     stamp: Stamp,
 }
 
-/// When something was found in a module: numbers of sessions and objects mean something else after a start, and those of
-/// objects also after a login.
+/// When something was found in a module: numbers of sessions and objects mean something else after a start, and those
+/// of objects also after a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     starts: u64,
