@@ -1,5 +1,5 @@
-//! `cargo sandbox fleet`: what a fleet of bridges for a rate looks like, costs, and does when a part of it goes away. A
-//! model with a seed, whose assumptions are listed in docs/scaling.md; nothing is started.
+//! `cargo sandbox fleet`: the size and the cost of a fleet of bridges for a message rate, and its behaviour when a part
+//! of it fails. A model with a seed; docs/scaling.md lists its assumptions. It starts nothing.
 
 mod model;
 mod prices;

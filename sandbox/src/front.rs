@@ -1,5 +1,5 @@
-//! What stands between the bridge and AWS: an endpoint with TLS that can go dead or move under its connections or take
-//! few of them, and a proxy that wants a password. Passes bytes on, and decides nothing by what they say.
+//! An endpoint with TLS between the bridge and AWS that can fail, move or limit its connections, and a proxy that
+//! requires a password. Passes bytes on without reading them.
 
 use std::io;
 use std::net::SocketAddr;

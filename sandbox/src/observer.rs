@@ -1,4 +1,4 @@
-//! Follows a run from the outside, invocation by invocation, and books what became of each message. Bounded in memory.
+//! Follows a run from outside, invocation by invocation, and records the outcome of each message. Bounded in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What can be measured: who carries the messages, and what is asked of them. Pure.
+//! What can be measured: which program carries the messages, and with which load. Pure.
 
 mod contender;
 mod inside;

@@ -1,4 +1,4 @@
-//! The endpoint's process, seen from outside: where it is, and what it has got.
+//! The endpoint's process, seen from outside: its address, and the number of requests that it got.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

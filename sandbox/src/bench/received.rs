@@ -1,5 +1,5 @@
-//! What a subscriber that invokes nothing has received: it counts, and says so on standard error once nothing more
-//! comes. A message costs it two additions, since what it takes is what the bridge is measured by.
+//! Counts what a subscriber that invokes nothing has received, and reports it on standard error once nothing more
+//! arrives. A message costs two additions, because the bridge is compared with this subscriber.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

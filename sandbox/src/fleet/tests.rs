@@ -1,4 +1,4 @@
-//! The model against what was measured, and the page against the model.
+//! Compares the model with the measurements, and the page with the model.
 
 use std::fmt::Write;
 use std::fs;

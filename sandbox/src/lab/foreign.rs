@@ -1,4 +1,4 @@
-//! A running broker of the lab: started once, and then stopped, killed and started again as often as a test likes.
+//! A running broker of the lab: started once, then stopped, killed and restarted as often as a test needs.
 
 use std::io;
 use std::path::PathBuf;

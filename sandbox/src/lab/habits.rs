@@ -1,4 +1,4 @@
-//! What each broker of the lab does: the one table that the lab's scenarios expect and docs/brokers.md shows. Plain
+//! The behaviour of each broker of the lab: one table that the lab's scenarios check and docs/brokers.md shows. Plain
 //! data.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Whether a broker is on this machine, and what its absence means: a visible skip at a user's, an error where
+//! Whether a broker is installed on this machine, and what a missing one means: a visible skip for a user, an error if
 //! [`REQUIRE_BROKERS`] names it. Never installs anything.
 
 use std::env;

@@ -1,4 +1,4 @@
-//! Plays many seeds on all cores, and says which broke a promise.
+//! Runs many seeds on all cores, and reports those that broke a promise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

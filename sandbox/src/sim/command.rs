@@ -1,4 +1,4 @@
-//! `cargo sandbox sim`: plays seeds, or one seed again with all that happens in it.
+//! `cargo sandbox sim`: runs seeds, or repeats one seed and prints all its events.
 
 mod profile;
 mod summary;

@@ -1,4 +1,4 @@
-//! Makes a [`World`] to measure. Everything has a default that works; a test names only what it is about.
+//! Builds a [`World`] with the settings of a test. Everything has a working default; a test sets only what it is about.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

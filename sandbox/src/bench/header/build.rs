@@ -1,4 +1,4 @@
-//! How a program was built: its profile, by the directory that Cargo put it in, and its compiler, by its own word.
+//! How a program was built: its profile, from Cargo's directory, and its compiler, as the binary names it.
 
 use std::fmt;
 use std::io;

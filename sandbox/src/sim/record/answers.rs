@@ -1,4 +1,5 @@
-//! What the function wants published, from the moment that the bridge hears of it until somebody has it.
+//! The messages that the function wants published, from the moment that the bridge receives them until a device has
+//! them.
 
 use super::{Answer, Inner, MAX_ATTEMPTS, Record};
 

@@ -1,5 +1,5 @@
-//! Judges what can be judged when it happens: who is invoked and when, what is given up, and an acknowledgement above
-//! all.
+//! Checks events when they happen: invocations and their order, messages that are given up, and above all
+//! acknowledgements.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
