@@ -170,8 +170,8 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves
-/// room for more, and no end has begun.
+/// The bridge is ready if every mapping is subscribed with the requested QoS, its function accepts invocations,
+/// messages held for good leave room for more, and the bridge is not shutting down.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
     let (all, phase) = (state.mappings.borrow(), state.shutdown.phase());
     let health = Health::of(&all, state.limits);
@@ -185,8 +185,8 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
 }
 
-/// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works
-/// fails, and a broker outage later restarts nothing.
+/// Whether the bridge was ready once; this stays true for the life of the process. So a deployment that never works
+/// fails, and a later outage of the broker restarts nothing.
 fn started(state: &State) -> Response<Full<Bytes>> {
     if *state.started.borrow() {
         return text(StatusCode::OK, "started\n".into());

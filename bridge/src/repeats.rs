@@ -37,7 +37,7 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// So many lines a minute.
+    /// Allows this number of lines a minute.
     #[must_use]
     pub fn allowing(most: u32) -> Self {
         Self { most, since: None, is_said: false, minute: None, unsaid: 0 }

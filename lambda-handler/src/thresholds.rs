@@ -88,7 +88,7 @@ struct Command<'a> {
     record: &'a str,
 }
 
-/// Neither `/`, nor a wildcard, nor the brace of a topic template, nor what is no character.
+/// Not `/`, a wildcard, a brace of a topic template or a control character.
 fn may_stand_in_a_level(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || (c.is_ascii_punctuation() && !"/+#{}".contains(c))
 }

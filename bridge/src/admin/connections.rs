@@ -16,7 +16,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// So many connections at once: an operator's endpoint must not become a way to exhaust descriptors.
+/// The most connections at once, so that nobody can exhaust descriptors through the operators' endpoint.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may take from its beginning to its end.
 const LONGEST: Duration = Duration::from_secs(10);

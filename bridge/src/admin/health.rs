@@ -11,8 +11,8 @@ use crate::foreign::one_line;
 use crate::metrics::Metrics;
 use crate::shutdown::Phase;
 
-/// So old the oldest message in flight must be for a full window to be worth a note: a busy mapping fills it for
-/// moments.
+/// The age of the oldest message in flight from which a full window is worth a note; a busy mapping fills its window
+/// for moments.
 const FULL_FOR: Duration = Duration::from_mins(1);
 
 /// When a mapping that works is judged to be degraded or silent.
@@ -20,7 +20,7 @@ const FULL_FOR: Duration = Duration::from_mins(1);
 pub struct Limits {
     /// All its invocations must have failed for so long.
     pub degraded_after: Duration,
-    /// So long it must be subscribed without any message.
+    /// How long it must be subscribed without any message.
     pub silent_after: Duration,
     /// Whether a degraded mapping counts as ready.
     pub degraded_is_ready: bool,

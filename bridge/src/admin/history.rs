@@ -64,7 +64,7 @@ struct Track {
     points: VecDeque<Point>,
 }
 
-/// Of all mappings. Cheap to clone.
+/// The history of all mappings. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History(Arc<Mutex<BTreeMap<String, Track>>>);
 

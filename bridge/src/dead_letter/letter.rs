@@ -185,7 +185,7 @@ impl DeadLetter {
         self.tried_again(attempts)
     }
 
-    /// With so many more attempts, of which the last one was just now.
+    /// Adds this number of attempts, the last one just now.
     #[must_use]
     pub fn tried_again(mut self, attempts: u32) -> Self {
         self.attempts = self.attempts.saturating_add(attempts);

@@ -6,7 +6,7 @@ use super::digest::Sha;
 
 /// The most characters of a record's id: a publisher's own can have any length.
 const LONGEST_ID: usize = 100;
-/// Of the 64 hexadecimal digits of a SHA-256; 128 bits are enough to be told apart by.
+/// The number of hexadecimal digits of the SHA-256 in a key; 128 bits are enough to distinguish letters.
 const DIGITS: usize = 32;
 
 /// `20261120T120000.123Z-<mapping>-<id>-<hash>.json`, behind the prefix. The hash is that of the letter's JSON.
@@ -16,7 +16,7 @@ pub(super) fn object_key(prefix: &str, letter: &DeadLetter, sum: &Sha) -> String
     format!("{prefix}{time}-{mapping}-{}-{}.json", harmless(&id), &hash[..DIGITS])
 }
 
-/// Of an id of the bridge's own, the number as wide as any: what came within one millisecond must stay in order.
+/// Pads the number in an id of the bridge's own to a fixed width, so that letters of one millisecond stay in order.
 fn in_order(id: &str) -> String {
     let numbered = |(run, number): (&str, &str)| {
         let is_ours = run.len() == 16 && run.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -24,7 +24,7 @@ use crate::config::BucketUrl;
 use crate::foreign::Foreign;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For what carries no letter.
+/// For calls without a letter.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a letter of the largest size that is read.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);

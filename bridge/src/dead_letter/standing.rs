@@ -56,7 +56,7 @@ pub struct LinkState {
 }
 
 impl Standing {
-    /// Of a chain of so many, which are taken to work.
+    /// For a chain of `links` destinations, which are assumed to work.
     pub(super) fn new(mapping: &str, metrics: MappingMetrics, links: usize) -> Self {
         let links = (0..links).map(|_| Link::default()).collect();
         let state = Mutex::new(State { links, none: Repeats::default() });

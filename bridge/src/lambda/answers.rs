@@ -93,7 +93,7 @@ pub enum Refusal {
 struct Records<'d> {
     deliveries: &'d [Delivery],
     by_id: OnceCell<HashMap<String, usize>>,
-    /// Of the topic of one record, or of those of all.
+    /// The topic levels of one record, or those of all.
     levels: HashMap<Option<usize>, Levels<'d>>,
 }
 

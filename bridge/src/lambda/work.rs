@@ -9,7 +9,7 @@ thread_local! {
     static READ: Cell<usize> = const { Cell::new(0) };
 }
 
-/// So many records were looked at.
+/// Counts that this number of records was read.
 pub(super) fn read(records: usize) {
     #[cfg(test)]
     READ.set(READ.get() + records);

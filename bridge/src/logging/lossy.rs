@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// So many bytes of lines wait for a reader at most.
+/// The most bytes of lines that wait for a reader.
 const MOST_BYTES: usize = 512 * 1024;
 
 /// Takes lines and never waits. Cheap to clone.

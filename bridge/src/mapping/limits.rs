@@ -15,7 +15,7 @@ pub(super) struct Limits {
     pub(super) records: usize,
     /// From the first record on.
     pub(super) window: Duration,
-    /// Of the encoded event.
+    /// The length of the encoded event.
     pub(super) bytes: usize,
 }
 

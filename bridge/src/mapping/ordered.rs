@@ -153,7 +153,7 @@ impl Lines {
         given_back
     }
 
-    /// As many as may be, and as fit into an event; the first always goes, since nothing smaller can be made of it.
+    /// Takes as many as are allowed and fit into an event. The first always goes, because it cannot be divided.
     fn gather(&mut self, limits: &Limits, shared: &Arc<Shared>) -> Vec<Delivery> {
         let (mut batch, mut room, mut full) = (Vec::new(), Room::new(limits.bytes), false);
         let (mut left, mut last) = (Taken::new(), None);

@@ -70,7 +70,7 @@ impl Embedded {
         }
         let mut all: Vec<_> = days.into_iter().map(|(name, days)| (name, "None", json!(days))).collect();
         if is_running {
-            // Of the mappings' lines none speaks for the publisher.
+            // The lines of the mappings do not cover the publisher.
             all.push(("NotReady", "Count", json!(u8::from(!metrics.is_ready()))));
         }
         (!all.is_empty()).then(|| self.line(None, all, now))

@@ -11,7 +11,7 @@ use super::failing::Failing;
 use crate::clock::now;
 use crate::foreign::one_line;
 
-/// So much of a trouble's text is kept, in bytes.
+/// The most bytes of an error's text that are kept.
 const LONGEST_TEXT: usize = 600;
 
 /// Says that nothing is in flight.

@@ -14,7 +14,7 @@ use super::websocket::Said;
 /// An open connection, with what was read and not decoded, and what is to be written.
 pub struct Connection {
     transport: Transport,
-    /// Of the TLS set that it was made with.
+    /// The generation of the TLS set that it was made with.
     freshness: Freshness,
     tls: Option<LiveTls>,
     /// Received bytes that are not decoded yet.

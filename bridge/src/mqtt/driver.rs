@@ -34,7 +34,7 @@ pub(super) trait Client {
     /// CONNECT went out to this one of the brokers and no CONNACK came back. Nothing to those who keep no session.
     fn unanswered(&mut self, _broker: usize) {}
 
-    /// So many bytes more are in `input`.
+    /// This number of bytes was added to `input`.
     fn received(&mut self, bytes: usize, now: StdInstant);
 
     /// Does everything that can be done without waiting: takes packets out of `input`, puts packets into `output`.

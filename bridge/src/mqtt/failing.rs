@@ -8,7 +8,7 @@ use tracing::{debug, error, warn};
 use super::reconnect::{Failure, STABLE};
 use crate::repeats::SAY_EVERY;
 
-/// So many reasons a minute are said: several brokers may each have one of their own.
+/// How many different reasons a minute are logged; each of several brokers may have its own.
 const REASONS: usize = 4;
 
 /// The failures of one client.

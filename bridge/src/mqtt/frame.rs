@@ -27,11 +27,11 @@ pub(super) enum Section {
     Unknown,
     /// Counted from the end of the fixed header.
     At {
-        /// Of the length of the section.
+        /// The offset of the section's length.
         length_at: usize,
-        /// Of its first byte.
+        /// The offset of its first byte.
         start: usize,
-        /// Of what follows it.
+        /// The offset behind its last byte.
         end: usize,
     },
 }

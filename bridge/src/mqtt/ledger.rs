@@ -72,7 +72,7 @@ pub struct Ledger {
     receipts: VecDeque<Receipt>,
     /// The packet identifiers of those, QoS 0 left out.
     open: IdSet,
-    /// Of the receipts, those whose packet identifier another message has taken over: they are never acknowledged.
+    /// How many receipts have a packet identifier that another message has taken over; they are never acknowledged.
     overtaken: usize,
     /// Receipts of earlier epochs that the broker will send again.
     carried: Carried,

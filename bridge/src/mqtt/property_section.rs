@@ -43,7 +43,7 @@ enum Length {
     Unknown,
 }
 
-/// Of the value at the front of `rest`.
+/// The length of the value at the front of `rest`.
 fn length(id: u8, rest: &[u8]) -> Length {
     let string = |at: usize| Some(2 + usize::from(u16::from_be_bytes(*rest.get(at..)?.first_chunk()?)));
     let length = match id {

@@ -12,8 +12,8 @@ use super::span::Span;
 const CONSUMER: u8 = 5;
 /// `STATUS_CODE_ERROR`.
 const ERROR: u8 = 2;
-/// Of the flags of a span or link: it is known whether its parent, or what it leads to, is of another process; and it
-/// is.
+/// Flags of a span or link: whether it is known that the parent, or the linked span, belongs to another process, and
+/// whether it does.
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 

@@ -58,8 +58,8 @@ pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), Re
     Ok(())
 }
 
-/// Of a symbolic link the file itself: that is the one to move, and the journal stands beside it. An interrupted
-/// redrive has moved it away, and then the link leads nowhere but still says where it was.
+/// The target of a symbolic link, because the target is the file to move, and the journal is beside it. After an
+/// interrupted redrive the target is moved away, but the link still names its place.
 fn real_path(letters: &Path) -> PathBuf {
     let mut path = letters.to_owned();
     // As many links as Linux follows.

@@ -33,7 +33,7 @@ impl Drops {
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// Until when a warning has to wait, where one waits.
+    /// When the next warning may be logged, if one waits.
     pub(super) fn wakes(&self) -> Option<Instant> {
         self.said_at.filter(|_| self.unsaid > 0).map(|said| said + QUIET)
     }

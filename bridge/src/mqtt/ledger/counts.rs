@@ -9,8 +9,8 @@ impl Ledger {
         self.receipts.len() - self.overtaken + self.carried.len() + self.stale
     }
 
-    /// Of the outstanding ones, those that something is still to be done for: what has its outcome, and waits for the
-    /// broker to send it again, holds nothing up.
+    /// How many outstanding messages are unfinished. A message that has its outcome, and waits for the broker to send
+    /// it again, is not counted, because it blocks nothing.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.outstanding() - self.carried.settled()

@@ -27,7 +27,7 @@ pub(super) struct Machine {
     keep_alive: Duration,
     wire: Wire,
     pub(super) window: Window,
-    /// Of the broker on the other end of this connection.
+    /// The limits of the broker at the other end of this connection.
     limits: Limits,
     line: Option<Line>,
 }
@@ -41,7 +41,7 @@ struct Line {
     decoder: Decoder,
     keep_alive: KeepAlive,
     next_tick: Instant,
-    /// Until when the broker has to confirm something, while anything is on its way.
+    /// The deadline of the next PUBACK, while any is missing.
     puback_due: Option<Instant>,
     /// Until when it waits for PUBACKs before it is replaced by a connection with newer TLS files.
     leave_by: Option<Instant>,

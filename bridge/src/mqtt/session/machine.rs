@@ -156,7 +156,7 @@ impl Machine {
         self.subscribed.fill(false);
     }
 
-    /// So many bytes have come.
+    /// This number of bytes has arrived.
     pub(super) fn received(&mut self, bytes: usize, now: Instant) {
         self.line.iter_mut().for_each(|line| line.keep_alive.received(bytes, now));
     }
