@@ -12,7 +12,7 @@ use event::Encoding;
 pub use check::{MAX_DEPTH, MAX_DIGITS, MAX_NAME};
 pub use json::{Elements, Fields, Json, Value};
 
-/// What a payload is.
+/// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look<'a> {
     /// JSON that every function can read.
@@ -33,7 +33,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What an earlier look at the same payload has found.
+    /// The result of an earlier read of the same payload.
     #[must_use]
     pub fn known(payload: &'a [u8], encoding: Encoding) -> Self {
         match (encoding, std::str::from_utf8(payload)) {

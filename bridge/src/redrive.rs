@@ -39,7 +39,7 @@ pub use summary::Summary;
 /// How many letters are sent in parallel, and after how many the progress is recorded.
 const BATCH: usize = 10;
 
-/// What to send again.
+/// Which letters to send again.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the letters are.
@@ -108,7 +108,7 @@ struct Redrive {
     progress: Progress,
 }
 
-/// What becomes of one letter where it was found.
+/// What to do with one letter at its place.
 #[derive(Debug)]
 enum Verdict {
     /// It may go.

@@ -21,7 +21,7 @@ pub struct Repeats {
     unsaid: u64,
 }
 
-/// What there is to say when it works again.
+/// The facts to log when it works again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
     /// For how long it had failed.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::latest::{Heard, Latest};
 
-/// Where the bridge, or one mapping of it, is in its life.
+/// The phase of the bridge, or of one of its mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Messages flow.

@@ -64,7 +64,7 @@ pub struct Bridge {
     /// The admin endpoint, and who watches readiness; held so that they end with the bridge.
     admin: JoinSet<()>,
     admin_address: Option<SocketAddr>,
-    /// What the endpoint shows.
+    /// The data that the endpoint shows.
     watched: watch::Sender<Vec<Watched>>,
     /// Whether an operator has asked for a retirement.
     retirement: watch::Receiver<bool>,

@@ -19,13 +19,13 @@ use crate::store::{Checked, NoRegion, Store};
 use crate::thresholds::Thresholds;
 use crate::topics::DeviceTopics;
 
-/// What is made once, at the start, and answers event after event.
+/// Made once at startup; answers one event after the other.
 #[derive(Debug)]
 pub struct Function {
     store: Store,
     device_topics: DeviceTopics,
     thresholds: Thresholds,
-    /// Where its metrics go, and under which name of a function.
+    /// The sink of its metrics, and the name of the function in them.
     namespace: String,
     name: String,
 }
@@ -61,13 +61,13 @@ impl Function {
         Self { store: Store::Log, device_topics, thresholds, namespace: String::new(), name: String::new() }
     }
 
-    /// Where it keeps readings.
+    /// The store of readings.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Whose topics are whose.
+    /// Which topics belong to which device.
     #[must_use]
     pub fn device_topics(&self) -> &DeviceTopics {
         &self.device_topics
@@ -130,7 +130,7 @@ impl Function {
     }
 }
 
-/// What a stored reading has for consequences.
+/// The consequences of a stored reading.
 fn command(Checked { record, reading, breach }: &Checked<'_>, counted: &mut OutOfRange, response: &mut Response) {
     let Some(breach) = *breach else { return };
     counted.count(breach);

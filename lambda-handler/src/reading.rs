@@ -29,9 +29,9 @@ pub const MAX_MESSAGE_ID: usize = 256;
 pub struct Reading {
     /// Which device measured: not blank, at most [`MAX_DEVICE_ID`] characters, no control characters.
     pub device_id: String,
-    /// What it measured, in °C, inside [`TEMPERATURE_RANGE`].
+    /// The measured temperature in °C, inside [`TEMPERATURE_RANGE`].
     pub temperature: f64,
-    /// What it says about itself: not blank, at most [`MAX_STATUS`] characters, no control characters.
+    /// The status that it reports: not blank, at most [`MAX_STATUS`] characters, no control characters.
     pub status: String,
     /// When it measured, if its clock was sent along.
     pub timestamp: Option<Timestamp>,

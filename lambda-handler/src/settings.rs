@@ -27,7 +27,7 @@ pub struct Settings {
     pub table: Option<String>,
     /// How long they are kept, from when the bridge received them: `READINGS_TTL`, such as `30d`. Without it, for ever.
     pub ttl: Option<Duration>,
-    /// Whose topics are whose: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it,
+    /// Which topics belong to which device: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it,
     /// `devices/{device_id}/#`.
     pub device_topics: DeviceTopics,
     /// Which temperatures are in order: `TEMPERATURE_MIN` and `TEMPERATURE_MAX`, in °C. Without them, all.

@@ -27,7 +27,7 @@ pub enum Breach {
 }
 
 impl Thresholds {
-    /// What is wrong with a temperature.
+    /// How a temperature is out of range.
     #[must_use]
     pub fn breach(&self, temperature: f64) -> Option<Breach> {
         let below = self.min.filter(|min| temperature < *min).map(Breach::Below);

@@ -5,7 +5,7 @@ use std::fmt;
 
 /// The level of a pattern that stands for the device's id.
 const DEVICE_ID: &str = "{device_id}";
-/// What holds without a word of the operator: the devices that this function answers on `devices/{device_id}/command`.
+/// The default without a setting: the devices that this function answers on `devices/{device_id}/command`.
 const DEFAULT: &str = "devices/{device_id}/#";
 /// The word for no pattern at all.
 const NONE: &str = "none";

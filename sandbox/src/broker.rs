@@ -1,7 +1,7 @@
 //! A real MQTT broker on this machine, for the time of one world: in this process, or Mosquitto beside it.
 //!
-//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else. The one plain listener, on
-//! 127.0.0.1, is for a front that ends TLS, and there only where a test asks for it.
+//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else. The one plain listener,
+//! on 127.0.0.1, is for a front that ends TLS, and there only where a test asks for it.
 
 mod embedded;
 mod mosquitto;

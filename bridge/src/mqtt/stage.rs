@@ -13,7 +13,7 @@ use crate::config::{BrokerUrl, authority};
 /// Addresses that an error names.
 const NAMED: usize = 8;
 
-/// Whom to connect to: a name or an address, and a port.
+/// The target of the connection: a name or an address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) host: String,
@@ -26,8 +26,7 @@ impl Place {
     }
 }
 
-/// Where one attempt to connect stands, for whoever has to say why its deadline has passed, and how long its steps
-/// took.
+/// The progress of one attempt to connect, to explain why its deadline has passed, and how long its steps took.
 #[derive(Debug, Default)]
 pub struct StageCell(Mutex<Progress>);
 

@@ -41,7 +41,7 @@ pub struct Told {
 pub struct StatusTopic {
     link: Link,
     told: Told,
-    /// What is so now; nothing until the bridge was ready for the first time.
+    /// The current status; nothing until the bridge was ready for the first time.
     online: watch::Receiver<Option<Bytes>>,
     connector: Connector,
     shutdown: Listener,
@@ -60,9 +60,9 @@ struct Line {
     keep_alive: KeepAlive,
     next_tick: StdInstant,
     limits: Limits,
-    /// What the broker has taken on this connection.
+    /// The status that the broker has confirmed on this connection.
     confirmed: Option<Bytes>,
-    /// What it has not confirmed yet.
+    /// The status that it has not confirmed yet.
     on_its_way: Option<Bytes>,
 }
 
@@ -236,7 +236,7 @@ impl Client for StatusTopic {
         end
     }
 
-    /// What is wrong with the broker the sessions say.
+    /// The sessions already log what is wrong with the broker.
     fn failed(&mut self, failure: Failure) {
         let Failure { why, lasting, wait, .. } = failure;
         if lasting {

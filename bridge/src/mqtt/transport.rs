@@ -34,7 +34,7 @@ impl Transport {
         }
     }
 
-    /// What the other end has shown, its own certificate first.
+    /// The certificates that the other end has sent, its own first.
     pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
             Self::Tls(stream) => stream.get_ref().1.peer_certificates(),

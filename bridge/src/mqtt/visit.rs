@@ -46,7 +46,7 @@ pub struct Attempt {
 pub struct Welcome {
     /// Version, cipher suite and key exchange group.
     pub tls: String,
-    /// Whose certificate the broker has, and until when.
+    /// The subject of the broker's certificate, and its expiry.
     pub certificate: Option<ShownCertificate>,
     /// How long the broker keeps a session; none when it is as long as asked.
     pub session_expiry: Option<Duration>,

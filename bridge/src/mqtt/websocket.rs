@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub(super) use upgrade::upgrade;
 pub(super) use words::Said;
 
-/// What logs, below the level error, the frames that come and go.
+/// The targets that log all frames, below the level error.
 pub const TALKATIVE: &[&str] = &["tokio_tungstenite", "tungstenite"];
 
 /// The longest frame that is written. A broker may have a limit of its own, and none below this.
@@ -52,7 +52,7 @@ impl<S> WebSocket<S> {
         Self { socket, rest: Bytes::new() }
     }
 
-    /// What carries it.
+    /// The underlying stream.
     pub(super) fn below(&self) -> &S
     where
         S: AsyncRead + AsyncWrite + Unpin,

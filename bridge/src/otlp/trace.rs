@@ -63,7 +63,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// What others name as their parent.
+    /// The context that other spans use as their parent.
     pub(crate) fn traceparent(&self) -> Option<Context> {
         self.0.as_ref().map(|begun| begun.context)
     }

@@ -80,7 +80,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows the opening quote.
+    /// Checks the text after the opening quote.
     fn string(&mut self) -> Option<()> {
         loop {
             let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');

@@ -47,7 +47,7 @@ async fn run_batch(redrive: &mut Redrive, bucket: &Bucket, objects: &[Object]) -
         );
     }
     let bodies = each(bucket, fitting.clone(), |bucket, object| async move { bucket.read(&object).await }).await?;
-    // What is gone by now was another redrive's.
+    // Another redrive has handled objects that no longer exist.
     let read: Vec<_> = fitting.into_iter().zip(bodies).filter_map(|(object, body)| Some((object, body?))).collect();
     let letters: Vec<Option<DeadLetter>> = read.iter().map(|(_, body)| serde_json::from_slice(body).ok()).collect();
     let verdicts = redrive.batch(&letters).await;

@@ -52,7 +52,7 @@ impl Drop for Claim {
 /// Moves the letters away, and returns all parts there are: those of an interrupted redrive first.
 pub(super) fn take(letters: &Path) -> io::Result<Vec<Part>> {
     let mut numbers = numbers(letters)?;
-    // What is left of a part that was done must not be taken for the news of the next one of that number.
+    // The rest of a finished part must not be taken for the progress of the next part with that number.
     for orphan in numbers_of(letters, ".done")?.into_iter().filter(|number| !numbers.contains(number)) {
         fs::remove_file(journal_of(&part_path(letters, orphan)))?;
     }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-/// What became of the letters.
+/// The outcomes of the letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Taken by their function; in a dry run, those that would be sent.

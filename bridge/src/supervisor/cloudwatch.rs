@@ -13,7 +13,7 @@ use crate::logging;
 use crate::metrics::{Embedded, Metrics};
 use crate::shutdown::{Listener, Phase};
 
-/// What is to be written, how often.
+/// The lines to write, and how often.
 pub(super) struct Lines {
     embedded: Embedded,
     interval: Duration,

@@ -15,7 +15,7 @@ const SAY_EVERY: Duration = Duration::from_hours(1);
 #[derive(Debug, Default)]
 pub(super) struct Notes(BTreeMap<(String, Matter), Option<Instant>>);
 
-/// What there is to say about one.
+/// The log line about a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
     /// It has begun, or lasts.

@@ -18,7 +18,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// restart of the broker take less.
 const SAY_EVERY: Duration = Duration::from_mins(1);
 
-/// What there is to say.
+/// The log line to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum News {
     /// It has lasted for so long.
@@ -62,7 +62,7 @@ pub(super) struct Told {
     pub(super) started: watch::Sender<bool>,
     /// The judgement in a few words.
     pub(super) headline: watch::Sender<String>,
-    /// Where the gauges are.
+    /// The gauges.
     pub(super) metrics: Metrics,
 }
 

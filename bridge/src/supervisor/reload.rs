@@ -68,7 +68,7 @@ impl Bridge {
         }
         let wanted = self.prepare_all(&config).map_err(|error| error.to_string());
         if wanted.is_err() {
-            // What was opened for it is not needed.
+            // Parts that were opened for it are not needed.
             self.close_unused();
         }
         let wanted = wanted?;

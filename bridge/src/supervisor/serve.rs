@@ -79,7 +79,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     Ok(())
 }
 
-/// Whom the bridge will be for AWS, or that it is nobody yet.
+/// Logs the source of the AWS credentials, or that there are none yet.
 async fn say_credentials(aws: &Aws) {
     match aws.credentials().await {
         Ok(()) => info!(event = "aws.credentials", source = aws.origin(), "aws credentials found"),
@@ -90,7 +90,7 @@ async fn say_credentials(aws: &Aws) {
     }
 }
 
-/// What becomes of either is logged and counted where it is decided.
+/// The code that decides logs and counts the result of either.
 async fn take_up_again(bridge: &mut Bridge, loaded: Result<Config, ConfigError>) {
     bridge.reload(loaded);
     let _ = bridge.renew_tls().await;

@@ -26,11 +26,11 @@ pub(super) enum When {
     Always,
     /// Nothing stands at the key.
     Absent,
-    /// What stands at the key, if anything, is older.
+    /// The existing item, if there is one, is older.
     Newer,
 }
 
-/// What has to be written before what.
+/// The order of the writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// First the claims, which decide the time of those that have none of their own.

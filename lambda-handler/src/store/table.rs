@@ -112,7 +112,7 @@ fn never(error: &EntryError) -> Unstored {
     Unstored::Never(error.to_string())
 }
 
-/// What a call that panicked was to write stays what it was: not written, and tried again.
+/// The entries of a call that panicked count as not written, and are retried.
 fn unless_panicked(ended: Option<Result<Vec<(usize, Written)>, JoinError>>) -> Vec<(usize, Written)> {
     ended.and_then(Result::ok).unwrap_or_default()
 }

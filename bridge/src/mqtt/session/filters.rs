@@ -22,7 +22,7 @@ pub(super) struct Filters {
     overlap: bool,
 }
 
-/// Where a message belongs.
+/// The filter to which a message belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Belongs {
     /// To this filter.
@@ -58,7 +58,7 @@ impl Filters {
         let Some(told) = told.find(matching) else {
             return (0..self.all.len()).find(matching).map_or(Belongs::Nowhere, Belongs::To);
         };
-        // What goes to a group may have gone to another member of it.
+        // Another member of the group may have got the other copy.
         let is_own = |index: &usize| !self.all[*index].is_shared();
         if !self.overlap || !paired || !is_own(&told) {
             return Belongs::To(told);

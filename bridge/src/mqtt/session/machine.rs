@@ -57,7 +57,8 @@ pub(super) struct Machine {
     phase: Phase,
     /// An operator has paused the mapping: admitted messages continue, and no more are admitted.
     paused: bool,
-    /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
+    /// Messages that had to be read while the mapping was paused, to reach a SUBACK or UNSUBACK behind them; no more
+    /// than may be outstanding.
     held: VecDeque<Admitted>,
     /// To be handed over.
     admitted: Vec<Admitted>,
@@ -86,7 +87,7 @@ pub(super) struct Machine {
     unproven: bool,
     /// UNSUBSCRIBEs without an answer, one behind the other.
     unsubscribes_unanswered: u8,
-    /// What was said once and need not be said again.
+    /// Facts that were logged once and are not logged again.
     said_overrun: bool,
     said_unmatched: bool,
     /// The connection, when there is one.
@@ -242,7 +243,7 @@ impl Machine {
         Ok(())
     }
 
-    /// What the clock demands.
+    /// The action that is due.
     fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.is_closed(line) {
             // Nothing is read, so that nothing that is missing is the broker's fault.
@@ -317,7 +318,7 @@ impl Machine {
         }
     }
 
-    /// What is to be handed over since the last time.
+    /// The deliveries since the last call.
     pub(super) fn take_admitted(&mut self) -> std::vec::Drain<'_, Admitted> {
         self.admitted.drain(..)
     }

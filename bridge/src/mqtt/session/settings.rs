@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::mqtt::link::Link;
 use crate::topic::TopicFilter;
 
-/// What a session needs to know.
+/// The settings of a session.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The mapping it belongs to, for the log.

@@ -51,7 +51,7 @@ pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
 /// A certificate that the other end of a connection has shown, for people. It was verified before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownCertificate {
-    /// Whose it is: `CN=broker`.
+    /// The subject: `CN=broker`.
     pub subject: String,
     /// The issuer.
     pub issuer: String,
@@ -146,7 +146,7 @@ pub(super) fn issued(der: &[u8]) -> Option<impl Ord + use<>> {
     Some((time(list.last_update()), list.crl_number().cloned()))
 }
 
-/// What lies before 1970 is expired either way.
+/// A date before 1970 is expired in any case.
 fn time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or(0))
 }

@@ -183,7 +183,7 @@ fn date(time: UnixTime) -> String {
     day(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())).to_string()
 }
 
-/// What rustls hands on from the library that verifies, by name alone.
+/// Errors that rustls passes on from the verifying library only by name.
 fn unusual(named: &str) -> String {
     let version = named.contains("UnsupportedCertVersion");
     if version {

@@ -15,7 +15,7 @@ use crate::secret::{self, Secret, in_words};
 /// Larger than any bundle of authorities, or list of revocations, that fits its purpose.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// What was read. Two of them are equal when no byte of any file differs.
+/// The content of the files. Two values are equal if no byte of any file differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     ca: Option<Vec<u8>>,

@@ -70,7 +70,7 @@ impl LiveTls {
         Ok(live)
     }
 
-    /// What of the files has ended, and then what ends soon.
+    /// The files that have expired, and then those that expire soon.
     #[must_use]
     pub fn reminders(&self) -> Vec<Reminder> {
         let (now, state) = (SystemTime::now(), self.state());
@@ -130,7 +130,7 @@ impl LiveTls {
         Ok((state.set.client.clone(), self.generation()))
     }
 
-    /// What brokers are verified against in place of their hosts, where that is configured.
+    /// The name that is verified in place of the brokers' hosts, if it is configured.
     pub(in crate::mqtt) fn server_name(&self) -> Option<&str> {
         self.0.settings.server_name.as_deref()
     }
@@ -145,7 +145,7 @@ impl LiveTls {
         self.0.generations.freshness(generation)
     }
 
-    /// What a broker has agreed to.
+    /// The parameters that a broker has agreed to.
     pub(in crate::mqtt) fn connected(&self, version: String, suite: String, group: String) {
         self.0.metrics.connected(version, suite, group);
     }

@@ -45,7 +45,7 @@ pub(super) fn signing_key(
 struct TokenKey {
     access: Arc<Access>,
     kind: KeyKind,
-    /// What the token can sign with, the best first.
+    /// The signature schemes of the token, the best first.
     schemes: Vec<SignatureScheme>,
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Brokers {
     returning: bool,
 }
 
-/// What is known of the session at a broker that is not the current one.
+/// The state of the session at a broker that is not the current one.
 #[derive(Debug, Default)]
 struct Known {
     subscribed: Vec<bool>,
@@ -39,7 +39,7 @@ impl Machine {
         if broker == left {
             return;
         }
-        // What its queue still holds waits for the session to come back there.
+        // Messages in that broker's queue wait until the session comes back there.
         let unacknowledged = self.ledger.connect(Kept::No);
         let here = self.brokers.elsewhere.remove(&broker).unwrap_or_default();
         let Known { mut subscribed, established, denies_sessions } = here;

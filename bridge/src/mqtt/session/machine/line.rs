@@ -33,7 +33,7 @@ pub(super) struct Line {
     pub(super) unsuback_due: Option<Instant>,
     /// The UNSUBSCRIBEs without their UNSUBACK.
     pub(super) unsubscribing: BTreeSet<u16>,
-    /// What the UNSUBSCRIBE on its way leaves subscribed: nothing.
+    /// True if the UNSUBSCRIBE in flight leaves no subscription.
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
     pub(super) pings: usize,

@@ -20,7 +20,7 @@ use super::scheme;
 use crate::config::TokenUri;
 use crate::secret::Secret;
 
-/// What is signed to see whether a key belongs to the certificate. No handshake has anything like it.
+/// The text that is signed to check whether a key belongs to the certificate. It cannot be part of a handshake.
 const PROOF: &[u8] = b"mqtt-lambda-bridge asks whether this key belongs to its certificate";
 
 /// The certificate's side of the key that is looked for.
