@@ -38,7 +38,7 @@ use history::History;
 /// The list of paths, for requests to an unknown path.
 const PATHS: &str = "not found; there are /, /livez, /startedz, /readyz, /metrics, /status.json, /history.json, /mappings and /retire\n";
 
-/// On every answer: it is for who asked, of the type that it says, and for no other site's page.
+/// The headers of every response: it is not cached, has the declared type, and no page of another site may use it.
 const GUARDS: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),

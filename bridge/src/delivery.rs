@@ -119,7 +119,7 @@ pub struct Freed {
 }
 
 impl Hold {
-    /// A hold on `key`, of which `keys` hears the end.
+    /// A hold on `key`. `keys` is notified when it ends.
     #[must_use]
     pub fn new(key: u64, keys: Arc<dyn Keys>) -> Self {
         Self { key, abandoned: AtomicBool::new(false), keys }

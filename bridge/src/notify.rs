@@ -30,8 +30,8 @@ impl Notifier {
         Self::new(env::var_os("NOTIFY_SOCKET").as_deref(), watchdog)
     }
 
-    /// To `socket`, which begins with `@` where it stands in no directory; the watchdog barks after this time of
-    /// silence.
+    /// To `socket`, which begins with `@` if it is an abstract socket; the watchdog fires after this time without a
+    /// message.
     #[must_use]
     pub fn new(socket: Option<&OsStr>, watchdog: Option<Duration>) -> Self {
         let open = |name: &OsStr| Some((unbound()?, address(name)?));

@@ -29,7 +29,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// An everyday message: at QoS 1, for those who listen now, or for nobody.
+    /// An ordinary message: at QoS 1, not retained.
     #[must_use]
     pub fn new(topic: impl Into<ByteString>, payload: impl Into<Bytes>) -> Self {
         let (topic, payload, qos) = (topic.into(), payload.into(), Qos::AtLeastOnce);

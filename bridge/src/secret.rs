@@ -56,7 +56,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A buffer to write a secret into. Wiped when dropped, also when what uses it is cut short.
+/// A buffer to write a secret into. Wiped when dropped, also if its user is cancelled.
 #[derive(Default)]
 pub struct Wiped(pub BytesMut);
 

@@ -100,7 +100,7 @@ impl Function {
         response
     }
 
-    /// A reading, and not one that speaks for another device than its topic.
+    /// A reading that does not name another device than its topic.
     fn check(&self, record: &Record) -> Result<Reading, ReadingError> {
         let reading = Reading::of(record)?;
         if self.device_topics.allow(&record.topic, &reading.device_id) {

@@ -25,7 +25,7 @@ const MARGIN: Duration = Duration::from_millis(500);
 
 /// Takes events from the Lambda Runtime API and answers them, for as long as Lambda lets it live.
 ///
-/// There is nothing to flush at the end of an execution environment, so no extension is registered to hear of it.
+/// There is nothing to flush at the end of an execution environment, so no extension is registered for it.
 ///
 /// # Errors
 /// [`ServeError`] outside Lambda, [`crate::StartError`] for an environment that cannot be meant; otherwise when the

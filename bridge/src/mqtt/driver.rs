@@ -31,7 +31,7 @@ pub(super) trait Client {
     /// CONNACK has arrived.
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
 
-    /// CONNECT went out to this one of the brokers and no CONNACK came back. Nothing to those who keep no session.
+    /// CONNECT went out to this one of the brokers and no CONNACK came back. Clients without a session ignore this.
     fn unanswered(&mut self, _broker: usize) {}
 
     /// This number of bytes was added to `input`.
@@ -152,7 +152,7 @@ fn back<'a>(connector: &'a Connector, choice: &Choice, link: &Link) -> Pin<Box<d
     if choice.is_away() { Box::pin(connector.first_is_back(patience)) } else { Box::pin(pending()) }
 }
 
-/// Waits for `other`, while the client hears what it must; `None` when it has nothing left to do.
+/// Waits for `other`, while the client still handles its own events; `None` when it has nothing left to do.
 async fn until_done<T>(client: &mut impl Client, other: impl Future<Output = T>) -> Option<T> {
     tokio::pin!(other);
     loop {

@@ -80,7 +80,7 @@ impl Login {
             Password::File(path) => Some(read(path, patience).await.map_err(none(true))?),
             Password::Command(command) => Some(command.run().await.map_err(none(false))?),
         };
-        // Before the broker hears it, so that it can never be shown in the broker's words.
+        // Registered before it is sent, so that a text of the broker that repeats it is never shown.
         if let Some(password) = &self.password {
             hide(password.bytes());
         }

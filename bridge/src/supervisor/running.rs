@@ -241,7 +241,7 @@ impl Running {
         self.deadline = None;
         self.announcer.announce(Phase::Stopping);
         self.lanes.abort_all();
-        // An invocation that is cut short here does not count itself out.
+        // An invocation that is cancelled here does not decrement the count itself.
         self.given.metrics.in_flight.set(0);
     }
 

@@ -49,7 +49,7 @@ impl Retirement {
 
 impl Machine {
     /// Whether this session goes for good. A drain that comes over it ends it as it stands: nothing is lost, as the
-    /// broker keeps the session, but nobody comes for it.
+    /// broker keeps the session, but no client will resume it.
     pub(in crate::mqtt::session) fn leaves(&self) -> bool {
         self.phase == Phase::Retiring || self.is_returning() || (self.settings.leaves && self.phase < Phase::Draining)
     }
