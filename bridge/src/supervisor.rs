@@ -42,12 +42,12 @@ use reload::Wanted;
 use running::{Happening, Running};
 use settings::broker_stats_link;
 
-/// How long sessions may take to say goodbye once the drain is over.
+/// How long sessions may take to send DISCONNECT once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// A bridge at work.
+/// A running bridge.
 pub struct Bridge {
-    /// The configuration at work.
+    /// The active configuration.
     config: Config,
     aws: Aws,
     connector: Connector,
@@ -71,7 +71,7 @@ pub struct Bridge {
     retire: watch::Sender<bool>,
     /// Whether it was ready once, as `/readyz` judges.
     started: watch::Sender<bool>,
-    /// How it stands, in a few words.
+    /// Its state, in a few words.
     headline: watch::Sender<String>,
     metrics: Metrics,
     /// Outlives the lanes.
@@ -87,7 +87,7 @@ pub struct Bridge {
 /// How a bridge ends without a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The broker has nothing more for it, as an operator wished.
+    /// It has retired, as an operator asked.
     Retired {
         /// A session unsubscribed although the broker may have had messages queued, and may have dropped them.
         unproven: bool,
@@ -193,8 +193,8 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Sees to what happens by itself, such as a mapping that has drained and makes way for its successor. Returns when
-    /// the bridge is to end. Cancel safe.
+    /// Handles internal events, such as a mapping that has drained and is replaced by its successor. Returns when the
+    /// bridge is to end. Cancel safe.
     pub async fn tend(&mut self) -> Exit {
         loop {
             let deadline = self.mappings.iter().filter_map(Running::deadline).min();
@@ -225,7 +225,7 @@ impl Bridge {
     }
 
     /// Admits nothing more, finishes what was admitted, acknowledges it and disconnects. At the end of `patience` the
-    /// rest stays un-acknowledged. True when nothing was left.
+    /// rest stays unacknowledged. Returns true if nothing was left.
     pub async fn drain(mut self, patience: Duration) -> bool {
         self.announcer.announce(Phase::Draining);
         self.mappings.iter().for_each(Running::drain);
@@ -255,7 +255,7 @@ impl Bridge {
         self.announcer.phase()
     }
 
-    /// Has the endpoint show how all stands now.
+    /// Updates the state that the endpoint shows.
     fn show(&self) {
         let mappings = self.mappings.iter().flat_map(Running::watched);
         self.watched.send_replace(mappings.chain(self.publishing.watched()).collect());

@@ -106,7 +106,8 @@ impl Lane {
         self.mapping.held.look(&self.mapping.settings);
     }
 
-    /// Until there are credentials nothing is taken, and the mapping is not ready, also before its first message.
+    /// Until there are credentials, the lane takes no batch and the mapping is not ready, also before its first
+    /// message.
     async fn wait_for_credentials(&mut self) {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         while let Err(error) = self.mapping.client.ready().await {
@@ -208,7 +209,7 @@ impl Lane {
         result
     }
 
-    /// Settles what the answer settles.
+    /// Settles the records that the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
         self.lambda_works();
@@ -240,14 +241,14 @@ impl Lane {
             metrics.failures.count(Failures::OF_RECORDS);
         }
         if self.mapping.destination.is_none() {
-            // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
+            // Without a failure destination a record cannot be given up, so it is retried, and holds its key meanwhile.
             failures.values_mut().for_each(|failure| failure.retry = true);
         } else {
             pending.note_last(&mut failures, &self.mapping.settings.retry, now());
         }
         let mut taken = hold_back_behind(&pending.deliveries, &mut failures);
         if !taken.is_empty() {
-            // What the function answers about them comes with the attempt that settles them.
+            // The answers about these records come with the attempt that settles them.
             let named = answers::named(&response);
             taken.retain(|index| !named.contains(pending.deliveries[*index].id.to_string().as_str()));
         }
@@ -285,7 +286,7 @@ impl Lane {
         Some(Attempted::by_function(failure, false))
     }
 
-    /// Books an invocation that brought no answer.
+    /// Counts an invocation that brought no answer.
     fn refused(&mut self, error: InvokeError, pending: &mut Pending, passed_before: u64) -> Attempted {
         let metrics = &self.mapping.metrics;
         metrics.failures.count(error.kind());
@@ -309,7 +310,7 @@ impl Lane {
         Attempted { disposition, retry_after, failure, divisible, aside, again }
     }
 
-    /// False when the bridge drains: then nothing is waited for any more.
+    /// Returns false when the bridge drains, which ends all waits.
     async fn wait(&mut self, wait: Duration) -> bool {
         tokio::select! {
             biased;

@@ -1,16 +1,16 @@
-//! When a session may unsubscribe, and when, having unsubscribed, it may believe that the broker has nothing more for
+//! Decides when a session may unsubscribe, and when it may assume after that that the broker has no more messages for
 //! it. Pure: the time is an argument.
 //!
-//! No packet of MQTT says so: after UNSUBACK a broker goes on with what it has begun to send, and may go on with what
-//! it has queued (MQTT 5, 3.10.4). So two things have to come together, both after the last message is acknowledged. A
-//! PINGREQ behind that last acknowledgement is answered: the broker has read it, and what it made room for has mostly
-//! been sent before the answer. And nothing has come for [`QUIET`]: a broker that reads, queues and sends in different
-//! threads, or on different machines, has had its time.
+//! MQTT has no packet for the second: after UNSUBACK a broker finishes messages that it has begun to send, and may also
+//! send its queue (MQTT 5, 3.10.4). So two conditions must hold after the last message is acknowledged. First, the
+//! broker has answered a PINGREQ sent after that acknowledgement: it has read the acknowledgement, and usually sends
+//! the messages for which this made room before the answer. Second, nothing has arrived for [`QUIET`], which is enough
+//! for brokers that read, queue and send in different threads or on different machines.
 
 use std::time::{Duration, Instant};
 
-/// How long nothing may come. Far above the way of a message through a cluster of brokers; to wait costs nothing, as
-/// nobody waits for a session that leaves.
+/// How long nothing may come. Far above the time of a message through a cluster of brokers. The wait costs nothing,
+/// because nobody waits for a session that leaves.
 pub const QUIET: Duration = Duration::from_secs(3);
 
 /// The action that is due.
@@ -84,7 +84,7 @@ pub enum Search {
 
 /// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the
 /// broker has read every acknowledgement, which may only then have made room: it may answer before it sends what there
-/// is room for. With the second it has had its turn.
+/// is room for. By the second one it has sent them.
 const ROUNDS: u8 = 2;
 
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE

@@ -23,7 +23,7 @@ impl Wanted {
     }
 }
 
-/// Which mappings a new configuration touches.
+/// Which mappings a new configuration affects.
 #[derive(Debug, Default)]
 struct Changes {
     added: Vec<String>,
@@ -33,8 +33,8 @@ struct Changes {
 }
 
 impl Bridge {
-    /// Takes up another configuration, or refuses it whole: then the one before stays at work, and the log says why.
-    /// Returns whether it was accepted. Mappings that differ change over while [`Bridge::tend`] is polled.
+    /// Applies another configuration, or refuses it as a whole; then the previous one stays active, and the log says
+    /// why. Returns whether it was accepted. Mappings that differ change over while [`Bridge::tend`] is polled.
     pub fn reload(&mut self, loaded: Result<Config, ConfigError>) -> bool {
         let taken = loaded.map_err(|error| error.to_string()).and_then(|config| self.take_up(config));
         self.metrics.reloaded(taken.is_ok());
@@ -147,7 +147,7 @@ impl Bridge {
         self.reconcile();
     }
 
-    /// Lets those go that have ended, and starts those that can start now.
+    /// Removes mappings that have ended, and starts those that can start now.
     pub(super) fn reconcile(&mut self) {
         for index in (0..self.mappings.len()).rev() {
             if self.mappings[index].has_ended() {
@@ -210,7 +210,7 @@ impl Bridge {
         })
     }
 
-    /// Cuts drains that have run out of time.
+    /// Ends drains that have run out of time.
     pub(super) fn cut(&mut self, now: Instant) {
         for running in self.mappings.iter_mut().filter(|running| running.deadline().is_some_and(|at| at <= now)) {
             warn!(

@@ -30,7 +30,7 @@ pub(super) struct Aside {
 }
 
 impl Lane {
-    /// Brings events to their outcomes, or sets them aside. What is dropped on the way is abandoned.
+    /// Brings events to their outcomes, or sets them aside. Events that are dropped on the way are abandoned.
     pub(super) async fn finish(&mut self, mut work: Work, refused_at: Option<u64>) {
         self.refused_at = refused_at;
         let turn_ends = now() + TURN;
@@ -90,7 +90,7 @@ impl Lane {
             let turn = self.next_turn(probe_at);
             let at = turn.map_or(probe_at, |(_, at)| at);
             let mut shutdown = self.shutdown.clone();
-            // What is aside goes first: its next turn is later, and a stream of batches would starve it.
+            // Events set aside go first, because their next turn is later, and a stream of batches would starve them.
             let batch = tokio::select! {
                 biased;
                 () = shutdown.reached(Phase::Draining), if turn.is_some() => continue,
@@ -122,7 +122,7 @@ impl Lane {
         }
     }
 
-    /// Which of what is set aside goes first, and when.
+    /// Which of the events set aside goes first, and when.
     fn next_turn(&self, probe_at: Instant) -> Option<(usize, Instant)> {
         let turns = self.aside.iter().map(|aside| aside.turn.unwrap_or(probe_at));
         turns.enumerate().min_by_key(|(_, at)| *at)
@@ -152,8 +152,9 @@ impl Lane {
         Onward::Nothing
     }
 
-    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. One
-    /// that has passed meanwhile says nothing: what refused both may have been repaired between.
+    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. An
+    /// event that has passed meanwhile proves nothing, because the cause of both refusals may have been repaired in
+    /// between.
     pub(super) fn others_pass(&mut self, passed_before: u64) -> bool {
         let passed = self.mapping.passed.load(Ordering::Relaxed);
         *self.refused_at.get_or_insert(passed) < passed_before

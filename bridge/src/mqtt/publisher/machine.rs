@@ -1,5 +1,5 @@
 //! The publisher as a state machine: messages out, PUBACKs in. Pure: it has no socket and no clock of its own.
-//! Acknowledges nothing, and puts out all that is due at once.
+//! Acknowledges nothing, and writes everything that is due at once.
 
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub(super) struct Machine {
     line: Option<Line>,
 }
 
-/// How long a broker may take to confirm anything of what is on its way. One that drops a message silently never does.
+/// How long a broker may take to confirm any of the messages in flight. One that drops a message silently never does.
 const PUBACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// One connection.
@@ -81,7 +81,7 @@ impl Machine {
             Some(Line { decoder: Decoder::new(self.wire), keep_alive, next_tick, puback_due: None, leave_by: None });
     }
 
-    /// The connection is gone. One that broke over messages of ours has no other client to blame.
+    /// The connection is closed. If it broke because of our own messages, no other client is the cause.
     pub(super) fn disconnected(&mut self, end: End) -> End {
         self.line = None;
         let over_ours = self.window.disconnect();

@@ -1,10 +1,10 @@
 //! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no
-//! clock, no channel and no chance of its own, so that any behaviour of a broker is a test of a few lines. The only
+//! clock, no channel and no randomness of its own, so that a test of any broker behaviour takes a few lines. The only
 //! place that acknowledges.
 //!
-//! It never waits for the functions: what it admits is bounded, and it takes no more bytes while it holds as much as it
-//! may. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not honour
-//! Receive Maximum.
+//! It never waits for the functions: the number of admitted messages is bounded, and at the limit it reads no more
+//! bytes. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not
+//! honour Receive Maximum.
 
 mod brokers;
 mod connack;
@@ -36,7 +36,7 @@ use crate::mqtt::packet::{Hello, WireError};
 use crate::mqtt::wire::Wire;
 use crate::shutdown::Phase;
 
-/// A message that was received and booked; a delivery is to be made of it.
+/// A message that was received and recorded in the ledger; it becomes a delivery.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) message: Message,
@@ -60,7 +60,7 @@ pub(super) struct Machine {
     /// Messages that had to be read while the mapping was paused, to reach a SUBACK or UNSUBACK behind them; no more
     /// than may be outstanding.
     held: VecDeque<Admitted>,
-    /// To be handed over.
+    /// Deliveries that are not handed over yet.
     admitted: Vec<Admitted>,
     /// Events that are not reported yet.
     events: Vec<Event>,
@@ -81,7 +81,7 @@ pub(super) struct Machine {
     denies_sessions: bool,
     retirement: Retirement,
     brokers: Brokers,
-    /// It was to leave for good, whatever came over that.
+    /// It was asked to leave for good; this stays set whatever happens later.
     was_retiring: bool,
     /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
     unproven: bool,
@@ -133,13 +133,13 @@ impl Machine {
         }
     }
 
-    /// What CONNECT says to the broker of the last connection.
+    /// The CONNECT for the broker of the last connection.
     #[cfg(test)]
     pub(super) fn hello(&self) -> Hello {
         self.hello_to(self.brokers.current)
     }
 
-    /// What CONNECT says to this one of the brokers. Only the one that was emptied is to forget the session.
+    /// The CONNECT for this one of the brokers. Only the broker whose session was emptied should forget it.
     pub(super) fn hello_to(&self, broker: usize) -> Hello {
         Hello {
             client_id: self.settings.link.client_id.clone(),
@@ -182,13 +182,13 @@ impl Machine {
         }
     }
 
-    /// An operator holds the mapping, or lets it go.
+    /// An operator pauses or resumes the mapping.
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and what
-    /// no lane has yet is left to the broker.
+    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and
+    /// messages that no lane has taken yet are left to the broker.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.was_retiring |= phase == Phase::Retiring;
@@ -246,7 +246,7 @@ impl Machine {
     /// The action that is due.
     fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.is_closed(line) {
-            // Nothing is read, so that nothing that is missing is the broker's fault.
+            // Nothing is read, so a missing packet is not the broker's fault.
             line.keep_alive.alive(now);
             line.postpone(self.settings.link.connect_timeout, now);
         }
@@ -279,7 +279,7 @@ impl Machine {
         self.wire.pingreq(output)
     }
 
-    /// The connection is gone. Returns what is known of the cause.
+    /// The connection is closed. Returns the cause, as far as it is known.
     pub(super) fn disconnected(&mut self, end: End) -> End {
         let unanswered = self.line.take().map(|line| line.unanswered).unwrap_or_default();
         if matches!(end, End::Retired) {
@@ -298,8 +298,8 @@ impl Machine {
         self.line.as_ref().is_some_and(|line| !self.is_closed(line))
     }
 
-    /// Whether nothing more may be read: an operator holds the mapping, and nothing else has to be heard, or it has as
-    /// much as it may, whatever the broker does.
+    /// Whether reading must stop: an operator has paused the mapping and no answer is expected, or the limit is
+    /// reached, whatever the broker does.
     fn is_closed(&self, line: &Line) -> bool {
         self.is_full() || (self.paused && !line.listens())
     }
@@ -311,7 +311,7 @@ impl Machine {
             || self.ledger.running() >= self.settings.max_running()
     }
 
-    /// Hands over what was read while an operator held the mapping, once it is held no more.
+    /// Hands over the messages that were read while the mapping was paused, once it is resumed.
     fn hand_over_held(&mut self) {
         if !self.paused {
             self.admitted.extend(self.held.drain(..));
