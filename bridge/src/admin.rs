@@ -1,5 +1,5 @@
-//! The endpoint for operators over plain HTTP, on an address of their choice: a status page, health, numbers, and orders. Shows no
-//! payload, and changes nothing but whether a mapping is paused, and whether the bridge is to retire.
+//! The endpoint for operators, over plain HTTP on a configured address: a status page, health, metrics and orders. It
+//! shows no payload. It can only pause and resume mappings and retire the bridge.
 
 mod about;
 mod connections;
@@ -35,10 +35,10 @@ use crate::metrics::{Exposition, Metrics};
 use crate::shutdown::{Listener, Phase};
 use history::History;
 
-/// What there is, for who asks for something else.
+/// The list of paths, for requests to an unknown path.
 const PATHS: &str = "not found; there are /, /livez, /startedz, /readyz, /metrics, /status.json, /history.json, /mappings and /retire\n";
 
-/// On every answer: it is for who asked, of the type that it says, and for no other site's page.
+/// The headers of every response: it is not cached, has the declared type, and no page of another site may use it.
 const GUARDS: [(HeaderName, HeaderValue); 4] = [
     (CACHE_CONTROL, HeaderValue::from_static("no-store")),
     (HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff")),
@@ -46,7 +46,7 @@ const GUARDS: [(HeaderName, HeaderValue); 4] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// What the endpoint shows, and what it can be asked for.
+/// The data that the endpoint shows, and the orders that it accepts.
 #[derive(Debug, Clone)]
 pub struct State {
     /// All sessions of all mappings.
@@ -59,7 +59,7 @@ pub struct State {
     pub retire: watch::Sender<bool>,
     /// Whether it was ready once.
     pub started: watch::Receiver<bool>,
-    /// Who may ask.
+    /// Decides which requests are accepted.
     pub gate: Gate,
     /// When a mapping is degraded.
     pub limits: Limits,
@@ -114,7 +114,7 @@ async fn answer(request: Request<Incoming>, state: Arc<State>, history: History)
 
 async fn answered(request: &Request<Incoming>, state: &State, history: &History) -> Response<Full<Bytes>> {
     let (method, path, headers) = (request.method(), request.uri().path(), request.headers());
-    // Whoever asks whether the bridge lives is told so under any name: there is nothing to learn from it.
+    // `/livez` answers under any host name, because the answer reveals nothing.
     if path != "/livez"
         && let Err((status, reason)) = state.gate.look(headers)
     {
@@ -170,8 +170,8 @@ fn only(methods: &'static str) -> Response<Full<Bytes>> {
     refusal
 }
 
-/// Ready is: every mapping subscribed with the QoS asked, its function takes invocations, what it holds for good leaves room for
-/// more, and no end has begun.
+/// The bridge is ready if every mapping is subscribed with the requested QoS, its function accepts invocations,
+/// messages held for good leave room for more, and the bridge is not shutting down.
 fn readiness(state: &State) -> Response<Full<Bytes>> {
     let (all, phase) = (state.mappings.borrow(), state.shutdown.phase());
     let health = Health::of(&all, state.limits);
@@ -185,8 +185,8 @@ fn readiness(state: &State) -> Response<Full<Bytes>> {
     text(if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, words)
 }
 
-/// Whether it was ready once; from then on it says yes for the life of the process. So a deployment that never works fails, and
-/// a broker outage later restarts nothing.
+/// Whether the bridge was ready once; this stays true for the life of the process. So a deployment that never works
+/// fails, and a later outage of the broker restarts nothing.
 fn started(state: &State) -> Response<Full<Bytes>> {
     if *state.started.borrow() {
         return text(StatusCode::OK, "started\n".into());

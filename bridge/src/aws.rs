@@ -1,4 +1,4 @@
-//! Where AWS is and who we are there, found once by the SDK's standard chain and shared by all who call it. Calls no
+//! Region, endpoints and credentials of AWS, found once by the SDK's standard chain and shared by all callers. Calls no
 //! service itself.
 
 mod caller;
@@ -36,8 +36,9 @@ pub(crate) use words::{Fault, causes, line, words};
 pub(crate) const TALKATIVE: &[&str] =
     &["aws_config", "aws_runtime", "aws_sigv4", "aws_smithy", "aws_sdk", "h2", "hyper"];
 
-/// One call is one attempt: retries are whoever calls's. Connections are our own client's: it closes those that broke or timed
-/// out, and a response that was read whole spoils none. The SDK would log an error for each that it cannot close itself.
+/// One call is one attempt: the caller retries. Connections are our own client's: it closes those that broke or timed
+/// out, and a response that was read whole spoils none. The SDK would log an error for each that it cannot close
+/// itself.
 pub(crate) fn one_attempt() -> RetryConfig {
     RetryConfig::disabled().with_reconnect_mode(ReconnectMode::ReuseAllConnections)
 }
@@ -53,7 +54,7 @@ pub struct Aws {
     asks_first: bool,
 }
 
-/// What is missing before anything can be called.
+/// A missing or invalid setting without which no service can be called.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AwsError {
     /// No region anywhere in the chain.
@@ -64,7 +65,7 @@ pub enum AwsError {
     Variable {
         /// Its name.
         name: String,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and how to fix it.
         cause: &'static str,
     },
 }
@@ -148,8 +149,8 @@ impl Aws {
         Self::of(local(endpoint).build(), Http::in_memory(service), None)
     }
 
-    /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source that is
-    /// slow is not taken for a function that is.
+    /// Returns once there are credentials for the next call. They are fetched before a call begins, so that a source
+    /// that is slow is not taken for a function that is.
     ///
     /// # Errors
     /// Why there are none; after ten seconds at the latest.
@@ -167,13 +168,13 @@ impl Aws {
         &self.http
     }
 
-    /// What waits for credentials.
+    /// The part that waits for credentials.
     pub(crate) fn ready(&self) -> Ready {
         self.credentials.clone()
     }
 
-    /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one. It
-    /// is what the SDK's own clients ask, and do not tell.
+    /// Whether somebody has said where this service is: for all of them, or by the name that the SDK has for this one.
+    /// It is what the SDK's own clients ask, and do not tell.
     pub(crate) fn has_endpoint_for(&self, service: &str) -> bool {
         self.endpoint_for(service).is_some()
     }
@@ -185,8 +186,8 @@ impl Aws {
         of_its_own().or_else(|| self.settings.endpoint_url().map(str::to_owned))
     }
 
-    /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions outside
-    /// `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
+    /// Host and region of a service, for messages: `lambda.eu-west-1.amazonaws.com (eu-west-1)`. In the partitions
+    /// outside `aws`, and with FIPS or dual-stack endpoints, the host is that of the plain endpoint.
     pub(crate) fn place(&self, service: &str) -> String {
         let endpoint = self.endpoint_for(service);
         let endpoint = endpoint.unwrap_or_else(|| format!("https://{service}.{}.amazonaws.com", self.region()));
@@ -202,7 +203,7 @@ impl Aws {
         self.settings.region().map_or("no region", |region| region.as_ref())
     }
 
-    /// What the clients of single services are made from.
+    /// The SDK configuration from which the clients of single services are made.
     pub(crate) fn settings(&self) -> &SdkConfig {
         &self.settings
     }

@@ -1,5 +1,5 @@
-//! `check`: walks the whole way of a message once, step by step, and says of each whether it would work. Takes no message, keeps no
-//! session and does not disturb a bridge that runs.
+//! `check`: tests each step from the broker to the function once, and reports whether it would work. Receives no
+//! message, keeps no session and does not disturb a running bridge.
 
 mod account;
 mod broker;
@@ -16,7 +16,7 @@ pub use report::{Report, Step, Verdict};
 use broker::Broker;
 use report::{Found, Walk};
 
-/// What else is wanted.
+/// Further options.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
     /// Publishes a message and looks whether it comes back.

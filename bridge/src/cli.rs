@@ -1,5 +1,5 @@
-//! The command line: commands, flags and exit codes. Starts nothing; only `health`,
-//! `status` and the orders open a connection, to the bridge on this machine (`retire` to the Kubernetes API as well, when told to).
+//! The command line: commands, flags and exit codes. Starts nothing; only `health`, `status` and the orders open a
+//! connection, to the bridge on this machine (with its flag, `retire` also to the Kubernetes API).
 
 mod address;
 mod ask;
@@ -265,8 +265,8 @@ fn unknown_flag(flag: &str, command: &str) -> String {
     format!("a flag of {}, not of `{}`; {instead}", others.join(", "), known.get_name())
 }
 
-/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says, no payload
-/// is logged.
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Whatever it says,
+/// no payload is logged.
 ///
 /// # Errors
 /// When `RUST_LOG` is not understood, or logging has been set up before.

@@ -1,5 +1,5 @@
-//! The one clock of everything that waits: tokio's, which tests and simulated worlds can hold. Its moments are those of the
-//! standard library, so that what is pure needs no runtime.
+//! The one clock of everything that waits: tokio's, which tests and simulated worlds can control. Its instants are
+//! those of the standard library, so that pure code needs no runtime.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,5 @@
-//! What the bridge is told to do: a TOML file, the environment and flags become one [`Config`], or all that is wrong with
-//! them, each with its place. Opens no connection, and never repeats a value that may be a secret.
+//! The configuration: a TOML file, the environment and flags become one [`Config`], or a list of all mistakes, each
+//! with its place. Opens no connection, and never repeats a value that may be a secret.
 //!
 //! A new key is one entry of a section: of [`Config`] below, of `mqtt.rs` or of `mapping.rs`.
 
@@ -71,7 +71,8 @@ use values::{HOUR, MONTH, MS, SECOND};
 section! {
     /// The whole configuration, checked.
     pub struct Config in "", checked by mapping::whole {
-        /// How long a stop may take; messages without an outcome by then stay un-acknowledged and come back at the next start.
+        /// How long a stop may take; messages without an outcome by then stay un-acknowledged and come back at the next
+        /// start.
         pub drain_timeout: Duration = key { Period(MS, HOUR).is("25s").flag("drain-timeout").live(), duration };
         /// How log lines are written: `text`, `json`, or `auto`, which is text on a terminal and JSON elsewhere.
         pub log: LogFormat = key { Kind::of::<LogFormat>().is("auto").flag("log"), choice };
@@ -95,8 +96,8 @@ section! {
     pub struct Admin in "admin.", checked by token {
         /// Where the status page, /livez, /readyz and /metrics are served: address and port, or `off`.
         pub listen: Option<SocketAddr> = key { Text.is("127.0.0.1:9464").flag("admin-listen"), with(listen) };
-        /// Host names that requests may use, beside addresses and `localhost`; others are rejected, so that no web page can
-        /// read it.
+        /// Host names that requests may use, beside addresses and `localhost`; others are rejected, so that no web page
+        /// can read it.
         pub allowed_hosts: Vec<String> = key { Kind::List.absent(r#"["bridge.example"]"#), list(host_name) };
         /// The file of mode 0600 with the token that pause, resume and retire require; read again for each of them.
         pub token_file: Option<PathBuf> = key { Kind::File.absent("admin.token"), file };
@@ -112,10 +113,11 @@ section! {
 section! {
     /// `[lambda]`: the way to Lambda.
     pub struct Lambda in "lambda." {
-        /// Which client sends invocations: `lean`, the bridge's own client, or `sdk`, the AWS SDK, which takes four times the CPU.
+        /// Which client sends invocations: `lean`, the bridge's own client, or `sdk`, the AWS SDK, which takes four
+        /// times the CPU.
         pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("lean"), choice };
-        /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each function; `false`
-        /// for emulators that would run the function.
+        /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each
+        /// function; `false` for emulators that would run the function.
         pub dry_run: bool = key { Kind::Switch.is("true"), switch };
     }
 }
@@ -133,8 +135,8 @@ section! {
 section! {
     /// `[trace]`: a span for each delivery, sent to a collector by OTLP.
     pub struct Trace in "trace.", checked by is_built {
-        /// Where spans are sent by OTLP over HTTP, as JSON; a bridge that is built with the feature `otlp` alone can. Without it there
-        /// are no traces.
+        /// Where spans are sent by OTLP over HTTP, as JSON; a bridge that is built with the feature `otlp` alone can.
+        /// Without it there are no traces.
         pub endpoint: Option<CollectorUrl> = key { Text.absent("http://127.0.0.1:4318/v1/traces"), maybe(str::parse) };
         /// Of how many messages without a `traceparent` there is a trace; a `traceparent` decides for its own message.
         pub sampling: Sampling = key { Text.is("100%"), with(str::parse) };

@@ -1,5 +1,5 @@
-//! Payloads that their publishers have compressed: which way, and back to what they were before. Gives up a stream that is
-//! not whole, and one that becomes longer than the limit, before it has taken the room for more. Pure.
+//! Decompresses payloads that their publishers have compressed. It rejects a stream that is not complete or has bytes
+//! behind it, and a stream that exceeds the limit before it allocates more than that. Pure.
 
 mod gzip;
 mod output;

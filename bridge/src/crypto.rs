@@ -1,5 +1,5 @@
-//! The cryptography of TLS and of signatures: the only file that names its provider, and the names by which parts of it can be
-//! chosen. Makes no connection.
+//! The cryptography of TLS and of signatures: the only file that names its provider, and the names by which users
+//! choose suites and groups. Makes no connection.
 
 use ::aws_lc_rs::{digest, hmac};
 use rustls::crypto::{CryptoProvider, SupportedKxGroup, aws_lc_rs};
@@ -60,8 +60,8 @@ pub fn group_name(group: NamedGroup) -> String {
     format!("{group:?}")
 }
 
-/// Whether the first message of a handshake, the `ClientHello`, needs more than one TCP segment: rustls puts a key share of the
-/// first group into it, and one with ML-KEM is 800 bytes or more.
+/// Whether the first message of a handshake, the `ClientHello`, needs more than one TCP segment: rustls puts a key
+/// share of the first group into it, and one with ML-KEM is 800 bytes or more.
 #[must_use]
 pub fn hello_is_large(config: &ClientConfig) -> bool {
     use NamedGroup as G;

@@ -1,5 +1,5 @@
-//! Failure destinations: where a message goes that its function will not have. It is safe there before anything is
-//! acknowledged, byte for byte. Decides nothing about when that happens.
+//! Failure destinations: they store a message that its function rejects, byte for byte, before the bridge acknowledges
+//! it. Does not decide when a message is given up.
 
 mod address;
 mod destinations;
@@ -65,7 +65,7 @@ pub struct Destination(Arc<Chain>);
 #[derive(Debug)]
 struct Chain {
     links: Vec<Endpoint>,
-    /// What is counted of each.
+    /// The counters of each destination.
     writes: Vec<Writes>,
     standing: Standing,
 }
@@ -77,7 +77,7 @@ impl Destination {
         Self(Arc::new(Chain { links, writes, standing }))
     }
 
-    /// What an operator must know of it although messages go on, while a destination refuses.
+    /// The note for operators while a destination refuses, although messages still flow.
     #[must_use]
     pub fn note(&self) -> watch::Receiver<Option<String>> {
         self.0.standing.note()
@@ -89,8 +89,8 @@ impl Destination {
         self.0.standing.links()
     }
 
-    /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is. A
-    /// destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
+    /// Returns once the dead letter is durable in the first destination that takes it, and what kind of place that is.
+    /// A destination that does not answer within 10 s, and a second for every MiB, has failed; should it have taken the
     /// letter all the same, there is one too many.
     ///
     /// Counts and logs what fails.
@@ -176,8 +176,8 @@ mod tests {
         }
     }
 
-    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, `small` finds everything too large, and all
-    /// others take it.
+    /// A chain of these topics, of which `silent` never answers, `refusing` refuses, `small` finds everything too
+    /// large, and all others take it.
     fn chain(topics: &[&str]) -> (Destination, MappingMetrics) {
         let (publisher, mut requests) = channel(8);
         tokio::spawn(async move {

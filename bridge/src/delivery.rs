@@ -56,10 +56,10 @@ pub struct Ticket {
     pub slot: u64,
 }
 
-/// What a settled delivery tells its session.
+/// The report of a settled delivery to its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settlement {
-    /// Whose acknowledgement this is about.
+    /// The ticket of the message that is settled.
     pub ticket: Ticket,
     /// The verdict.
     pub outcome: Outcome,
@@ -102,7 +102,7 @@ pub struct Hold {
     keys: Arc<dyn Keys>,
 }
 
-/// Who waits for keys. Told by a call and not by a message, because a message that finds no room would leave its key
+/// Where keys are released. This is a call and not a message, because a message that found no room would leave its key
 /// held for ever.
 pub trait Keys: fmt::Debug + Send + Sync {
     /// The key is free again. Must not be called while the lock that this takes is held.
@@ -119,7 +119,7 @@ pub struct Freed {
 }
 
 impl Hold {
-    /// A hold on `key`, of which `keys` hears the end.
+    /// A hold on `key`. `keys` is notified when it ends.
     #[must_use]
     pub fn new(key: u64, keys: Arc<dyn Keys>) -> Self {
         Self { key, abandoned: AtomicBool::new(false), keys }
@@ -171,13 +171,13 @@ pub struct Delivery {
     pub subscription: Option<Arc<str>>,
     /// What the payload is to the function.
     pub content: Content,
-    /// How the payload will stand in the event, once that has been found out.
+    /// The encoding of the payload in the event, once it is known.
     pub encoding: Option<Encoding>,
     /// The hold on its ordering key, in an ordered mapping.
     pub hold: Option<Arc<Hold>>,
     /// The function has taken it, and it goes again only because one of its key before it has to.
     pub taken: bool,
-    /// Where it stands in the trace of its message.
+    /// Its position in the trace of its message.
     pub trace: Trace,
     ticket: Ticket,
     settler: Option<Settler>,
@@ -229,8 +229,8 @@ impl Delivery {
         }
     }
 
-    /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A message that
-    /// was not decoded stays as it is.
+    /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A
+    /// message that was not decoded stays as it is.
     pub fn decompress(&mut self, compression: Compression, limit: usize) {
         if self.message.skipped().is_some() {
             return;

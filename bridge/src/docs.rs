@@ -1,5 +1,5 @@
-//! Holds the documentation against the code: links and files that pages name exist, commands parse, configurations are read,
-//! and the configuration reference has every key. Compiled for tests only.
+//! Compares the documentation with the code: linked and named files exist, commands parse, configurations load, and the
+//! configuration reference has every key. Compiled for tests only.
 
 mod commands;
 mod configuration;

@@ -1,5 +1,5 @@
-//! The gate for text that somebody else wrote: a broker's reason, a function's error, Lambda's message, a topic. Behind it
-//! the text is one line of limited length without any secret that the bridge knows. Logs nothing, and trusts nobody.
+//! Cleans text from outside: a broker's reason, a function's error, Lambda's message, a topic. The result is one line
+//! of limited length without any secret that the bridge knows. Logs nothing.
 
 mod hidden;
 
@@ -30,15 +30,15 @@ impl Foreign {
         Self(passed(text, LIMIT))
     }
 
-    /// For a dead letter, which somebody may have to understand months later, and for an error of ours with such texts in it,
-    /// which are not to be cut twice: [`LETTER_LIMIT`] bytes at most.
+    /// For a dead letter, which somebody may have to understand months later, and for an error of ours with such texts
+    /// in it, which are not to be cut twice: [`LETTER_LIMIT`] bytes at most.
     #[must_use]
     pub fn for_letter(text: &str) -> Self {
         Self(passed(text, LETTER_LIMIT))
     }
 
-    /// Their words behind ours, as in `not authorized: no such user`; only theirs pass the gate. Ours alone when they say
-    /// nothing.
+    /// Their words behind ours, as in `not authorized: no such user`; only theirs pass the gate. Ours alone when they
+    /// say nothing.
     #[must_use]
     pub fn behind(ours: &str, theirs: &str) -> Self {
         if theirs.is_empty() { Self(ours.into()) } else { Self(format!("{ours}: {}", passed(theirs, LIMIT)).into()) }
@@ -89,8 +89,8 @@ impl From<String> for Foreign {
     }
 }
 
-/// The text on one line: what would break a line, move a cursor or turn the reading direction is escaped. Whatever has been
-/// escaped stays as it is, so text can pass several times.
+/// The text on one line: what would break a line, move a cursor or turn the reading direction is escaped. Whatever has
+/// been escaped stays as it is, so text can pass several times.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
@@ -123,8 +123,8 @@ fn push(letter: char, line: &mut String) {
     if letter.is_control() || steers(letter) { line.extend(letter.escape_debug()) } else { line.push(letter) }
 }
 
-/// Invisible characters that say how others are shown: zero width, direction, line and paragraph separators, tags (Unicode
-/// Technical Report 36, 3.7).
+/// Invisible characters that say how others are shown: zero width, direction, line and paragraph separators, tags
+/// (Unicode Technical Report 36, 3.7).
 fn steers(letter: char) -> bool {
     matches!(letter, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
         | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')

@@ -1,6 +1,6 @@
-//! The entry points for bytes that somebody else has chosen, each with what must hold for any bytes at all. Called by the
-//! property tests beside it at their everyday size, and by the fuzz targets in `fuzz/` for as long as one likes. Not part
-//! of what is deployed: only tests and the feature `fuzzing` compile it.
+//! The entry points for untrusted bytes, each with the checks that must hold for any input. The property tests beside
+//! it call them with an everyday number of cases, the fuzz targets in `fuzz/` for as long as you like. Only tests and
+//! the feature `fuzzing` compile it.
 
 mod contract;
 mod settings;

@@ -1,5 +1,5 @@
-//! Whether a pod of a StatefulSet will come back: asks the Kubernetes API for that one object, as the service account of the
-//! pod. Changes nothing there, and takes whatever it cannot read for an error rather than for a scale-down.
+//! Decides whether a pod of a StatefulSet will come back: asks the Kubernetes API for that one object, as the service
+//! account of the pod. Changes nothing there, and treats an unreadable answer as an error, not as a scale-down.
 
 mod api;
 
@@ -107,8 +107,9 @@ fn read(body: &str) -> Result<StatefulSet, String> {
         .map_err(|_| "the Kubernetes API answers with something that is no StatefulSet".to_owned())
 }
 
-/// The first ordinal returns, unless the StatefulSet says that it shall not: with none left nobody would take what devices
-/// publish, so zero replicas are a pause. An ordinal below the first may have moved to another cluster, with its sessions.
+/// The first ordinal returns, unless the StatefulSet has the annotation for it: with none left nobody would take what
+/// devices publish, so zero replicas are a pause. An ordinal below the first may have moved to another cluster, with
+/// its sessions.
 fn decide(ordinal: u64, set: &StatefulSet) -> Fate {
     if set.metadata.deletion_timestamp.is_some() {
         return Fate::Returns("the StatefulSet is being removed, and may be made again".to_owned());

@@ -1,4 +1,5 @@
-//! The Lambda side of the bridge: events out, answers in, and what an error means. Knows nothing of MQTT connections.
+//! The Lambda side of the bridge: encodes events, interprets responses, and classifies errors. Knows nothing of MQTT
+//! connections.
 
 mod answers;
 mod classify;

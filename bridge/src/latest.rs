@@ -1,7 +1,8 @@
-//! A value that changes, and those who wait for its changes, each woken in the order in which it began to wait.
+//! A value with listeners for its changes, which are woken in the order in which they began to wait.
 //!
-//! `tokio::sync::watch` does the same but wakes its receivers in random order, and whoever is told first connects, asks or ends
-//! first: a simulated world could not be played again from its seed. Where one alone listens, `watch` it is.
+//! `tokio::sync::watch` does the same but wakes its receivers in random order, and the first one woken connects, asks
+//! or ends first, so a simulated world could not be played again from its seed. Where there is only one listener, the
+//! bridge uses `watch`.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -57,7 +58,7 @@ impl<T: Copy> Latest<T> {
         before
     }
 
-    /// From now on it is `value`; returns what it was. Nobody is woken when it was the same.
+    /// Sets the value and returns the old one. If both are equal, no listener is woken.
     pub fn replace(&self, value: T) -> T
     where
         T: PartialEq,

@@ -1,5 +1,5 @@
-//! The log: its format, its level, and its way to standard error; and the way of other lines to standard output. Says nothing
-//! itself but how many lines were lost.
+//! The log: its format, its level, and its writer to standard error; and the writer of metric lines to standard output.
+//! Logs nothing itself but the number of lost lines.
 
 mod lossy;
 
@@ -32,8 +32,8 @@ static OUTPUT: OnceLock<Option<Lossy>> = OnceLock::new();
 #[derive(Debug)]
 pub struct Logging(());
 
-/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Of crates that are
-/// `talkative` only errors are logged, whatever it says.
+/// Sends log lines to standard error as `format` says; `RUST_LOG` sets the level, `info` when absent. Of crates that
+/// are `talkative` only errors are logged, whatever it says.
 ///
 /// # Errors
 /// When `RUST_LOG` is not understood, or logging has been set up before.

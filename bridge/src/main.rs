@@ -1,4 +1,4 @@
-//! The binary: from arguments to a running bridge, and from its end to an exit code. Decides nothing else.
+//! The binary: from arguments to a running bridge, and from its end to an exit code.
 
 use std::process;
 

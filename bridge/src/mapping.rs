@@ -1,4 +1,4 @@
-//! A mapping at work: `concurrency` lanes that take deliveries from one queue and bring each to its outcome. Knows
+//! A running mapping: `concurrency` lanes that take deliveries from one queue and bring each to its outcome. Knows
 //! nothing of connections and acknowledges nothing.
 
 mod batch;
@@ -39,7 +39,7 @@ use ordered::Ordered;
 use pace::Pace;
 use said::Said;
 
-/// What a mapping works with.
+/// The settings and parts of a mapping.
 #[derive(Debug)]
 pub struct Parts {
     /// As configured.
@@ -52,7 +52,7 @@ pub struct Parts {
     pub destination: Option<Destination>,
     /// Publishes what the function answers; none when the mapping allows no topic.
     pub publisher: Option<PublishHandle>,
-    /// What it counts.
+    /// Its counters.
     pub metrics: MappingMetrics,
     /// Set while Lambda refuses every invocation until somebody repairs the configuration.
     pub fault: watch::Sender<Option<String>>,

@@ -1,5 +1,5 @@
-//! A message as it was published. A large payload is the receive buffer's own bytes; a small one is a copy, so that it does
-//! not keep that buffer alive.
+//! A message as it was published. A large payload is a slice of the receive buffer; a small one is a copy, so that it
+//! does not keep that buffer alive.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -23,8 +23,8 @@ pub struct Message {
     pub retain: bool,
     /// The broker says that it may have sent it before.
     pub dup: bool,
-    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1. Shared with the session, which compares
-    /// them when the broker sends a message again.
+    /// MQTT 5 properties; absent when there are none, as always under MQTT 3.1.1. Shared with the session, which
+    /// compares them when the broker sends a message again.
     pub properties: Option<Arc<Properties>>,
 }
 
@@ -35,14 +35,14 @@ pub struct Properties {
     pub expiry: Option<Duration>,
     /// What the payload is, in the publisher's words.
     pub content_type: Option<String>,
-    /// Where an answer is expected.
+    /// The Response Topic.
     pub response_topic: Option<String>,
-    /// What the answer must carry back.
+    /// The Correlation Data for the reply.
     pub correlation_data: Option<Bytes>,
     /// Name and value pairs in the publisher's order; names may repeat.
     pub user: Vec<(String, String)>,
-    /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and of
-    /// the payload, which is empty then.
+    /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and
+    /// of the payload, which is empty then.
     pub skipped: Option<Box<Skipped>>,
 }
 
@@ -76,7 +76,7 @@ impl Message {
         self.properties.as_ref()?.skipped.as_deref()
     }
 
-    /// What it costs to keep it, in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
+    /// The memory of the message in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
     #[must_use]
     pub fn weight(&self) -> usize {
         const BOOKKEEPING: usize = 256;

@@ -1,5 +1,4 @@
-//! The numbers that an operator and the tests count. Hands out counters that cost one atomic addition; counts nothing
-//! itself.
+//! The metrics for operators and tests. Hands out counters that cost one atomic addition; counts nothing itself.
 
 mod broker;
 mod brokers;
@@ -85,7 +84,7 @@ impl Metrics {
         Self(Arc::new(Inner { registry, process, mappings, ready, reloads, tls, broker, traces }))
     }
 
-    /// Books that a configuration was taken up while the bridge ran, or refused.
+    /// Counts that a new configuration was accepted while the bridge ran, or refused.
     pub fn reloaded(&self, success: bool) {
         self.0.reloads.count(success);
     }

@@ -1,6 +1,7 @@
-//! The MQTT side of the bridge: one [`Session`] a mapping, which receives, books and acknowledges, and one [`Publisher`],
-//! on a connection of its own, one [`BrokerStats`] on another, where the broker counts what it drops, and one [`StatusTopic`] on a third, where somebody wants
-//! to know whether the bridge is there. Knows nothing of functions: it hands out deliveries and hears of outcomes.
+//! The MQTT side of the bridge. Each mapping has one or more [`Session`]s, which receive and acknowledge messages.
+//! Three other clients have connections of their own: one [`Publisher`], one [`BrokerStats`], which reads how many
+//! messages the broker has dropped, and one [`StatusTopic`], which publishes whether the bridge is online. Knows
+//! nothing of functions: it hands out deliveries and receives their outcomes.
 
 mod bounds;
 mod broker_stats;

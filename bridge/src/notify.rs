@@ -1,5 +1,5 @@
-//! Tells the service manager how the bridge stands: systemd's `sd_notify` protocol, a datagram to the socket that the variable
-//! `NOTIFY_SOCKET` names. Silent where there is none. Never waits.
+//! Reports the state of the bridge to the service manager by systemd's `sd_notify` protocol, a datagram to the socket
+//! that the variable `NOTIFY_SOCKET` names. Does nothing without that variable. Never waits.
 
 use std::env;
 use std::ffi::OsStr;
@@ -30,7 +30,8 @@ impl Notifier {
         Self::new(env::var_os("NOTIFY_SOCKET").as_deref(), watchdog)
     }
 
-    /// To `socket`, which begins with `@` where it stands in no directory; the watchdog barks after this time of silence.
+    /// To `socket`, which begins with `@` if it is an abstract socket; the watchdog fires after this time without a
+    /// message.
     #[must_use]
     pub fn new(socket: Option<&OsStr>, watchdog: Option<Duration>) -> Self {
         let open = |name: &OsStr| Some((unbound()?, address(name)?));
@@ -70,7 +71,7 @@ impl Notifier {
 
     fn say(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
-            // Who does not listen misses it, and restarts us in the end if it matters.
+            // If the service manager misses it, it restarts the bridge in the worst case.
             let _ = socket.send_to_addr(state.as_bytes(), address);
         }
     }
@@ -96,7 +97,7 @@ mod tests {
     use super::*;
 
     fn heard(socket: &UnixDatagram) -> String {
-        // What is said is there at once.
+        // The message arrives at once.
         socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();

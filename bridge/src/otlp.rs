@@ -1,5 +1,5 @@
-//! Traces of deliveries: a span from receipt to outcome, its context for the function and for X-Ray, and the way of spans to a
-//! collector. All of it does nothing in a bridge that is built without the feature `otlp`. Delays no message and loses none.
+//! Traces of deliveries: a span from receipt to outcome, its context for the function and for X-Ray, and the export to
+//! a collector. Without the feature `otlp` all of it does nothing. Delays no message and loses none.
 
 mod ended;
 #[cfg(not(feature = "otlp"))]

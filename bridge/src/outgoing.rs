@@ -1,5 +1,5 @@
-//! Messages that the bridge itself publishes, and the queue that carries them to whoever does: the seam between those
-//! who have something to say and the connection that says it. Touches no connection.
+//! Messages that the bridge itself publishes, and the queue to the publisher, which connects lanes and dead letters
+//! with the connection that sends. Touches no connection.
 
 use bytes::Bytes;
 use bytestring::ByteString;
@@ -18,7 +18,7 @@ pub struct Outgoing {
     pub payload: Bytes,
     /// 0 or 1; at 2 it is refused.
     pub qos: Qos,
-    /// Whether the broker shall keep it for later subscribers.
+    /// Whether the broker should keep it for later subscribers.
     pub retain: bool,
     /// Sent along under MQTT 5, and left out under MQTT 3.1.1, which has none. The expiry counts from the moment of
     /// sending.
@@ -29,7 +29,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// An everyday message: at QoS 1, for those who listen now, or for nobody.
+    /// An ordinary message: at QoS 1, not retained.
     #[must_use]
     pub fn new(topic: impl Into<ByteString>, payload: impl Into<Bytes>) -> Self {
         let (topic, payload, qos) = (topic.into(), payload.into(), Qos::AtLeastOnce);
@@ -71,7 +71,7 @@ pub enum PublishError {
     Impossible {
         /// Where to.
         topic: ByteString,
-        /// Why, and the way out.
+        /// The reason, and how to fix it.
         cause: Foreign,
     },
     /// The connection broke each time that this message alone was on its way. MQTT 3.1.1 has no other way to refuse one
@@ -92,9 +92,9 @@ pub enum PublishError {
 }
 
 impl PublishError {
-    /// Whether the broker would refuse the same message again, so that publishing it once more is no use: not authorized
-    /// (0x87), Topic Name Invalid (0x90), Packet too large (0x95), Payload Format Invalid (0x99), too large or impossible
-    /// by what CONNACK says, or the connection broke over it.
+    /// Whether the broker would refuse the same message again, so that publishing it once more is no use: not
+    /// authorized (0x87), Topic Name Invalid (0x90), Packet too large (0x95), Payload Format Invalid (0x99), too large
+    /// or impossible by what CONNACK says, or the connection broke over it.
     #[must_use]
     pub fn is_lasting(&self) -> bool {
         match self {
@@ -127,8 +127,8 @@ pub fn channel(room: usize) -> (PublishHandle, mpsc::Receiver<Request>) {
     (PublishHandle(sender), requests)
 }
 
-/// Publishes all, in their order, and returns when each is confirmed or has failed: a verdict for each, in that order. So
-/// what failed can be published again without the rest.
+/// Publishes all, in their order, and returns when each is confirmed or has failed: a verdict for each, in that order.
+/// So what failed can be published again without the rest.
 pub async fn publish_each(
     publisher: &PublishHandle,
     outgoing: impl IntoIterator<Item = Outgoing>,
@@ -186,7 +186,7 @@ impl Waiting {
 
     /// Tells how it went.
     pub fn tell(self, verdict: Result<(), PublishError>) {
-        // Who has left needs no verdict.
+        // A sender that is gone needs no result.
         let _ = self.0.send(verdict);
     }
 }

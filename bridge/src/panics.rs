@@ -1,5 +1,5 @@
-//! What a panic writes: where it happened, and its words only when they are a literal of this crate. A crate of others may
-//! put the request or a header into its words, and so may an `unwrap` of ours on an error of theirs. Catches nothing.
+//! Logs the place of a panic, and its message only if that is a literal of this crate. Another crate may put the
+//! request or a header into its message, and so may an `unwrap` of ours on that crate's error. Catches nothing.
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -1,8 +1,8 @@
-//! One look at a payload: whether it is JSON that every function can read, and what stands where in it. Pure; keeps nothing,
-//! copies nothing but strings with escapes, and builds no tree, however large the payload is.
+//! One look at a payload: whether it is JSON that every function can read, and what stands where in it. Pure; keeps
+//! nothing, copies nothing but strings with escapes, and builds no tree, however large the payload is.
 //!
-//! All records of an event are one JSON text, so a payload that some JSON parser refuses makes the whole event unreadable, and
-//! the messages of other devices with it. Such a payload stands in the event as text.
+//! All records of an event are one JSON text, so a payload that some JSON parser refuses makes the whole event
+//! unreadable, and the messages of other devices with it. Such a payload stands in the event as text.
 
 mod check;
 mod json;
@@ -12,7 +12,7 @@ use event::Encoding;
 pub use check::{MAX_DEPTH, MAX_DIGITS, MAX_NAME};
 pub use json::{Elements, Fields, Json, Value};
 
-/// What a payload is.
+/// The kind of a payload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Look<'a> {
     /// JSON that every function can read.
@@ -33,7 +33,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// What an earlier look at the same payload has found.
+    /// The result of an earlier read of the same payload.
     #[must_use]
     pub fn known(payload: &'a [u8], encoding: Encoding) -> Self {
         match (encoding, std::str::from_utf8(payload)) {
@@ -43,7 +43,7 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// How the payload stands in an event.
+    /// The encoding of the payload in an event.
     #[must_use]
     pub fn encoding(self) -> Encoding {
         match self {

@@ -1,5 +1,5 @@
-//! Dead letters back through their functions: each is invoked again, and leaves its file, queue or bucket only once the function
-//! has taken it. Connects to no broker; what a function wants published now is not published.
+//! Sends dead letters through their functions again. A letter leaves its file, queue or bucket only when the function
+//! has accepted it. Connects to no broker, so it does not publish the function's answers.
 
 mod bucket;
 mod error;
@@ -36,10 +36,10 @@ pub use error::RedriveError;
 pub use source::{NoSource, Source};
 pub use summary::Summary;
 
-/// How many letters are under way at once, and after how many it is booked that they are done.
+/// How many letters are sent in parallel, and after how many the progress is recorded.
 const BATCH: usize = 10;
 
-/// What to send again.
+/// Which letters to send again.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where the letters are.
@@ -108,7 +108,7 @@ struct Redrive {
     progress: Progress,
 }
 
-/// What becomes of one letter where it was found.
+/// What to do with one letter at its place.
 #[derive(Debug)]
 enum Verdict {
     /// It may go.

@@ -1,5 +1,5 @@
-//! What fails again and again, and which of it is said: the first, then one line a minute with their number, and that it works again.
-//! Pure: the time is an argument.
+//! Decides which of repeated failures are logged: the first, then one line a minute with their number, and the
+//! recovery. Pure: the time is an argument.
 
 use std::time::{Duration, Instant};
 
@@ -15,13 +15,13 @@ pub struct Repeats {
     since: Option<Instant>,
     /// Whether a failure since then has been said.
     is_said: bool,
-    /// When the current minute began, and its lines, also if it has worked since: one that works now and then must not fill
-    /// the log.
+    /// When the current minute began, and its lines, also if it has worked since: one that works now and then must not
+    /// fill the log.
     minute: Option<(Instant, u32)>,
     unsaid: u64,
 }
 
-/// What there is to say when it works again.
+/// The facts to log when it works again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recovery {
     /// For how long it had failed.
@@ -37,7 +37,7 @@ impl Default for Repeats {
 }
 
 impl Repeats {
-    /// So many lines a minute.
+    /// Allows this number of lines a minute.
     #[must_use]
     pub fn allowing(most: u32) -> Self {
         Self { most, since: None, is_said: false, minute: None, unsaid: 0 }

@@ -1,4 +1,5 @@
-//! Secrets: files read whole and refused when every user may read them, and buffers wiped from memory when dropped.
+//! Secrets: files that are refused if every user may read them, and buffers that are wiped from memory when they are
+//! dropped.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -18,7 +19,7 @@ pub(crate) const MAX_PASSWORD_BYTES: usize = 65_535;
 pub struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
-    /// The bytes; whoever asks for them keeps them from logs.
+    /// The bytes. The caller must keep them out of logs.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
@@ -55,7 +56,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// A buffer to write a secret into. Wiped when dropped, also when what uses it is cut short.
+/// A buffer to write a secret into. Wiped when dropped, also if its user is cancelled.
 #[derive(Default)]
 pub struct Wiped(pub BytesMut);
 

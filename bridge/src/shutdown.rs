@@ -1,10 +1,10 @@
-//! The phases of a life, of the bridge's or of a mapping's, told to every task. Decides nothing about when they change.
+//! The phases in the life of the bridge or of a mapping, announced to every task. Does not decide when they change.
 
 use std::sync::Arc;
 
 use crate::latest::{Heard, Latest};
 
-/// Where the bridge, or one mapping of it, is in its life.
+/// The phase of the bridge, or of one of its mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     /// Messages flow.

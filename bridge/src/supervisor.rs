@@ -1,5 +1,5 @@
-//! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, tends them while they
-//! change, and drains them in order.
+//! The bridge as a whole: puts mappings, the publisher and the admin endpoint together, starts them, applies changes,
+//! and drains them in order.
 
 mod asked;
 mod cloudwatch;
@@ -42,17 +42,17 @@ use reload::Wanted;
 use running::{Happening, Running};
 use settings::broker_stats_link;
 
-/// How long sessions may take to say goodbye once the drain is over.
+/// How long sessions may take to send DISCONNECT once the drain is over.
 const GOODBYE: Duration = Duration::from_secs(3);
 
-/// A bridge at work.
+/// A running bridge.
 pub struct Bridge {
-    /// The configuration at work.
+    /// The active configuration.
     config: Config,
     aws: Aws,
     connector: Connector,
     destinations: Destinations,
-    /// Tells the phase of the bridge as a whole; each mapping has one of its own.
+    /// Announces the phase of the bridge as a whole; each mapping has its own.
     announcer: Announcer,
     mappings: Vec<Running>,
     /// Whether a session has unsubscribed for good with its queue unproven.
@@ -64,14 +64,14 @@ pub struct Bridge {
     /// The admin endpoint, and who watches readiness; held so that they end with the bridge.
     admin: JoinSet<()>,
     admin_address: Option<SocketAddr>,
-    /// What the endpoint shows.
+    /// The data that the endpoint shows.
     watched: watch::Sender<Vec<Watched>>,
     /// Whether an operator has asked for a retirement.
     retirement: watch::Receiver<bool>,
     retire: watch::Sender<bool>,
     /// Whether it was ready once, as `/readyz` judges.
     started: watch::Sender<bool>,
-    /// How it stands, in a few words.
+    /// Its state, in a few words.
     headline: watch::Sender<String>,
     metrics: Metrics,
     /// Outlives the lanes.
@@ -84,10 +84,10 @@ pub struct Bridge {
     aside: JoinSet<()>,
 }
 
-/// How a bridge ends by itself.
+/// How a bridge ends without a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// The broker has nothing more for it, as an operator wished.
+    /// It has retired, as an operator asked.
     Retired {
         /// A session unsubscribed although the broker may have had messages queued, and may have dropped them.
         unproven: bool,
@@ -174,7 +174,8 @@ impl Bridge {
         if let Some(lines) = lines {
             bridge.aside.spawn(lines.write(listener.clone()));
         }
-        // One that only leaves is at work from the start: nobody is to restart it, or to take it back, because it is never ready.
+        // One that only leaves is at work from the start: nobody is to restart it, or to take it back, because it is
+        // never ready.
         let started = bridge.started.clone();
         started.send_replace(bridge.config.mqtt.is_retiring());
         bridge.retire_if_configured();
@@ -192,8 +193,8 @@ impl Bridge {
         Ok(bridge)
     }
 
-    /// Sees to what happens by itself, such as a mapping that has drained and makes way for its successor. Returns when
-    /// the bridge is to end. Cancel safe.
+    /// Handles internal events, such as a mapping that has drained and is replaced by its successor. Returns when the
+    /// bridge is to end. Cancel safe.
     pub async fn tend(&mut self) -> Exit {
         loop {
             let deadline = self.mappings.iter().filter_map(Running::deadline).min();
@@ -224,7 +225,7 @@ impl Bridge {
     }
 
     /// Admits nothing more, finishes what was admitted, acknowledges it and disconnects. At the end of `patience` the
-    /// rest stays un-acknowledged. True when nothing was left.
+    /// rest stays unacknowledged. Returns true if nothing was left.
     pub async fn drain(mut self, patience: Duration) -> bool {
         self.announcer.announce(Phase::Draining);
         self.mappings.iter().for_each(Running::drain);
@@ -238,7 +239,7 @@ impl Bridge {
             self.publishing.ended().await;
             while self.aside.join_next().await.is_some() {}
         };
-        // Who cannot say goodbye now is closed all the same.
+        // A connection that cannot send DISCONNECT now is closed anyway.
         let _ = tokio::time::timeout(GOODBYE, goodbye).await;
         self.traces.flush().await;
         drained
@@ -254,7 +255,7 @@ impl Bridge {
         self.announcer.phase()
     }
 
-    /// Has the endpoint show how all stands now.
+    /// Updates the state that the endpoint shows.
     fn show(&self) {
         let mappings = self.mappings.iter().flat_map(Running::watched);
         self.watched.send_replace(mappings.chain(self.publishing.watched()).collect());

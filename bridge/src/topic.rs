@@ -9,7 +9,7 @@ use crate::foreign::Foreign;
 /// The longest UTF-8 string a packet can carry, in bytes (MQTT 5, 1.5.4).
 pub const MAX_BYTES: usize = 65_535;
 
-/// What a shared subscription begins with (MQTT 5, 4.8.2).
+/// The prefix of a shared subscription (MQTT 5, 4.8.2).
 const SHARE_PREFIX: &str = "$share/";
 
 /// A valid topic filter, shared (`$share/group/filter`) or not.
@@ -85,7 +85,7 @@ impl TopicFilter {
             return false;
         }
         if matches!((ours, theirs), ("+", "/#") | ("/#", "+")) {
-            // What they have in common is the empty topic, which nobody can publish to.
+            // They overlap only in the empty topic, to which nobody can publish.
             return false;
         }
         let (mut ours, mut theirs) = (levels(ours), levels(theirs));

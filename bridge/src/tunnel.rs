@@ -19,8 +19,8 @@ pub(crate) enum TunnelError {
     NotHttp,
 }
 
-/// Asks the proxy at the other end of `stream` for a tunnel to `authority`, as in `lambda.eu-west-1.amazonaws.com:443`. `login`
-/// is the value of Proxy-Authorization.
+/// Asks the proxy at the other end of `stream` for a tunnel to `authority`, as in `lambda.eu-west-1.amazonaws.com:443`.
+/// `login` is the value of Proxy-Authorization.
 ///
 /// # Errors
 /// When the proxy refuses, leaves, or does not speak HTTP.

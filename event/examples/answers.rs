@@ -1,5 +1,5 @@
-//! What a function can answer: a record to be tried again, one to give up, a command to a device, and a reply to who asked.
-//! `cargo run --example answers` prints it.
+//! What a function can answer: a record to be tried again, one to give up, a command to a device, and a reply to who
+//! asked. `cargo run --example answers` prints it.
 
 use mqtt_lambda_event::{Encoding, ItemFailure, Publish, Reply, Response};
 use serde_json::value::to_raw_value;

@@ -1,8 +1,8 @@
 //! The JSON contract between the bridge and the function: [`Event`] in, [`Response`] out.
 //!
 //! Knows nothing of MQTT's wire format and nothing of the Lambda runtime, so that the function needs no MQTT code and
-//! the bridge no Lambda runtime. The files in `fixtures` are the contract by example, and `schema.json` is it as JSON Schema; the
-//! bridge's encoder, the function and the documentation are all tested against them.
+//! the bridge no Lambda runtime. The files in `fixtures` are the contract by example, and `schema.json` is it as JSON
+//! Schema; the bridge's encoder, the function and the documentation are all tested against them.
 //!
 //! A function takes each record, and names those that failed:
 //!
@@ -88,8 +88,8 @@ pub struct Record {
     /// How the payload was compressed when it was published, where the bridge has decompressed it: `gzip` or `zstd`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decompressed: Option<String>,
-    /// The span of the bridge that this message is in, as a `traceparent` of W3C Trace Context: the parent of what the function does
-    /// with it. Only where the bridge has traces.
+    /// The span of the bridge that this message is in, as a `traceparent` of W3C Trace Context: the parent of what the
+    /// function does with it. Only where the bridge has traces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub traceparent: Option<String>,
     /// The payload as [`Record::encoding`] says. [`Record::payload`] reads it.

@@ -1,4 +1,4 @@
-//! The three ways in which a payload stands in an event, and the way back to its bytes.
+//! The three encodings of a payload in an event, and how to get its bytes back.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,8 +14,9 @@ use serde_json::value::RawValue;
 pub enum Encoding {
     /// The payload was JSON that every function can read, and is embedded as it came.
     Json,
-    /// The payload was other UTF-8: a JSON string. Also JSON that some functions could not read, with all the records beside
-    /// it: deeper than 60 levels, with a number of more than 1,000 digits or beyond a double, or with half a surrogate pair.
+    /// The payload was other UTF-8: a JSON string. Also JSON that some functions could not read, with all the records
+    /// beside it: deeper than 60 levels, with a number of more than 1,000 digits or beyond a double, or with half a
+    /// surrogate pair.
     Text,
     /// Anything else: a JSON string of base64 with padding (RFC 4648, section 4).
     Base64,

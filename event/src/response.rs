@@ -1,4 +1,4 @@
-//! What the function answers: which records failed, what to publish, and what to reply to those who asked.
+//! The function's response: which records failed, which messages to publish, and replies to records that asked for one.
 
 use std::borrow::Cow;
 
@@ -55,9 +55,9 @@ impl ItemFailure {
 /// A message that the function wants published, honoured only for topics that the mapping allows.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Publish {
-    /// The [`Record::id`](crate::Record::id) it is about, if it is about one: then `{topic[1]}` is of that record's topic,
-    /// nothing is published while the record is listed as failed, and should the broker refuse the message, it is that
-    /// record that goes to the failure destination.
+    /// The [`Record::id`](crate::Record::id) it is about, if it is about one: then `{topic[1]}` is of that record's
+    /// topic, nothing is published while the record is listed as failed, and should the broker refuse the message, it
+    /// is that record that goes to the failure destination.
     #[serde(default, rename = "itemIdentifier", skip_serializing_if = "Option::is_none")]
     pub item_identifier: Option<String>,
     /// Where to: a topic name without wildcards. `{topic[1]}` stands for that level of the record's own topic, counted
@@ -71,7 +71,7 @@ pub struct Publish {
     /// 0 or 1; the mapping's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub qos: Option<u8>,
-    /// Whether the broker shall keep it for later subscribers.
+    /// Whether the broker should keep it for later subscribers.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retain: bool,
 }

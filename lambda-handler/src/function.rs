@@ -1,5 +1,5 @@
-//! The function as a whole: checks each record of an event, has the good ones stored, answers what is out of range, and
-//! says record by record what failed. One bad record never costs the others their success.
+//! The function as a whole: checks each record of an event, stores the valid ones, answers temperatures out of range,
+//! and reports failed records one by one. One invalid record never makes the others fail.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -19,13 +19,13 @@ use crate::store::{Checked, NoRegion, Store};
 use crate::thresholds::Thresholds;
 use crate::topics::DeviceTopics;
 
-/// What is made once, at the start, and answers event after event.
+/// Made once at startup; answers one event after the other.
 #[derive(Debug)]
 pub struct Function {
     store: Store,
     device_topics: DeviceTopics,
     thresholds: Thresholds,
-    /// Where its metrics go, and under which name of a function.
+    /// The sink of its metrics, and the name of the function in them.
     namespace: String,
     name: String,
 }
@@ -61,13 +61,13 @@ impl Function {
         Self { store: Store::Log, device_topics, thresholds, namespace: String::new(), name: String::new() }
     }
 
-    /// Where it keeps readings.
+    /// The store of readings.
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
     }
 
-    /// Whose topics are whose.
+    /// Which topics belong to which device.
     #[must_use]
     pub fn device_topics(&self) -> &DeviceTopics {
         &self.device_topics
@@ -81,8 +81,8 @@ impl Function {
 
     /// Answers one event before `deadline`.
     ///
-    /// A record that is no reading is an item failure that no further attempt can help; one that could not be stored, or
-    /// over which the function panicked, is to be tried again. All others have succeeded: only for them there are
+    /// A record that is no reading is an item failure that no further attempt can help; one that could not be stored,
+    /// or over which the function panicked, is to be tried again. All others have succeeded: only for them there are
     /// commands, and they are counted. The others' come with the attempt that succeeds.
     pub async fn answer(&self, event: &Event, deadline: Instant) -> Response {
         let mut response = Response::default();
@@ -100,7 +100,7 @@ impl Function {
         response
     }
 
-    /// A reading, and not one that speaks for another device than its topic.
+    /// A reading that does not name another device than its topic.
     fn check(&self, record: &Record) -> Result<Reading, ReadingError> {
         let reading = Reading::of(record)?;
         if self.device_topics.allow(&record.topic, &reading.device_id) {
@@ -130,7 +130,7 @@ impl Function {
     }
 }
 
-/// What a stored reading has for consequences.
+/// The consequences of a stored reading.
 fn command(Checked { record, reading, breach }: &Checked<'_>, counted: &mut OutOfRange, response: &mut Response) {
     let Some(breach) = *breach else { return };
     counted.count(breach);

@@ -1,5 +1,5 @@
-//! The function behind a mapping: checks each record for a sensor reading, stores the good ones and reports the bad ones,
-//! and answers a temperature out of range with a command to its device.
+//! The function behind a mapping: checks each record for a sensor reading, stores the good ones and reports the bad
+//! ones, and answers a temperature out of range with a command to its device.
 //!
 //! [`Function::answer`] is a plain async function from [`event::Event`] to [`event::Response`]; [`serve`] connects it to
 //! the Lambda runtime. It knows nothing of MQTT, and one bad record never costs the others their success.

@@ -45,8 +45,8 @@ where
     }
 }
 
-/// The panic hook that [`start`] sets. The standard one prints the message as it is, over several lines; this one cannot be
-/// used to forge a line.
+/// The panic hook that [`start`] sets. The standard one prints the message as it is, over several lines; this one
+/// cannot be used to forge a line.
 pub fn log_panic(panic: &PanicHookInfo<'_>) {
     let location = panic.location().map(ToString::to_string);
     let message = panic.payload_as_str().unwrap_or("no message");

@@ -2,8 +2,8 @@
 
 use std::process::ExitCode;
 
-// A panic over one record is to cost that record alone, which takes unwinding. cargo-lambda asks for `abort` where the profile
-// says nothing.
+// A panic over one record is to cost that record alone, which takes unwinding. cargo-lambda asks for `abort` where the
+// profile says nothing.
 #[cfg(panic = "abort")]
 compile_error!(
     "lambda-handler: built with panic = \"abort\", one bad record could end the function: write panic = \"unwind\" in the profile of Cargo.toml"

@@ -48,7 +48,7 @@ impl OutOfRange {
             },
             "FunctionName": function,
             OUT_OF_RANGE: all,
-            // For who reads the log: no metrics of their own.
+            // For readers of the log; these are no metrics.
             "mapping": mapping,
             "below": self.below,
             "above": self.above,

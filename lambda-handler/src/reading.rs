@@ -1,7 +1,7 @@
 //! What a sensor reading is: the rules for each field, and the words in which a bad one is refused.
 //!
-//! Pure: reads a payload, stores and logs nothing. A refusal names the field and the rule and never quotes a string that
-//! a device sent, because it ends up in logs and dead letters.
+//! Pure: reads a payload, stores and logs nothing. A refusal names the field and the rule and never quotes a string
+//! that a device sent, because it ends up in logs and dead letters.
 
 mod timestamp;
 
@@ -29,9 +29,9 @@ pub const MAX_MESSAGE_ID: usize = 256;
 pub struct Reading {
     /// Which device measured: not blank, at most [`MAX_DEVICE_ID`] characters, no control characters.
     pub device_id: String,
-    /// What it measured, in °C, inside [`TEMPERATURE_RANGE`].
+    /// The measured temperature in °C, inside [`TEMPERATURE_RANGE`].
     pub temperature: f64,
-    /// What it says about itself: not blank, at most [`MAX_STATUS`] characters, no control characters.
+    /// The status that it reports: not blank, at most [`MAX_STATUS`] characters, no control characters.
     pub status: String,
     /// When it measured, if its clock was sent along.
     pub timestamp: Option<Timestamp>,
@@ -40,7 +40,8 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// Reads a record's payload. Whose topic it came by is not its question. Fields it does not know are ignored; an optional field that is `null` counts as absent.
+    /// Reads a record's payload. Whose topic it came by is not its question. Fields it does not know are ignored; an
+    /// optional field that is `null` counts as absent.
     ///
     /// # Errors
     /// The first rule that the payload breaks.

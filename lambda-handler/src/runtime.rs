@@ -19,13 +19,13 @@ const VARIABLES: [&str; 4] = [
     "AWS_LAMBDA_FUNCTION_VERSION",
 ];
 
-/// How long before Lambda's own deadline an answer has to be there: one that comes is worth more than one that was cut off,
-/// after which nobody knows what is stored.
+/// How long before Lambda's own deadline an answer has to be there: one that comes is worth more than one that was cut
+/// off, after which nobody knows what is stored.
 const MARGIN: Duration = Duration::from_millis(500);
 
 /// Takes events from the Lambda Runtime API and answers them, for as long as Lambda lets it live.
 ///
-/// There is nothing to flush at the end of an execution environment, so no extension is registered to hear of it.
+/// There is nothing to flush at the end of an execution environment, so no extension is registered for it.
 ///
 /// # Errors
 /// [`ServeError`] outside Lambda, [`crate::StartError`] for an environment that cannot be meant; otherwise when the

@@ -1,5 +1,5 @@
-//! What an operator tells the function by environment variables: the one list of their names, and the words in which a
-//! wrong value is refused at start. Pure: the environment is an argument.
+//! The settings of the function from environment variables: the one list of their names, and the errors for invalid
+//! values at startup. Pure: the environment is an argument.
 
 use std::time::Duration;
 
@@ -14,20 +14,21 @@ const TEMPERATURE_MIN: &str = "TEMPERATURE_MIN";
 const TEMPERATURE_MAX: &str = "TEMPERATURE_MAX";
 const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
 
-/// The shortest time to keep readings. A repeated record is known by the item of the first, so items have to live longer
-/// than a broker may hold a message back: the session's expiry and the time it takes to drain what has piled up.
+/// The shortest time to keep readings. A repeated record is known by the item of the first, so items have to live
+/// longer than a broker may hold a message back: the session's expiry and the time it takes to drain what has piled up.
 pub const SHORTEST_TTL: Duration = Duration::from_hours(24);
-/// The longest, in whole years of 365 days: far beyond it no sum of times could be told.
+/// The longest, in whole years of 365 days: far above it a sum of times could not be represented.
 pub const LONGEST_TTL: Duration = Duration::from_hours(24 * 365 * 100);
 
-/// Everything that can be told.
+/// All settings.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// Where readings are stored: `READINGS_TABLE`. Without it they are only logged.
     pub table: Option<String>,
     /// How long they are kept, from when the bridge received them: `READINGS_TTL`, such as `30d`. Without it, for ever.
     pub ttl: Option<Duration>,
-    /// Whose topics are whose: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it, `devices/{device_id}/#`.
+    /// Which topics belong to which device: `DEVICE_TOPICS`, such as `devices/{device_id}/data`. Without it,
+    /// `devices/{device_id}/#`.
     pub device_topics: DeviceTopics,
     /// Which temperatures are in order: `TEMPERATURE_MIN` and `TEMPERATURE_MAX`, in °C. Without them, all.
     pub thresholds: Thresholds,

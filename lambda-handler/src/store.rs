@@ -1,4 +1,4 @@
-//! Where good readings are kept: in a DynamoDB table, or in the log alone.
+//! Stores valid readings: in a DynamoDB table, or only in the log.
 //!
 //! Sees only readings that were checked, and never the raw payload. docs/function.md describes the table.
 
@@ -32,9 +32,9 @@ pub enum Store {
 /// A good reading, with all that there is to know of it.
 #[derive(Debug)]
 pub struct Checked<'a> {
-    /// What it came in.
+    /// The record of the reading.
     pub record: &'a Record,
-    /// What was measured.
+    /// The reading.
     pub reading: Reading,
     /// The threshold that it passed, if any.
     pub breach: Option<Breach>,

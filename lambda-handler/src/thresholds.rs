@@ -1,5 +1,5 @@
-//! Which temperatures are in order, and what a device is told whose reading is not. The only rule of its kind: whoever
-//! wants commands asks this function for them. Pure, and the same for the same record, however often it comes.
+//! Which temperatures are in range, and the command to a device whose reading is not. Pure: the same record always
+//! gives the same command.
 
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum Breach {
 }
 
 impl Thresholds {
-    /// What is wrong with a temperature.
+    /// How a temperature is out of range.
     #[must_use]
     pub fn breach(&self, temperature: f64) -> Option<Breach> {
         let below = self.min.filter(|min| temperature < *min).map(Breach::Below);
@@ -56,10 +56,10 @@ impl Breach {
         }
     }
 
-    /// What the device is told on `devices/{device_id}/command`, with the quality of service of the mapping.
+    /// The command to the device on `devices/{device_id}/command`, with the quality of service of the mapping.
     ///
-    /// `None` for a device whose id cannot be one level of a topic: published as it is, it would reach another topic, or
-    /// be refused by the bridge together with the record.
+    /// `None` for a device whose id cannot be one level of a topic: published as it is, it would reach another topic,
+    /// or be refused by the bridge together with the record.
     #[must_use]
     pub fn command(self, record: &Record, reading: &Reading) -> Option<Publish> {
         if !reading.device_id.chars().all(may_stand_in_a_level) {
@@ -88,7 +88,7 @@ struct Command<'a> {
     record: &'a str,
 }
 
-/// Neither `/`, nor a wildcard, nor the brace of a topic template, nor what is no character.
+/// Not `/`, a wildcard, a brace of a topic template or a control character.
 fn may_stand_in_a_level(c: char) -> bool {
     c.is_alphanumeric() || c == ' ' || (c.is_ascii_punctuation() && !"/+#{}".contains(c))
 }

@@ -1,16 +1,17 @@
-//! Whose topic it is: where a broker holds each device to topics of its own, a reading there may name no other device. Pure.
+//! Which device a topic belongs to: if the broker limits each device to topics of its own, a reading there may name no
+//! other device. Pure.
 
 use std::fmt;
 
 /// The level of a pattern that stands for the device's id.
 const DEVICE_ID: &str = "{device_id}";
-/// What holds without a word of the operator: the devices that this function answers on `devices/{device_id}/command`.
+/// The default without a setting: the devices that this function answers on `devices/{device_id}/command`.
 const DEFAULT: &str = "devices/{device_id}/#";
 /// The word for no pattern at all.
 const NONE: &str = "none";
 
-/// Patterns of topics with the id of their device as one level. What matches none of them is shared by many devices, and the
-/// reading itself has to be believed.
+/// Patterns of topics with the id of their device as one level. What matches none of them is shared by many devices,
+/// and the reading itself has to be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeviceTopics(Vec<Pattern>);
 

@@ -1,5 +1,5 @@
-//! `cargo sandbox bench`: what a message costs, by both clients for Lambda and by others, in one run. On a machine that does other
-//! work only ratios mean something; so the goals are ratios, and no test looks at a time.
+//! `cargo sandbox bench`: measures the cost of a message, with both clients for Lambda and with other programs, in one
+//! run. On a busy machine only ratios are meaningful, so the goals are ratios, and no test depends on a time.
 
 mod case;
 mod choice;

@@ -87,8 +87,8 @@ fn run_cargo(cargo: &OsStr, directory: &Path) -> Result<(), BinariesError> {
     if status.success() { Ok(()) } else { Err(BinariesError::Build(format!("{command:?}"))) }
 }
 
-/// Whether Cargo set this variable for the program that it runs. Build scripts look at some of them, and would run again
-/// on either side of the border if they crossed it.
+/// Whether Cargo set this variable for the program that it runs. Build scripts look at some of them, and would run
+/// again on either side of the border if they crossed it.
 fn is_about_this_program(name: &OsStr) -> bool {
     let about = ["CARGO_BIN_", "CARGO_CRATE_NAME", "CARGO_MANIFEST_", "CARGO_PKG_", "CARGO_PRIMARY_PACKAGE", "OUT_DIR"];
     name.to_str().is_some_and(|name| about.iter().any(|start| name.starts_with(start)))

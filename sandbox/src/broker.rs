@@ -1,7 +1,7 @@
 //! A real MQTT broker on this machine, for the time of one world: in this process, or Mosquitto beside it.
 //!
-//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else. The one plain listener, on
-//! 127.0.0.1, is for a front that ends TLS, and there only where a test asks for it.
+//! Both speak MQTT 5 and 3.1.1 over TLS to clients that show a certificate, and to nobody else. The one plain listener,
+//! on 127.0.0.1, is for a front that ends TLS, and there only where a test asks for it.
 
 mod embedded;
 mod mosquitto;
@@ -43,8 +43,8 @@ pub struct BrokerOptions {
     pub allowed: Vec<&'static str>,
     /// The largest packet that it takes, in bytes. Mosquitto only.
     pub max_packet_size: Option<u32>,
-    /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS before it.
-    /// Mosquitto only.
+    /// Whether it speaks WebSocket too: over TLS to clients with a certificate, and in the clear to whatever ends TLS
+    /// before it. Mosquitto only.
     pub websockets: bool,
     /// Mosquitto's executable; the one in `PATH` unless given. Mosquitto only.
     pub program: Option<PathBuf>,

@@ -1,7 +1,7 @@
 //! A local S3 with one bucket: takes, lists, gives and deletes objects as the service does, and fails on request.
 //!
-//! Speaks the REST API, with the bucket in the path. It wants every request signed and checks what is said about the body,
-//! but no signature; it keeps nothing on disk.
+//! Speaks the REST API, with the bucket in the path. It wants every request signed and checks what is said about the
+//! body, but no signature; it keeps nothing on disk.
 
 mod api;
 mod request;

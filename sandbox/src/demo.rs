@@ -1,5 +1,5 @@
-//! What `cargo sandbox` does: starts a world, lets sensors publish into it, shows what flows, ends it in good order and
-//! accounts for every message.
+//! `cargo sandbox`: starts a world, lets sensors publish into it, shows the message flow, ends it in order and reports
+//! the outcome of every message.
 
 mod books;
 pub mod command;

@@ -1,5 +1,5 @@
-//! `cargo sandbox fleet`: what a fleet of bridges for a rate looks like, costs, and does when a part of it goes away. A model with
-//! a seed, whose assumptions are listed in docs/scaling.md; nothing is started.
+//! `cargo sandbox fleet`: the size and the cost of a fleet of bridges for a message rate, and its behaviour when a part
+//! of it fails. A model with a seed; docs/scaling.md lists its assumptions. It starts nothing.
 
 mod model;
 mod prices;
@@ -16,8 +16,8 @@ use model::{Played, play};
 use prices::Prices;
 use size::{Fleet, Load};
 
-/// Says how many replicas and how much concurrency a rate takes, what a month costs, and what an incident does to it: a model, of
-/// which docs/scaling.md has the assumptions.
+/// Says how many replicas and how much concurrency a rate takes, what a month costs, and what an incident does to it: a
+/// model, of which docs/scaling.md has the assumptions.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {

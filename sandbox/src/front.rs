@@ -1,5 +1,5 @@
-//! What stands between the bridge and AWS: an endpoint with TLS that can go dead or move under its connections or take few of
-//! them, and a proxy that wants a password. Passes bytes on, and decides nothing by what they say.
+//! An endpoint with TLS between the bridge and AWS that can fail, move or limit its connections, and a proxy that
+//! requires a password. Passes bytes on without reading them.
 
 use std::io;
 use std::net::SocketAddr;
@@ -113,8 +113,8 @@ impl Front {
         self.port
     }
 
-    /// What each connection asked for so far: the protocol that ALPN chose, or the target of `CONNECT`; `reset` for one that
-    /// had no place.
+    /// What each connection asked for so far: the protocol that ALPN chose, or the target of `CONNECT`; `reset` for one
+    /// that had no place.
     #[must_use]
     pub fn seen(&self) -> Vec<String> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -136,8 +136,8 @@ impl Front {
         self.fate.send_replace(Some(Fate::BlackHole));
     }
 
-    /// From now on somebody else answers on the connections that there are, who knows no path: 404 and a page of HTML. New
-    /// ones are fine.
+    /// From now on somebody else answers on the connections that there are, who knows no path: 404 and a page of HTML.
+    /// New ones are fine.
     pub fn moved(&self) {
         self.fate.send_replace(Some(Fate::Moved));
     }

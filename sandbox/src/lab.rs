@@ -1,5 +1,5 @@
-//! Brokers that others have written, started on this machine for tests: each over mutual TLS on 127.0.0.1, in a directory
-//! of its own. Installs nothing, and reads no configuration of the machine.
+//! Other projects' brokers, started on this machine for tests: each over mutual TLS on 127.0.0.1, in a directory of its
+//! own. Installs nothing, and reads no configuration of the machine.
 
 mod activemq;
 mod aedes;

@@ -1,5 +1,6 @@
-//! Looks into the session that a bridge has left at the broker: which messages wait there un-acknowledged. A client of
-//! its own: it acknowledges nothing, so that the next bridge still gets them all, or takes them where there is no next bridge.
+//! Reads which unacknowledged messages are in the session that a bridge has left at the broker. It is a separate client
+//! that acknowledges nothing, so that the next bridge still gets all messages, or takes them if there is no next
+//! bridge.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

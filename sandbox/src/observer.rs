@@ -1,4 +1,4 @@
-//! Follows a run from the outside, invocation by invocation, and books what became of each message. Bounded in memory.
+//! Follows a run from outside, invocation by invocation, and records the outcome of each message. Bounded in memory.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,8 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Books what the function takes into `registry`. `invocations` must have been subscribed to before the first message
-    /// was published, or its invocation goes by unseen.
+    /// Books what the function takes into `registry`. `invocations` must have been subscribed to before the first
+    /// message was published, or its invocation goes by unseen.
     #[must_use]
     pub fn start(mut invocations: Receiver<Arc<Invocation>>, registry: Arc<Registry>) -> Self {
         let seen = Arc::new(Mutex::new(Seen::default()));

@@ -1,5 +1,5 @@
-//! What became of each message, read from the outside: from what the function answered and from what lies in the
-//! failure destination. Asks the bridge nothing.
+//! Finds the outcome of each message from outside: from the function's answers and the content of the failure
+//! destination. Does not ask the bridge.
 
 use std::collections::HashSet;
 use std::io;

@@ -1,4 +1,4 @@
-//! Parts of the world alone, to be put together with parts of the user's own.
+//! Parts of the world as separate commands, to combine with parts of the user's own.
 
 use std::net::SocketAddr;
 use std::time::Duration;

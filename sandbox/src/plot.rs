@@ -1,4 +1,4 @@
-//! Numbers over time as a picture: panels one above the other, in SVG, with a line where something happened. Pure.
+//! Draws numbers over time: panels one above the other, in SVG, with a line for each event. Pure.
 
 use std::io;
 

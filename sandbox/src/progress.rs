@@ -1,4 +1,4 @@
-//! How far something long is: a bar below what is said, on a terminal; elsewhere only what is said, line by line.
+//! The progress of a long operation: on a terminal a bar below the output, elsewhere only the output, line by line.
 
 use std::time::Duration;
 

@@ -1,6 +1,8 @@
-//! A bad line on command: a TCP proxy that resets, delays, throttles, loses, goes silent, or breaks after so many bytes.
+//! A bad line on command: a TCP proxy that resets, delays, throttles, loses, goes silent, or breaks after so many
+//! bytes.
 //!
-//! Passes every byte on unchanged and in order, and knows nothing of TLS or MQTT. What it does by chance follows a seed.
+//! Passes every byte on unchanged and in order, and knows nothing of TLS or MQTT. What it does by chance follows a
+//! seed.
 
 mod direction;
 

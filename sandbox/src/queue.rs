@@ -1,7 +1,7 @@
 //! A local SQS with one queue: takes, lends and deletes messages as the service does, and fails on request.
 //!
-//! Speaks AWS JSON 1.0, as today's SDKs do. It never checks signatures, keeps nothing on disk, and knows no order within
-//! the groups of a FIFO queue.
+//! Speaks AWS JSON 1.0, as today's SDKs do. It never checks signatures, keeps nothing on disk, and knows no order
+//! within the groups of a FIFO queue.
 
 mod api;
 mod store;

@@ -15,8 +15,8 @@ pub struct Replicas {
 }
 
 impl Replicas {
-    /// Starts `count` bridges, one after the other, and returns when all are subscribed. The world's topic filter should
-    /// be a shared one.
+    /// Starts `count` bridges, one after the other, and returns when all are subscribed. The world's topic filter
+    /// should be a shared one.
     ///
     /// # Errors
     /// When one cannot be started, or is not subscribed within `patience`.

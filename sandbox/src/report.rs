@@ -1,4 +1,5 @@
-//! What a person sees of a run: a small block that is redrawn in place, or a line a second where nobody watches.
+//! The output of a run for people: a small block that is redrawn in place, or a line a second if the output is no
+//! terminal.
 //!
 //! Fed with numbers only; knows neither broker nor bridge. Never lets a payload steer the terminal.
 

@@ -1,5 +1,5 @@
-//! What is played: sensors whose readings are taken, or the hub and the cloud. There hubs publish to
-//! `devices/{hub}/data`, the real function answers a high temperature with a command, and the hubs hear it on
+//! The scenes: sensors whose readings are stored, or the hub and the cloud. In the second, hubs publish to
+//! `devices/{hub}/data`, the real function answers a high temperature with a command, and the hubs receive it on
 //! `devices/{hub}/command`.
 
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! A broker that does what a test says, step by step, and what no right broker would do: real TLS, both versions of MQTT,
-//! and every byte of the script's choosing. What it receives is on record with its time. Decides nothing by itself but the
-//! answer to PINGREQ.
+//! A broker that does what a test says, step by step, including what no correct broker would do: real TLS, both
+//! versions of MQTT, and any bytes of the script's choice. It records what it receives, with the time. Decides nothing
+//! by itself but the answer to PINGREQ.
 //!
 //! A test plays the broker's side of each connection as a [`Peer`]:
 //!

@@ -1,8 +1,8 @@
-//! A simulated world: the bridge's real code, a model broker and a model AWS on one thread with a virtual clock, and every
-//! fault drawn from a seed. The same seed makes the same world, event for event. Opens no socket.
+//! A simulated world: the bridge's real code, a model broker and a model AWS on one thread with a virtual clock, and
+//! every fault drawn from a seed. The same seed makes the same world, event for event. Opens no socket.
 //!
-//! It judges interleavings. What it cannot show is how real brokers, TLS and processes behave: that is for the tests with
-//! real parts.
+//! It judges interleavings. What it cannot show is how real brokers, TLS and processes behave: that is for the tests
+//! with real parts.
 
 mod broker;
 mod campaign;

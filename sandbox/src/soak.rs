@@ -1,4 +1,5 @@
-//! `cargo sandbox soak`: lets faults strike at random, for hours if need be, and accounts for every message in the end.
+//! `cargo sandbox soak`: applies random faults, for hours if needed, and reports the outcome of every message at the
+//! end.
 //!
 //! The real bridge runs in a process of its own, so that it can be killed and its memory be measured.
 

@@ -172,7 +172,8 @@ impl World {
         }
     }
 
-    /// Ends the bridge between two instructions, as far as one can within a process: nothing is flushed, nobody is told.
+    /// Ends the bridge between two instructions, as far as one can within a process: nothing is flushed, nobody is
+    /// told.
     pub fn crash_bridge(&mut self) {
         self.bridge = None;
     }
@@ -239,7 +240,8 @@ impl World {
         started(&mut command)
     }
 
-    /// Starts this binary with the world's configuration and these variables, which win. Not subscribed yet when this returns.
+    /// Starts this binary with the world's configuration and these variables, which win. Not subscribed yet when this
+    /// returns.
     ///
     /// # Errors
     /// When it cannot be started.

@@ -1,4 +1,4 @@
-//! What a mapping is configured to do, and what it counts: what the status page needs to know of it. Changes nothing.
+//! The settings and counters of a mapping that the status page shows. Changes nothing.
 
 use crate::config::{self, OnFailure};
 use crate::metrics::MappingMetrics;
@@ -7,15 +7,15 @@ use crate::topic::some_of;
 /// What a mapping does, for the status page.
 #[derive(Debug)]
 pub struct About {
-    /// What it subscribes to: the first few of many filters.
+    /// Its topic filters, or the first few of many.
     pub topic_filter: String,
-    /// What it invokes.
+    /// The function that it invokes.
     pub function: String,
     /// The most invocations at once.
     pub concurrency: u64,
     /// Its failure destinations, in their order.
     pub destinations: Vec<String>,
-    /// What it counts.
+    /// Its counters.
     pub metrics: MappingMetrics,
 }
 

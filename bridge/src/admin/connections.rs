@@ -1,5 +1,5 @@
-//! Who is talked to: connections of bounded number and life, so that a client that says nothing, or does not read, delays
-//! nobody for long. Knows no path and no answer.
+//! Accepts connections to the admin endpoint, with a limited number and a limited life, so that a client that sends
+//! nothing, or does not read, delays nobody for long. Knows no paths and no responses.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -16,12 +16,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// So many connections at once: an operator's endpoint must not become a way to exhaust descriptors.
+/// The most connections at once, so that nobody can exhaust descriptors through the operators' endpoint.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a connection may take from its beginning to its end.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How long each connection has at least, before it makes room for one that waits. With 1,024 that wait, which is as many as the
-/// listener lets wait, the last one is heard within 4 s.
+/// How long each connection may live at least before it is closed for one that waits. With 1,024 that wait, which is as
+/// many as the listener lets wait, the last one is heard within 4 s.
 const GRACE: Duration = Duration::from_millis(250);
 /// The most of a request's head.
 const MAX_HEAD: usize = 16 * 1024;
@@ -98,12 +98,12 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let mut answer = String::new();
-        // Who is closed unheard has no answer.
+        // A connection that is closed before its request gets no response.
         let _ = stream.read_to_string(&mut answer).await;
         answer
     }
 
-    /// What docs/status.md says of those that wait, 1,024 at most.
+    /// The limit of waiting connections, 1,024, that docs/status.md documents.
     #[tokio::test(start_paused = true)]
     async fn sixty_four_silent_clients_delay_the_next_one_by_a_quarter_of_a_second() {
         let (mut connections, mut oldest, begun) = (JoinSet::new(), VecDeque::new(), Instant::now());

@@ -1,5 +1,6 @@
-//! Who may ask for what. Anyone who reaches the address may look, but a web page may not: not under a name that it has
-//! pointed here, nor as somebody else's page. Orders take a token, where one is configured.
+//! Decides which requests the admin endpoint accepts. Anyone who reaches the address may read, but a web page may not,
+//! neither under a host name that points here (DNS rebinding) nor from another origin. Orders need a token if one is
+//! configured.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
@@ -18,7 +19,7 @@ const FETCH_SITE: &str = "sec-fetch-site";
 /// Why a request is refused.
 pub(super) type Refusal = (StatusCode, String);
 
-/// What is configured about it.
+/// Its settings.
 #[derive(Debug, Clone, Default)]
 pub struct Gate {
     /// Names under which the endpoint may be asked, beside addresses and `localhost`.
@@ -28,8 +29,8 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Whether the endpoint was asked under a name of its own. A page in a browser on this machine may be from a site whose name
-    /// has been pointed to this address, and the browser then takes our answers for that site's.
+    /// Whether the `Host` header is a name of this endpoint. A page in a browser on this machine may be from a site
+    /// whose name has been pointed to this address, and the browser then takes our answers for that site's.
     ///
     /// # Errors
     /// When it was not.

@@ -1,5 +1,5 @@
-//! Whether the mappings are ready, degraded or neither, and what must be known of them all the same: the one judgement that
-//! `/readyz`, the metrics, the status document and the log share. Changes nothing but the gauges that repeat it.
+//! Decides whether the mappings are ready or degraded, and collects notes for operators. `/readyz`, the metrics, the
+//! status document and the log all use this decision. Changes nothing but the gauges that show it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,8 @@ use crate::foreign::one_line;
 use crate::metrics::Metrics;
 use crate::shutdown::Phase;
 
-/// So old the oldest message in flight must be for a full window to be worth a note: a busy mapping fills it for moments.
+/// The age of the oldest message in flight from which a full window is worth a note; a busy mapping fills its window
+/// for moments.
 const FULL_FOR: Duration = Duration::from_mins(1);
 
 /// When a mapping that works is judged to be degraded or silent.
@@ -19,7 +20,7 @@ const FULL_FOR: Duration = Duration::from_mins(1);
 pub struct Limits {
     /// All its invocations must have failed for so long.
     pub degraded_after: Duration,
-    /// So long it must be subscribed without any message.
+    /// How long it must be subscribed without any message.
     pub silent_after: Duration,
     /// Whether a degraded mapping counts as ready.
     pub degraded_is_ready: bool,
@@ -40,7 +41,7 @@ pub enum Matter {
     Silent,
 }
 
-/// What must be known of a mapping though it is ready.
+/// Notes about a ready mapping.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Note {
     /// The mapping.
@@ -58,7 +59,7 @@ pub struct Health {
     pub troubles: String,
     /// What is degraded, a line a mapping.
     pub degraded: String,
-    /// What must be known all the same.
+    /// Notes about ready mappings.
     pub notes: Vec<Note>,
 }
 
@@ -133,7 +134,7 @@ impl Watched {
         (!reasons.is_empty()).then(|| one_line(&reasons.join("; ")))
     }
 
-    /// What must be known of it although it is ready.
+    /// Notes about it although it is ready.
     pub(super) fn notes(&self, limits: Limits) -> Vec<Note> {
         if self.standing != Standing::Stays {
             return Vec::new();
@@ -198,7 +199,8 @@ pub(super) fn has_retired(all: &[Watched]) -> bool {
     all.iter().all(|watched| watched.about.is_none())
 }
 
-/// Has the gauges say what `/readyz` says: those of each mapping, and the one of the bridge, which also covers its publisher.
+/// Has the gauges say what `/readyz` says: those of each mapping, and the one of the bridge, which also covers its
+/// publisher.
 pub fn show(all: &[Watched], limits: Limits, phase: Phase, metrics: &Metrics) {
     metrics.show_ready(is_ready(all, limits, phase));
     let mut mappings = BTreeMap::new();

@@ -64,7 +64,7 @@ struct Track {
     points: VecDeque<Point>,
 }
 
-/// Of all mappings. Cheap to clone.
+/// The history of all mappings. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History(Arc<Mutex<BTreeMap<String, Track>>>);
 
@@ -87,7 +87,7 @@ pub(super) struct Document {
 }
 
 impl History {
-    /// Looks at the counters of all mappings for ever.
+    /// Reads the counters of all mappings at intervals. Never returns.
     pub(super) async fn keep(self, mappings: watch::Receiver<Vec<Watched>>) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

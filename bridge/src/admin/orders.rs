@@ -1,4 +1,4 @@
-//! What the endpoint can be told to do: hold a mapping, let it go, or retire. Who may say so is decided by the gate.
+//! The orders of the endpoint: pause a mapping, resume it, or retire. The gate decides who may give them.
 
 use http_body_util::Full;
 use hyper::body::Bytes;
@@ -9,12 +9,12 @@ use super::{Standing, State, Watched, text};
 use crate::foreign::{Foreign, one_line};
 use crate::latest::Latest;
 
-/// What a path asks for.
+/// The order that a path stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order<'a> {
     /// `/retire`
     Retire,
-    /// What stands behind `/mappings/`.
+    /// The path after `/mappings/`.
     Mapping(&'a str),
 }
 
@@ -31,15 +31,15 @@ pub(super) fn obey(order: Order<'_>, state: &State) -> Response<Full<Bytes>> {
     }
 }
 
-/// The bridge unsubscribes, finishes what the broker still has for it, has the broker forget its sessions, and ends. There
-/// is no way back but SIGTERM, which cuts it short, and another start.
+/// The bridge unsubscribes, finishes what the broker still has for it, has the broker forget its sessions, and ends.
+/// There is no way back but SIGTERM, which cuts it short, and another start.
 fn retire(state: &State) -> Response<Full<Bytes>> {
     state.retire.send_replace(true);
     text(StatusCode::ACCEPTED, "retiring; the process ends when the broker has nothing more for it\n".into())
 }
 
-/// `{mapping}/pause` and `{mapping}/resume`. A paused mapping keeps its connection and its session, finishes what it has
-/// and takes no more; it is not paused any more after a restart of the bridge.
+/// `{mapping}/pause` and `{mapping}/resume`. A paused mapping keeps its connection and its session, finishes what it
+/// has and takes no more; it is not paused any more after a restart of the bridge.
 fn hold(order: &str, state: &State) -> Response<Full<Bytes>> {
     let (name, pause) = match order.rsplit_once('/') {
         Some((name, "pause")) => (name, true),

@@ -1,5 +1,6 @@
 //! The status page: one document with its style and its script inside, which asks for nothing but `/status.json` and
-//! `/history.json` of this endpoint. Its Content-Security-Policy allows this style and this script by their hashes, and nothing else.
+//! `/history.json` of this endpoint. Its Content-Security-Policy allows this style and this script by their hashes, and
+//! nothing else.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
-//! The document `/status.json`: how the bridge stands, for the status page and `mqtt-lambda-bridge status`.
-//! docs/status.md says what each field means. Holds no payload and no secret.
+//! The document `/status.json`: the state of the bridge, for the status page and `mqtt-lambda-bridge status`.
+//! docs/status.md explains each field. Contains no payload and no secret.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! How the sessions of the bridge stand, for whoever has to say so: the endpoint, and the log. Changes nothing.
+//! The state of the bridge's sessions, for the endpoint and the log. Changes nothing.
 
 use std::sync::Arc;
 
@@ -39,14 +39,14 @@ pub struct Watched {
     pub about: Option<Arc<About>>,
 }
 
-/// What the lanes and the failure destinations of a mapping say of it. By default nothing, for ever.
+/// What the lanes and the failure destinations of a mapping report. The default never reports anything.
 #[derive(Debug, Clone)]
 pub struct Signs {
     /// Why Lambda refuses its invocations, while it does.
     pub fault: watch::Receiver<Option<String>>,
     /// Which failure destinations refuse, while they do.
     pub letters: watch::Receiver<Option<String>>,
-    /// What is held as it can neither be invoked nor given up.
+    /// Messages that are held because they can neither be invoked nor given up.
     pub holding: watch::Receiver<Option<Holding>>,
     /// The failure destinations themselves, which count what they take; `None` without any.
     pub chain: Option<Destination>,
@@ -82,7 +82,7 @@ impl Watched {
         self.signs.chain.as_ref().map(Destination::links).unwrap_or_default()
     }
 
-    /// What the broker grants less of than was asked.
+    /// Grants of the broker that are lower than requested.
     pub(super) fn granted(&self) -> Option<String> {
         match &*self.session.borrow() {
             Status::Ready(note) => note.clone(),
@@ -90,7 +90,7 @@ impl Watched {
         }
     }
 
-    /// What is held for good.
+    /// Messages that are held for good.
     pub(super) fn held(&self) -> Option<String> {
         self.signs.holding.borrow().as_ref().map(Holding::to_string)
     }

@@ -1,5 +1,5 @@
-//! Who AWS says that we are: STS's `GetCallerIdentity`, which takes no permission. For `check` alone; a bridge at work never asks. The
-//! only file that names the SDK of STS.
+//! The identity behind the credentials: STS's `GetCallerIdentity`, which needs no permission. Only `check` asks; a
+//! running bridge never does. The only file that names the SDK of STS.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Credentials that are there before a call begins: fetched from the SDK's chain with a deadline of their own, kept until
-//! shortly before they expire, and handed over without a wait. No secret leaves this file but to the SDK and to who signs.
+//! Fetches credentials before a call begins: from the SDK's chain, with a deadline of their own, kept until shortly
+//! before they expire. Only the SDK and the signer get a secret from this file.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -47,7 +47,7 @@ struct Kept {
     fetch_again: SystemTime,
 }
 
-/// Who signs a request.
+/// The credentials that sign a request.
 #[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) credentials: Credentials,
@@ -82,7 +82,7 @@ impl Ready {
         let fetched = self.fetch().await.map_err(named);
         if let Err(cause) = &fetched {
             *failed = Some((Instant::now(), cause.clone()));
-            // What has not expired yet is good for this call.
+            // Credentials that have not expired yet are valid for this call.
             if self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now())) {
                 return Ok(());
             }
@@ -116,9 +116,10 @@ impl Ready {
         self.kept().as_ref().is_some_and(|kept| SystemTime::now() < kept.fetch_again)
     }
 
-    /// Where those that there are come from, in words.
+    /// The source of the current credentials, as text.
     pub(crate) fn origin(&self) -> &'static str {
-        // Hidden in the SDK's documentation, as it is for its own user agent; where it says nothing, nothing is said.
+        // The SDK hides this in its documentation, because it is for its own user agent. If it is empty, nothing is
+        // shown.
         let kept = self.kept();
         let features = kept.as_ref().and_then(|kept| kept.identity.credentials.get_property::<Vec<Feature>>());
         features.and_then(|features| features.last()).map_or("a source that does not say its name", origin)
@@ -151,7 +152,7 @@ fn hide_from_texts(credentials: &Credentials) {
     secrets.into_iter().flatten().filter(|secret| secret.len() >= SHORTEST).for_each(|secret| hide(secret.as_bytes()));
 }
 
-/// For the SDK. Who has not waited before its call waits here, as S3 and SQS do.
+/// For the SDK. Callers that have not waited before their call, such as S3 and SQS, wait here.
 impl ProvideCredentials for Ready {
     fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
     where

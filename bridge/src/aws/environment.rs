@@ -1,5 +1,5 @@
-//! The variables that the SDK takes on trust, checked before anything is started: a value that cannot be used would show only
-//! at the first call, as a panic or as an error that nobody understands. Names the variable and never its value.
+//! Checks, before anything starts, the variables that the SDK does not check. An invalid value would otherwise show
+//! only at the first call, as a panic or an unclear error. Names the variable and never its value.
 
 use std::ffi::OsString;
 
@@ -13,9 +13,9 @@ const ENDPOINTS: &[&str] = &[
     "AWS_ENDPOINT_URL_S3",
     "AWS_ENDPOINT_URL_STS",
 ];
-/// What goes into headers.
+/// Variables whose values are sent in headers.
 const KEYS: &[&str] = &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
-/// What goes into host names.
+/// Variables whose values become part of host names.
 const REGIONS: &[&str] = &["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// Proxies, in the spelling that counts before the other, as curl has them.
@@ -26,7 +26,8 @@ const ANY_PROXY: [&str; 2] = ["ALL_PROXY", "all_proxy"];
 /// Says why a value cannot be used.
 type Check = fn(&str) -> Result<(), &'static str>;
 
-/// Whether the SDK, and the client that it calls through, can use what the environment says. An empty value counts as absent.
+/// Whether the SDK, and the client that it calls through, can use what the environment says. An empty value counts as
+/// absent.
 ///
 /// # Errors
 /// The first variable that it cannot use, and why.

@@ -1,5 +1,5 @@
-//! The SDK takes some values of the environment on trust and panics over those that cannot be sent, at the first call
-//! only. Such a panic ends the call and not the lane.
+//! Turns a panic of the SDK into an error of one call. The SDK does not check some values of the environment and panics
+//! at the first call if they cannot be sent; without this file such a panic would end the lane.
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,5 +1,5 @@
-//! HTTP to AWS, for the clients of the SDK and the bridge's own: HTTP/1.1 alone, one exchange a connection at a time. So a connection that
-//! is dead or stalls spoils one exchange, and is never used again.
+//! HTTP to AWS, for the SDK's clients and the bridge's own: HTTP/1.1 only, one exchange at a time on a connection. So a
+//! connection that is dead or stalls breaks one exchange, and is never used again.
 
 mod connection;
 mod dial;

@@ -1,4 +1,4 @@
-//! What the SDK's chain would find in an environment that a test makes up. Not built outside tests.
+//! What the SDK's chain would find in an environment that a test makes up. Built for tests only.
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;

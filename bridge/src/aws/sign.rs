@@ -1,6 +1,6 @@
 //! Signature Version 4 of AWS, for requests without a query
-//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). What requests have in common is
-//! laid out once: by address, by credentials and day, and by second. Sends nothing and shows no key.
+//! (<https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>). The parts that
+//! requests share are prepared once: by address, by credentials and day, and by second. Sends nothing and shows no key.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
@@ -13,7 +13,7 @@ use crate::crypto::{MacKey, sha256};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 
-/// What is signed of all requests to one address alike.
+/// The signed parts that are the same for all requests to one address.
 #[derive(Debug)]
 pub(crate) struct Prepared {
     /// The canonical request up to the last of these headers.
@@ -29,7 +29,7 @@ pub(crate) struct Signer {
     last: Mutex<Option<Arc<Moment>>>,
 }
 
-/// What is signed of all requests of one second by the same credentials alike.
+/// The signed parts that are the same for all requests of one second with the same credentials.
 pub(crate) struct Moment {
     second: u64,
     stamp: String,
@@ -39,7 +39,7 @@ pub(crate) struct Moment {
     derived: Arc<Derived>,
 }
 
-/// What they have in common for a day.
+/// The parts that are the same for a day.
 struct Derived {
     /// Whose it is.
     generation: u64,
@@ -58,8 +58,8 @@ impl std::fmt::Debug for Signer {
 }
 
 impl Prepared {
-    /// `path` as [`canonical`] makes it. Of the headers the names are in lower case and in their order, before all that change; the
-    /// values have no blanks at either end.
+    /// `path` as [`canonical`] makes it. Of the headers the names are in lower case and in their order, before all that
+    /// change; the values have no blanks at either end.
     pub(crate) fn new(method: &str, path: &str, headers: &[(&str, &str)]) -> Self {
         // The second line end is that of the query, which is empty.
         let mut head = [method, "\n", path, "\n\n"].concat();
@@ -75,7 +75,7 @@ impl Signer {
         Self { region: region.to_owned(), service, last: Mutex::new(None) }
     }
 
-    /// `None` when the session token cannot stand in a header.
+    /// `None` if the session token is not valid in a header.
     pub(crate) fn moment(&self, identity: &Identity, at: SystemTime) -> Option<Arc<Moment>> {
         let second = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,10 +122,12 @@ impl Moment {
         self.derived.token.as_ref()
     }
 
-    /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among them.
+    /// The header Authorization, for a request with these headers behind those that are prepared; `x-amz-date` is among
+    /// them.
     pub(crate) fn authorization(&self, prepared: &Prepared, headers: &[(&str, &str)], body: &[u8]) -> String {
         let values: usize = headers.iter().map(|(name, value)| 2 * name.len() + value.len() + 3).sum();
-        // One allocation: what is signed, what signs it and what is said of it take turns in the same text.
+        // One allocation: the text to sign, the signature and the header are built one after the other in the same
+        // buffer.
         let mut text = String::with_capacity(prepared.head.len() + prepared.names.len() + values + 2 * 64 + 256);
         text.push_str(&prepared.head);
         push_headers(&mut text, headers);

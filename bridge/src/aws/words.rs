@@ -1,6 +1,6 @@
-//! An error of the SDK in our own words. The SDK's texts are never repeated as they are: some of them print the request,
-//! payload and signature included. So only causes whose texts are known to be about the network, TLS or credentials
-//! speak for themselves, and all of them are cut to one short line.
+//! Describes an error of the SDK in our own words. The SDK's texts are never repeated as they are, because some of them
+//! print the request, payload and signature included. Only causes that are known to come from the network, TLS or
+//! credentials are quoted, cut to one short line.
 
 use std::error::Error;
 use std::io;
@@ -16,7 +16,7 @@ use crate::foreign::Foreign;
 pub(crate) enum Fault {
     /// There is no request: the endpoint, the region or the function is configured wrongly.
     Request,
-    /// The SDK has given up on what it is told.
+    /// The SDK cannot use its settings.
     Panicked,
     /// No credentials, for this reason.
     Credentials(String),
@@ -31,7 +31,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    /// What stands behind an error. `None` when the service has answered.
+    /// The cause of an error. `None` when the service has answered.
     pub(crate) fn of<E, R>(error: &SdkError<E, R>) -> Option<Self>
     where
         E: Error + 'static,
@@ -84,7 +84,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// What went wrong with a call whose service has not said so itself.
+/// The error of a call to which the service itself has not answered.
 pub(crate) fn words<E, R>(error: &SdkError<E, R>) -> String
 where
     E: Error + 'static,

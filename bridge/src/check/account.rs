@@ -1,4 +1,4 @@
-//! The account: where its services are, where the credentials come from, and who they say we are. Calls no function.
+//! Checks the account: where its services are, where the credentials come from, and whose they are. Calls no function.
 
 use super::report::{Found, Refused, Walk};
 use crate::aws::{Aws, Caller, Unidentified};

@@ -1,5 +1,5 @@
-//! What a broker does for the mappings: the subscriptions, a message that comes back, and a topic that takes dead letters. Uses client
-//! ids of its own, so that the sessions of a bridge that runs stay where they are.
+//! Checks a broker for the mappings: the subscriptions, a message that comes back, and a topic for dead letters. Uses
+//! client ids of its own, so that it does not touch the sessions of a running bridge.
 
 use std::time::Duration;
 
@@ -13,11 +13,11 @@ use crate::topic::TopicFilter;
 
 /// A message that was confirmed comes back within this time, or not at all.
 const COMES_BACK_WITHIN: Duration = Duration::from_secs(5);
-/// What to do about a topic for dead letters that nobody reads.
+/// The hint for a dead-letter topic without subscribers.
 const UNREAD: &str = "have its reader subscribe, with a session that outlives its absence; or, where a rule of the broker takes them, \
                       set `mapping.on_unread_letter = \"accept\"`";
 
-/// The broker, with a visit under way.
+/// The broker, with an open connection to it.
 pub(super) struct Broker {
     visit: Visit,
     welcome: Welcome,
@@ -108,7 +108,8 @@ impl Broker {
         }
     }
 
-    /// From a connection of its own, as the bridge does. False when nobody is subscribed, as far as the broker says so.
+    /// Publishes from a separate connection, as the bridge does. Returns false if the broker says that nobody is
+    /// subscribed.
     async fn publish(&self, topic: &str, payload: Bytes) -> Result<bool, Refused> {
         let hint = "the client needs the right to publish there; for a probe of a topic filter alone, the bridge itself does not";
         let attempt = Visit::begin(&self.connector, &self.publisher, self.session_expiry).await;

@@ -1,4 +1,4 @@
-//! The way to one broker, from our files to CONNACK, a step at a time. Subscribes to nothing.
+//! Checks the connection to one broker step by step, from the TLS files to CONNACK. Subscribes to nothing.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -50,7 +50,7 @@ pub(super) async fn reach(config: &Config, walk: &mut Walk) -> Option<Reached> {
     for (place, passed) in steps.iter().enumerate() {
         let found = match &opened {
             Err(why) if place == last => Err((why.clone(), hint(passed.step))),
-            // It has a step of its own.
+            // It is a separate step.
             _ if passed.step == "dns" => continue,
             opened => Ok(found(passed.step, peer.as_deref(), opened.as_ref().ok().map(|(_, welcome)| welcome), mqtt)),
         };
@@ -92,7 +92,7 @@ async fn resolve(broker: &BrokerUrl) -> Result<Found, Refused> {
     Ok(Found::good(format!("{host}: {}", addresses.join(", "))))
 }
 
-/// Where the reason does not name the way out itself.
+/// A hint, if the reason does not already say how to fix it.
 fn hint(step: &str) -> Option<&'static str> {
     match step {
         "tcp" => Some(
@@ -103,7 +103,7 @@ fn hint(step: &str) -> Option<&'static str> {
     }
 }
 
-/// What a step that was passed has found; without a welcome, a later one has failed.
+/// What a passed step has found; without CONNACK, a later step has failed.
 fn found(step: &str, peer: Option<&str>, welcome: Option<&Welcome>, mqtt: &Mqtt) -> Found {
     match (step, welcome) {
         ("tcp", _) => Found::good(format!("connected to {}", peer.unwrap_or("the broker"))),

@@ -1,4 +1,4 @@
-//! The failure destinations of a mapping that are no topics: whether they would take a dead letter. Leaves none behind.
+//! Checks whether the failure destinations of a mapping, except topics, would take a dead letter. Leaves none behind.
 
 use super::report::{Found, Refused, Walk};
 use crate::aws::Aws;

@@ -1,4 +1,4 @@
-//! The function of a mapping: whether it may be invoked, and whether its settings go with ours. Runs nothing.
+//! Checks whether the function of a mapping may be invoked, and whether its settings fit the mapping's. Runs nothing.
 
 use super::report::{Found, Refused};
 use crate::aws::Aws;
@@ -34,7 +34,7 @@ fn in_words(known: &Description, asked: bool) -> String {
     format!("{may}{version}{timeout}{reserved}{unknown}")
 }
 
-/// What goes wrong only under load, or only with a slow invocation.
+/// Problems that show only under load, or only with a slow invocation.
 fn warning(known: &Description, mapping: &Mapping) -> Option<String> {
     if let Some(timeout) = known.timeout.filter(|timeout| *timeout > mapping.timeout) {
         let ours = mapping.timeout;

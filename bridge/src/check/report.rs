@@ -1,4 +1,4 @@
-//! What was found on the way, a step a line, for people and for programs. Looks at nothing itself.
+//! Prints what `check` has found, one line for each step, as text or JSON. Checks nothing itself.
 
 use std::fmt;
 use std::future::Future;
@@ -46,7 +46,7 @@ pub struct Report {
     pub steps: Vec<Step>,
 }
 
-/// What a step that would work has found, and a warning where it would not work as wanted.
+/// The finding of a step that works, and a warning if it does not work as configured.
 pub(super) struct Found {
     said: String,
     warning: Option<String>,

@@ -1,5 +1,5 @@
-//! Where a bridge on this machine serves its status: a flag, a variable, or `admin.listen` of a configuration file, of which nothing
-//! else is read: a bridge that runs must not be out of reach because the rest is no longer right.
+//! Finds the admin address of a bridge on this machine: by flag, variable, or `admin.listen` of a configuration file.
+//! It reads nothing else of that file, so that a running bridge can be reached even if the rest is now invalid.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -37,7 +37,7 @@ impl AdminFlags {
     }
 }
 
-/// `admin.listen` of a file, where it stands there.
+/// `admin.listen` of a file, if it is there.
 fn listen_in(file: &Path) -> Result<Option<SocketAddr>, String> {
     let object = file.display();
     let text = std::fs::read_to_string(file).map_err(|error| format!("{object}: {}", in_words(&error)))?;

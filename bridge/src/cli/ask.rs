@@ -1,4 +1,5 @@
-//! Asks the admin endpoint of a bridge one thing, by as little HTTP as that takes. Follows nothing and trusts no answer to be short.
+//! Sends one request to the admin endpoint of a bridge, with a minimal HTTP client. Follows no redirect and limits the
+//! length of the response.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -12,8 +12,8 @@ pub struct CheckFlags {
     /// The configuration file, in TOML [env: `BRIDGE_CONFIG`]
     #[arg(long, value_name = "FILE", help = "The configuration file, in TOML [env: BRIDGE_CONFIG]")]
     pub config: Option<PathBuf>,
-    /// Publish a message to each mapping's topic, and see it come back; a bridge that runs hands it to its function. Also publish one
-    /// to topics for dead letters
+    /// Publish a message to each mapping's topic, and see it come back; a bridge that runs hands it to its function.
+    /// Also publish one to topics for dead letters
     #[arg(long)]
     pub probe: bool,
     /// The topic of the probe, for topic filters with wildcards

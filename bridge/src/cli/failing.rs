@@ -1,5 +1,6 @@
-//! What the program says when it cannot start or go on: `error: …` on standard error, or a line of JSON each where its log is JSON, so
-//! that whoever reads the log reads that too. Never fails, and never shows more than it is given.
+//! Reports why the program cannot start or continue: `error: …` on standard error, or one line of JSON for each error
+//! if the log is JSON, so that programs that read the log can read errors too. Never fails, and shows only what it is
+//! given.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -30,7 +31,8 @@ impl Failing {
         Self { json: logging::is_json(format) }
     }
 
-    /// For arguments that were not understood: the format that they or the environment name, and of which a file says nothing yet.
+    /// For arguments that were not understood: the format that they or the environment name, and of which a file says
+    /// nothing yet.
     #[must_use]
     pub fn for_usage(arguments: &[OsString], variable: Option<&str>) -> Self {
         let texts: Vec<_> = arguments.iter().filter_map(|argument| argument.to_str()).collect();
@@ -44,7 +46,7 @@ impl Failing {
 
     /// Says it. The event names its kind, and does not change.
     pub fn say(self, event: &str, what: &impl Display) {
-        // Nobody may read it.
+        // The pipe may have no reader.
         let _ = std::io::stderr().write_all(self.line(event, what, SystemTime::now()).as_bytes());
     }
 

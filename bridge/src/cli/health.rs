@@ -1,4 +1,5 @@
-//! `health`: asks a bridge on this machine how it is, for the health check of a container that has no shell.
+//! `health`: asks a bridge on this machine whether it is alive, started or ready, for health checks of containers
+//! without a shell.
 
 use clap::Args;
 
@@ -16,8 +17,8 @@ pub struct HealthFlags {
     /// Ask whether it is ready (/readyz), not only whether it lives (/livez)
     #[arg(long, conflicts_with = "started")]
     pub ready: bool,
-    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does not restart
-    /// a bridge whose broker is away
+    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does
+    /// not restart a bridge whose broker is away
     #[arg(long)]
     pub started: bool,
 }

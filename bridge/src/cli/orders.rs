@@ -1,4 +1,4 @@
-//! `pause` and `resume`, and what every order to a bridge that runs has in common; for containers without curl.
+//! `pause` and `resume`, and the common part of all orders to a running bridge; for containers without curl.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -45,7 +45,7 @@ pub struct RedriveFlags {
 const ALONE: &str = "redrive";
 
 impl RedriveFlags {
-    /// The keys of a configuration without a file. A redrive connects to no broker, and looks at no topic filter.
+    /// The keys of a configuration without a file. A redrive connects to no broker, and uses no topic filter.
     #[must_use]
     pub fn overrides(&self) -> Overrides {
         let Some(function) = &self.function else { return Overrides::default() };

@@ -1,4 +1,5 @@
-//! `retire`: has a bridge leave for good; in a pod of Kubernetes, on request, only when its StatefulSet has been scaled down.
+//! `retire`: makes a bridge leave for good; in a Kubernetes pod, on request, only if its StatefulSet has been scaled
+//! down.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpStream};
@@ -22,8 +23,8 @@ pub struct RetireFlags {
     /// Return only when the bridge has ended
     #[arg(long)]
     wait: bool,
-    /// In a pod of a Kubernetes StatefulSet: retire only when the StatefulSet has been scaled below this pod, which is asked of
-    /// the Kubernetes API; else do nothing. For `preStop`, with `--wait`
+    /// In a pod of a Kubernetes StatefulSet: retire only when the StatefulSet has been scaled below this pod, which is
+    /// asked of the Kubernetes API; else do nothing. For `preStop`, with `--wait`
     #[arg(long)]
     if_scaled_down: bool,
     /// The name of this pod

@@ -1,4 +1,4 @@
-//! `completions` and `man`: what shells and manuals know of the command line, made from its definition.
+//! `completions` and `man`: shell completions and manual pages, made from the definition of the command line.
 
 use std::io;
 

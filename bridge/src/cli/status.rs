@@ -1,4 +1,4 @@
-//! `status`: how a bridge that runs stands, mapping by mapping, for people; or as JSON, for programs. Changes nothing.
+//! `status`: prints the state of a running bridge, mapping by mapping, as text or JSON. Changes nothing.
 
 use clap::Args;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! `write-files`: writes variables of the environment into files that one user alone may read, for platforms that hand
-//! over secrets as variables (Amazon ECS) to a bridge that reads files. Repeats no content in an error.
+//! `write-files`: writes environment variables into files that only one user may read, for platforms that pass secrets
+//! as variables (Amazon ECS), because the bridge reads secrets from files. Repeats no content in an error.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -62,7 +62,7 @@ impl WriteFilesFlags {
         Ok(files.into_keys().collect())
     }
 
-    /// Nobody sees half a file, and nobody else the whole one: it gets its name last.
+    /// The file gets its name last, so nobody sees an incomplete file, and other users never see it at all.
     fn write_one(&self, name: &str, content: &OsStr) -> std::io::Result<()> {
         let (path, beside) = (self.into.join(name), self.into.join(format!(".{name}.new")));
         match fs::remove_file(&beside) {

@@ -1,5 +1,5 @@
-//! The address of the broker. Refuses everything that is not verified TLS, and never repeats a URL in an error, since it
-//! may hold a password.
+//! The address of the broker. Accepts only verified TLS, and never repeats a URL in an error, because it may contain a
+//! password.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -104,7 +104,7 @@ fn split_scheme(text: &str) -> Result<(Scheme, &str), InvalidValue> {
     }
 }
 
-/// RFC 3986, section 3.3, without the comma, which parts URLs. A query is refused, since what stands there is mostly a token.
+/// RFC 3986, section 3.3, without the comma, which separates URLs. A query is refused, because it is usually a token.
 fn check_path(rest: &str, path: &str) -> Result<String, InvalidValue> {
     if rest.contains(['?', '#']) {
         return Err(InvalidValue::new(
@@ -119,7 +119,7 @@ fn check_path(rest: &str, path: &str) -> Result<String, InvalidValue> {
 }
 
 pub(super) fn split_port(authority: &str) -> Result<(&str, Option<u16>), InvalidValue> {
-    // An IPv6 address holds colons of its own and therefore stands in brackets.
+    // An IPv6 address contains colons, so it is written in brackets.
     let after_host = authority.rfind(']').map_or(0, |bracket| bracket + 1);
     let Some(colon) = authority[after_host..].find(':').map(|at| at + after_host) else {
         return Ok((authority, None));

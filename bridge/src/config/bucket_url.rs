@@ -1,5 +1,5 @@
-//! The address of dead letters in S3: a bucket, and how the keys of its objects begin. Asks nothing of it, and never
-//! repeats a URL in an error, since it may hold a password.
+//! The address of dead letters in S3: a bucket, and the prefix of the keys of its objects. Does not contact the bucket,
+//! and never repeats a URL in an error, because it may contain a password.
 
 use std::fmt;
 use std::str::FromStr;

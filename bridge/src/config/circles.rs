@@ -1,5 +1,5 @@
-//! Where messages of a mapping can come back to it: to itself, which the configuration refuses, or through other mappings,
-//! which is only warned of, since a function may know when to stop. Pure.
+//! Finds mappings whose published messages can come back to them: directly, which the configuration refuses, or through
+//! other mappings, which is only a warning, because a function may know when to stop. Pure.
 
 use std::collections::BTreeSet;
 
@@ -23,7 +23,7 @@ impl Output {
     }
 }
 
-/// Where a mapping can publish to: answers, replies and dead letters.
+/// The topics to which a mapping can publish: answers, replies and dead letters.
 pub(super) fn outputs(mapping: &Mapping) -> impl Iterator<Item = Output> + '_ {
     let output = |key, text: &str, filter: &str| {
         let (text, topics) = (text.to_owned(), filter.parse().ok()?);
@@ -46,8 +46,8 @@ fn holes_as_wildcards(topic: &str) -> String {
     levels.join("/")
 }
 
-/// The groups of mappings in which a message of each can lead to another one of each, through all of them; by their names,
-/// in the order of the configuration.
+/// The groups of mappings in which a message of each can lead to another one of each, through all of them; by their
+/// names, in the order of the configuration.
 #[must_use]
 pub fn circles(mappings: &[Mapping]) -> Vec<Vec<&str>> {
     let reached: Vec<_> = (0..mappings.len()).map(|from| reached(mappings, from)).collect();

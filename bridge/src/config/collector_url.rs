@@ -1,5 +1,5 @@
-//! The address of a collector of traces, for OTLP over HTTP. Asks nothing of it, and never repeats a URL in an error, since it
-//! may hold a password.
+//! The address of a trace collector, for OTLP over HTTP. Does not contact it, and never repeats a URL in an error,
+//! because it may contain a password.
 
 use std::fmt;
 use std::str::FromStr;

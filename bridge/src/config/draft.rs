@@ -1,4 +1,4 @@
-//! A configuration before it is checked: which key has which text, and where it was written. Does not judge values.
+//! A configuration before it is checked: the text of each key, and where it was written. Does not check values.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use super::error::{Mistakes, Place};
 use super::key::{Key, Kind};
 use crate::secret::Secret;
 
-/// What file, environment and flags say, the later over the earlier.
+/// The settings of file, environment and flags; later ones replace earlier ones.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
     /// The file that was read.
@@ -23,7 +23,7 @@ pub(super) struct Draft {
 /// The settings of the root, of one mapping or of one failure destination.
 #[derive(Debug, Default)]
 pub(super) struct Settings {
-    /// Where its header stands; `None` when it stands in no file.
+    /// The line of its header; `None` if it is not from a file.
     pub(super) header: Option<Place>,
     /// Those that are given, by the path of their key.
     pub(super) given: BTreeMap<&'static str, Setting>,

@@ -1,5 +1,5 @@
-//! What can be wrong with a configuration, each mistake on one line that names the place. Never holds a line of the file,
-//! nor a value that may be a secret.
+//! The mistakes that a configuration can have, each on one line that names the place. Never contains a line of the
+//! file, nor a value that may be a secret.
 
 use std::fmt::{self, Display};
 use std::io;
@@ -9,8 +9,8 @@ use super::values::LogFormat;
 /// The most mistakes that are shown; the rest is counted.
 const MOST: usize = 20;
 
-/// Why there is no configuration: all mistakes, in the order of the file, then those of variables and flags. Its `Display`
-/// is one line, however many there are.
+/// Why there is no configuration: all mistakes, in the order of the file, then those of variables and flags. Its
+/// `Display` is one line, however many there are.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigError {
     mistakes: Vec<String>,
@@ -28,8 +28,8 @@ impl ConfigError {
         Self { log, ..self }
     }
 
-    /// Each mistake on a line of its own: the place, the cause, the way out. Of more than 20 the last line says how many
-    /// more there are.
+    /// Each mistake on a line of its own: the place, the cause, the way out. Of more than 20 the last line says how
+    /// many more there are.
     pub fn lines(&self) -> impl Iterator<Item = String> {
         let more = self.mistakes.len().saturating_sub(MOST);
         let more = (more > 0).then(|| format!("and {more} more"));

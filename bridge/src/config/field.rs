@@ -1,10 +1,10 @@
-//! Names a part of a message: the one that orders it, or the one that tells it apart. Looks into no message.
+//! Names a part of a message: its ordering key, or its id. Does not read messages.
 
 use std::str::FromStr;
 
 use super::InvalidValue;
 
-/// What the messages that keep their order have in common.
+/// The field that is the ordering key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OrderingKey {
     /// `topic[1]`: a level of the topic, counted from 0.
@@ -15,7 +15,7 @@ pub enum OrderingKey {
     Property(String),
 }
 
-/// Where the publisher says which message it is.
+/// The field with the publisher's id of the message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageId {
     /// `payload:/message_id`: a JSON Pointer (RFC 6901) into a JSON payload; never empty.

@@ -1,5 +1,5 @@
-//! The TOML file: from text to a draft with the line of each key. Refuses unknown keys and values of the wrong type, and
-//! judges nothing else.
+//! The TOML file: from text to a draft with the line of each key. Refuses unknown keys and values of the wrong type,
+//! and checks nothing else.
 
 mod value;
 
@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path, named_by: &str, mistakes: &mut Mistakes) -> Opti
     parse(path, &text, mistakes)
 }
 
-/// Reads `text`, which stands in the file at `path`. `None` when it is not TOML: the rest could mean anything.
+/// Reads `text`, the content of the file at `path`. `None` if it is not TOML, because the rest could mean anything.
 pub(super) fn parse(path: &Path, text: &str, mistakes: &mut Mistakes) -> Option<Draft> {
     let mut file = File { name: path.display().to_string(), text, mistakes };
     let (document, errors) = DeTable::parse_recoverable(text);
@@ -137,7 +137,7 @@ impl File<'_> {
     }
 }
 
-/// The names that could stand behind `prefix`.
+/// The names that may follow `prefix`.
 fn siblings(prefix: &str) -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter_map(move |key| key.path.strip_prefix(prefix)).map(|rest| rest.split('.').next().unwrap_or(rest))
 }

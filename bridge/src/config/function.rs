@@ -1,4 +1,4 @@
-//! The name of a Lambda function, in each form that the Invoke API takes. Never asks AWS whether it exists.
+//! The name of a Lambda function, in each form that the Invoke API accepts. Never asks AWS whether it exists.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,5 +1,5 @@
-//! What a key is: its place, the kind of its values with their bounds, its default, and the names that it has as an
-//! environment variable and as a flag. The keys themselves stand in the sections. Holds no value of any configuration.
+//! The definition of a key: its place, the kind of its values with their bounds, its default, and its environment
+//! variable and flag. The sections define the keys themselves. Holds no value of any configuration.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ pub(crate) const VARIABLE_PREFIX: &str = "BRIDGE_";
 /// The variable that names the file; no key.
 pub(crate) const FILE_VARIABLE: &str = "BRIDGE_CONFIG";
 
-/// The variable that holds the password for the broker. No key: in a file of settings, or as a flag, others could read it.
+/// The variable that holds the password for the broker. No key: in a file of settings, or as a flag, others could read
+/// it.
 pub(crate) const PASSWORD_VARIABLE: &str = "BRIDGE_MQTT_PASSWORD";
 
 /// What the path of each key of a mapping begins with.
@@ -55,7 +56,7 @@ pub(crate) enum Kind {
     Seconds(Duration, Duration),
 }
 
-/// What holds when a key is not given; `Required` and `Absent` carry an example, as it stands in the file.
+/// The default of a key; `Required` and `Absent` have an example, as it is written in the file.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Fallback {
     Required(&'static str),

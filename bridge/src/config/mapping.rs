@@ -1,5 +1,5 @@
-//! The settings of one mapping: which messages, which function, and what happens when it fails. Each key once, with its
-//! values and their checks; whether they fit together is judged below.
+//! The settings of one mapping: which messages, which function, and what happens when it fails. Each key is defined
+//! once, with its values and their checks; `fit.rs` checks whether they fit together.
 
 mod fit;
 
@@ -36,17 +36,19 @@ section! {
         pub qos: Qos = key { Number(0, 2).is("1").flag("qos"), numbered(str::parse) };
         /// How many MQTT sessions share the subscription; more than one needs a `$share/group/filter`.
         pub sessions: usize = key { Number(1, 64).is("1"), number };
-        /// Patterns in the syntax of Lambda's `FilterCriteria`, of which a message must match one; in the variable, JSON.
+        /// Patterns in the syntax of Lambda's `FilterCriteria`, of which a message must match one; in the variable,
+        /// JSON.
         pub filter: Vec<Value> =
             key { Json.absent(r#"[{ payload = { temperature = [{ numeric = [">", 30] }] } }]"#), several(patterns) };
         /// The Lambda function: a name, `name:alias`, or an ARN.
         pub function: Function = key { Text.required("sensor-handler").flag("function"), with(str::parse) };
         /// `request-response` waits for the function's answer; `event` only for Lambda to queue the event.
         pub invocation: Invocation = key { Kind::of::<Invocation>().is("request-response"), choice };
-        /// `records`: an event of records with payload, topic and properties of each message; `raw`: the payload of one message.
+        /// `records`: an event of records with payload, topic and properties of each message; `raw`: the payload of one
+        /// message.
         pub format: Format = key { Kind::of::<Format>().is("records"), choice };
-        /// How payloads are compressed: `gzip`, `zstd`, `none`, or `property`, which reads it from each message's user property
-        /// `content-encoding`; the function gets them decompressed.
+        /// How payloads are compressed: `gzip`, `zstd`, `none`, or `property`, which reads it from each message's user
+        /// property `content-encoding`; the function gets them decompressed.
         pub content_encoding: ContentEncoding = key { Kind::of::<ContentEncoding>().is("none"), choice };
         /// How many invocations may run at once.
         pub concurrency: usize = key { Number(1, 10_000).is("64").flag("concurrency"), number };
@@ -66,11 +68,11 @@ section! {
         pub batch: Batch = subsection {};
         /// When to retry.
         pub retry: Retry = subsection {};
-        /// Where messages go that no attempt could deliver: the first destination that takes them; without one the bridge
-        /// retries for ever.
+        /// Where messages go that no attempt could deliver: the first destination that takes them; without one the
+        /// bridge retries for ever.
         pub on_failure: Vec<OnFailure> = other { keys_of::<Destinations>(), on_failure::on_failure, None };
-        /// What becomes of a dead letter where an MQTT 5 broker says that nobody is subscribed to `on_failure.topic`: `refuse`
-        /// counts it as not written; `accept` counts it as written, for a broker that takes it by a rule.
+        /// What becomes of a dead letter where an MQTT 5 broker says that nobody is subscribed to `on_failure.topic`:
+        /// `refuse` counts it as not written; `accept` counts it as written, for a broker that takes it by a rule.
         pub on_unread_letter: OnUnreadLetter = key { Kind::of::<OnUnreadLetter>().is("refuse"), choice };
         /// What the function may publish.
         pub response: ResponseTopics = subsection {};
@@ -78,7 +80,8 @@ section! {
         pub on_refused_answer: OnRefusedAnswer = key { Kind::of::<OnRefusedAnswer>().is("dead-letter"), choice };
         /// Whether a message with a Response Topic is answered there; the topic must be one of those below.
         pub reply: bool = key { Switch.is("false"), switch };
-        /// Where replies may go: topics without wildcards; `{topic[1]}` stands for that level of the record's own topic.
+        /// Where replies may go: topics without wildcards; `{topic[1]}` stands for that level of the record's own
+        /// topic.
         pub reply_topics: Vec<String> = key { List.absent(r#"["devices/{topic[1]}/reply"]"#), list(reply_topic) };
     }
 }
@@ -90,7 +93,8 @@ section! {
         pub max_records: usize = key { Number(1, 10_000).is("1").flag("batch-max-records"), number };
         /// How long the first message of a batch waits for others.
         pub max_window: Duration = key { Period(Duration::ZERO, SECOND * 300).is("0ms").flag("batch-max-window"), duration };
-        /// Whether a batch on which the function failed is retried as two halves, so that one bad message fails no others.
+        /// Whether a batch on which the function failed is retried as two halves, so that one bad message fails no
+        /// others.
         pub bisect_on_error: bool = key { Switch.is("true"), switch };
     }
 }
@@ -98,7 +102,8 @@ section! {
 section! {
     /// `mapping.retry`: when a failed attempt is repeated.
     pub struct Retry in "mapping.retry." {
-        /// The most attempts for one message, the first included; an invocation that did not reach the function does not count.
+        /// The most attempts for one message, the first included; an invocation that did not reach the function does
+        /// not count.
         pub max_attempts: u32 = key { Number(1, 1_000_000).is("5").flag("max-attempts"), number };
         /// The age after which a message gets no further attempt.
         pub max_age: Duration = key { Period(MS, MONTH).is("10m"), duration };

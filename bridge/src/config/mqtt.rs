@@ -1,5 +1,5 @@
-//! The settings of the way to the broker, which all mappings have in common: each key once, with its values and their
-//! checks.
+//! The settings of the connection to the broker, which all mappings share: each key is defined once, with its values
+//! and their checks.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -22,31 +22,36 @@ use crate::topic::validate_topic_name;
 section! {
     /// `[mqtt]`: the broker and the sessions with it.
     pub struct Mqtt in "mqtt.", checked by login {
-        /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883 or 443
-        /// unless written. Several are a list, and are tried in its order.
+        /// The broker, always over verified TLS: `mqtts://host[:port]`, or `wss://host[:port]/path`; the port is 8883
+        /// or 443 unless written. Several are a list, and are tried in its order.
         pub url: Vec<BrokerUrl> = key { Texts.required("mqtts://broker.example:8883").flag("url"), texts(str::parse) };
-        /// Whether a client that is connected to another broker than the first returns to the first, or stays: `first` or `stay`.
+        /// Whether a client that is connected to another broker than the first returns to the first, or stays: `first`
+        /// or `stay`.
         pub prefer: Prefer = key { Kind::of::<Prefer>().is("first"), choice };
-        /// How long a client stays at another broker before it checks whether the first is reachable again, and how often after that.
+        /// How long a client stays at another broker before it checks whether the first is reachable again, and how
+        /// often after that.
         pub return_after: Duration = key { Period(SECOND, YEAR).is("5m"), duration };
-        /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of them.
+        /// The application protocols to offer by ALPN over `mqtts://`, the first preferred; the broker must take one of
+        /// them.
         pub alpn: Vec<String> = key { List.absent(r#"["mqtt"]"#), list(application_protocol) };
-        /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is read
-        /// for it.
+        /// The HTTP proxy through which the broker is reached: `http://host:port`. No variable such as `HTTPS_PROXY` is
+        /// read for it.
         pub proxy: Option<Proxy> = key { Text.absent("http://proxy.example:3128"), maybe(str::parse) };
         /// The file of mode 0600 that holds `user:password` for that proxy, read again for each connection.
         pub proxy_credentials_file: Option<PathBuf> = key { File.absent("proxy.credentials"), file };
-        /// The beginning of the client ids `{client_id}-{mapping}`; keep it, as it names the sessions that the broker holds.
+        /// The beginning of the client ids `{client_id}-{mapping}`; keep it, as it names the sessions that the broker
+        /// holds.
         pub client_id: String = key { Text.is("mqtt-lambda-bridge").flag("client-id"), with(client_id) };
-        /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes what the broker
-        /// has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
+        /// The client ids of replicas that are to leave for good. One of these gives up its subscriptions, finishes
+        /// what the broker has for it, and then waits idle for SIGTERM, so that it can be removed without loss.
         pub retiring: Vec<String> = key { List.absent(r#"["bridge-2"]"#).live(), list(client_id) };
         /// The user name for a broker that requires one, with or without a client certificate.
         pub username: Option<String> = key { Text.absent("bridge-1").flag("username"), maybe(username) };
         /// The file of mode 0600 that holds its password or token alone, read again for each connection; or
         /// `BRIDGE_MQTT_PASSWORD`.
         pub password_file: Option<PathBuf> = key { File.absent("bridge.password").flag("password-file"), file };
-        /// The program that prints the password or token, in place of a file, with its arguments; run for each connection.
+        /// The program that prints the password or token, in place of a file, with its arguments; run for each
+        /// connection.
         pub password_command: Vec<String> =
             key { List.absent(r#"["/usr/local/bin/broker-token", "--audience", "mqtt"]"#), list(argument) };
         /// The environment variables that the program gets beside `HOME`, `LANG`, `PATH`, `TMPDIR` and `TZ`.
@@ -80,7 +85,8 @@ section! {
     pub struct StatusTopic in "mqtt.status." {
         /// The status topic; `{client_id}` stands for the client id. Without it no status is published.
         pub topic: Option<String> = key { Text.absent("bridges/{client_id}/status"), maybe(status_topic) };
-        /// The format of the status: `text` is `online` or `offline`; `json` adds version, times and the state of each mapping.
+        /// The format of the status: `text` is `online` or `offline`; `json` adds version, times and the state of each
+        /// mapping.
         pub format: StatusFormat = key { Kind::of::<StatusFormat>().is("text"), choice };
         /// How long the broker waits for a new connection before it publishes `offline`; MQTT 5 only.
         pub will_delay: Duration = key { Seconds(Duration::ZERO, HOUR).is("5s"), duration };
@@ -94,8 +100,8 @@ section! {
         pub ca_file: Option<PathBuf> = key { File.absent("ca.crt").flag("ca-file"), file };
         /// The bridge's certificate chain for mutual TLS, in PEM; comes with the key.
         pub cert_file: Option<PathBuf> = key { File.absent("bridge.crt").flag("cert-file"), file };
-        /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with the
-        /// certificate.
+        /// The bridge's private key: a file in PEM, not encrypted, or the `pkcs11:` URI of a key in a token; comes with
+        /// the certificate.
         pub key_file: Option<PrivateKey> = key { File.absent("bridge.key").flag("key-file"), private_key };
         /// The name to verify the broker's certificate against, and to send as SNI, in place of the URL's host.
         pub server_name: Option<String> = key { Text.absent("broker.example"), maybe(host) };
@@ -154,13 +160,14 @@ impl Mqtt {
 /// The most URLs that `mqtt.url` may hold.
 pub(crate) const MOST_URLS: usize = 8;
 
-/// What tells the teller of the status from all sessions of one bridge.
+/// The suffix of the status client's id, which no session of the bridge has.
 pub(super) const STATUS: &str = "bridge-status";
 
-/// What tells the reader of the broker's own count from all sessions of one bridge.
+/// The suffix of the client id that reads the broker's count, which no session of the bridge has.
 pub(super) const BROKER_STATS: &str = "broker-stats";
 
-/// What tells the publisher from all sessions of one bridge. Without a dot, which some brokers refuse in a client id.
+/// The suffix of the publisher's client id, which no session of the bridge has. Without a dot, which some brokers
+/// refuse in a client id.
 pub(super) const PUBLISHER: &str = "publisher";
 
 /// The longest name of a mapping, in characters.
@@ -169,7 +176,7 @@ pub(super) const MAX_NAME: usize = 63;
 /// The longest string of MQTT (MQTT 5, 1.5.4).
 const MAX_STRING: usize = 65_535;
 
-/// What tells a session from all others of one bridge.
+/// The suffix of a session's client id, which no other session of the bridge has.
 pub(super) fn session_name(mapping: &str, index: usize) -> String {
     if index == 0 { mapping.to_owned() } else { format!("{mapping}-{}", index + 1) }
 }
@@ -198,7 +205,7 @@ fn argument(text: &str) -> Result<String, InvalidValue> {
     if text.contains('\0') { Err(InvalidValue::new("must not hold NUL")) } else { Ok(text.to_owned()) }
 }
 
-/// What the bridge's own variables say is for nobody else; the password may be among them.
+/// No other program should get the bridge's own variables; the password may be among them.
 fn variable(text: &str) -> Result<String, InvalidValue> {
     if text.is_empty() || text.contains(['=', '\0']) {
         return Err(InvalidValue::new("not the name of a variable; write it alone, without a value: `AWS_REGION`"));
@@ -217,7 +224,7 @@ fn status_topic(text: &str) -> Result<String, InvalidValue> {
     Ok(text.to_owned())
 }
 
-/// Who we say we are to a broker that wants a user name: what goes with what, and whether the files can serve.
+/// The login for a broker that requires a user name: which keys fit together, and whether the files are usable.
 fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     if let Some(Err(reason)) = mqtt.status_topic().as_deref().map(topic) {
         reader.mistake("mqtt.status.topic", &format!("with the client id in it: {reason}"));
@@ -255,7 +262,7 @@ fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
 }
 
-/// What several brokers can do nothing with.
+/// Settings that have no effect with several brokers.
 fn urls(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     let urls = &mqtt.url;
     if urls.len() > MOST_URLS {

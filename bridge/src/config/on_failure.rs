@@ -1,5 +1,5 @@
-//! Where messages go that no attempt could deliver, and which addresses can serve for it. Opens none of them, and never
-//! repeats a URL in an error, since it may hold a password.
+//! The failure destinations of a mapping, and which addresses are valid for them. Opens none of them, and never repeats
+//! a URL in an error, because it may contain a password.
 
 use std::path::PathBuf;
 
@@ -27,8 +27,8 @@ pub enum OnFailure {
 pub(super) const ON_FAILURE: &str = "mapping.on_failure";
 
 section! {
-    /// `mapping.on_failure`: one stands in each table of the file. Elsewhere several may be given, and are tried in this
-    /// order.
+    /// `mapping.on_failure`: one stands in each table of the file. Elsewhere several may be given, and are tried in
+    /// this order.
     pub struct Destinations in "mapping.on_failure." {
         /// The SQS queue for messages that no attempt could deliver; a list of destinations is tried in its order.
         pub sqs: Option<String> = key {
@@ -44,7 +44,7 @@ section! {
     }
 }
 
-/// Reads all of a mapping. Those of environment and flags stand in place of all of the file.
+/// Reads all of a mapping. Those of environment and flags replace all of the file.
 pub(super) fn on_failure(reader: &mut Reader<'_>) -> Option<Vec<OnFailure>> {
     let given = keys_of::<Destinations>().iter().any(|key| reader.settings().given.contains_key(key.path));
     if given {

@@ -1,4 +1,4 @@
-//! What environment and flags lay over the file. Knows the keys by the table alone, and judges no values.
+//! Applies the environment and flags over the file. Knows the keys only by the table, and checks no values.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -73,8 +73,8 @@ pub(super) fn environment(draft: &mut Draft, variables: BTreeMap<String, OsStrin
 
 /// The variables of the bridge, in alphabetical order.
 ///
-/// Kubernetes adds variables such as `BRIDGE_SERVICE_HOST` and `BRIDGE_PORT_9464_TCP` to each pod beside a service named
-/// `bridge`; they are not ours.
+/// Kubernetes adds variables such as `BRIDGE_SERVICE_HOST` and `BRIDGE_PORT_9464_TCP` to each pod beside a service
+/// named `bridge`; they are not ours.
 pub(super) fn of_bridge(
     variables: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> impl Iterator<Item = (String, OsString)> {

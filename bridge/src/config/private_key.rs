@@ -1,4 +1,4 @@
-//! Where the bridge's private key is: in a file, or in a token that keeps it to itself. Reads neither.
+//! Where the bridge's private key is: in a file, or in a token that never releases it. Reads neither.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The address of an HTTP proxy. Never repeats it in an error, since it may hold a password.
+//! The address of an HTTP proxy. Never repeats it in an error, because it may contain a password.
 
 use std::fmt;
 use std::str::FromStr;

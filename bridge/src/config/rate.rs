@@ -1,4 +1,4 @@
-//! A rate of messages as a person writes it. Counts nothing and knows no clock.
+//! A rate of messages as users write it. Counts nothing and knows no clock.
 
 use std::num::NonZeroU32;
 use std::str::FromStr;
@@ -12,7 +12,7 @@ const MAX_MESSAGES: u32 = 1_000_000;
 /// A fraction has at most three digits.
 const FRACTION: u32 = 1_000;
 
-/// So many messages in so long a time, written `500/s`, `100/m` or `0.5/s`; never zero.
+/// A number of messages per unit of time, written `500/s`, `100/m` or `0.5/s`; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
     /// How many messages; of a fraction, the whole number that it stands for: `0.5/s` is 1 in 2 s.

@@ -1,5 +1,5 @@
-//! Reads the keys of a section, whatever they mean: finds the text or the default, says where a refused one was written,
-//! and goes on, so that all mistakes are known. Opens no file.
+//! Reads the keys of a section: finds the text or the default, reports where an invalid value was written, and
+//! continues, so that all mistakes are reported. Opens no file.
 
 use std::fmt::Display;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The commented default: a file that names every key of the table, loads as it is, and means what no file would mean.
+//! The commented reference file: it names every key of the table, loads unchanged, and means the same as no file.
 
 use std::fmt::Write;
 

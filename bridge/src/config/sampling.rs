@@ -1,4 +1,4 @@
-//! Of how many messages something is kept, as a person writes it. Draws nothing itself.
+//! A share of messages to sample, as users write it. Does not sample itself.
 
 use std::str::FromStr;
 

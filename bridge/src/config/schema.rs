@@ -1,5 +1,5 @@
-//! The file's JSON Schema (draft 2020-12), for editors and other programs, from the same keys as everything else. It judges
-//! each value by its form and bounds; whether settings fit together only the bridge knows.
+//! The file's JSON Schema (draft 2020-12), for editors and other programs, made from the same keys as everything else.
+//! It checks each value by its form and bounds; only the bridge checks whether settings fit together.
 
 use serde_json::{Value, json};
 
@@ -115,7 +115,8 @@ mod tests {
         }
     }
 
-    /// The commented default with its examples and defaults in force, one failure destination, and one way to a password.
+    /// The commented default with its examples and defaults in force, one failure destination, and one way to a
+    /// password.
     fn everything() -> String {
         let live = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with([' ', ':'])).map(str::to_owned);
         let text = commented_default();

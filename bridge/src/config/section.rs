@@ -1,5 +1,6 @@
-//! A section of the configuration is one annotated struct. From it follow the struct itself, the keys with their
-//! documentation, defaults, flags and bounds, how each is read, and what a change of it needs. Reads no text itself.
+//! Defines a section of the configuration by one annotated struct. A macro derives the struct itself, the keys with
+//! their documentation, defaults, flags and bounds, the readers, and whether a change needs a restart. Reads no text
+//! itself.
 
 use super::key::Key;
 use super::reader::Reader;
@@ -23,8 +24,8 @@ pub(super) fn keys_of<S: Section>() -> Vec<Key> {
     keys
 }
 
-/// Defines a section: `in` says what the paths of its keys begin with, `checked by` what judges the whole of it once all
-/// its values are good.
+/// Defines a section: `in` says what the paths of its keys begin with, `checked by` what judges the whole of it once
+/// all its values are good.
 ///
 /// The documentation of a field is what users read of its key. What stands behind `=` is one of
 /// - `key { KEY, METHOD }`: a key, and the method of [`Reader`] that reads it, with its argument;
@@ -52,8 +53,8 @@ macro_rules! section {
             }
 
             fn read(reader: &mut $crate::config::reader::Reader<'_>) -> Option<Self> {
-                // Each of them is read before the first that is wrong ends it, so that all mistakes are known; and none has
-                // its name before all are read, so that a function of the same name can read any of them.
+                // Each of them is read before the first that is wrong ends it, so that all mistakes are known; and none
+                // has its name before all are read, so that a function of the same name can read any of them.
                 let ($($name,)*) = ($($crate::config::section::$form!(
                     read(reader) concat!($prefix, stringify!($name)), "", $type, $($spec)*
                 ),)*);

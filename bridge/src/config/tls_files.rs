@@ -1,5 +1,5 @@
-//! Looks once into the certificate, key, password and token files that a configuration names, so that a wrong one is refused with the
-//! place where it is named. Verifies no certificate and keeps nothing of a key.
+//! Reads the certificate, key, password and token files that a configuration names once, so that an invalid file is
+//! refused with the place that names it. Verifies no certificate and keeps nothing of a key.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use super::token_uri::TokenUri;
 use super::{Admin, Mqtt};
 use crate::secret::{read_credentials, read_password, read_token};
 
-/// Checks that each file is there and holds what its key asks for.
+/// Checks that each file exists and has the content that its key requires.
 pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     let files = [
         ("mqtt.tls.ca_file", &mqtt.tls.ca_file, "CERTIFICATE"),
@@ -37,7 +37,7 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
 }
 
-/// Checks that the module is there, and the PIN for the bridge alone. The token itself is for later.
+/// Checks that the module exists and that only the bridge may read the PIN. The token itself is checked later.
 fn look_at(uri: &TokenUri) -> Result<(), (&PathBuf, String)> {
     let module = fs::metadata(&uri.module).map_err(|cause| in_words(&cause));
     match module {
@@ -79,7 +79,7 @@ fn is_program(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks that the login for a proxy is there, and for the bridge alone.
+/// Checks that the login file for a proxy exists and that only the bridge may read it.
 pub(super) fn check_proxy(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     if let Some(path) = &mqtt.proxy_credentials_file
         && let Err(reason) = read_credentials(path)
@@ -88,7 +88,7 @@ pub(super) fn check_proxy(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
 }
 
-/// Checks that the token for orders is there, and for the bridge alone.
+/// Checks that the token file for orders exists and that only the bridge may read it.
 pub(super) fn check_token(admin: &Admin, reader: &mut Reader<'_>) {
     if let Some(path) = &admin.token_file
         && let Err(reason) = read_token(path)

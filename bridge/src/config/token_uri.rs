@@ -1,5 +1,5 @@
-//! The URI of a private key in a token (RFC 7512): which token, which object in it, the module that speaks to the token, and
-//! the file with the PIN. Holds no PIN, and loads no module.
+//! The URI of a private key in a token (RFC 7512): which token, which object in it, the module that speaks to the
+//! token, and the file with the PIN. Holds no PIN, and loads no module.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(super) const SCHEME: &str = "pkcs11:";
 pub struct TokenUri {
     /// The label of the token.
     pub token: Option<String>,
-    /// Who made the token.
+    /// The manufacturer of the token.
     pub manufacturer: Option<String>,
     /// The serial number of the token.
     pub serial: Option<String>,

@@ -1,5 +1,5 @@
-//! Scalar values as a person writes them: durations, ranges of durations, sizes and the small enums. Knows nothing of
-//! where a value came from.
+//! Scalar values as users write them: durations, ranges of durations, sizes and the small enums. Does not know where a
+//! value came from.
 
 use std::fmt;
 use std::str::FromStr;
@@ -150,12 +150,12 @@ pub enum ContentEncoding {
     Property,
 }
 
-/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never invoked
-/// again for it.
+/// What becomes of an answer of the function that cannot be published. The function has succeeded, so it is never
+/// invoked again for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum OnRefusedAnswer {
-    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without a
-    /// destination it is dropped.
+    /// The record that it is about goes to the failure destination, or the answer itself when it is about none; without
+    /// a destination it is dropped.
     DeadLetter,
     /// It is dropped and counted.
     Drop,

@@ -1,10 +1,10 @@
-//! gzip: the only file that names the crate for it. Decides nothing about sizes.
+//! gzip: the only file that names its crate. Does not limit sizes.
 
 use flate2::bufread::MultiGzDecoder;
 
 use super::output::{Fault, Output};
 
-/// All members; what stands behind the last one and is none is a fault.
+/// Reads all members; bytes after the last member are an error.
 pub(super) fn undo(payload: &[u8], output: &mut Output) -> Result<(), Fault> {
     output.take(MultiGzDecoder::new(payload))
 }

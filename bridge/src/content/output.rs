@@ -1,4 +1,4 @@
-//! Where decompressed bytes go: room that grows to the limit and never beyond. Knows no format.
+//! The buffer for decompressed bytes, which grows to the limit and never beyond. Knows no format.
 
 use std::io::{ErrorKind, Read};
 

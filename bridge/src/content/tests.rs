@@ -1,4 +1,4 @@
-//! Streams that are whole, and streams that are not.
+//! Complete and damaged streams.
 
 use std::cell::Cell;
 use std::io::{self, Read};

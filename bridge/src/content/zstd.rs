@@ -1,12 +1,12 @@
-//! Zstandard: the only file that names the crate for it. Looks into each frame's header first, since the crate takes the room
-//! that a header asks for.
+//! Zstandard: the only file that names its crate. Reads each frame's header first, because the crate allocates the
+//! memory that a header asks for.
 
 use ruzstd::decoding::errors::{FrameDecoderError, ReadFrameHeaderError};
 use ruzstd::decoding::{FrameDecoder, StreamingDecoder};
 
 use super::output::{Fault, Output};
 
-/// What every decoder should bear, and none has to exceed (RFC 8878, 3.1.1.1.2).
+/// The window size that every decoder should support, and none has to exceed (RFC 8878, 3.1.1.1.2).
 const MAX_WINDOW: u64 = 8 << 20;
 
 const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];

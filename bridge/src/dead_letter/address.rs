@@ -1,4 +1,4 @@
-//! What a URL says about a service of AWS: the host it is reached at, and the region that it stands in. Resolves nothing.
+//! Reads host and region from the URL of an AWS service. Resolves nothing.
 
 /// Scheme, host and port.
 pub(super) fn origin(url: &str) -> &str {

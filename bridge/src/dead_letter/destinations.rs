@@ -1,5 +1,5 @@
-//! Opens the failure destinations of all mappings. Mappings that name the same place share it: two writers of one file
-//! would be in each other's way.
+//! Opens the failure destinations of all mappings. Mappings that name the same place share one destination, because two
+//! writers of one file would disturb each other.
 
 use std::fmt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::config::{OnFailure, OnUnreadLetter, Protocol};
 use crate::metrics::MappingMetrics;
 use crate::outgoing::PublishHandle;
 
-/// What is open already, and what is needed to open more.
+/// The open destinations, and everything needed to open more.
 #[derive(Debug)]
 pub struct Destinations {
     aws: Aws,
@@ -43,8 +43,8 @@ impl Destinations {
     }
 
     /// Opens the chain of one mapping, so that a wrong path is found before the first message; `None` when the mapping
-    /// names no destination. A queue is asked for its limit meanwhile; buckets and topics are not asked before there is a
-    /// letter for them.
+    /// names no destination. A queue is asked for its limit meanwhile; buckets and topics are not asked before there is
+    /// a letter for them.
     ///
     /// # Errors
     /// When one of them cannot be written to.
@@ -61,7 +61,7 @@ impl Destinations {
         Ok(Some(Destination::new(mapping, metrics.clone(), places)))
     }
 
-    /// Closes what is open and not wanted here any more. Who has it still can use it on.
+    /// Closes open destinations that are no longer wanted here. Code that still holds one can continue to use it.
     pub fn keep(&mut self, wanted: impl Fn(&OnFailure) -> bool) {
         self.open.retain(|(on_failure, _)| wanted(on_failure));
     }

@@ -1,5 +1,5 @@
-//! Digests of dead letters, in the spellings of the services that confirm them. Secures nothing: they find out damage, and
-//! tell letters apart.
+//! Digests of dead letters, in the encodings of the services that confirm them. They detect damage and distinguish
+//! letters; they are not used for security.
 
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ impl Sha {
         hexadecimal(&self.0)
     }
 
-    /// As it stands in `x-amz-checksum-sha256`.
+    /// In the form of `x-amz-checksum-sha256`.
     pub(super) fn base64(&self) -> String {
         BASE64_STANDARD.encode(&self.0)
     }

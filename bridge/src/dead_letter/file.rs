@@ -1,5 +1,5 @@
-//! A file that grows by one line of JSON a dead letter. A line is whole and synced to the disk before it counts; lines
-//! that arrive together share one write and one sync. Every write happens under the file's lock.
+//! A file with one line of JSON for each dead letter. A letter counts as written when its line is complete and synced
+//! to the disk; lines that arrive together share one write and one sync. Every write happens under the file's lock.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -45,8 +45,7 @@ impl FileDestination {
 
     /// Returns once the letter is a line of the file and synced.
     ///
-    /// # Errors
-    /// When it is not; then nothing of it is there.
+    /// # Errors If it is not; then the file contains no part of it.
     pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         let error = |cause: String| DestinationError::new(self.path.display(), cause);
         let mut text = serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?;
@@ -99,7 +98,7 @@ impl Log {
     fn serve(mut self, mut lines: mpsc::Receiver<Entry>) {
         let mut waiting = Vec::new();
         while lines.blocking_recv_many(&mut waiting, QUEUE) > 0 {
-            // Who waits no more has found another destination, or has abandoned the delivery.
+            // If the sender no longer waits, it has used another destination or abandoned the delivery.
             waiting.retain(|line| !line.written.is_closed());
             if waiting.is_empty() {
                 continue;
@@ -127,7 +126,7 @@ impl Log {
         let length = self.file.metadata()?.len();
         let written = self.file.write_all(text).and_then(|()| self.file.sync_data());
         if written.is_err() {
-            // A full disk has room for this. Where it fails as well, the cause worth telling is the first one.
+            // A full disk has room for this. If it fails too, the first cause is the one to report.
             let _ = self.file.set_len(length);
         }
         written
@@ -162,7 +161,7 @@ impl Log {
     }
 }
 
-/// Opens or makes the file, readable by its owner alone: payloads are nobody else's business.
+/// Opens or makes the file, readable only by its owner, because payloads may be private.
 fn append_to(path: &Path) -> io::Result<File> {
     let file = loop {
         match make_or_open(path) {
@@ -175,8 +174,9 @@ fn append_to(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Never through a symbolic link: whoever may write to the directory would choose what the bridge writes to. A file is made
-/// only where the name is free (`O_EXCL` follows no link), and one that was there must itself have the name.
+/// Never through a symbolic link: anyone who may write to the directory could choose the file that the bridge writes
+/// to. A file is made only where the name is free (`O_EXCL` follows no link), and one that was there must itself have
+/// the name.
 fn make_or_open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).read(true);
@@ -205,7 +205,7 @@ pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Takes a file that others may read or write away from them, or refuses it.
+/// Removes the rights of others to read or write the file, or refuses it.
 #[cfg(unix)]
 fn keep_private(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! A dead letter: the message, byte for byte, and why it could not be delivered. Writes itself nowhere.
+//! A dead letter: the message, byte for byte, and why it could not be delivered. Does not write itself.
 
 use std::time::SystemTime;
 
@@ -13,7 +13,7 @@ use crate::outgoing::Outgoing;
 /// What stands between the record's id and the number of an answer.
 const ANSWER: &str = "-answer-";
 
-/// A message, and why it is here. One JSON shape for every destination.
+/// A message, and why it became a dead letter. The JSON is the same for every destination.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DeadLetter {
@@ -51,7 +51,8 @@ pub struct DeadLetter {
     pub payload: String,
     /// `text`, or `base64` when the payload is not UTF-8.
     pub encoding: Encoding,
-    /// What is known of the message when it was too large to be decoded: then it has neither payload nor properties here.
+    /// What is known of the message when it was too large to be decoded: then it has neither payload nor properties
+    /// here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<Skipped>,
     /// When the bridge received it: RFC 3339 in UTC.
@@ -71,7 +72,7 @@ pub struct DeadLetter {
     pub redrive: Option<FailedRedrives>,
 }
 
-/// What redrives of a letter have met with.
+/// The results of earlier redrives of a letter.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FailedRedrives {
@@ -145,8 +146,8 @@ impl DeadLetter {
         }
     }
 
-    /// A letter that holds the answer with this number, in place of the record it came with. A redrive leaves it alone: it
-    /// is no message for the function.
+    /// A letter that holds the answer with this number, in place of the record it came with. A redrive leaves it alone:
+    /// it is no message for the function.
     #[must_use]
     pub fn with_answer(self, answer: &Outgoing, number: usize) -> Self {
         let (payload, encoding) = text_of(&answer.payload);
@@ -184,7 +185,7 @@ impl DeadLetter {
         self.tried_again(attempts)
     }
 
-    /// With so many more attempts, of which the last one was just now.
+    /// Adds this number of attempts, the last one just now.
     #[must_use]
     pub fn tried_again(mut self, attempts: u32) -> Self {
         self.attempts = self.attempts.saturating_add(attempts);

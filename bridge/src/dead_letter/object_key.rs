@@ -1,12 +1,12 @@
-//! The key of the object that a dead letter becomes: listed, keys give the order of receipt; and two letters that share
-//! one are equal in every byte. Holds nothing of a topic or a payload that could mean something in a path.
+//! The key of the object for a dead letter. A listing of keys is in the order of receipt, and two letters with the same
+//! key are equal in every byte. A key contains no part of a topic or payload, which could have a meaning in a path.
 
 use super::DeadLetter;
 use super::digest::Sha;
 
 /// The most characters of a record's id: a publisher's own can have any length.
 const LONGEST_ID: usize = 100;
-/// Of the 64 hexadecimal digits of a SHA-256; 128 bits are enough to be told apart by.
+/// The number of hexadecimal digits of the SHA-256 in a key; 128 bits are enough to distinguish letters.
 const DIGITS: usize = 32;
 
 /// `20261120T120000.123Z-<mapping>-<id>-<hash>.json`, behind the prefix. The hash is that of the letter's JSON.
@@ -16,7 +16,7 @@ pub(super) fn object_key(prefix: &str, letter: &DeadLetter, sum: &Sha) -> String
     format!("{prefix}{time}-{mapping}-{}-{}.json", harmless(&id), &hash[..DIGITS])
 }
 
-/// Of an id of the bridge's own, the number as wide as any: what came within one millisecond must stay in order.
+/// Pads the number in an id of the bridge's own to a fixed width, so that letters of one millisecond stay in order.
 fn in_order(id: &str) -> String {
     let numbered = |(run, number): (&str, &str)| {
         let is_ours = run.len() == 16 && run.bytes().all(|byte| byte.is_ascii_hexdigit());

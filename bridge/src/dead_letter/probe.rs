@@ -1,4 +1,5 @@
-//! Whether a failure destination would take a letter, as far as that can be seen without writing one. Leaves nothing behind.
+//! Tests whether a failure destination would take a letter, as far as possible without writing one. Leaves nothing
+//! behind.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -11,7 +12,7 @@ use super::{DestinationError, is_same_file};
 use crate::aws::Aws;
 use crate::config::OnFailure;
 
-/// What was seen of a destination that may take letters.
+/// The result of probing a destination.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seen {
     /// It is there, and as this says.
@@ -56,7 +57,8 @@ pub fn probe_file(path: &Path) -> Result<Seen, DestinationError> {
 /// More than may be left of a block of the disk that is in use.
 const TEST_LINE: usize = 64 * 1024;
 
-/// Writes a line and takes it away again, under the lock that every writer takes; where there is no file, in another one beside it.
+/// Writes a line and takes it away again, under the lock that every writer takes; where there is no file, in another
+/// one beside it.
 fn file(path: &Path) -> io::Result<()> {
     match open_existing(path) {
         Ok(file) => return under_lock(&file, || write_and_remove(&file)),

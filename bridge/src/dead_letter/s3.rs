@@ -1,5 +1,5 @@
-//! A bucket of dead letters, an object each: the only file that names the SDK for S3. One call is one attempt; whoever
-//! calls decides whether to call again.
+//! A bucket of dead letters, one object for each: the only file that names the SDK for S3. One call is one attempt; the
+//! caller decides about retries.
 
 use std::error::Error;
 use std::fmt;
@@ -24,7 +24,7 @@ use crate::config::BucketUrl;
 use crate::foreign::Foreign;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// For what carries no letter.
+/// For calls without a letter.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a letter of the largest size that is read.
 const READ_TIMEOUT: Duration = Duration::from_mins(1);
@@ -55,11 +55,11 @@ pub struct Page {
 }
 
 impl Bucket {
-    /// The bucket of this address: at the host that it names, and in the region that a host of AWS stands for; without a
-    /// host, where the SDK's chain says. Asks nothing of it yet.
+    /// The bucket of this address: at the host that it names, and in the region that a host of AWS stands for; without
+    /// a host, where the SDK's chain says. Asks nothing of it yet.
     #[must_use]
     pub fn open(aws: &Aws, url: &BucketUrl) -> Self {
-        // What carries a letter takes as long as its size wants, which its caller knows.
+        // A request with a letter takes time in proportion to its size; the caller sets the limit.
         let mut config = Builder::from(aws.settings())
             .retry_config(one_attempt())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
@@ -101,7 +101,7 @@ impl Bucket {
         Ok(Page { objects: answer.contents.unwrap_or_default().into_iter().filter_map(object).collect(), more })
     }
 
-    /// What an object holds; `None` when it is there no more.
+    /// The content of an object; `None` if it no longer exists.
     ///
     /// # Errors
     /// When the bucket does not answer, or refuses, or the bytes do not fit the checksum that they were stored with.
@@ -177,7 +177,8 @@ where
     }
 }
 
-/// Where a bucket is that is not asked in its own region (S3 user guide, "Request redirection"); empty for all other refusals.
+/// Where a bucket is that is not asked in its own region (S3 user guide, "Request redirection"); empty for all other
+/// refusals.
 fn elsewhere(response: &HttpResponse) -> String {
     let region = response.headers().get("x-amz-bucket-region").filter(|_| response.status().as_u16() == 301);
     let region = region.filter(|region| region.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-'));

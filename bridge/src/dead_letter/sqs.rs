@@ -1,5 +1,5 @@
-//! An SQS queue of dead letters: the only file that names the SDK for it. One call is one attempt; whoever calls decides
-//! whether to call again.
+//! An SQS queue of dead letters: the only file that names the SDK for it. One call is one attempt; the caller decides
+//! about retries.
 
 use std::error::Error;
 use std::fmt;
@@ -23,13 +23,13 @@ use super::{DeadLetter, DestinationError};
 use crate::aws::{Aws, one_attempt, words};
 use crate::foreign::Foreign;
 
-/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025), until the queue says that it takes less
-/// (`MaximumMessageSize`), which the role need not be allowed to ask.
+/// The most bytes of a message ("Amazon SQS message quotas": 1 MiB, since August 2025), until the queue says that it
+/// takes less (`MaximumMessageSize`), which the role need not be allowed to ask.
 const LIMIT: usize = 1024 * 1024;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// More than the longest of our waits for messages.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Less than a letter's time: without an answer it is tried all the same.
+/// Less than the time for a letter: without an answer the letter is sent anyway.
 const ASK_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait for a message that may be on another of the queue's hosts (long polling), in seconds.
 const WAIT: i32 = 1;
@@ -88,7 +88,7 @@ impl Queue {
         self.limit.asked.get_or_init(ask).await;
     }
 
-    /// Returns once the queue has told something of itself.
+    /// Returns once the queue has reported its attributes.
     pub(super) async fn attributes(&self) -> Result<(), DestinationError> {
         let call = self.sdk.get_queue_attributes().queue_url(&*self.url);
         let call = call.attribute_names(QueueAttributeName::MaximumMessageSize);
@@ -207,8 +207,9 @@ fn body(letter: &DeadLetter) -> serde_json::Result<String> {
     Ok(json)
 }
 
-/// The limit that the refusal names: `One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.`
-/// `None` when it was refused for anything else.
+/// The limit that the refusal names:
+/// `One or more parameters are invalid. Reason: Message must be shorter than 262144 bytes.` `None` when it was refused
+/// for anything else.
 fn refused_as_too_large(error: &SdkError<SendMessageError>) -> Option<usize> {
     let SdkError::ServiceError(service) = error else { return None };
     let message = service

@@ -1,5 +1,5 @@
-//! How the failure destinations of one mapping stand, and what is said of it: in the log, in a note of `/readyz` and in numbers.
-//! Writes no letter.
+//! The state of a mapping's failure destinations, for the log, the notes of `/readyz` and the metrics. Writes no
+//! letter.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -56,14 +56,14 @@ pub struct LinkState {
 }
 
 impl Standing {
-    /// Of a chain of so many, which are taken to work.
+    /// For a chain of `links` destinations, which are assumed to work.
     pub(super) fn new(mapping: &str, metrics: MappingMetrics, links: usize) -> Self {
         let links = (0..links).map(|_| Link::default()).collect();
         let state = Mutex::new(State { links, none: Repeats::default() });
         Self { mapping: mapping.to_owned(), metrics, state, note: watch::Sender::new(None) }
     }
 
-    /// What must be known of it, while there is something.
+    /// The note about it, if there is one.
     pub(super) fn note(&self) -> watch::Receiver<Option<String>> {
         self.note.subscribe()
     }

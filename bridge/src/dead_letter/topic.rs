@@ -1,5 +1,5 @@
-//! A topic of the same broker: the message is published again there, and what is to be said about it travels beside it.
-//! Touches no connection: the publisher does.
+//! A topic of the same broker as a failure destination: the message is published there again, with the reason in user
+//! properties. The publisher sends it; this file touches no connection.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ impl TopicDestination {
         Self { topic: topic.into(), unread, publisher, protocol }
     }
 
-    /// Returns once the broker has confirmed it. At QoS 1, whoever subscribes may see it twice.
+    /// Returns once the broker has confirmed it. At QoS 1 a subscriber may get it twice.
     pub(super) async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         let error = |cause: String| DestinationError::new(self, cause);
         let (payload, properties): (Bytes, _) = match self.protocol {

@@ -1,4 +1,4 @@
-//! Commands of the bridge that stand on pages parse as they would on a command line. Runs none.
+//! Checks that the commands of the bridge on pages parse as on a command line. Runs none.
 
 use std::ffi::OsString;
 

@@ -1,5 +1,5 @@
-//! docs/configuration.md has every key as the sections define it (`UPDATE_DOCS=1` writes it there), and each configuration that
-//! stands on a page is read by the bridge. Opens none of the files that they name.
+//! Checks that docs/configuration.md has every key that the sections define (`UPDATE_DOCS=1` writes it), and that the
+//! bridge reads each configuration on a page. Opens none of the files that they name.
 
 use std::fmt::Write;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Links within the repository lead to files and headings that exist, and so do files of source that pages name. Asks no
-//! network.
+//! Checks that links within the repository lead to files and headings that exist, and that source files named on pages
+//! exist. Uses no network.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};

@@ -1,4 +1,4 @@
-//! A page of Markdown as its checks see it: prose, blocks of code, words in backticks, headings. Judges nothing.
+//! Parses a Markdown page for the checks: prose, code blocks, words in backticks, headings. Checks nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ pub(in crate::docs) struct Page {
 
 /// A block of code.
 pub(in crate::docs) struct Block {
-    /// What stands behind its first backticks.
+    /// The text after its first backticks.
     pub(in crate::docs) language: String,
     /// The number of its first line.
     pub(in crate::docs) line: usize,
@@ -52,7 +52,7 @@ impl Page {
         format!("{}:{line}", self.path.display())
     }
 
-    /// What stands in backticks, with the numbers of the lines.
+    /// The words in backticks, with their line numbers.
     pub(in crate::docs) fn in_backticks(&self) -> impl Iterator<Item = (usize, &str)> {
         self.prose.iter().flat_map(|(number, line)| line.split('`').skip(1).step_by(2).map(|code| (*number, code)))
     }

@@ -1,4 +1,5 @@
-//! Tests that pages tell readers to run exist: the package, the program and something that the filter matches. Runs none.
+//! Checks that the tests which pages tell readers to run exist: the package, the program and a match for the filter.
+//! Runs none.
 
 use std::fs;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! The secrets that must not come back in the words of others, in every spelling that those may use. They are wiped when
-//! forgotten, and shown to nobody.
+//! The secrets that must not appear in text from outside, in every encoding that such text may use. They are wiped when
+//! they are dropped.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 /// How many secrets are remembered: a token for each of many sessions, or one that is renewed each hour for ten days.
 const REMEMBERED: usize = 256;
 
-/// One for the process: whoever speaks, and about whatever, no secret may be in it.
+/// One for the whole process, because no text may contain a secret, whatever its source.
 static HIDDEN: Mutex<Hidden> = Mutex::new(Hidden(VecDeque::new()));
 
 /// The secrets, the last used at the back.

@@ -1,4 +1,4 @@
-//! What devices publish and what functions answer, through every JSON that the bridge writes or reads.
+//! Runs what devices publish and what functions answer through all JSON code of the bridge.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! Makes values out of the bytes of one case. Any bytes make some; used up, they go on as zeroes.
+//! Makes values out of the bytes of one case. Any bytes work; when they are used up, zeroes follow.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ impl<'a> Source<'a> {
         *first
     }
 
-    /// As many bytes as the next one says, or all that there are.
+    /// Takes as many bytes as the next byte says, or all that are left.
     pub(super) fn chunk(&mut self) -> &'a [u8] {
         let length = usize::from(self.byte()).min(self.0.len());
         let (chunk, rest) = self.0.split_at(length);

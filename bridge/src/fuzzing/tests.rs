@@ -1,4 +1,4 @@
-//! The entry points at their everyday size: every seed as it stands, then bytes near a seed, then any bytes.
+//! Calls the entry points with an everyday number of cases: every seed, then bytes near a seed, then random bytes.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What a broker may send: any bytes at all, in pieces of any size.
+//! What a broker may send: any bytes, in pieces of any size.
 
 use bytes::BytesMut;
 

@@ -1,5 +1,5 @@
-//! One GET from the API server of the cluster that this pod runs in, over TLS verified against the authority of its service
-//! account. Blocks, follows nothing, and reads no answer without a limit. Shows the token to nobody else.
+//! Sends one GET to the API server of the pod's cluster, over TLS verified against the authority of its service
+//! account. Blocks, follows no redirect, and limits the length of the response. Sends the token to nobody else.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpStream, ToSocketAddrs};

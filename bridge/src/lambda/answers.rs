@@ -1,5 +1,5 @@
-//! What the function's response has to say to devices: the messages to publish, and the replies to those who asked for
-//! one. Pure; checks everything that a broker could only answer by closing the connection.
+//! The answers in a function's response: messages to publish, and replies to records that asked for one. Pure; rejects
+//! everything that would make a broker close the connection.
 
 mod template;
 
@@ -19,7 +19,7 @@ use crate::outgoing::Outgoing;
 use crate::topic::{TopicError, validate_topic_name};
 use template::Levels;
 
-/// What a response has published.
+/// The answers in a response.
 #[derive(Debug, Default)]
 pub struct Answers {
     /// What to publish before the records are settled, in the order of the response, replies last.
@@ -30,7 +30,8 @@ pub struct Answers {
     pub refused: Vec<(usize, Refusal)>,
 }
 
-/// One message that the function wants published. Each stands for itself: what is wrong with one touches no other.
+/// One message that the function wants published. Each is handled separately: an error in one does not affect the
+/// others.
 #[derive(Debug)]
 pub struct Answer {
     /// The message; when it is refused, as far as the function has given it.
@@ -92,7 +93,7 @@ pub enum Refusal {
 struct Records<'d> {
     deliveries: &'d [Delivery],
     by_id: OnceCell<HashMap<String, usize>>,
-    /// Of the topic of one record, or of those of all.
+    /// The topic levels of one record, or those of all.
     levels: HashMap<Option<usize>, Levels<'d>>,
 }
 
@@ -125,9 +126,9 @@ impl<'d> Records<'d> {
 }
 
 impl Answers {
-    /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index, are
-    /// left out: they come with the attempt that succeeds. Without `reply_topics` the mapping gives no replies. The work is
-    /// linear in the response and the event.
+    /// The answers in `response` to the event of these deliveries. Those about a record in `failures`, by its index,
+    /// are left out: they come with the attempt that succeeds. Without `reply_topics` the mapping gives no replies. The
+    /// work is linear in the response and the event.
     #[must_use]
     pub fn of(
         response: &Response,

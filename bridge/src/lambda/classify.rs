@@ -1,5 +1,5 @@
-//! A response that is no answer of the function, as an error: its code is looked up in the table, and whatever it holds
-//! becomes one short line that names status, code, endpoint and region. Pure.
+//! Turns a response that does not come from the function into an error: looks up its code in the table, and reduces its
+//! text to one short line with status, code, endpoint and region. Pure.
 
 use std::time::Duration;
 
@@ -43,7 +43,7 @@ pub(super) fn classify(response: Response<'_>, place: &str) -> InvokeError {
     let code = response.error_type.or(body.as_ref().and_then(|body| body.code.as_deref())).map(bare);
     let row = code.and_then(known);
     let meaning = row.map_or_else(|| by_status(response.status), |row| row.meaning);
-    // What somebody has to repair is said in our words too.
+    // Errors that somebody has to repair also get a text of our own.
     let why = row.filter(|row| row.meaning == Meaning::Hold).map(|row| row.why);
     let refusal = refused(response, code, why, body.as_ref(), place);
     match meaning {
@@ -102,7 +102,7 @@ fn read(body: &[u8]) -> Option<Body> {
     if body.len() > LARGEST_BODY { None } else { serde_json::from_slice(body).ok() }
 }
 
-/// What a body is that says nothing we may repeat: it may quote the request.
+/// The kind of a body whose text we must not repeat, because it may quote the request.
 fn what_it_is(body: &[u8]) -> &'static str {
     match body.trim_ascii_start().first() {
         None => "its body is empty",

@@ -1,5 +1,5 @@
-//! The Invoke API: what a call is, and what its response means, whichever client sends it. One call is one attempt; retries
-//! are the lane's.
+//! The Invoke API: what a call is, and what its response means, for both clients. One call is one attempt; the lane
+//! retries.
 
 mod kind;
 mod lean;
@@ -42,8 +42,8 @@ pub struct Answer {
 }
 
 impl Answer {
-    /// What it says of the records that were sent in this format, and what else; `wants_answers` when the mapping publishes
-    /// answers.
+    /// What it says of the records that were sent in this format, and what else; `wants_answers` when the mapping
+    /// publishes answers.
     ///
     /// # Errors
     /// When the function failed as a whole, or its answer fails the whole event.
@@ -68,7 +68,7 @@ pub struct Client {
     asks_first: bool,
 }
 
-/// Who sends the calls.
+/// The client that sends the calls.
 #[derive(Debug, Clone)]
 enum Way {
     Sdk(Sdk),
@@ -142,7 +142,8 @@ impl Client {
         self.asks_first
     }
 
-    /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation, and no other.
+    /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation,
+    /// and no other.
     ///
     /// # Errors
     /// When it could not.

@@ -1,17 +1,17 @@
-//! How many invocations may run at once, as Lambda bears it: one more for each round without trouble, fewer at once when
-//! it throttles or fails (additive increase, multiplicative decrease). Never above what is configured.
+//! The current concurrency limit: one more for each round without an error, fewer when Lambda throttles or fails
+//! (additive increase, multiplicative decrease). Never above the configured limit.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
-/// What is left after trouble.
+/// The factor by which an error lowers the limit.
 const DECREASE: f64 = 0.7;
-/// Invocations that were under way together fail together: that is one trouble, not many.
+/// Invocations that run at the same time fail at the same time; this counts as one error, not many.
 const ONE_TROUBLE: Duration = Duration::from_millis(500);
 
-/// What an invocation says of Lambda's load.
+/// How the result of an invocation changes the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Load {
     /// It was taken.

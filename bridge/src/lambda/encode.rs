@@ -14,8 +14,8 @@ use crate::delivery::{Delivery, RecordId};
 use crate::message::Properties;
 use crate::payload::Look;
 
-/// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1 MB
-/// asynchronous).
+/// The most bytes that an invocation of this kind may carry (Lambda quotas, "Invocation payload": 6 MB synchronous, 1
+/// MB asynchronous).
 #[must_use]
 pub fn event_limit(invocation: Invocation) -> usize {
     match invocation {
@@ -42,7 +42,7 @@ pub fn encode<'a>(mapping: &str, deliveries: impl Iterator<Item = &'a Delivery>)
     out
 }
 
-/// Finds out how the payload will stand in the event, and how long its record will be at most, the comma included.
+/// Chooses the encoding of the payload in the event, and computes the greatest length of its record, comma included.
 pub fn measure(delivery: &mut Delivery) -> usize {
     const FIXED: usize = 256;
     /// The field of that name.
@@ -71,7 +71,7 @@ fn escaped(text: &[u8]) -> usize {
     text.iter().map(|byte| if *byte < 0x20 { 6 } else { 1 + usize::from(matches!(byte, b'"' | b'\\')) }).sum()
 }
 
-/// How the payload stands in the event.
+/// The encoding of the payload in the event.
 pub(super) fn encoding_of(delivery: &Delivery) -> Encoding {
     delivery.encoding.unwrap_or_else(|| Look::at(delivery.payload()).encoding())
 }

@@ -1,5 +1,4 @@
-//! What can go wrong with an invocation, and what it means for the records. Which error code is which stands in
-//! `error_table.rs`. Pure.
+//! The errors of an invocation, and what they mean for the records. `error_table.rs` assigns the codes. Pure.
 
 use std::time::Duration;
 
@@ -88,8 +87,8 @@ impl InvokeError {
         }
     }
 
-    /// Whether it is a refusal that no known error of Lambda's explains. When the same event is refused so again although
-    /// another one has passed since, it is this event that is refused.
+    /// Whether it is a refusal that no known error of Lambda's explains. When the same event is refused so again
+    /// although another one has passed since, it is this event that is refused.
     #[must_use]
     pub fn is_unexplained(&self) -> bool {
         matches!(self, Self::Misconfigured { unexplained: true, .. })

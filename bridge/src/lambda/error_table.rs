@@ -12,7 +12,7 @@ use super::error::Disposition;
 /// What a response that is no answer of the function means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Meaning {
-    /// It passes by itself: retry by the retry policy.
+    /// A temporary error: retry by the retry policy.
     Retry,
     /// Too many requests: retry, not before the time that Lambda asks for, and with fewer invocations at once.
     Throttled,
@@ -79,7 +79,7 @@ pub const ERRORS: &[Row] = &[
     row(404, "ResourceNotFoundException", Hold, "no such function, version or alias"),
     row(404, "UnknownOperationException", Hold, "the endpoint does not know Invoke"),
     row(415, "UnsupportedMediaTypeException", Hold, "the content type, which is the same for every event"),
-    // Who calls.
+    // The identity of the caller.
     row(400, "ExpiredToken", Hold, "the credentials have expired"),
     row(400, "IncompleteSignature", Hold, "the signature was changed on its way"),
     row(400, "NotAuthorized", Hold, "a permission is missing"),
@@ -96,7 +96,7 @@ pub const ERRORS: &[Row] = &[
     row(403, "OptInRequired", Hold, "the account has not subscribed to the service"),
     row(403, "SignatureDoesNotMatch", Hold, "the secret key is wrong"),
     row(403, "UnrecognizedClientException", Hold, "the access key does not exist"),
-    // What belongs to the function: its network, its keys, its file systems, its code.
+    // The function's own set-up: its network, its keys, its file systems, its code.
     row(403, "EFSMountFailureException", Hold, "permission or configuration of the file system"),
     row(403, "S3FilesMountFailureException", Hold, "permission or configuration of the access point"),
     row(408, "EFSMountConnectivityException", Hold, "the function does not reach its file system"),
@@ -127,7 +127,7 @@ pub const ERRORS: &[Row] = &[
     row(400, "RequestThrottled", Throttled, "a limit of requests"),
     row(400, "RequestThrottledException", Throttled, "a limit of requests"),
     row(429, "TooManyRequestsException", Throttled, "a limit of concurrency or of requests"),
-    // What passes.
+    // Temporary errors.
     row(400, "PriorRequestNotComplete", Retry, "an earlier request is still at work"),
     row(400, "RequestAbortedException", Retry, "the request was broken off"),
     row(400, "RequestTimeout", Retry, "the request took too long on its way"),

@@ -1,9 +1,9 @@
 //! What the function's answer means for each record of the event. Pure.
 //!
 //! Follows AWS's rules for partial batch responses (Lambda developer guide, "Implementing partial batch responses"):
-//! nothing, `null`, or no failures listed is success; an identifier that is null, empty or unknown, or a list that cannot
-//! be read, fails the whole batch, and so does what is not JSON, or a list of failures in a string, a list or another
-//! object. JSON that says nothing about records is success too.
+//! nothing, `null`, or no failures listed is success; an identifier that is null, empty or unknown, or a list that
+//! cannot be read, fails the whole batch, and so does what is not JSON, or a list of failures in a string, a list or
+//! another object. JSON that says nothing about records is success too.
 
 use std::collections::HashMap;
 
@@ -21,7 +21,8 @@ use crate::foreign::Foreign;
 pub struct Failure {
     /// The kind: `Function.ItemFailure`, the function's own error type, or an invocation error's.
     pub kind: Foreign,
-    /// The reason, in the function's or Lambda's words. As long as a dead letter keeps it; all records of an event share it.
+    /// The reason, in the function's or Lambda's words. As long as a dead letter keeps it; all records of an event
+    /// share it.
     pub message: Foreign,
     /// Whether another attempt may help.
     pub retry: bool,
@@ -34,13 +35,13 @@ pub struct Reading {
     pub failures: HashMap<usize, Failure>,
     /// What else the function says.
     pub response: Response,
-    /// `publish` or `reply` was something else than the bridge's lists, on a mapping that asks for neither: the function
-    /// means something of its own by it.
+    /// `publish` or `reply` was something else than the bridge's lists, on a mapping that asks for neither: the
+    /// function means something of its own by it.
     pub ignored: bool,
 }
 
-/// Reads an answer. The work is linear in the answer and the event. `wants_answers` says whether the mapping publishes what
-/// functions say: only then `publish` and `reply` have to be what they are for the bridge.
+/// Reads an answer. The work is linear in the answer and the event. `wants_answers` says whether the mapping publishes
+/// what functions say: only then `publish` and `reply` have to be what they are for the bridge.
 ///
 /// # Errors
 /// When the answer fails the whole event.
@@ -177,8 +178,8 @@ pub(crate) fn function_error(header: &str, body: &[u8]) -> Failure {
     Failure { kind, message: Foreign::for_letter(&error_message), retry: true }
 }
 
-/// Whether it can be the name of a type in some language, such as `java.lang.Error` or `&alloc::string::String`. Only a name
-/// is logged: a sentence might quote the event.
+/// Whether it can be the name of a type in some language, such as `java.lang.Error` or `&alloc::string::String`. Only a
+/// name is logged: a sentence might quote the event.
 fn is_name(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._:$-&<>#/".contains(&byte);
     (1..=128).contains(&text.len()) && text.bytes().all(fits)

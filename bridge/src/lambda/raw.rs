@@ -1,5 +1,5 @@
-//! `format = "raw"`: the payload alone is the event, as with a rule of AWS `IoT` Core, and the rest of what is known of the
-//! message goes with the invocation as its client context. Pure.
+//! `format = "raw"`: the payload alone is the event, as with a rule of AWS `IoT` Core; the message's metadata goes into
+//! the client context of the invocation. Pure.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,8 +24,8 @@ pub(super) fn event(delivery: &Delivery) -> Vec<u8> {
     out
 }
 
-/// What the function finds as `custom` in its client context: strings all, since several runtimes take nothing else there. A
-/// filter, and then a topic, for which there is no room is left out.
+/// What the function finds as `custom` in its client context: strings all, since several runtimes take nothing else
+/// there. A filter, and then a topic, for which there is no room is left out.
 pub(super) fn context(mapping: &str, delivery: &Delivery) -> String {
     let message = &delivery.message;
     let mut custom = BTreeMap::from([
@@ -75,8 +75,8 @@ fn in_base64(custom: &BTreeMap<&str, String>) -> String {
     BASE64_STANDARD.encode(ascii)
 }
 
-/// What the answer means: success, whatever it is. Only a list of failed records, which a function for AWS's own event sources may
-/// return, is believed, and is about the one message.
+/// What the answer means: success, whatever it is. Only a list of failed records, which a function for AWS's own event
+/// sources may return, is believed, and is about the one message.
 pub(super) fn interpret(answer: &[u8]) -> Reading {
     #[derive(Default, Deserialize)]
     #[serde(rename_all = "camelCase", default)]

@@ -1,4 +1,4 @@
-//! Whether and when a failed attempt is made again. Pure: age and randomness are arguments.
+//! Decides whether and when a failed attempt is repeated. Pure: age and randomness are arguments.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use super::Disposition;
 use crate::backoff::Backoff;
 use crate::config::Retry;
 
-/// What comes after a failed attempt.
+/// The decision after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
     /// Another attempt, after this wait.
@@ -15,10 +15,11 @@ pub enum Next {
     GiveUp,
 }
 
-/// Decides by policy. `attempts` counts those made, `age` is from the receipt, `retry_after` is what Lambda asks for, and
-/// without a failure destination (`may_give_up` false) the message is never given up.
+/// Decides by policy. `attempts` counts those made, `age` is from the receipt, `retry_after` is what Lambda asks for,
+/// and without a failure destination (`may_give_up` false) the message is never given up.
 ///
-/// The back-off, with its jitter, comes on top of `retry_after`: all who were refused together were told the same time.
+/// The back-off, with its jitter, comes on top of `retry_after`: all clients that were refused together got the same
+/// time.
 pub fn after_failure(
     policy: &Retry,
     disposition: Disposition,

@@ -1,5 +1,5 @@
-//! Counts how often something of an event is looked at while a response is read, so that a test can say that the work is
-//! linear. Counts nothing outside tests.
+//! Counts how often parts of an event are read while a response is interpreted, so that a test can check that the work
+//! is linear. Counts nothing outside tests.
 
 #[cfg(test)]
 use std::cell::Cell;
@@ -9,7 +9,7 @@ thread_local! {
     static READ: Cell<usize> = const { Cell::new(0) };
 }
 
-/// So many records were looked at.
+/// Counts that this number of records was read.
 pub(super) fn read(records: usize) {
     #[cfg(test)]
     READ.set(READ.get() + records);

@@ -1,5 +1,5 @@
-//! Log lines on their way to a reader, over a thread of their own and a queue of bounded size. A reader that stalls costs lines, which
-//! are counted, and never makes the bridge wait.
+//! Writes log lines to their reader, with a thread of its own and a bounded queue. If the reader stalls, lines are lost
+//! and counted, and the bridge never waits.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use prometheus_client::metrics::counter::Counter;
 use tracing::warn;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// So many bytes of lines wait for a reader at most.
+/// The most bytes of lines that wait for a reader.
 const MOST_BYTES: usize = 512 * 1024;
 
 /// Takes lines and never waits. Cheap to clone.
@@ -31,9 +31,9 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Queue {
     lines: VecDeque<Vec<u8>>,
-    /// What those weigh, and the one that is being written.
+    /// The size in bytes of those lines, and of the one that is being written.
     bytes: usize,
-    /// Lines that were lost and of which no line has told yet.
+    /// Lost lines that no log line has reported yet.
     untold: u64,
 }
 

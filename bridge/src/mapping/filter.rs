@@ -102,8 +102,8 @@ impl FromIterator<Filter> for Filters {
     }
 }
 
-/// Whether the payload is of the kind that the pattern was written for. Lambda drops what is not JSON when the pattern is
-/// about its fields, and `exists: false` must not let such a message through.
+/// Whether the payload is of the kind that the pattern was written for. Lambda drops what is not JSON when the pattern
+/// is about its fields, and `exists: false` must not let such a message through.
 fn reads_payload(tree: &Tree, payload: Option<&Seen<'_>>) -> bool {
     match (tree.node(PAYLOAD), payload) {
         (None, _) | (Some(Node::Leaf(_)), Some(_)) => true,

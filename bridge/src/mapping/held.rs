@@ -1,6 +1,6 @@
-//! Messages that can neither be invoked nor given up, such as one that is too large for every failure destination. They stay
-//! un-acknowledged until the mapping ends, and what was received behind them waits for its acknowledgement. Counts them, and
-//! says when they leave no room. Tries nothing again.
+//! Messages that can neither be invoked nor given up, such as one that is too large for every failure destination. They
+//! stay unacknowledged until the mapping ends, and block the acknowledgements of later messages. Counts them, and
+//! reports when they fill the window. Retries nothing.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use crate::config;
 use crate::delivery::Delivery;
 use crate::metrics::MappingMetrics;
 
-/// What a mapping holds for good.
+/// The messages that a mapping holds for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holding {
     /// How many messages.
@@ -72,8 +72,8 @@ impl Held {
         self.deliveries().push((delivery, Counted::new(&self.metrics)));
     }
 
-    /// Says when they leave no room. The broker sends no more than `receive_maximum` un-acknowledged messages, and the session
-    /// reads none above `max_outstanding_bytes`.
+    /// Says when they leave no room. The broker sends no more than `receive_maximum` un-acknowledged messages, and the
+    /// session reads none above `max_outstanding_bytes`.
     pub(super) fn look(&self, settings: &config::Mapping) {
         let messages = self.deliveries().len();
         if messages == 0 {

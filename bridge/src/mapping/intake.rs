@@ -1,4 +1,5 @@
-//! What happens to a delivery before it waits for a lane: decompression, the filters, the publisher's own id, the ordering key. Pure.
+//! What happens to a delivery before it waits for a lane: decompression, the filters, the publisher's own id, the
+//! ordering key. Pure.
 
 use std::cell::OnceCell;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -15,14 +16,14 @@ use crate::payload::{Json, Look, Value};
 /// The longest id that is taken from a publisher, in bytes; a longer one is not an id.
 const MAX_ID: usize = 256;
 
-/// What a mapping does with each delivery first.
+/// The first steps of a mapping with each delivery.
 #[derive(Debug, Default)]
 pub(super) struct Intake {
     /// Which messages are for the function.
     pub(super) filters: Filters,
     /// Where the publisher says which message it is.
     pub(super) message_id: Option<MessageId>,
-    /// What keeps its order.
+    /// The ordering key.
     pub(super) ordering_key: Option<OrderingKey>,
     /// How payloads are compressed, and how long one may become.
     pub(super) content: Content,
@@ -53,8 +54,8 @@ impl Content {
 }
 
 impl Intake {
-    /// Decompresses; settles what no filter lets through; names the rest, and finds out what its payload is. A message that
-    /// cannot be read has nothing to be judged by.
+    /// Decompresses; settles what no filter lets through; names the rest, and finds out what its payload is. A message
+    /// that cannot be read has nothing to be judged by.
     pub(super) fn admit(&self, mut delivery: Delivery) -> Option<Delivery> {
         if let Some(compression) = self.content.compression_of(&delivery.message) {
             delivery.decompress(compression, self.content.limit);

@@ -1,4 +1,4 @@
-//! Items in line by key: those of one key are taken in order, and while some are out, those behind them wait. Pure.
+//! A queue by key: items of one key are taken in order, and while some of them are running, the later ones wait. Pure.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,7 +6,7 @@ use std::collections::{HashMap, VecDeque};
 #[derive(Debug)]
 pub(super) struct Keyed<T> {
     lines: HashMap<u64, KeyQueue<T>>,
-    /// What may be taken, in the order in which it became so.
+    /// Items that may be taken, in the order in which they became available.
     ready: VecDeque<Ready<T>>,
     /// How many items could be taken now.
     takeable: usize,
@@ -87,8 +87,8 @@ impl<T> Keyed<T> {
         taken
     }
 
-    /// Gives back what was taken and does not go after all, in the order in which it was taken, and before all else that
-    /// waits. Of the key `out` some items do go: it stays busy, and no other.
+    /// Gives back what was taken and does not go after all, in the order in which it was taken, and before all else
+    /// that waits. Of the key `out` some items do go: it stays busy, and no other.
     pub(super) fn put_back(&mut self, left: Taken<T>, out: Option<u64>) {
         for (key, items) in left.into_iter().rev() {
             self.waiting += items.len();

@@ -1,6 +1,7 @@
-//! One lane: takes a batch, invokes the function until every record has its outcome, takes the next. Waits between
-//! attempts by policy; a drain cuts the waiting and leaves what is not finished to the broker. A batch that is refused for no
-//! reason that Lambda has is set aside while others show whether the way is good, and one that takes long goes in turn with others.
+//! One lane: takes a batch, invokes the function until every record has its outcome, then takes the next. Waits between
+//! attempts by policy; a drain ends the wait and leaves unfinished records to the broker. If a batch is refused without
+//! an error code of Lambda, the lane sets it aside while other batches show whether the connection or the event is the
+//! cause. A batch that takes long alternates with others.
 
 mod answers;
 mod answers_log;
@@ -43,18 +44,18 @@ pub(super) struct Lane {
     refused_at: Option<u64>,
     /// Work that waits for another event to pass, the oldest first.
     aside: VecDeque<Aside>,
-    /// The event in hand, when it shall be set aside.
+    /// The current event, if it should be set aside.
     putting_aside: Option<Pending>,
 }
 
-/// What one attempt brought for the records that have no outcome yet.
+/// The result of one attempt for the records that have no outcome yet.
 struct Attempted {
     disposition: Disposition,
     retry_after: Option<Duration>,
     failure: Failure,
     /// The event failed as a whole, and smaller events may tell which record is to blame.
     divisible: bool,
-    /// Another event shall show whether it is this one alone that is refused.
+    /// Another event has to show whether only this one is refused.
     aside: bool,
     /// It had been refused so before.
     again: bool,
@@ -105,7 +106,8 @@ impl Lane {
         self.mapping.held.look(&self.mapping.settings);
     }
 
-    /// Until there are credentials nothing is taken, and the mapping is not ready, also before its first message.
+    /// Until there are credentials, the lane takes no batch and the mapping is not ready, also before its first
+    /// message.
     async fn wait_for_credentials(&mut self) {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         while let Err(error) = self.mapping.client.ready().await {
@@ -122,7 +124,7 @@ impl Lane {
         }
     }
 
-    /// One attempt for every delivery of the event, and how it goes on with those that have no outcome yet.
+    /// Makes one attempt for every delivery of the event, and decides about those that have no outcome yet.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
         pending.abandon_behind();
         pending.settle_expired(now());
@@ -182,7 +184,7 @@ impl Lane {
         }
     }
 
-    /// Waits for its turn by rate and by what Lambda bears, then calls.
+    /// Waits for the rate limit and the current concurrency limit, then calls.
     async fn invoke(&self, request: Request, records: usize) -> Result<Answer, InvokeError> {
         let mapping = &self.mapping;
         if let Some(pace) = &mapping.pace {
@@ -207,7 +209,7 @@ impl Lane {
         result
     }
 
-    /// Settles what the answer settles.
+    /// Settles the records that the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
         self.lambda_works();
@@ -239,14 +241,14 @@ impl Lane {
             metrics.failures.count(Failures::OF_RECORDS);
         }
         if self.mapping.destination.is_none() {
-            // There is nowhere to give a record up to, so it is tried again, and holds its key meanwhile.
+            // Without a failure destination a record cannot be given up, so it is retried, and holds its key meanwhile.
             failures.values_mut().for_each(|failure| failure.retry = true);
         } else {
             pending.note_last(&mut failures, &self.mapping.settings.retry, now());
         }
         let mut taken = hold_back_behind(&pending.deliveries, &mut failures);
         if !taken.is_empty() {
-            // What the function answers about them comes with the attempt that settles them.
+            // The answers about these records come with the attempt that settles them.
             let named = answers::named(&response);
             taken.retain(|index| !named.contains(pending.deliveries[*index].id.to_string().as_str()));
         }
@@ -284,7 +286,7 @@ impl Lane {
         Some(Attempted::by_function(failure, false))
     }
 
-    /// Books an invocation that brought no answer.
+    /// Counts an invocation that brought no answer.
     fn refused(&mut self, error: InvokeError, pending: &mut Pending, passed_before: u64) -> Attempted {
         let metrics = &self.mapping.metrics;
         metrics.failures.count(error.kind());
@@ -308,7 +310,7 @@ impl Lane {
         Attempted { disposition, retry_after, failure, divisible, aside, again }
     }
 
-    /// False when the bridge drains: then nothing is waited for any more.
+    /// Returns false when the bridge drains, which ends all waits.
     async fn wait(&mut self, wait: Duration) -> bool {
         tokio::select! {
             biased;

@@ -1,4 +1,4 @@
-//! How large a batch may become, and what may still join it. Pure.
+//! How large a batch may become, and whether another record fits. Pure.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub(super) struct Limits {
     pub(super) records: usize,
     /// From the first record on.
     pub(super) window: Duration,
-    /// Of the encoded event.
+    /// The length of the encoded event.
     pub(super) bytes: usize,
 }
 
@@ -32,8 +32,8 @@ impl Room {
         Self { bytes: max_bytes.saturating_sub(128), names: Names::default() }
     }
 
-    /// Takes the bytes of this record; false when they are not there, or when its id is that of another record: a reply or
-    /// a failure would reach the wrong one.
+    /// Takes the bytes of this record; false when they are not there, or when its id is that of another record: a reply
+    /// or a failure would reach the wrong one.
     pub(super) fn take(&mut self, delivery: &mut Delivery) -> bool {
         let size = measure(delivery);
         let fits = size <= self.bytes && self.names.take(&delivery.id);

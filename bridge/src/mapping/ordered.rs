@@ -1,5 +1,5 @@
-//! Batches in which every ordering key keeps its order: what is out holds its key until its outcome, and only those
-//! behind it wait. One task feeds the lines, the lanes take from them.
+//! Batches that keep the order of every ordering key: a running record holds its key until its outcome, and only later
+//! records of that key wait. One task fills the queues, and the lanes take from them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -153,7 +153,7 @@ impl Lines {
         given_back
     }
 
-    /// As many as may be, and as fit into an event; the first always goes, since nothing smaller can be made of it.
+    /// Takes as many as are allowed and fit into an event. The first always goes, because it cannot be divided.
     fn gather(&mut self, limits: &Limits, shared: &Arc<Shared>) -> Vec<Delivery> {
         let (mut batch, mut room, mut full) = (Vec::new(), Room::new(limits.bytes), false);
         let (mut left, mut last) = (Taken::new(), None);

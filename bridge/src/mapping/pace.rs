@@ -1,5 +1,5 @@
-//! `rate_limit`: hands out moments at which messages may go to the function, evenly spread. Pure but for the clock that
-//! its caller sleeps by.
+//! `rate_limit`: returns the instants at which messages may go to the function, evenly spread. Pure but for the clock
+//! of its caller.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -25,7 +25,7 @@ impl Pace {
         sleep_until(moment).await;
     }
 
-    /// What was not used is not saved up: a pause is no licence for a burst.
+    /// Unused time is not saved up, so there is no burst after a pause.
     fn reserve(&self, messages: usize, now: Instant) -> Instant {
         let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
         let moment = (*next).max(now);

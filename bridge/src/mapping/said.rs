@@ -1,5 +1,5 @@
-//! Which failures of a mapping are said. A stream of them is a line a minute with their number and one example; without this a
-//! function that throws would fill the log. Decides nothing else.
+//! Decides which failures of a mapping are logged: one line a minute with their number and one example. Without this a
+//! function that throws would fill the log.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -13,7 +13,7 @@ const RECOVERY_FROM: Duration = Duration::from_secs(10);
 /// Dead letters that have a line of their own in one minute; an audit reads them.
 const LETTERS_A_MINUTE: u32 = 20;
 
-/// What can fail in a stream.
+/// The kinds of failures that may repeat quickly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Matter {
     /// An invocation brought no answer of the function.
@@ -34,7 +34,7 @@ pub(super) enum Matter {
     Dropped,
 }
 
-/// What has been said.
+/// What has been logged.
 #[derive(Debug, Default)]
 pub(super) struct Said(Mutex<BTreeMap<Matter, Repeats>>);
 

@@ -1,4 +1,4 @@
-//! What the broker tells about itself. Shows nothing that it did not tell.
+//! Metrics that the broker publishes about itself.
 
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use prometheus_client::registry::Registry;
 /// The broker's own numbers. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct BrokerMetrics {
-    /// Not there until the broker has told the number: a zero would say that nothing was dropped.
+    /// Missing until the broker has published the number, because a zero would mean that nothing was dropped.
     dropped: Arc<OnceLock<Gauge>>,
 }
 

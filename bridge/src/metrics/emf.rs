@@ -2,9 +2,9 @@
 //! (<https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html>).
 //! Makes the lines and writes none.
 //!
-//! The metrics have no dimension: a dimension for each mapping or replica would be a metric to pay for each of them. Each line
-//! is a sample, so the maximum of a metric is that of the worst mapping, and the sum that of all. Which mapping it is stands in
-//! the line, for a query of the log.
+//! The metrics have no dimension: a dimension for each mapping or replica would be a metric to pay for each of them.
+//! Each line is a sample, so the maximum of a metric is that of the worst mapping, and the sum that of all. Which
+//! mapping it is stands in the line, for a query of the log.
 
 use std::collections::BTreeMap;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -70,7 +70,7 @@ impl Embedded {
         }
         let mut all: Vec<_> = days.into_iter().map(|(name, days)| (name, "None", json!(days))).collect();
         if is_running {
-            // Of the mappings' lines none speaks for the publisher.
+            // The lines of the mappings do not cover the publisher.
             all.push(("NotReady", "Count", json!(u8::from(!metrics.is_ready()))));
         }
         (!all.is_empty()).then(|| self.line(None, all, now))

@@ -1,5 +1,5 @@
-//! In which of the two text formats the numbers are served: OpenMetrics, or the text format of Prometheus, which older
-//! readers and `promtool check metrics` want. Pure.
+//! Chooses the text format of the metrics: OpenMetrics, or Prometheus' text format, which older readers and
+//! `promtool check metrics` need. Pure.
 
 /// A text format of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,8 +45,8 @@ impl Exposition {
     }
 }
 
-/// The older format names a counter as its samples do, with `_total`, and an info metric with `_info`, which is a gauge there. It
-/// has neither units nor an end.
+/// The older format names a counter as its samples do, with `_total`, and an info metric with `_info`, which is a gauge
+/// there. It has neither units nor an end.
 fn to_prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -34,7 +34,8 @@ impl Failing {
         *self.streak() = None;
     }
 
-    /// The failures, when the last is so much later than the first. One message that failed long ago is no long failure.
+    /// The failures, when the last is so much later than the first. One message that failed long ago is no long
+    /// failure.
     #[must_use]
     pub fn for_at_least(&self, time: Duration) -> Option<Streak> {
         self.streak().clone().filter(|streak| streak.last.saturating_duration_since(streak.since) >= time)

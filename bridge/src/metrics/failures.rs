@@ -1,4 +1,4 @@
-//! What has failed, by reason, and the dead letters, by destination. The labels have fixed sets of values.
+//! Counts failures by reason, and dead letters by destination. The labels have fixed sets of values.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-/// Of an invocation that brought no answer its kind, as in log lines and dead letters; of one that brought a bad one, whether
-/// the whole event failed or records of it.
+/// For an invocation without an answer, its kind of error, as in log lines and dead letters; for a failed answer,
+/// whether the whole event failed or only some records.
 const REASONS: [&str; 8] = [
     "Throttled",
     "Service",

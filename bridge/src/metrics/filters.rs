@@ -1,5 +1,5 @@
-//! Which of a mapping's topic filters messages belong to, where it has several. What is counted is bounded by what is
-//! configured: a filter that no session has any more is not shown any more.
+//! Counts messages by topic filter, for mappings with several filters. The configuration bounds the counters: a filter
+//! that no session has any more is no longer shown.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};

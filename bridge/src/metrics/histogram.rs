@@ -1,5 +1,5 @@
-//! A histogram that costs two atomic additions and can be read back, so that the status page and Prometheus show the same
-//! numbers. Its buckets are fixed.
+//! A histogram that costs two atomic additions and can be read back, so that the status page and Prometheus show the
+//! same numbers. Its buckets are fixed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -49,8 +49,8 @@ impl Counts {
         Self(std::array::from_fn(|bucket| self.0[bucket].saturating_sub(earlier.0[bucket])))
     }
 
-    /// An estimate of the duration, in seconds, that this share of all does not exceed: durations count as spread evenly
-    /// within their bucket, and none as longer than the last bound. `None` of none.
+    /// An estimate of the duration, in seconds, that this share of all does not exceed: durations count as spread
+    /// evenly within their bucket, and none as longer than the last bound. `None` of none.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "an estimate")]
     pub fn quantile(&self, share: f64) -> Option<f64> {

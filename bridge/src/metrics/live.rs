@@ -1,5 +1,5 @@
-//! What cannot be counted: of each mapping the last trouble of each kind in words, since when it is paused, and how its
-//! sessions are connected. Kept for whoever looks; bounded, and never a payload.
+//! State that is not a count: for each mapping the last error of each kind as text, since when it is paused, and the
+//! state of its sessions. For the status page; bounded, and never a payload.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::failing::Failing;
 use crate::clock::now;
 use crate::foreign::one_line;
 
-/// So much of a trouble's text is kept, in bytes.
+/// The most bytes of an error's text that are kept.
 const LONGEST_TEXT: usize = 600;
 
 /// Says that nothing is in flight.
@@ -203,7 +203,7 @@ impl Live {
 }
 
 impl LiveSession {
-    /// CONNACK has come, or the connection is gone.
+    /// CONNACK has arrived, or the connection is closed.
     pub fn connection(&self, connection: Option<Connection>) {
         *locked(&self.session.connection) = connection;
     }
@@ -226,7 +226,7 @@ impl Drop for LiveSession {
     }
 }
 
-/// Nothing is left half done inside: whoever panicked with it was not writing.
+/// The content is complete even after a panic, because no panic can happen during a write.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! What is known of all mappings beside their numbers, and the one number that has to be asked for: the age of the oldest
-//! message in flight.
+//! The state of all mappings beside their counters, and the one metric that is computed on request: the age of the
+//! oldest message in flight.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! The numbers of a mapping, each declared once: the field that counts it, its name outside, and its help, which is its
+//! The metrics of a mapping, each declared once: the field that counts it, its public name, and its help, which is its
 //! comment here.
 
 use std::sync::Arc;

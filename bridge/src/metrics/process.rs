@@ -1,5 +1,5 @@
-//! What the operating system says of this process, under the names that all Prometheus clients use for it. Reads `/proc`
-//! when it is asked, and shows nothing where there is none.
+//! Metrics of this process from the operating system, under the names that all Prometheus clients use. Reads `/proc` on
+//! request, and shows nothing if it does not exist.
 
 use std::fs;
 use std::sync::OnceLock;

@@ -1,5 +1,5 @@
-//! The numbers of reloads: how often a configuration was taken up or refused while running, and whether the one at work
-//! is the one that was asked for last.
+//! Metrics of reloads: how often a new configuration was accepted or refused, and whether the active one is the last
+//! one requested.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! The numbers of TLS: what connections agreed on, when certificates end, and how renewals went.
+//! Metrics of TLS: what connections agreed on, when certificates expire, and the results of renewals.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! What has become of spans. Shows nothing while there are no traces.
+//! Counts exported, refused and dropped spans. Shows nothing while there are no traces.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -16,7 +16,7 @@ struct SpanLabels {
     result: &'static str,
 }
 
-/// What is counted of spans while there are traces.
+/// Counters of spans, if there are traces.
 #[derive(Debug, Clone)]
 pub struct SpanCounts {
     /// A collector has taken them.

@@ -1,6 +1,6 @@
-//! Reads the broker's own count of the messages it has dropped, on a connection of its own: a session's connection
-//! acknowledges, the publisher's exists only where something is published. Nothing waits for this one: readiness does not
-//! know it, and a broker that refuses it costs a number and no message.
+//! Reads the broker's own count of dropped messages, on a separate connection, because a session's connection
+//! acknowledges and the publisher's exists only if something is published. Nothing depends on it: readiness ignores it,
+//! and if a broker refuses it, only this metric is missing.
 
 mod drops;
 
@@ -102,7 +102,7 @@ impl BrokerStats {
         }
     }
 
-    /// What is no number tells nothing, and is not repeated: anybody may have written it.
+    /// A payload that is no number is ignored and not logged, because anybody may have published it.
     fn count(&mut self, message: &Message) {
         let text = std::str::from_utf8(&message.payload).unwrap_or_default();
         match text.trim().parse() {

@@ -1,7 +1,7 @@
-//! Which of several brokers a client tries next. Pure.
+//! Chooses which of several brokers a client tries next. Pure.
 //!
-//! It tries the one that it was connected to last, then the others in the order of the configuration, and only then waits:
-//! who has a session at a broker comes back to it where that is possible, whichever is preferred.
+//! It tries the one that it was connected to last, then the others in the order of the configuration, and only then
+//! waits. So a client with a session at a broker returns to it if possible, whichever broker is preferred.
 
 /// The place of a client among the brokers.
 #[derive(Debug)]
@@ -19,7 +19,7 @@ impl Choice {
         Self { places, current, failed: 0 }
     }
 
-    /// Whom to try now.
+    /// The broker to try now.
     pub(super) fn at(&self) -> usize {
         match self.failed {
             0 => self.current,

@@ -1,5 +1,5 @@
-//! The first and the last words of a connection: from TCP to CONNACK, and DISCONNECT. Knows nothing of what is said
-//! between them.
+//! The first and last packets of a connection: from TCP to CONNACK, and DISCONNECT. Knows nothing of the packets in
+//! between.
 
 use std::time::Duration;
 
@@ -23,7 +23,8 @@ pub struct Unopened {
     pub unanswered: bool,
 }
 
-/// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold us.
+/// The password first; then TCP, TLS, CONNECT and CONNACK under one deadline: a broker that drips bytes must not hold
+/// us.
 pub async fn open_within(
     (connector, place): (&Connector, usize),
     wire: Wire,
@@ -77,7 +78,7 @@ async fn open(
     match answer(&mut connection, stage, wire, hello, login).await {
         Ok(connack) => Ok((connection, connack)),
         Err(end) => {
-            // What it did wrong, it shall hear.
+            // The broker should get the reason code.
             if let Close::Error(_) = end.close() {
                 hang_up(wire, connection, &end).await;
             }
@@ -132,7 +133,7 @@ fn hung_up(wire: Wire) -> String {
     }
 }
 
-/// MQTT 5, 3.2.2.2. Whom the broker does not know, or does not believe, is told what to look at.
+/// MQTT 5, 3.2.2.2. If the broker refuses the login, the error names what to check.
 fn refused(reason: &Reason, hello: &Hello, login: &Login) -> End {
     let mut why = format!("CONNECT as `{}` refused: {}", hello.client_id, reason.text);
     if reason.is_authentication() {

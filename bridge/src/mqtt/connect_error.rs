@@ -1,4 +1,4 @@
-//! Why a connection cannot be had, by the step that failed. Does no I/O.
+//! Why a connection cannot be made, by the step that failed. Does no I/O.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! One connection, and the bytes in both directions. Knows packets only to tell what is wrong.
+//! One connection, and the bytes in both directions. Reads packets only to report what is wrong.
 
 use std::io;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::websocket::Said;
 /// An open connection, with what was read and not decoded, and what is to be written.
 pub struct Connection {
     transport: Transport,
-    /// Of the TLS set that it was made with.
+    /// The generation of the TLS set that it was made with.
     freshness: Freshness,
     tls: Option<LiveTls>,
     /// Received bytes that are not decoded yet.
@@ -75,9 +75,9 @@ impl Connection {
         }
     }
 
-    /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to be
-    /// read would reset the connection, and with it the acknowledgements under way. What fails now does not matter any
-    /// more.
+    /// Says goodbye on the TLS level, and waits for the broker to hang up: closing a socket that still has something to
+    /// be read would reset the connection, and with it the acknowledgements under way. What fails now does not matter
+    /// any more.
     pub async fn close(mut self, patience: Duration) {
         let goodbye = async {
             self.transport.shutdown().await?;
@@ -92,12 +92,12 @@ impl Connection {
         let _ = tokio::time::timeout(patience, goodbye).await;
     }
 
-    /// Tells when this connection should give way to one with newer TLS files.
+    /// Signals when this connection should be replaced by one with newer TLS files.
     pub(super) fn freshness(&self) -> Freshness {
         self.freshness.clone()
     }
 
-    /// The broker has accepted this connection: counts it, and lets the next one give way.
+    /// Counts this connection, which the broker has accepted, and lets the next one be replaced.
     pub fn accepted(&self) {
         let Agreed { version, suite, group, .. } = self.agreed();
         if let Some(tls) = &self.tls {
@@ -112,7 +112,7 @@ impl Connection {
         self.transport.agreed()
     }
 
-    /// The certificate that the broker has shown, as far as an operator wants to know it.
+    /// The broker's certificate, with the fields that operators need.
     pub(super) fn certificate(&self) -> Option<ShownCertificate> {
         self.transport.certificates().and_then(ShownCertificate::of)
     }

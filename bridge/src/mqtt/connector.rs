@@ -1,4 +1,5 @@
-//! Opens connections to one of a few brokers: over the network, or in the memory of this process. Says nothing on them.
+//! Opens connections to one of a few brokers: over the network, or in the memory of this process. Sends nothing on
+//! them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -38,8 +39,8 @@ enum Way {
     Memory(InMemory),
 }
 
-/// The way to a broker in this very process: each call is a connection. There is no network below it, so nothing that TLS
-/// would have to protect.
+/// The way to a broker in this very process: each call is a connection. There is no network below it, so nothing that
+/// TLS would have to protect.
 #[derive(Clone)]
 pub struct InMemory {
     connect: Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>,
@@ -52,7 +53,7 @@ impl InMemory {
         Self { connect: Arc::new(connect), generations: Generations::default() }
     }
 
-    /// All connections give way to newer ones, as they do to newer TLS files.
+    /// Has all connections replaced, as after a change of TLS files.
     pub fn renew(&self) {
         self.generations.advance();
     }
@@ -107,7 +108,8 @@ impl Connector {
         Self { credentials, ..self }
     }
 
-    /// The same broker, found at this address without asking for its name; its certificate must still be good for the name.
+    /// The same broker, found at this address without asking for its name; its certificate must still be good for the
+    /// name.
     #[must_use]
     pub fn found_at(mut self, address: SocketAddr) -> Self {
         if let Way::Network(routes) = &self.way {
@@ -125,7 +127,7 @@ impl Connector {
         }
     }
 
-    /// What the next CONNECT says that we are.
+    /// The login of the next CONNECT.
     pub(super) fn login(&self) -> Login {
         self.credentials.login()
     }
@@ -162,8 +164,8 @@ impl Connector {
         }
     }
 
-    /// Returns when the first broker is reachable again, so far as TLS and WebSocket go: CONNECT would touch its session. Never,
-    /// where nobody goes back. Cancel safe.
+    /// Returns when the first broker is reachable again, so far as TLS and WebSocket go: CONNECT would touch its
+    /// session. Never, where nobody goes back. Cancel safe.
     pub(super) async fn first_is_back(&self, patience: Duration) {
         let Some(return_after) = self.return_after else { return std::future::pending().await };
         loop {
@@ -183,8 +185,8 @@ impl Connector {
         self.open_at(0, stage).await
     }
 
-    /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too, and `stage` says which
-    /// step it has interrupted.
+    /// Resolves, connects and verifies. Has no deadline of its own: the caller's covers CONNACK too, and `stage` says
+    /// which step it has interrupted.
     ///
     /// # Errors
     /// Says which of the steps failed, and why.

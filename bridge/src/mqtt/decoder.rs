@@ -1,5 +1,5 @@
-//! Takes the packets out of the bytes of one connection. Refuses, or lets pass by, what is too large to be decoded, before
-//! it is there as a whole; keeps what must be remembered between two reads. Decides nothing about the content of packets.
+//! Decodes the packets of one connection. Refuses or skips a packet that is too large before all of it is in memory,
+//! and keeps the state between two reads. Does not interpret the content of packets.
 
 use bytes::{Buf, BufMut, BytesMut};
 
@@ -22,9 +22,9 @@ pub struct Decoder {
     judged: bool,
 }
 
-/// What is to become of the packet at the front of the input.
+/// What to do with the packet at the front of the input.
 enum Verdict {
-    /// Decode it, once it is there.
+    /// Decode it, once it is complete.
     Decode,
     /// More bytes must come to tell.
     Wait,
@@ -43,8 +43,8 @@ impl Decoder {
         Self { wire, bounds, skip: None, judged: false }
     }
 
-    /// Takes the next whole packet from `input`, `None` when there is none yet; then `input` has room for more of it. Only
-    /// the one that appends to `input` may change it between two calls.
+    /// Takes the next whole packet from `input`, `None` when there is none yet; then `input` has room for more of it.
+    /// Only the one that appends to `input` may change it between two calls.
     ///
     /// # Errors
     /// When the bytes are no packet that a broker may send; the connection must then be closed.

@@ -1,4 +1,5 @@
-//! From the name of a broker to a TCP connection: races its addresses (RFC 8305). Knows nothing of TLS, and has no deadline of its own.
+//! From the name of a broker to a TCP connection: races its addresses (RFC 8305). Knows nothing of TLS, and has no
+//! deadline of its own.
 
 use std::future::{Future, pending, poll_fn};
 use std::io;
@@ -54,9 +55,9 @@ async fn resolve(place: &Place, stage: &StageCell) -> io::Result<Vec<SocketAddr>
     Ok(addresses)
 }
 
-/// TCP keep-alive notices a dead peer, and reminds NAT gateways and load balancers of an idle connection: MQTT's own PINGREQ
-/// may be off, or rarer than their patience. Acknowledgements are small and are written in batches already, so they need not
-/// wait in the kernel.
+/// TCP keep-alive notices a dead peer, and reminds NAT gateways and load balancers of an idle connection: MQTT's own
+/// PINGREQ may be off, or rarer than their patience. Acknowledgements are small and are written in batches already, so
+/// they need not wait in the kernel.
 fn prepare(tcp: &TcpStream) -> io::Result<()> {
     let keepalive =
         TcpKeepalive::new().with_time(Duration::from_secs(30)).with_interval(Duration::from_secs(10)).with_retries(3);
@@ -84,8 +85,8 @@ fn interleaved(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
     }
 }
 
-/// Starts with the first address; the next one follows when all earlier attempts have failed or [`STAGGER`] has passed. The
-/// first connection wins, and dropping the other attempts closes them.
+/// Starts with the first address; the next one follows when all earlier attempts have failed or [`STAGGER`] has passed.
+/// The first connection wins, and dropping the other attempts closes them.
 async fn race<T, F>(
     addresses: Vec<SocketAddr>,
     connect: impl Fn(SocketAddr) -> F,
@@ -121,7 +122,7 @@ async fn stagger(another: bool) {
     if another { sleep(STAGGER).await } else { pending().await }
 }
 
-/// The attempts under way, the oldest first.
+/// The running attempts, the oldest first.
 struct Attempts<F>(Vec<(SocketAddr, Pin<Box<F>>)>);
 
 impl<T, F: Future<Output = io::Result<T>>> Attempts<F> {

@@ -1,5 +1,5 @@
-//! The one loop that connects, drives a connection and connects again, for sessions and the publisher alike. It owns
-//! socket, clock and chance; what is said and when is decided by the [`Client`], which is told the time.
+//! The one loop that connects, drives a connection and connects again, for all clients. It owns socket, clock and
+//! randomness; the [`Client`] gets the time and decides which packets to send, and when.
 
 use std::future::{Future, pending};
 use std::pin::Pin;
@@ -28,13 +28,13 @@ pub(super) trait Client {
     /// This one of the brokers has answered CONNECT with CONNACK.
     fn at_broker(&mut self, _broker: usize) {}
 
-    /// CONNACK has come.
+    /// CONNACK has arrived.
     fn connected(&mut self, connack: &ConnAck, agreed: &Agreed, now: StdInstant);
 
-    /// CONNECT went out to this one of the brokers and no CONNACK came back. Nothing to those who keep no session.
+    /// CONNECT went out to this one of the brokers and no CONNACK came back. Clients without a session ignore this.
     fn unanswered(&mut self, _broker: usize) {}
 
-    /// So many bytes more are in `input`.
+    /// This number of bytes was added to `input`.
     fn received(&mut self, bytes: usize, now: StdInstant);
 
     /// Does everything that can be done without waiting: takes packets out of `input`, puts packets into `output`.
@@ -43,23 +43,25 @@ pub(super) trait Client {
     /// When the connection is to end, for better or worse.
     fn turn(&mut self, input: &mut BytesMut, output: &mut BytesMut, now: StdInstant) -> Result<(), End>;
 
-    /// What was in `output` is written. True when there is more to say at once.
+    /// The content of `output` was written. Returns true if more should be written at once.
     fn written(&mut self, now: StdInstant) -> bool;
 
     /// Whether it takes more bytes now.
     fn reads(&self) -> bool;
 
-    /// When it wants a turn, should nothing happen before.
+    /// When it needs a turn if nothing happens before.
     fn wakes(&self, now: StdInstant) -> StdInstant;
 
-    /// There are newer TLS files than this connection was made with. True when it gives way at once; else it ends by itself.
+    /// There are newer TLS files than this connection was made with. Returns true if it may be closed at once;
+    /// otherwise the client ends it itself.
     fn give_way(&mut self, now: StdInstant) -> bool;
 
-    /// The first broker is reachable again, and this is another. True when it gives way at once; else it ends by itself.
+    /// The first broker is reachable again, and this connection is to another. Returns true if it may be closed at
+    /// once; otherwise the client ends it itself.
     fn go_back(&mut self, now: StdInstant) -> bool;
 
-    /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go back or
-    /// was not. For one with a session this can be later; true once.
+    /// Whether nothing is left at the broker now that a connection to it has ended well, on which it was `asked` to go
+    /// back or was not. For one with a session this can be later; true once.
     fn has_left(&mut self, asked: bool) -> bool {
         asked
     }
@@ -72,7 +74,7 @@ pub(super) trait Client {
     /// The connection, or the attempt to make one, has ended. Returns the end as the client sees it.
     fn disconnected(&mut self, end: End) -> End;
 
-    /// What is said of a failure; it waits that long before it tries again.
+    /// Reports a failure, with the wait until the next attempt.
     fn failed(&mut self, failure: Failure);
 
     /// Whether there is nothing left to do, not even to connect.
@@ -140,7 +142,7 @@ pub(super) async fn run(client: &mut impl Client, connector: &Connector, link: &
 struct Back<'a> {
     /// Waits until it is reachable again.
     first: Pin<Box<dyn Future<Output = ()> + Send + 'a>>,
-    /// Whether it was, and the client was told.
+    /// Whether it was reachable; the client then knows.
     asked: bool,
 }
 
@@ -150,7 +152,7 @@ fn back<'a>(connector: &'a Connector, choice: &Choice, link: &Link) -> Pin<Box<d
     if choice.is_away() { Box::pin(connector.first_is_back(patience)) } else { Box::pin(pending()) }
 }
 
-/// Waits for `other`, while the client hears what it must; `None` when it has nothing left to do.
+/// Waits for `other`, while the client still handles its own events; `None` when it has nothing left to do.
 async fn until_done<T>(client: &mut impl Client, other: impl Future<Output = T>) -> Option<T> {
     tokio::pin!(other);
     loop {

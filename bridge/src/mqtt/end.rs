@@ -8,11 +8,11 @@ use super::packet::{Close, Reason, WireError};
 /// The end of one connection.
 #[derive(Debug)]
 pub enum End {
-    /// Everything is done, and the broker has been told goodbye.
+    /// Everything is done, and DISCONNECT was sent.
     Drained,
     /// The broker has nothing more for this session, which is given up for good.
     Retired,
-    /// It gives way to a connection with newer TLS files; the session goes on.
+    /// It is replaced by a connection with newer TLS files; the session continues.
     Renewed,
     /// It broke, or never was.
     Lost {
@@ -25,7 +25,7 @@ pub enum End {
         closed: bool,
         /// Another client has the same client id.
         taken_over: bool,
-        /// The reason code that the broker shall hear.
+        /// The reason code to send to the broker.
         close: Option<u8>,
     },
 }
@@ -63,8 +63,8 @@ impl End {
         Self::Lost { why, lasting: reason.is_lasting(), closed, taken_over, close: None }
     }
 
-    /// The same, with what it may come from. Where the other end closed the connection, that is a better explanation than
-    /// another client with our client id.
+    /// The same, with what it may come from. Where the other end closed the connection, that is a better explanation
+    /// than another client with our client id.
     pub fn explained(self, explanation: impl FnOnce() -> String) -> Self {
         match self {
             Self::Lost { why, lasting, closed: true, taken_over, close } => {
@@ -74,7 +74,7 @@ impl End {
         }
     }
 
-    /// What the broker shall hear.
+    /// The reason code to send to the broker.
     pub fn close(&self) -> Close {
         match self {
             Self::Lost { close: Some(code), .. } => Close::Error(*code),

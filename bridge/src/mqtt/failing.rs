@@ -1,5 +1,5 @@
-//! Says that a client has no connection: the first failure, another reason, and then one line a minute for each reason, with how
-//! many failures there were. Those in between are said at the level debug. Decides nothing.
+//! Logs that a client has no connection: the first failure, each new reason, and then one line a minute for each
+//! reason, with the number of failures. The failures in between have the level debug. Decides nothing.
 
 use std::time::Instant;
 
@@ -8,7 +8,7 @@ use tracing::{debug, error, warn};
 use super::reconnect::{Failure, STABLE};
 use crate::repeats::SAY_EVERY;
 
-/// So many reasons a minute are said: several brokers may each have one of their own.
+/// How many different reasons a minute are logged; each of several brokers may have its own.
 const REASONS: usize = 4;
 
 /// The failures of one client.
@@ -51,8 +51,8 @@ impl Failing {
         }
     }
 
-    /// How many there were since the last line, when it is time for another one. The loss of a connection that was stable is always
-    /// said.
+    /// How many there were since the last line, when it is time for another one. The loss of a connection that was
+    /// stable is always said.
     fn due(&mut self, why: &str, now: Instant) -> Option<u64> {
         let was_stable = self.connected.take().is_some_and(|since| now.saturating_duration_since(since) >= STABLE);
         self.unsaid += 1;

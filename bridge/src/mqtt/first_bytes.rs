@@ -1,5 +1,5 @@
-//! A socket that remembers the first bytes the other end sent, so that a port which does not speak TLS can be told what it
-//! speaks. Passes everything on.
+//! A socket that remembers the first bytes that the other end sent, so that an error can name the protocol of a port
+//! that does not speak TLS. Passes everything on.
 
 use std::io;
 use std::pin::Pin;

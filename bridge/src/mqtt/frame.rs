@@ -1,5 +1,5 @@
-//! Where the parts of a packet are, before the packet is there as a whole: the fixed header and the property section (MQTT
-//! 5, 2.1 and 2.2.2). Judges lengths and nothing else.
+//! Finds the parts of a packet before all of it is there: the fixed header and the property section (MQTT 5, 2.1 and
+//! 2.2.2). Checks lengths and nothing else.
 
 use super::packet::WireError;
 
@@ -27,17 +27,17 @@ pub(super) enum Section {
     Unknown,
     /// Counted from the end of the fixed header.
     At {
-        /// Of the length of the section.
+        /// The offset of the section's length.
         length_at: usize,
-        /// Of its first byte.
+        /// The offset of its first byte.
         start: usize,
-        /// Of what follows it.
+        /// The offset behind its last byte.
         end: usize,
     },
 }
 
 impl Frame {
-    /// The header at the front of `input`; `None` until it is there as a whole.
+    /// The header at the front of `input`; `None` until it is complete.
     ///
     /// # Errors
     /// When the remaining length has more than four bytes.
@@ -107,7 +107,7 @@ impl Frame {
 
 struct TooLong;
 
-/// A variable byte integer (MQTT 5, 1.5.5): how many bytes it has, and its value. `None` until it is there.
+/// A variable byte integer (MQTT 5, 1.5.5): how many bytes it has, and its value. `None` until it is complete.
 fn variable_length(bytes: &[u8]) -> Result<Option<(usize, usize)>, TooLong> {
     let mut value = 0;
     for (index, byte) in bytes.iter().take(4).enumerate() {

@@ -1,14 +1,15 @@
 //! When to ping and when the broker counts as dead (MQTT 5, 3.1.2.10). Pure: the time is an argument.
 //!
-//! A broker is alive while whole packets come, or at least [`MIN_RATE`] of one that is not whole yet: on a slow line a large
-//! packet takes longer than any keep-alive, and the answer to PINGREQ waits behind it. A byte now and then is no life.
+//! A broker is alive while whole packets come, or at least [`MIN_RATE`] of one that is not whole yet: on a slow line a
+//! large packet takes longer than any keep-alive, and the answer to PINGREQ waits behind it. A byte now and then is no
+//! life.
 
 use std::time::{Duration, Instant};
 
 /// The least that an unfinished packet must bring, in bytes a second since the last sign of life.
 pub const MIN_RATE: u64 = 1024;
 
-/// What the clock demands.
+/// The action that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Nothing.
@@ -32,9 +33,9 @@ pub struct KeepAlive {
 }
 
 impl KeepAlive {
-    /// A connection made just now, on which we asked for `ours`. The broker's own Keep Alive, if it named one, is obeyed
-    /// where it is shorter (MQTT 5, 3.2.2.3.14); that it does not watch us, or would wait longer, is no reason for us not to
-    /// watch it.
+    /// A connection made just now, on which we asked for `ours`. The broker's own Keep Alive, if it named one, is
+    /// obeyed where it is shorter (MQTT 5, 3.2.2.3.14); that it does not watch us, or would wait longer, is no reason
+    /// for us not to watch it.
     #[must_use]
     pub fn new(ours: Duration, theirs: Option<Duration>, now: Instant) -> Self {
         let interval = theirs.filter(|theirs| !theirs.is_zero()).map_or(ours, |theirs| theirs.min(ours));
@@ -147,7 +148,8 @@ mod tests {
         }
     }
 
-    /// Asks every period for three intervals, while an unfinished packet brings so many bytes a second; whether it lives.
+    /// Asks every period for three intervals, while an unfinished packet brings so many bytes a second; whether it
+    /// lives.
     fn survives(bytes: usize) -> bool {
         let start = Instant::now();
         let mut keep_alive = KeepAlive::new(INTERVAL, None, start);

@@ -2,8 +2,8 @@
 //!
 //! It keeps three promises. A message is acknowledged only after its outcome. Acknowledgements leave in the order of
 //! receipt (MQTT 5, 4.6.0-2). A ticket acknowledges nothing but the very receipt it was written for: packet identifiers
-//! are used again, so every connection is an *epoch* of its own, and an outcome from an earlier epoch counts only if the
-//! broker has since sent that same message again.
+//! are used again, so every connection is an *epoch* of its own, and an outcome from an earlier epoch counts only if
+//! the broker has since sent that same message again.
 //!
 //! A broker may send a message again: over a resumed session, and under MQTT 3.1.1 also on the same connection. A copy
 //! *joins* its receipt, so that the function is invoked once, only where it provably is one: a second invocation is
@@ -31,8 +31,8 @@ use receipt::{Content, Receipt};
 pub enum Kept {
     /// The broker has it: what is not acknowledged comes again.
     Yes,
-    /// The broker says that it has none. That is believed once [`Ledger::give_up_session`] is called; until then a message
-    /// sent again under its own packet identifier proves the broker wrong.
+    /// The broker says that it has none. That is believed once [`Ledger::give_up_session`] is called; until then a
+    /// message sent again under its own packet identifier proves the broker wrong.
     Doubtful,
     /// There is none.
     No,
@@ -72,7 +72,7 @@ pub struct Ledger {
     receipts: VecDeque<Receipt>,
     /// The packet identifiers of those, QoS 0 left out.
     open: IdSet,
-    /// Of the receipts, those whose packet identifier another message has taken over: they are never acknowledged.
+    /// How many receipts have a packet identifier that another message has taken over; they are never acknowledged.
     overtaken: usize,
     /// Receipts of earlier epochs that the broker will send again.
     carried: Carried,
@@ -112,8 +112,8 @@ enum Place {
 }
 
 impl Ledger {
-    /// A new connection begins, and with it a new epoch. Returns how many receipts of earlier connections can no longer be
-    /// acknowledged, which with [`Kept::Doubtful`] is not known yet.
+    /// A new connection begins, and with it a new epoch. Returns how many receipts of earlier connections can no longer
+    /// be acknowledged, which with [`Kept::Doubtful`] is not known yet.
     pub fn connect(&mut self, kept: Kept) -> usize {
         self.epoch += 1;
         self.first_slot = 0;
@@ -152,8 +152,8 @@ impl Ledger {
     /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0; `identified` says whether a message carries an id of
     /// its publisher's, so that equal content means the same message.
     ///
-    /// A message is a copy of an earlier one only if QoS, retain, topic, payload and all properties but the Message Expiry
-    /// Interval are equal, and
+    /// A message is a copy of an earlier one only if QoS, retain, topic, payload and all properties but the Message
+    /// Expiry Interval are equal, and
     ///
     /// - on one connection: it has DUP, or an id of its publisher's, and the packet identifier of a receipt that is not
     ///   acknowledged;
@@ -162,8 +162,8 @@ impl Ledger {
     /// - with DUP and the packet identifier of what was just acknowledged: it was sent before that was read, until a
     ///   PINGREQ behind the acknowledgement is answered.
     ///
-    /// Everything else is a new message. Under a packet identifier that is not acknowledged it takes that over: the older
-    /// receipt is never acknowledged.
+    /// Everything else is a new message. Under a packet identifier that is not acknowledged it takes that over: the
+    /// older receipt is never acknowledged.
     pub fn admit(&mut self, packet_id: u16, message: &Message, identified: impl Fn(&Message) -> bool) -> Admission {
         if message.qos == Qos::AtMostOnce {
             return self.book(packet_id, message);
@@ -188,7 +188,8 @@ impl Ledger {
             return if refuted { Admission::Refuted } else { Admission::Joined };
         }
         if !message.dup && !self.doubtful {
-            // A broker sends what it repeats before anything new (MQTT 5, 4.6.0-1): what has not come by now never will.
+            // A broker sends what it repeats before anything new (MQTT 5, 4.6.0-1): what has not come by now never
+            // will.
             self.forget_settled();
         }
         self.book(packet_id, message)
@@ -243,8 +244,8 @@ impl Ledger {
         }
     }
 
-    /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message. That it releases one again,
-    /// as it must at each PUBREC (MQTT 5, 4.3.3-4), or one of an earlier connection, frees nothing.
+    /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message. That it releases
+    /// one again, as it must at each PUBREC (MQTT 5, 4.3.3-4), or one of an earlier connection, frees nothing.
     pub fn released(&mut self, packet_id: u16) {
         if self.awaiting_release.remove(&packet_id).is_some_and(|received| received.epoch == self.epoch) {
             self.one_less_in_flight();
@@ -349,8 +350,8 @@ impl Ledger {
         self.in_flight = self.in_flight.saturating_sub(1);
     }
 
-    /// Whether it was received before and waits for its release (MQTT 5, 4.3.3-10). A broker that has let that message go
-    /// without PUBREL, and uses the packet identifier for another one, must not have that one acknowledged unseen.
+    /// Whether it was received before and waits for its release (MQTT 5, 4.3.3-10). A broker that has let that message
+    /// go without PUBREL, and uses the packet identifier for another one, must not have that one acknowledged unseen.
     fn is_received(&mut self, packet_id: u16, message: &Message) -> bool {
         let Some(known) = self.awaiting_release.get_mut(&packet_id) else { return false };
         if message.dup && known.digest == Content::of(message).digest() {

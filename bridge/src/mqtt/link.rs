@@ -1,4 +1,4 @@
-//! What every connection of a client has in common. Plain data.
+//! The state that all connections of a client share. Plain data.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Who CONNECT says we are, where the broker wants a user name or a password. The password is read again for each attempt,
-//! so that a token can be renewed while the bridge runs. Shows nothing of it.
+//! The user name and password of CONNECT, if the broker needs them. The password is read again for each attempt, so
+//! that a token can be renewed while the bridge runs. Shows nothing of it.
 
 mod command;
 
@@ -17,7 +17,7 @@ use crate::secret::{self, Secret};
 /// How often the file is looked at while the broker does not take what was in it.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What is configured. Cheap enough to clone; the default says nothing.
+/// The configured login. Cheap to clone; the default is no login.
 #[derive(Debug, Clone, Default)]
 pub struct Credentials {
     username: Option<String>,
@@ -80,7 +80,7 @@ impl Login {
             Password::File(path) => Some(read(path, patience).await.map_err(none(true))?),
             Password::Command(command) => Some(command.run().await.map_err(none(false))?),
         };
-        // Before the broker hears it, so that it can never be shown in the broker's words.
+        // Registered before it is sent, so that a text of the broker that repeats it is never shown.
         if let Some(password) = &self.password {
             hide(password.bytes());
         }
@@ -92,7 +92,7 @@ impl Login {
         Auth { username: self.credentials.username.as_deref(), password: self.password.as_ref() }
     }
 
-    /// What to look at when the broker does not take it.
+    /// What to check if the broker refuses it.
     pub(super) fn way_out(&self) -> String {
         let named = if self.credentials.username.is_some() { "`mqtt.username` and " } else { "" };
         match &self.credentials.password {

@@ -1,4 +1,4 @@
-//! The packets a client meets, free of protocol version: what [`v4`](super::v4) and [`v5`](super::v5) decode into.
+//! The packets of a client, without protocol version: [`v4`](super::v4) and [`v5`](super::v5) decode into these types.
 
 use std::time::Duration;
 
@@ -66,7 +66,7 @@ pub enum Incoming {
     Unexpected(&'static str),
 }
 
-/// What the broker says to CONNECT.
+/// The broker's answer to CONNECT.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a field of the packet, and none excludes another")]
 pub struct ConnAck {
@@ -74,10 +74,11 @@ pub struct ConnAck {
     pub refused: Option<Reason>,
     /// Whether it kept the session: un-acknowledged messages come again, and the subscription stands.
     pub session_present: bool,
-    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14). Zero is an answer too: the broker does not
-    /// watch the connection.
+    /// The keep alive to use in place of the one asked for (MQTT 5, 3.2.2.3.14). Zero is an answer too: the broker does
+    /// not watch the connection.
     pub keep_alive: Option<Duration>,
-    /// How long it keeps the session without a connection; absent means as long as CONNECT asked for (MQTT 5, 3.2.2.3.2).
+    /// How long it keeps the session without a connection; absent means as long as CONNECT asked for (MQTT 5,
+    /// 3.2.2.3.2).
     pub session_expiry: Option<Duration>,
     /// The client id the broker chose, for a client that named none (MQTT 5, 3.2.2.3.7).
     pub assigned_client_id: Option<String>,
@@ -87,12 +88,13 @@ pub struct ConnAck {
     pub shared_available: bool,
     /// Whether subscriptions may have identifiers (MQTT 5, 3.2.2.3.12).
     pub subscription_ids_available: bool,
-    /// What it takes from a publisher.
+    /// The limits for a publisher.
     pub limits: Limits,
 }
 
 impl Default for ConnAck {
-    /// Accepted, a new session, everything available and nothing limited: what an absent property means (MQTT 5, 3.2.2.3).
+    /// Accepted, a new session, everything available and nothing limited: what an absent property means (MQTT 5,
+    /// 3.2.2.3).
     fn default() -> Self {
         Self {
             refused: None,
@@ -108,7 +110,7 @@ impl Default for ConnAck {
     }
 }
 
-/// What a broker takes from a publisher (MQTT 5, 3.2.2.3). The default, which is MQTT 3.1.1's too, takes everything.
+/// A broker's limits for a publisher (MQTT 5, 3.2.2.3). The default, which is MQTT 3.1.1's too, takes everything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// How many PUBLISH packets of QoS 1 may wait for their PUBACK.
@@ -160,16 +162,16 @@ impl Reason {
 pub struct Hello {
     /// Names the session at the broker.
     pub client_id: String,
-    /// Whether the broker shall forget what it knows of this client. Not for a subscriber, whose session must outlive
-    /// the connection, until it leaves for good.
+    /// Whether the broker should discard an existing session of this client. Not for a subscriber, whose session must
+    /// outlive the connection, until it leaves for good.
     pub clean_start: bool,
     /// Whole seconds.
     pub keep_alive: Duration,
-    /// How long the broker shall keep the session without a connection (MQTT 5 only).
+    /// How long the broker should keep the session without a connection (MQTT 5 only).
     pub session_expiry: Duration,
-    /// How many un-acknowledged messages the broker may have under way (MQTT 5 only).
+    /// How many unacknowledged messages the broker may have in flight (MQTT 5 only).
     pub receive_maximum: u16,
-    /// What the broker shall publish when this connection breaks.
+    /// The message that the broker should publish when this connection breaks.
     pub will: Option<Will>,
 }
 
@@ -184,7 +186,7 @@ pub struct Will {
     pub delay: Duration,
 }
 
-/// Who CONNECT says we are, to a broker that does not go by the certificate alone (MQTT 5, 3.1.3.5 and 3.1.3.6).
+/// The login in CONNECT, for a broker that needs more than the certificate (MQTT 5, 3.1.3.5 and 3.1.3.6).
 #[derive(Debug, Default)]
 pub struct Auth<'a> {
     /// The user name.
@@ -208,7 +210,7 @@ pub struct Subscription<'a> {
     pub packet_id: u16,
     /// The filters, with `$share/…` where they have that.
     pub topic_filters: &'a [&'a str],
-    /// What messages shall come with (MQTT 5 only); it is one for all filters of the packet.
+    /// The Subscription Identifier (MQTT 5 only), one for all filters of the packet.
     pub identifier: Option<u32>,
     /// The highest QoS wanted.
     pub qos: Qos,
@@ -226,7 +228,7 @@ pub enum Close {
     Error(u8),
 }
 
-/// A broken packet, with the reason code that the broker shall hear (MQTT 5, 4.13).
+/// A broken packet, with the reason code to send to the broker (MQTT 5, 4.13).
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
 pub struct WireError {

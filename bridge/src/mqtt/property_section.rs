@@ -1,5 +1,6 @@
-//! Walks over a property section without decoding it (MQTT 5, 2.2.2.2): how many user properties it has, and whether one
-//! stands twice that may stand once. Allocates nothing, so that its verdict costs less than what it refuses.
+//! Scans a property section without decoding it (MQTT 5, 2.2.2.2): counts the user properties, and checks that no
+//! single property appears twice. Allocates nothing, so that the check costs less than decoding a section that it
+//! refuses.
 
 use super::packet::WireError;
 
@@ -42,7 +43,7 @@ enum Length {
     Unknown,
 }
 
-/// Of the value at the front of `rest`.
+/// The length of the value at the front of `rest`.
 fn length(id: u8, rest: &[u8]) -> Length {
     let string = |at: usize| Some(2 + usize::from(u16::from_be_bytes(*rest.get(at..)?.first_chunk()?)));
     let length = match id {

@@ -1,5 +1,5 @@
-//! The way through an HTTP proxy: a tunnel to the broker, in which TLS goes end to end. The proxy resolves the broker's name.
-//! Its user name and password are read again for each attempt, and shown nowhere.
+//! Connects through an HTTP proxy: a tunnel to the broker, in which TLS goes end to end. The proxy resolves the
+//! broker's name. Its user name and password are read again for each attempt, and never shown.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::foreign::hide;
 use crate::secret::{self, Secret};
 use crate::tunnel::{TunnelError, tunnel};
 
-/// A proxy, and what it may want to know of us.
+/// A proxy, and the login for it.
 #[derive(Debug, Clone)]
 pub(super) struct Proxy {
     pub(super) place: Place,

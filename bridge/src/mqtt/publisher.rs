@@ -1,6 +1,6 @@
-//! The connection on which the bridge publishes, as a task: the [`Machine`] that decides, and the channels that connect it
-//! with those who have something to say. Subscribes to nothing and acknowledges nothing: publishing on the connection of a
-//! session would make its acknowledgements wait behind messages.
+//! The connection on which the bridge publishes, as a task: the [`Machine`] that decides, and the channels through
+//! which other tasks send messages to publish. Subscribes to nothing and acknowledges nothing. It is a separate
+//! connection, because on a session's connection acknowledgements would wait behind messages.
 //!
 //! It starts over at every connection (Clean Start): what the broker has not confirmed is sent again from here, for as
 //! long as somebody waits for it. So a message may arrive twice, and none is lost.
@@ -39,10 +39,10 @@ pub struct Publisher {
     connector: Connector,
     machine: Machine,
     requests: mpsc::Receiver<Request>,
-    /// Who waits for the messages in the window.
+    /// The senders that wait for the messages in the window.
     waiting: HashMap<Number, Waiting>,
     last_number: Number,
-    /// Nobody can send any more; then nobody waits for those in the window either.
+    /// All senders are gone, so nobody waits for the messages in the window either.
     deserted: bool,
     status: watch::Sender<Status>,
     shutdown: Listener,

@@ -1,5 +1,5 @@
-//! Whether and when to connect again after a connection, or the attempt to make one, has ended. Pure: time and chance are
-//! arguments.
+//! Decides whether and when to connect again after a connection, or an attempt to connect, has ended. Pure: time and
+//! randomness are arguments.
 
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,8 @@ use crate::backoff::Backoff;
 /// A connection that lived this long ends a row of failures.
 pub(super) const STABLE: Duration = Duration::from_secs(10);
 
-/// The least part of the longest wait that a failure waits which lasts: so that clients which were refused together do not
-/// come back together.
+/// The least part of the longest wait that a failure waits which lasts: so that clients which were refused together do
+/// not come back together.
 const LEAST: f64 = 0.8;
 
 /// Why there is no connection.
@@ -29,7 +29,7 @@ pub(super) struct Failure {
 /// What to do next.
 #[derive(Debug)]
 pub(super) enum Next {
-    /// Nothing: it has come to its end.
+    /// Nothing: the client has ended.
     Over,
     /// Connect at once.
     AtOnce,

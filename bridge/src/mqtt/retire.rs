@@ -1,19 +1,19 @@
-//! When a session may unsubscribe, and when, having unsubscribed, it may believe that the broker has nothing more for it.
-//! Pure: the time is an argument.
+//! Decides when a session may unsubscribe, and when it may assume after that that the broker has no more messages for
+//! it. Pure: the time is an argument.
 //!
-//! No packet of MQTT says so: after UNSUBACK a broker goes on with what it has begun to send, and may go on with what it
-//! has queued (MQTT 5, 3.10.4). So two things have to come together, both after the last message is acknowledged. A
-//! PINGREQ behind that last acknowledgement is answered: the broker has read it, and what it made room for has mostly
-//! been sent before the answer. And nothing has come for [`QUIET`]: a broker that reads, queues and sends in different
-//! threads, or on different machines, has had its time.
+//! MQTT has no packet for the second: after UNSUBACK a broker finishes messages that it has begun to send, and may also
+//! send its queue (MQTT 5, 3.10.4). So two conditions must hold after the last message is acknowledged. First, the
+//! broker has answered a PINGREQ sent after that acknowledgement: it has read the acknowledgement, and usually sends
+//! the messages for which this made room before the answer. Second, nothing has arrived for [`QUIET`], which is enough
+//! for brokers that read, queue and send in different threads or on different machines.
 
 use std::time::{Duration, Instant};
 
-/// How long nothing may come. Far above the way of a message through a cluster of brokers; to wait costs nothing, as
-/// nobody waits for a session that leaves.
+/// How long nothing may come. Far above the time of a message through a cluster of brokers. The wait costs nothing,
+/// because nobody waits for a session that leaves.
 pub const QUIET: Duration = Duration::from_secs(3);
 
-/// What the clock demands.
+/// The action that is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Due {
     /// Nothing before this moment, unless something happens.
@@ -29,12 +29,12 @@ pub enum Due {
 /// Watches one connection from its UNSUBACK on.
 #[derive(Debug, Default)]
 pub struct Quiet {
-    /// Since when nothing is held and nothing has come, and how many answers to PINGREQ were missing then.
+    /// Since when no message is held and none has arrived, and how many answers to PINGREQ were missing then.
     since: Option<(Instant, usize)>,
 }
 
 impl Quiet {
-    /// A message has come, one is held, or none is read: what was seen so far proves nothing.
+    /// A message has arrived, one is held, or none is read, so earlier observations prove nothing.
     pub fn disturbed(&mut self) {
         self.since = None;
     }
@@ -62,8 +62,8 @@ impl Quiet {
     }
 }
 
-/// How long to look for a moment in which the broker's queue is provably empty, counted from when the broker last had no room
-/// in its window: until then the queue is being fetched, or waits behind a message whose function is slow.
+/// How long to look for a moment in which the broker's queue is provably empty, counted from when the broker last had
+/// no room in its window: until then the queue is being fetched, or waits behind a message whose function is slow.
 const PROVE_WITHIN: Duration = Duration::from_mins(1);
 
 /// How long to look at most, for a subscription that gets more than its function can take.
@@ -82,14 +82,14 @@ pub enum Search {
     Unproven,
 }
 
-/// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the broker
-/// has read every acknowledgement, which may only then have made room: it may answer before it sends what there is room
-/// for. With the second it has had its turn.
+/// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the
+/// broker has read every acknowledgement, which may only then have made room: it may answer before it sends what there
+/// is room for. By the second one it has sent them.
 const ROUNDS: u8 = 2;
 
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
-/// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without a
-/// message before the answers.
+/// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without
+/// a message before the answers.
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
@@ -105,7 +105,7 @@ impl EmptyQueue {
         Self { begun: now, last_full: now, missing: None }
     }
 
-    /// A message has come.
+    /// A message has arrived.
     pub fn disturbed(&mut self) {
         self.missing = None;
     }
@@ -115,8 +115,8 @@ impl EmptyQueue {
         self.missing = self.missing.map(|(missing, rounds)| (missing.saturating_sub(1), rounds));
     }
 
-    /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read here.
-    /// `unanswered` counts the PINGREQs on their way, without the one asked for.
+    /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read
+    /// here. `unanswered` counts the PINGREQs on their way, without the one asked for.
     pub fn due(&mut self, room: bool, full: bool, unanswered: usize, now: Instant) -> Search {
         if full || !room {
             self.last_full = now;

@@ -1,5 +1,5 @@
-//! The way to one broker: TCP to it or to a proxy, TLS end to end, and a WebSocket where its URL asks for one. Says nothing of
-//! MQTT.
+//! The route to one broker: TCP to it or to a proxy, TLS end to end, and a WebSocket if its URL asks for one. Knows
+//! nothing of MQTT.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Route {
         Ok(Self { broker, name, address: None, proxy: None, alpn: Vec::new(), tls })
     }
 
-    /// The same, in the way that this configuration wants.
+    /// The same, in the way that this configuration requires.
     pub(super) fn configured(self, mqtt: &config::Mqtt) -> Self {
         Self { proxy: Proxy::of(mqtt), alpn: mqtt.alpn.clone(), ..self }
     }
@@ -68,7 +68,7 @@ impl Route {
         self.tls.freshness(self.tls.generation())
     }
 
-    /// Resolves, connects and verifies; `stage` says which step is under way.
+    /// Resolves, connects and verifies; `stage` records the current step.
     ///
     /// # Errors
     /// Says which of the steps failed, and why.
@@ -149,8 +149,8 @@ impl Route {
         Arc::new(config)
     }
 
-    /// A port that ignores ALPN is not the one that was meant: it may be that of another service. Web servers may ignore it
-    /// (RFC 7301, section 3.2), and the upgrade tells them apart.
+    /// A port that ignores ALPN is not the one that was meant: it may be that of another service. Web servers may
+    /// ignore it (RFC 7301, section 3.2), and the upgrade tells them apart.
     fn judge_agreed(&self, stream: TlsStream<FirstBytes>, peer: &str) -> Result<TlsStream<FirstBytes>, ConnectError> {
         if self.alpn.is_empty() || self.broker.carrier != Carrier::Tls || stream.get_ref().1.alpn_protocol().is_some() {
             return Ok(stream);

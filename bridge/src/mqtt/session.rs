@@ -39,7 +39,8 @@ pub struct Session {
     connector: Connector,
     settler: Settler,
     settlements: mpsc::Receiver<Settlement>,
-    /// Where deliveries go; gone while draining, which tells the lanes that no more will come.
+    /// The sender of deliveries to the lanes; dropped while draining, which tells the lanes that no more deliveries
+    /// will come.
     deliveries: Option<mpsc::Sender<Delivery>>,
     status: watch::Sender<Status>,
     paused: Heard<bool>,
@@ -48,7 +49,7 @@ pub struct Session {
     shutdown: Listener,
     shown: Shown,
     failing: Failing,
-    /// What an operator must know although it is ready, on this connection.
+    /// Notes for operators about this connection, although the session is ready.
     note: Option<String>,
 }
 
@@ -130,8 +131,8 @@ impl Session {
         }
     }
 
-    /// There is room for all that is admitted. Should there not be, the delivery is dropped here, which abandons it, and the
-    /// broker sends it again.
+    /// There is room for all that is admitted. Should there not be, the delivery is dropped here, which abandons it,
+    /// and the broker sends it again.
     fn hand_over(&mut self, now: StdInstant) {
         let received_at = SystemTime::now();
         for admitted in self.machine.take_admitted() {

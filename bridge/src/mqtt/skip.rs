@@ -1,5 +1,5 @@
-//! A PUBLISH whose properties are too large to be decoded, while it passes by: only its length and its digest are kept.
-//! Never holds more of it than one read.
+//! Skips a PUBLISH whose properties are too large to be decoded: only its length and its digest are kept. Never holds
+//! more of it than one read.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Where one attempt to connect stands: with whom, how far it came, and how long each step took; for whoever has to say why it failed or
-//! its deadline has passed. Connects nothing.
+//! The progress of one attempt to connect: to which address, how far it got, and how long each step took, for the
+//! message when it fails or its deadline has passed. Connects nothing.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +13,7 @@ use crate::config::{BrokerUrl, authority};
 /// Addresses that an error names.
 const NAMED: usize = 8;
 
-/// Whom to connect to: a name or an address, and a port.
+/// The target of the connection: a name or an address, and a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) host: String,
@@ -26,7 +26,7 @@ impl Place {
     }
 }
 
-/// Where one attempt to connect stands, for whoever has to say why its deadline has passed, and how long its steps took.
+/// The progress of one attempt to connect, to explain why its deadline has passed, and how long its steps took.
 #[derive(Debug, Default)]
 pub struct StageCell(Mutex<Progress>);
 
@@ -108,7 +108,7 @@ impl StageCell {
         self.reach("connect", peer, Stage::Connected { peer: peer.to_owned() });
     }
 
-    /// CONNACK is there, whatever it says.
+    /// CONNACK has arrived, whatever its reason code.
     pub(super) fn answered(&self) {
         self.progress().stage = Stage::Answered;
     }

@@ -1,7 +1,7 @@
-//! Tells on a retained topic that the bridge is online, and that it is offline: by its Last Will when it dies, by itself when it
-//! ends. On a connection of its own, whose life is the process's: sessions come and go with mappings, the publisher's connection
-//! may not be there, and a broker that forbids the Will refuses the whole connection. Nothing waits for this one: readiness does
-//! not know it.
+//! Publishes on a retained topic whether the bridge is online: its Last Will says offline when the process dies, and
+//! the bridge itself says so when it ends. It has a connection of its own for the life of the process: sessions start
+//! and end with mappings, the publisher's connection may not exist, and a broker that forbids the Will refuses the
+//! whole connection. Nothing depends on it: readiness ignores it.
 
 use std::time::{Duration, Instant as StdInstant};
 
@@ -26,12 +26,12 @@ use crate::shutdown::{Listener, Phase};
 /// The packet identifier of every PUBLISH: there is one at a time.
 const PACKET_ID: u16 = 1;
 
-/// What is told, and where.
+/// The status and its topic.
 #[derive(Debug, Clone)]
 pub struct Told {
     /// The topic, retained.
     pub topic: String,
-    /// What the Will says, and what is said at a clean end.
+    /// The message of the Will, also published at a clean end.
     pub offline: Bytes,
     /// How long the broker waits with the Will for a new connection (MQTT 5, 3.1.3.2.2).
     pub will_delay: Duration,
@@ -41,14 +41,14 @@ pub struct Told {
 pub struct StatusTopic {
     link: Link,
     told: Told,
-    /// What is so now; nothing until the bridge was ready for the first time.
+    /// The current status; nothing until the bridge was ready for the first time.
     online: watch::Receiver<Option<Bytes>>,
     connector: Connector,
     shutdown: Listener,
     line: Option<Line>,
     /// The broker does not take it: there is nothing left to do.
     denied: bool,
-    /// That it cannot be told was said.
+    /// Whether the failure was logged.
     said: bool,
     /// It leaves this broker for a preferred one.
     goes_back: bool,
@@ -60,9 +60,9 @@ struct Line {
     keep_alive: KeepAlive,
     next_tick: StdInstant,
     limits: Limits,
-    /// What the broker has taken on this connection.
+    /// The status that the broker has confirmed on this connection.
     confirmed: Option<Bytes>,
-    /// What it has not confirmed yet.
+    /// The status that it has not confirmed yet.
     on_its_way: Option<Bytes>,
 }
 
@@ -79,7 +79,7 @@ impl StatusTopic {
         Self { link, told, online, connector, shutdown, line: None, denied: false, said: false, goes_back: false }
     }
 
-    /// Connects, tells and connects again until the bridge stops, or the broker refuses what is told.
+    /// Connects, publishes and connects again until the bridge stops, or the broker refuses the status.
     pub async fn run(mut self) {
         let (connector, link) = (self.connector.clone(), self.link.clone());
         driver::run(&mut self, &connector, &link).await;
@@ -94,7 +94,7 @@ impl StatusTopic {
         self.is_stopping() || self.goes_back
     }
 
-    /// What the topic should hold: nothing new at the end when nothing was told.
+    /// What the topic should hold: nothing new at the end if nothing was published.
     fn wanted(&self) -> Option<Bytes> {
         let online = self.online.borrow().clone();
         if self.is_leaving() { online.map(|_| self.told.offline.clone()) } else { online }
@@ -172,8 +172,8 @@ impl StatusTopic {
 }
 
 impl Client for StatusTopic {
-    /// Under MQTT 5 the session is kept as long as the Will waits: with the session it would be sent at once (3.1.3.2.2), and
-    /// a connection that starts over ends the one before (3.1.4).
+    /// Under MQTT 5 the session is kept as long as the Will waits: with the session it would be sent at once
+    /// (3.1.3.2.2), and a connection that starts over ends the one before (3.1.4).
     fn hello(&self, _: usize) -> Hello {
         let (v5, told) = (self.link.protocol == Protocol::V5, &self.told);
         let will = Will { topic: told.topic.clone(), payload: told.offline.clone(), delay: told.will_delay };
@@ -225,7 +225,7 @@ impl Client for StatusTopic {
         true
     }
 
-    /// Nobody is left to take back at this broker what was told there.
+    /// After this, no client corrects the status at this broker.
     fn go_back(&mut self, _: StdInstant) -> bool {
         self.goes_back = true;
         false
@@ -236,7 +236,7 @@ impl Client for StatusTopic {
         end
     }
 
-    /// What is wrong with the broker the sessions say.
+    /// The sessions already log what is wrong with the broker.
     fn failed(&mut self, failure: Failure) {
         let Failure { why, lasting, wait, .. } = failure;
         if lasting {

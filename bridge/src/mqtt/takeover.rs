@@ -1,15 +1,15 @@
 //! Whether another process uses our client id. Pure: the time is an argument.
 //!
-//! Two clients of one id take the session from each other at every connect, for ever. A broker should say so with reason
-//! 0x8E, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 closes without one under MQTT 5 too. What is left is the
-//! pattern: connections that were made, and that the other end closed soon after, again and again.
+//! Two clients of one id take the session from each other at every connect, for ever. A broker should say so with
+//! reason 0x8E, but MQTT 3.1.1 has no word for it, and Mosquitto 2.0.11 closes without one under MQTT 5 too. What is
+//! left is the pattern: connections that were made, and that the other end closed soon after, again and again.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use super::end::End;
 
-/// So many connections ended like this within one window are no accident any more.
+/// From this number of such ends within one window, a takeover is assumed.
 const SUSPICIOUS: usize = 5;
 
 /// The window, in times of the longest wait between attempts to connect: two minutes, with the default of 30 s.
@@ -24,8 +24,8 @@ pub struct TakeoverGuard {
 }
 
 impl TakeoverGuard {
-    /// `longest_wait` is the one between attempts to connect. Who suspects waits that long each time, so that there are
-    /// at most ten connections in a window: five up to the suspicion, and one after each wait.
+    /// `longest_wait` is the one between attempts to connect. While a takeover is suspected, each attempt waits that
+    /// long, so that there are at most ten connections in a window: five up to the suspicion, and one after each wait.
     #[must_use]
     pub fn new(longest_wait: Duration) -> Self {
         Self { window: longest_wait * WAITS, ended: VecDeque::new(), suspected: false }
@@ -44,8 +44,8 @@ impl TakeoverGuard {
         }
     }
 
-    /// A connection has ended after it had `lived`, counted from its CONNACK. `closed` says that the other end closed it
-    /// and gave no fault as the reason. True while a takeover is suspected.
+    /// A connection has ended after it had `lived`, counted from its CONNACK. `closed` says that the other end closed
+    /// it and gave no fault as the reason. True while a takeover is suspected.
     ///
     /// A suspicion stays until a connection has outlived the window: with the long wait, rivals take turns that are
     /// longer than what aroused it.
@@ -126,7 +126,7 @@ mod tests {
                 }
                 due[other] = now + if suspected { range.max } else { backoffs[other].next(random(turn)) };
             }
-            // Who is connected tries nothing.
+            // A connected client makes no attempts.
             due[next] = start + until * 2;
         }
     }

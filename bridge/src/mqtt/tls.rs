@@ -1,5 +1,5 @@
-//! TLS towards the broker: always verified. There is no way to weaken it here, because there is no code that could: the one
-//! verifier is that of rustls, and the logging verifier in front of it writes refusals to the log.
+//! TLS towards the broker: always verified. There is no way to weaken it here, because there is no code that could: the
+//! one verifier is that of rustls, and the logging verifier in front of it writes refusals to the log.
 //!
 //! [`LiveTls`] holds the configuration that new connections use, and renews it when its files change.
 

@@ -1,5 +1,5 @@
-//! What carries the bytes of a connection: TLS, a WebSocket over TLS, or a pair of ends in the memory of one process. Below
-//! each that has a network is TLS; the pair in memory has none.
+//! What carries the bytes of a connection: TLS, a WebSocket over TLS, or a pair of ends in the memory of one process.
+//! Below each that has a network is TLS; the pair in memory has none.
 
 use std::fmt;
 use std::io;
@@ -34,7 +34,7 @@ impl Transport {
         }
     }
 
-    /// What the other end has shown, its own certificate first.
+    /// The certificates that the other end has sent, its own first.
     pub(super) fn certificates(&self) -> Option<&[CertificateDer<'static>]> {
         match self {
             Self::Tls(stream) => stream.get_ref().1.peer_certificates(),

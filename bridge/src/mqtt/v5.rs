@@ -1,4 +1,4 @@
-//! MQTT 5 on the wire: the only file, with the rooms below it, that names the MQTT 5 crate. Translates packets; decides nothing.
+//! MQTT 5 on the wire: only this file and its folder name the MQTT 5 crate. Translates packets; decides nothing.
 
 mod reason;
 mod received;
@@ -54,7 +54,8 @@ pub(super) fn connect(hello: &Hello, auth: &Auth<'_>, out: &mut BytesMut) -> Res
     write(&Packet::Connect(connect, will, connect_auth(auth)), out)
 }
 
-/// MQTT 5 knows each without the other (3.1.2.8 and 3.1.2.9). The copy of the password is wiped when the packet is dropped.
+/// MQTT 5 knows each without the other (3.1.2.8 and 3.1.2.9). The copy of the password is wiped when the packet is
+/// dropped.
 fn connect_auth(auth: &Auth<'_>) -> ConnectAuth {
     let password = |secret: &Secret| Bytes::from_owner(secret.clone());
     match (auth.username.map(str::to_owned), auth.password) {

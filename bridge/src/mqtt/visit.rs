@@ -1,5 +1,5 @@
-//! A short visit to the broker under a client id of its own, to see what it grants. Keeps no session, and what it receives are
-//! copies: it takes no message from anybody.
+//! Connects to the broker for a short time under a client id of its own, to see what it grants. Keeps no session, and
+//! receives only copies, so no other client misses a message.
 
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct Attempt {
     pub steps: Vec<Passed>,
     /// Host and port of the other end, and its address, once there was a TCP connection.
     pub peer: Option<String>,
-    /// What came of it; otherwise why there is no connection, and the way out.
+    /// The result; otherwise why there is no connection, and how to fix it.
     pub opened: Result<(Visit, Welcome), String>,
 }
 
@@ -46,11 +46,11 @@ pub struct Attempt {
 pub struct Welcome {
     /// Version, cipher suite and key exchange group.
     pub tls: String,
-    /// Whose certificate the broker has, and until when.
+    /// The subject of the broker's certificate, and its expiry.
     pub certificate: Option<ShownCertificate>,
     /// How long the broker keeps a session; none when it is as long as asked.
     pub session_expiry: Option<Duration>,
-    /// The keep alive that the broker wants in place of ours.
+    /// The keep alive that the broker requires in place of ours.
     pub keep_alive: Option<Duration>,
     /// The highest quality of service of messages that are published.
     pub max_qos: Qos,
@@ -63,7 +63,8 @@ pub struct Welcome {
 }
 
 impl Visit {
-    /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is given up at the end.
+    /// Connects to the first broker with the client id of this link, asking for a session that lives so long; it is
+    /// given up at the end.
     pub async fn begin(connector: &Connector, link: &Link, session_expiry: Duration) -> Attempt {
         let hello = Hello {
             client_id: link.client_id.clone(),
@@ -105,7 +106,8 @@ impl Visit {
         }
     }
 
-    /// Returns once the broker has confirmed the message. False when it says that nobody has subscribed, so that it drops it.
+    /// Returns once the broker has confirmed the message. False when it says that nobody has subscribed, so that it
+    /// drops it.
     ///
     /// # Errors
     /// What it says instead.

@@ -1,5 +1,5 @@
-//! MQTT over a WebSocket (RFC 6455; MQTT 5, section 6): binary frames become a stream of bytes and back. Packets and frames
-//! need not have the same ends. Knows no packet.
+//! MQTT over a WebSocket (RFC 6455; MQTT 5, section 6): binary frames become a stream of bytes and back. Packet
+//! boundaries and frame boundaries are independent. Knows no packets.
 
 mod upgrade;
 mod words;
@@ -18,7 +18,7 @@ use zeroize::Zeroizing;
 pub(super) use upgrade::upgrade;
 pub(super) use words::Said;
 
-/// What logs, below the level error, the frames that come and go.
+/// The targets that log all frames, below the level error.
 pub const TALKATIVE: &[&str] = &["tokio_tungstenite", "tungstenite"];
 
 /// The longest frame that is written. A broker may have a limit of its own, and none below this.
@@ -27,12 +27,12 @@ const LONGEST_WRITTEN: usize = 64 * 1024;
 /// A WebSocket over `S`, as a stream of the bytes in its frames.
 pub(super) struct WebSocket<S> {
     socket: WebSocketStream<S>,
-    /// What has come in a frame and was not read yet.
+    /// The bytes of a frame that are not read yet.
     rest: Bytes,
 }
 
-/// MQTT over a WebSocket, for a client that is none of the bridge: the bytes of its packets go in and out of what is returned.
-/// `stream` is verified TLS.
+/// MQTT over a WebSocket, for a client that is none of the bridge: the bytes of its packets go in and out of what is
+/// returned. `stream` is verified TLS.
 ///
 /// # Errors
 /// When the server does not agree; in words.
@@ -52,7 +52,7 @@ impl<S> WebSocket<S> {
         Self { socket, rest: Bytes::new() }
     }
 
-    /// What carries it.
+    /// The underlying stream.
     pub(super) fn below(&self) -> &S
     where
         S: AsyncRead + AsyncWrite + Unpin,

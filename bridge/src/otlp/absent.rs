@@ -1,5 +1,5 @@
-//! Stands in place of traces where the bridge is built without the feature `otlp`. The configuration refuses a collector before
-//! anybody comes here; nothing is held, counted or allocated for a message.
+//! Takes the place of traces if the bridge is built without the feature `otlp`. The configuration refuses a collector
+//! before this code is reached. It stores, counts and allocates nothing for a message.
 
 use std::fmt;
 

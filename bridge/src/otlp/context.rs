@@ -1,4 +1,4 @@
-//! Where in a trace something is: W3C Trace Context, level 1, and the same for X-Ray. Pure.
+//! A position in a trace: W3C Trace Context, level 1, and the same for X-Ray. Pure.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};

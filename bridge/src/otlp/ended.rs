@@ -1,4 +1,4 @@
-//! What a span is made from when its delivery has an outcome. Never the payload.
+//! The data for a span when its delivery has an outcome. Never the payload.
 
 use std::fmt::Display;
 use std::time::{Instant, SystemTime};

@@ -1,5 +1,5 @@
-//! Sends spans to the collector, a batch at a time. A batch that is not taken is counted and gone: spans are never worth a
-//! message's time or memory.
+//! Sends spans to the collector, a batch at a time. If the collector does not accept a batch, it is counted and
+//! dropped, so that spans never cost time or memory that messages need.
 
 use std::pin::pin;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Spans as the JSON of OTLP over HTTP (OTLP 1.x, "JSON Protobuf Encoding"): ids in hexadecimal, numbers of 64 bits as strings, names
-//! in lower camel case. Pure.
+//! Spans as the JSON of OTLP over HTTP (OTLP 1.x, "JSON Protobuf Encoding"): ids in hexadecimal, numbers of 64 bits as
+//! strings, names in lower camel case. Pure.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use super::span::Span;
 const CONSUMER: u8 = 5;
 /// `STATUS_CODE_ERROR`.
 const ERROR: u8 = 2;
-/// Of the flags of a span or link: it is known whether its parent, or what it leads to, is of another process; and it is.
+/// Flags of a span or link: whether it is known that the parent, or the linked span, belongs to another process, and
+/// whether it does.
 const KNOWS_REMOTE: u32 = 0x100;
 const IS_REMOTE: u32 = 0x200;
 

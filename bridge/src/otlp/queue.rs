@@ -1,4 +1,5 @@
-//! Spans on their way to the exporter: a bounded queue that nobody waits for. What finds no room is counted and gone.
+//! The spans that wait for the exporter: a bounded queue that never blocks a sender. Spans that find no room are
+//! counted and dropped.
 
 use tokio::sync::mpsc::{self, Sender};
 
@@ -16,7 +17,7 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// And the way out.
+    /// Returns the queue and its receiver.
     pub(super) fn new(counts: SpanCounts) -> (Self, mpsc::Receiver<Span>) {
         let (spans, queue) = mpsc::channel(ROOM);
         (Self { spans, counts }, queue)

@@ -14,7 +14,8 @@ pub(super) struct Refused {
     pub(super) cause: Foreign,
 }
 
-/// Reads a response to so many spans. Only a 200 takes them, and it may say that some were not taken (OTLP, "Partial Success").
+/// Reads a response to so many spans. Only a 200 takes them, and it may say that some were not taken (OTLP, "Partial
+/// Success").
 pub(super) fn read(status: StatusCode, body: &[u8], spans: u64) -> Result<(), Refused> {
     if status != StatusCode::OK {
         let said: Status = serde_json::from_slice(body).unwrap_or_default();

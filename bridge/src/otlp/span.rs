@@ -12,11 +12,11 @@ const LONGEST: usize = 256;
 /// The most links of one span; the others are only counted. SDKs keep as many.
 const MOST_LINKS: usize = 128;
 
-/// What all spans of a mapping have in common.
+/// The fields that all spans of a mapping share.
 #[derive(Debug)]
 pub(super) struct Kin {
     pub(super) mapping: String,
-    /// What its spans are called.
+    /// The name of its spans.
     pub(super) name: String,
 }
 

@@ -1,5 +1,5 @@
-//! The trace of one delivery: begun at its receipt, its context handed on, and at its outcome a span. A delivery that is not
-//! sampled has a context all the same, so that those behind it know.
+//! The trace of one delivery: it begins at receipt, passes its context on, and becomes a span at the outcome. A
+//! delivery that is not sampled has a context too, so that the function knows the decision.
 
 use std::fmt;
 use std::sync::Arc;
@@ -63,7 +63,7 @@ impl Tracer {
 }
 
 impl Trace {
-    /// What others name as their parent.
+    /// The context that other spans use as their parent.
     pub(crate) fn traceparent(&self) -> Option<Context> {
         self.0.as_ref().map(|begun| begun.context)
     }
@@ -90,15 +90,15 @@ impl fmt::Debug for Trace {
     }
 }
 
-/// The header `X-Amzn-Trace-Id` of an invocation for these deliveries. One invocation has one: that of the first that is sampled,
-/// and of the first where none is.
+/// The header `X-Amzn-Trace-Id` of an invocation for these deliveries. One invocation has one: that of the first that
+/// is sampled, and of the first where none is.
 pub(crate) fn header<'a>(traces: impl Iterator<Item = &'a Trace> + Clone) -> Option<String> {
     let chosen = traces.clone().find(|trace| trace.is_sampled()).or_else(|| traces.clone().next())?;
     chosen.traceparent().map(Context::for_x_ray)
 }
 
-/// Books an invocation for these deliveries. The one whose context the invocation has is linked with the others, both ways, as
-/// they were in their latest invocation.
+/// Books an invocation for these deliveries. The one whose context the invocation has is linked with the others, both
+/// ways, as they were in their latest invocation.
 pub(crate) fn invoked<'a>(traces: impl Iterator<Item = &'a mut Trace>) {
     let mut begun: Vec<_> = traces.filter_map(|trace| trace.0.as_deref_mut()).collect();
     begun.iter_mut().for_each(|begun| begun.invocations += 1);

@@ -17,7 +17,7 @@ use crate::metrics::TraceMetrics;
 /// How long the last spans may hold the end of a bridge.
 const FLUSH: Duration = Duration::from_secs(1);
 
-/// What traces of a bridge need; nothing where none are configured.
+/// The parts that traces of a bridge need; empty if none are configured.
 #[derive(Debug, Default)]
 pub struct Traces {
     to: Option<(Queue, Sampling)>,

@@ -1,4 +1,5 @@
-//! Whether a text is JSON that every usual parser takes, also in the middle of an event. Reads it once and keeps nothing.
+//! Checks whether a text is JSON that every usual parser accepts, also in the middle of an event. Reads it once and
+//! keeps nothing.
 
 /// The most lists and objects within one another. An event adds three around a payload; .NET reads 64.
 pub const MAX_DEPTH: u8 = 60;
@@ -7,8 +8,8 @@ pub const MAX_DIGITS: usize = 1000;
 /// The longest name of an object's field, in bytes. Jackson reads 50,000 characters.
 pub const MAX_NAME: usize = 50_000;
 
-/// Whether the text is JSON (RFC 8259) within the limits above, each number of it finite as a double and each `\u` escape a
-/// character or half of a pair: `1e999` and a lone surrogate are JSON by the letter, and refused by many.
+/// Whether the text is JSON (RFC 8259) within the limits above, each number of it finite as a double and each `\u`
+/// escape a character or half of a pair: `1e999` and a lone surrogate are JSON by the letter, and refused by many.
 pub(super) fn is_readable(text: &str) -> bool {
     let mut reader = Reader { text, bytes: text.as_bytes(), at: 0 };
     reader.value(MAX_DEPTH).is_some() && reader.at == reader.bytes.len()
@@ -79,7 +80,7 @@ impl Reader<'_> {
         }
     }
 
-    /// What follows the opening quote.
+    /// Checks the text after the opening quote.
     fn string(&mut self) -> Option<()> {
         loop {
             let special = |byte: &u8| *byte < b' ' || matches!(byte, b'"' | b'\\');
@@ -166,8 +167,8 @@ impl Reader<'_> {
     }
 }
 
-/// Whether a double can hold it. At the edge parsers differ by a rounding, so the one that most functions in Rust have must
-/// agree.
+/// Whether a double can hold it. At the edge parsers differ by a rounding, so the one that most functions in Rust have
+/// must agree.
 fn is_finite(number: &str) -> bool {
     number.parse().is_ok_and(f64::is_finite) && serde_json::from_str::<f64>(number).is_ok()
 }
@@ -269,7 +270,8 @@ mod tests {
     }
 
     proptest! {
-        /// A tree of `serde_json` is the strictest of the usual readers, depth aside; this is as strict and no stricter.
+        /// A tree of `serde_json` is the strictest of the usual readers, depth aside; this is as strict and no
+        /// stricter.
         #[test]
         fn what_is_readable_is_what_a_tree_can_hold(text in nearly_json()) {
             let tree = serde_json::from_str::<Value>(&text);

@@ -1,5 +1,4 @@
-//! Walks through JSON that has been checked: a value is the part of the text in which it stands. Never reads what nobody asks
-//! for.
+//! Reads fields of JSON that has been checked: a value is a slice of the text. Never reads more than was asked for.
 
 use std::borrow::Cow;
 

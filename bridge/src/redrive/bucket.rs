@@ -1,5 +1,5 @@
-//! Letters of an S3 bucket: listed in the order of their receipt, read, sent, and deleted once their function has taken
-//! them. All others stay as they are.
+//! Letters of an S3 bucket: listed in the order of their receipt, read, sent, and deleted when their function has
+//! accepted them. All others stay unchanged.
 
 use tokio::task::JoinSet;
 use tracing::warn;
@@ -9,7 +9,8 @@ use crate::aws::Aws;
 use crate::config::BucketUrl;
 use crate::dead_letter::{Bucket, DeadLetter, DestinationError, Object};
 
-/// No letter of more bytes fits an event, whose limit is 6 MiB, however its payload is escaped; and ten are read at once.
+/// No letter of more bytes fits an event, whose limit is 6 MiB, however its payload is escaped; and ten are read at
+/// once.
 const LARGEST: u64 = 64 << 20;
 
 pub(super) async fn run(redrive: &mut Redrive, aws: &Aws, url: &BucketUrl) -> Result<(), RedriveError> {
@@ -46,7 +47,7 @@ async fn run_batch(redrive: &mut Redrive, bucket: &Bucket, objects: &[Object]) -
         );
     }
     let bodies = each(bucket, fitting.clone(), |bucket, object| async move { bucket.read(&object).await }).await?;
-    // What is gone by now was another redrive's.
+    // Another redrive has handled objects that no longer exist.
     let read: Vec<_> = fitting.into_iter().zip(bodies).filter_map(|(object, body)| Some((object, body?))).collect();
     let letters: Vec<Option<DeadLetter>> = read.iter().map(|(_, body)| serde_json::from_slice(body).ok()).collect();
     let verdicts = redrive.batch(&letters).await;
@@ -56,8 +57,8 @@ async fn run_batch(redrive: &mut Redrive, bucket: &Bucket, objects: &[Object]) -
     Ok(())
 }
 
-/// Calls for all objects at once, each call to its end, so that one that fails takes no other with it. The results are in
-/// the order of the objects.
+/// Calls for all objects at once, each call to its end, so that one that fails takes no other with it. The results are
+/// in the order of the objects.
 async fn each<T, F>(
     bucket: &Bucket,
     objects: Vec<Object>,

@@ -1,4 +1,4 @@
-//! Why a redrive could not be done, and whose fault that is.
+//! Why a redrive failed, and who has to repair it.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
-//! Letters of a file: read from where they were moved to, sent, and those that stay written back behind what the bridge
-//! has added meanwhile. A batch is booked as done only once each of its letters is taken or written back.
+//! Letters of a file: read from the file to which they were moved, and sent. Those that stay are written back behind
+//! letters that the bridge has added meanwhile. A batch is done only when each of its letters is accepted or written
+//! back.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
@@ -12,7 +13,7 @@ use crate::dead_letter::{DeadLetter, FileDestination, sync_directory_of};
 /// How many letters are written back at once, when nothing is sent any more.
 const REST: usize = 1000;
 
-/// One batch as it stands in the file.
+/// One batch as it is in the file.
 struct Batch {
     /// The lines without their ends; empty ones are left out.
     lines: Vec<Vec<u8>>,
@@ -57,8 +58,8 @@ pub(super) async fn look(redrive: &mut Redrive, letters: &Path) -> Result<(), Re
     Ok(())
 }
 
-/// Of a symbolic link the file itself: that is the one to move, and the journal stands beside it. An interrupted redrive has
-/// moved it away, and then the link leads nowhere but still says where it was.
+/// The target of a symbolic link, because the target is the file to move, and the journal is beside it. After an
+/// interrupted redrive the target is moved away, but the link still names its place.
 fn real_path(letters: &Path) -> PathBuf {
     let mut path = letters.to_owned();
     // As many links as Linux follows.
@@ -151,7 +152,7 @@ fn push_line(line: &[u8], to: &mut Vec<u8>) {
     to.push(b'\n');
 }
 
-/// Keeps what is no letter in a file of its own, for somebody to look at.
+/// Keeps lines that are no letters in a separate file for inspection.
 fn set_aside(letters: &Path, broken: &[u8]) -> io::Result<()> {
     if broken.is_empty() {
         return Ok(());

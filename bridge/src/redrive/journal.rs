@@ -1,8 +1,8 @@
 //! The files beside a file of dead letters while it is redriven, and how far each is done. Reads no letter.
 //!
 //! `letters.jsonl` is moved away to `letters.jsonl.redrive-1` before anything is sent, so that the bridge begins a new
-//! one meanwhile. `letters.jsonl.redrive-1.done` grows by a line a batch: the bytes of it that are done. Who is
-//! interrupted at any point finds both again, and repeats one batch at most.
+//! one meanwhile. `letters.jsonl.redrive-1.done` grows by a line a batch: the bytes of it that are done. After an
+//! interruption at any point both files are still there, and the next run repeats one batch at most.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
@@ -52,7 +52,7 @@ impl Drop for Claim {
 /// Moves the letters away, and returns all parts there are: those of an interrupted redrive first.
 pub(super) fn take(letters: &Path) -> io::Result<Vec<Part>> {
     let mut numbers = numbers(letters)?;
-    // What is left of a part that was done must not be taken for the news of the next one of that number.
+    // The rest of a finished part must not be taken for the progress of the next part with that number.
     for orphan in numbers_of(letters, ".done")?.into_iter().filter(|number| !numbers.contains(number)) {
         fs::remove_file(journal_of(&part_path(letters, orphan)))?;
     }

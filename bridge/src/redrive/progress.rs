@@ -1,5 +1,5 @@
-//! How far a redrive has come, for whoever watches: one line that is written over on a terminal, a log line now and then
-//! elsewhere. Counts nothing itself.
+//! The progress of a redrive: one line that is overwritten on a terminal, and otherwise a log line from time to time.
+//! Counts nothing itself.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
@@ -37,7 +37,7 @@ impl Progress {
             return;
         }
         let seconds = self.begun.elapsed().as_secs();
-        // Who cannot be told is not told.
+        // If the line cannot be written, it is left out.
         let _ = write!(io::stderr(), "\r{redriven} redriven, {failed} failed again, {skipped} skipped, {seconds} s ");
         self.open = true;
     }

@@ -1,5 +1,5 @@
-//! Letters of an SQS queue: received, sent, and deleted once their function has taken them. All others are handed back at
-//! the end, as they are, and not before: or they would come again at once.
+//! Letters of an SQS queue: received, sent, and deleted when their function has accepted them. All others are returned
+//! to the queue, unchanged, only at the end; otherwise they would come again at once.
 
 use std::collections::HashSet;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! One letter to its function: as a delivery of its mapping once more, with the id it had, so that a function that knows
-//! what it has done can tell. Touches no place of letters.
+//! Sends one letter to its function: as a new delivery of its mapping with the old id, so that a function can recognise
+//! a message that it has already handled. Does not touch the place of the letter.
 
 use std::str::FromStr;
 use std::sync::Arc;
@@ -143,7 +143,7 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
         dup: false,
         properties: Some(Arc::new(properties)),
     };
-    // Nobody waits for an outcome: there is no broker to tell.
+    // Nobody waits for an outcome, because there is no session.
     let (settler, _) = mpsc::channel(1);
     let id = RecordId::Given(letter.id.as_str().into());
     let mut delivery = Delivery::new(message, id, Ticket { epoch: 0, slot: 0 }, settler);

@@ -1,4 +1,4 @@
-//! Where dead letters are read from, as the command line names it. Opens nothing.
+//! The place that dead letters are read from, as the command line names it. Opens nothing.
 
 use std::fmt;
 use std::path::PathBuf;

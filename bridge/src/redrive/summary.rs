@@ -1,10 +1,10 @@
-//! What a redrive has done, in numbers and in words. Counts nothing itself.
+//! The result of a redrive, as numbers and text. Counts nothing itself.
 
 use std::fmt;
 
 use serde::Serialize;
 
-/// What became of the letters.
+/// The outcomes of the letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Taken by their function; in a dry run, those that would be sent.

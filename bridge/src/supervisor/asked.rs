@@ -1,4 +1,4 @@
-//! What may be asked of a bridge at work, and what it may be told to do. Changes nothing by itself.
+//! The requests and orders that a running bridge accepts. Changes nothing by itself.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -70,7 +70,8 @@ impl Bridge {
         self.headline.subscribe()
     }
 
-    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of the bridge.
+    /// Returns once every mapping of now is subscribed, whether its function takes invocations or not. Holds nothing of
+    /// the bridge.
     pub fn ready(&self) -> impl Future<Output = ()> + Send + use<> {
         let all = self.watched.borrow().clone();
         async move {

@@ -1,5 +1,5 @@
-//! Writes metrics for CloudWatch to standard output at each interval, and once more at the end, so that nothing counted is
-//! left out. Judges nothing: what is written is what `/metrics` shows.
+//! Writes metrics for CloudWatch to standard output at each interval, and once more at the end, so that no count is
+//! missing. Writes the same values as `/metrics`.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -13,7 +13,7 @@ use crate::logging;
 use crate::metrics::{Embedded, Metrics};
 use crate::shutdown::{Listener, Phase};
 
-/// What is to be written, how often.
+/// The lines to write, and how often.
 pub(super) struct Lines {
     embedded: Embedded,
     interval: Duration,

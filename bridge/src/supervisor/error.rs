@@ -1,4 +1,4 @@
-//! Why a bridge does not start, or does not go on, and the exit code that says so.
+//! Why a bridge does not start, or stops, and the exit code for it.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,5 +1,5 @@
-//! Which notes of `/readyz` become lines of the log: when one begins, once an hour while it lasts, and when it is over. Pure: the
-//! time is an argument.
+//! Decides when notes of `/readyz` become log lines: when one begins, once an hour while it lasts, and when it ends.
+//! Pure: the time is an argument.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,14 +8,14 @@ use tokio::time::Instant;
 
 use crate::admin::{Matter, Note};
 
-/// How often it is said again.
+/// How often it is logged again.
 const SAY_EVERY: Duration = Duration::from_hours(1);
 
 /// The notes that stand.
 #[derive(Debug, Default)]
 pub(super) struct Notes(BTreeMap<(String, Matter), Option<Instant>>);
 
-/// What there is to say about one.
+/// The log line about a note.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
     /// It has begun, or lasts.
@@ -36,7 +36,7 @@ impl Notes {
         }
         for note in notes.into_iter().filter(|note| is_for_the_log(note.matter)) {
             let said = self.0.entry((note.mapping.clone(), note.matter));
-            // That an operator has paused it is said by whoever obeys.
+            // The code that pauses the mapping logs this.
             let said = said.or_insert_with(|| (note.matter == Matter::Paused).then_some(now));
             if said.is_none_or(|said| now - said >= SAY_EVERY) {
                 *said = Some(now);

@@ -45,7 +45,7 @@ pub(super) async fn bind_admin(listen: Option<SocketAddr>) -> Result<Option<Admi
     }
 }
 
-/// Who may ask the admin endpoint.
+/// Which requests the admin endpoint accepts.
 pub(super) fn gate(config: &Config) -> Gate {
     let config::Admin { allowed_hosts, token_file, .. } = &config.admin;
     Gate { allowed_hosts: allowed_hosts.clone(), token_file: token_file.clone() }
@@ -57,7 +57,7 @@ pub(super) fn broker(config: &Config) -> (String, String) {
     (urls.join(", "), config.mqtt.protocol.to_string())
 }
 
-/// What is allowed and yet seldom meant, about all mappings together.
+/// Warns of settings of all mappings together that are allowed but usually a mistake.
 pub(super) fn warn_of_circles(mappings: &[config::Mapping]) {
     for group in config::circles(mappings) {
         let mappings = group.join(", ");
@@ -70,7 +70,7 @@ pub(super) fn warn_of_circles(mappings: &[config::Mapping]) {
     }
 }
 
-/// What is allowed and yet seldom meant, about one mapping.
+/// Warns of settings of one mapping that are allowed but usually a mistake.
 pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
     let name = &mapping.name;
     if mapping.topic_filter.iter().any(TopicFilter::is_shared) && protocol == Protocol::V311 {

@@ -1,5 +1,5 @@
-//! Whether the bridge is ready or degraded, followed through time: that it was ready once, and that it has not been for so long
-//! that somebody must know. What it says is for alarms, so each of its events has a name that does not change.
+//! Follows the readiness of the bridge over time: whether it was ready once, and whether it has been unready for so
+//! long that an operator must know. Alarms use its log lines, so each has an event name that does not change.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use crate::shutdown::{Listener, Phase};
 
 /// How often it looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// So long it may be unready before it is said, and so often it is said again. A start, a reconnect and a restart of the broker take
-/// less.
+/// How long it may be unready before this is logged, and how often it is logged again. A start, a reconnect and a
+/// restart of the broker take less.
 const SAY_EVERY: Duration = Duration::from_mins(1);
 
-/// What there is to say.
+/// The log line to write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum News {
     /// It has lasted for so long.
@@ -30,7 +30,7 @@ enum News {
 /// Something that should not last. Pure: the time is an argument.
 #[derive(Debug)]
 struct Lasting {
-    /// So long it may last before it is said.
+    /// How long it may last before it is logged.
     patience: Duration,
     /// Since when, and when that was said last.
     since: Option<(Instant, Option<Instant>)>,
@@ -56,13 +56,13 @@ impl Lasting {
     }
 }
 
-/// Who hears how it stands.
+/// The receivers of the state.
 pub(super) struct Told {
     /// Becomes true when it was ready once.
     pub(super) started: watch::Sender<bool>,
     /// The judgement in a few words.
     pub(super) headline: watch::Sender<String>,
-    /// Where the gauges are.
+    /// The gauges.
     pub(super) metrics: Metrics,
 }
 
@@ -143,7 +143,7 @@ fn log_note(news: &notes::News) {
         notes::News::Over(mapping, Matter::WindowFull) => {
             info!(event = "mapping.window_free", mapping, "the window has room again");
         }
-        // Said by whoever obeys.
+        // The code that executes the order logs it.
         notes::News::Over(..) => {}
     }
 }

@@ -1,5 +1,5 @@
-//! From one configuration to the next while the bridge runs. A new one is checked whole before anything changes; then
-//! only the mappings that differ are touched: each is drained before its successor starts, or retired when it has none.
+//! Changes the configuration while the bridge runs. The new one is checked as a whole before anything changes. Then
+//! only the mappings that differ are affected: each is drained before its successor starts, or retired if it has none.
 
 use tokio::time::Instant;
 use tracing::{error, info, warn};
@@ -23,7 +23,7 @@ impl Wanted {
     }
 }
 
-/// Which mappings a new configuration touches.
+/// Which mappings a new configuration affects.
 #[derive(Debug, Default)]
 struct Changes {
     added: Vec<String>,
@@ -33,8 +33,8 @@ struct Changes {
 }
 
 impl Bridge {
-    /// Takes up another configuration, or refuses it whole: then the one before stays at work, and the log says why.
-    /// Returns whether it was taken up. Mappings that differ change over while [`Bridge::tend`] is polled.
+    /// Applies another configuration, or refuses it as a whole; then the previous one stays active, and the log says
+    /// why. Returns whether it was accepted. Mappings that differ change over while [`Bridge::tend`] is polled.
     pub fn reload(&mut self, loaded: Result<Config, ConfigError>) -> bool {
         let taken = loaded.map_err(|error| error.to_string()).and_then(|config| self.take_up(config));
         self.metrics.reloaded(taken.is_ok());
@@ -68,7 +68,7 @@ impl Bridge {
         }
         let wanted = self.prepare_all(&config).map_err(|error| error.to_string());
         if wanted.is_err() {
-            // What was opened for it is not needed.
+            // Parts that were opened for it are not needed.
             self.close_unused();
         }
         let wanted = wanted?;
@@ -119,7 +119,7 @@ impl Bridge {
         self.mappings.iter().find(stays)
     }
 
-    /// Sends away what the configuration does not want as it is.
+    /// Drains or retires mappings that the configuration changes or removes.
     fn part(&mut self) {
         let deadline = Instant::now() + self.config.drain_timeout;
         for running in self.mappings.iter_mut().filter(|running| running.standing() == Standing::Stays) {
@@ -147,7 +147,7 @@ impl Bridge {
         self.reconcile();
     }
 
-    /// Lets those go that have ended, and starts those that can start now.
+    /// Removes mappings that have ended, and starts those that can start now.
     pub(super) fn reconcile(&mut self) {
         for index in (0..self.mappings.len()).rev() {
             if self.mappings[index].has_ended() {
@@ -210,7 +210,7 @@ impl Bridge {
         })
     }
 
-    /// Cuts drains that have run out of time.
+    /// Ends drains that have run out of time.
     pub(super) fn cut(&mut self, now: Instant) {
         for running in self.mappings.iter_mut().filter(|running| running.deadline().is_some_and(|at| at <= now)) {
             warn!(

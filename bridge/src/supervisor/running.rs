@@ -1,5 +1,5 @@
-//! One mapping at work: its sessions, its lanes and a shutdown of its own, so that it can be started, drained, retired
-//! and ended while the others go on. Decides nothing about when.
+//! One running mapping: its sessions, its lanes and its own shutdown, so that it can be started, drained, retired and
+//! ended while the others continue. Does not decide when.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::outgoing::PublishHandle;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use crate::topic::TopicFilter;
 
-/// What a mapping is given beside its settings.
+/// The parts that a mapping gets in addition to its settings.
 #[derive(Debug, Clone)]
 pub(super) struct Given {
     pub(super) filters: Filters,
@@ -36,10 +36,10 @@ pub(super) struct Given {
     pub(super) tracer: Tracer,
 }
 
-/// What a mapping takes over from the one of its name before it.
+/// The state that a mapping takes over from its predecessor of the same name.
 #[derive(Debug, Default)]
 pub(super) struct Heritage {
-    /// What the broker-side sessions were subscribed to.
+    /// The former subscriptions of the sessions at the broker.
     filters: Vec<String>,
     /// How many sessions there were.
     sessions: usize,
@@ -80,14 +80,14 @@ impl Heritage {
 pub(super) struct Running {
     settings: config::Mapping,
     given: Given,
-    /// What its sessions may be subscribed to beside the topic filter.
+    /// Further filters to which its sessions may be subscribed.
     former_filters: Vec<String>,
     /// With how many sessions it was started, those included that only leave.
     started: usize,
     announcer: Announcer,
     /// Each gives its client id back when it ends, and says how it has ended.
     sessions: JoinSet<(String, mqtt::Ended)>,
-    /// What the ended ones are subscribed to, by client id.
+    /// The subscriptions of the ended sessions, by client id.
     subscribed: BTreeMap<String, Vec<String>>,
     lanes: JoinSet<()>,
     paused: Latest<bool>,
@@ -101,7 +101,7 @@ pub(super) struct Running {
     unproven: bool,
 }
 
-/// What has become of a mapping by itself.
+/// How a mapping has ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Happening {
     /// A session that was to end has ended.
@@ -182,7 +182,7 @@ impl Running {
         &self.settings
     }
 
-    /// What it was given beside them.
+    /// The parts that it got in addition to them.
     pub(super) fn given(&self) -> &Given {
         &self.given
     }
@@ -203,8 +203,8 @@ impl Running {
         self.watched.contains_key(client_id)
     }
 
-    /// Whether a session has unsubscribed for good although the broker may have had messages queued for it, and may have
-    /// dropped them.
+    /// Whether a session has unsubscribed for good although the broker may have had messages queued for it, and may
+    /// have dropped them.
     pub(super) fn is_unproven(&self) -> bool {
         self.unproven
     }
@@ -241,11 +241,11 @@ impl Running {
         self.deadline = None;
         self.announcer.announce(Phase::Stopping);
         self.lanes.abort_all();
-        // An invocation that is cut short here does not count itself out.
+        // An invocation that is cancelled here does not decrement the count itself.
         self.given.metrics.in_flight.set(0);
     }
 
-    /// What the next mapping of this name takes over.
+    /// The state that the next mapping of this name takes over.
     pub(super) fn into_heritage(mut self) -> Heritage {
         self.stop();
         let (sessions, paused) = (self.started, self.paused.get());

@@ -1,4 +1,4 @@
-//! A bridge for the life of a process: started, tended, told by signals what to do, and ended in good order.
+//! Runs a bridge for the life of a process: starts it, handles signals, and shuts it down in order.
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::Instant;
@@ -10,8 +10,8 @@ use crate::clock::whole;
 use crate::config::{Config, ConfigError};
 use crate::notify::Notifier;
 
-/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up what `load` gives
-/// then, and the TLS files as they are then.
+/// Runs a bridge until SIGTERM or SIGINT, then drains it; or until it has retired by an order. SIGHUP has it take up
+/// what `load` gives then, and the TLS files as they are then.
 ///
 /// # Errors
 /// When it cannot start, or breaks.
@@ -46,7 +46,8 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
             _ = hang_up.recv() => take_up_again(&mut bridge, load()).await,
             end = bridge.tend(), if !is_idle => match end {
                 Exit::Broken => return Err(ServeError::Task),
-                // Whoever named it in the configuration also ends it: a process that ended by itself would be started again.
+                // The operator who named it in the configuration also ends it, because a process that ended by itself
+                // would be restarted.
                 Exit::Retired { unproven } if bridge.config.mqtt.is_retiring() => {
                     is_idle = true;
                     info!(event = "bridge.retired", unproven, "retired: the broker has nothing more, and has forgotten all sessions; idle until SIGTERM");
@@ -78,7 +79,7 @@ pub async fn serve(config: Config, load: impl Fn() -> Result<Config, ConfigError
     Ok(())
 }
 
-/// Whom the bridge will be for AWS, or that it is nobody yet.
+/// Logs the source of the AWS credentials, or that there are none yet.
 async fn say_credentials(aws: &Aws) {
     match aws.credentials().await {
         Ok(()) => info!(event = "aws.credentials", source = aws.origin(), "aws credentials found"),
@@ -89,7 +90,7 @@ async fn say_credentials(aws: &Aws) {
     }
 }
 
-/// What becomes of either is logged and counted where it is decided.
+/// The code that decides logs and counts the result of either.
 async fn take_up_again(bridge: &mut Bridge, loaded: Result<Config, ConfigError>) {
     bridge.reload(loaded);
     let _ = bridge.renew_tls().await;

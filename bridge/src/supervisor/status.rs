@@ -1,5 +1,5 @@
-//! What the status topic says of the bridge: nothing before it was ready once, then how it stands, at most once a second. Holds
-//! nothing that a broker, a function or a device has said.
+//! The content of the status topic: nothing before the bridge was ready once, then its state, at most once a second.
+//! Contains no text from a broker, a function or a device.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};

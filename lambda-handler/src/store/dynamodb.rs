@@ -1,4 +1,4 @@
-//! DynamoDB: the only file that names its SDK. One call is one attempt; whoever calls decides whether to call again.
+//! DynamoDB: the only file that names its SDK. One call is one attempt; the caller decides about retries.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -21,7 +21,7 @@ use super::row::{AS_OF, DEVICE_ID, RECEIVED_AT, Row, SORT_KEY, Value};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A write takes milliseconds; one that takes longer than this is lost.
 const CALL_TIMEOUT: Duration = Duration::from_secs(5);
-/// What passes by itself, of the errors that are not 5xx ("Error handling with DynamoDB").
+/// The temporary errors that are not 5xx ("Error handling with DynamoDB").
 const PASSING: [&str; 4] = [
     "ProvisionedThroughputExceededException",
     "ReplicatedWriteConflictException",
@@ -41,7 +41,7 @@ pub(super) struct DynamoDb {
 #[error("aws region: not found in the environment or the profile; set AWS_REGION")]
 pub struct NoRegion;
 
-/// What a write has come to.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) enum Written {
     Yes,

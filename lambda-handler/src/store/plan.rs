@@ -1,4 +1,4 @@
-//! How writes are put into calls, and when they are tried again. Pure: draws no number and asks no clock.
+//! Groups writes into calls, and decides when to retry them. Pure: uses no randomness and no clock.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -26,11 +26,11 @@ pub(super) enum When {
     Always,
     /// Nothing stands at the key.
     Absent,
-    /// What stands at the key, if anything, is older.
+    /// The existing item, if there is one, is older.
     Newer,
 }
 
-/// What has to be written before what.
+/// The order of the writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Step {
     /// First the claims, which decide the time of those that have none of their own.
@@ -67,7 +67,7 @@ impl Step {
 /// How a reading is written that has its time.
 fn once(entry: &Entry<'_>) -> When {
     match entry.repeat() {
-        // The claim was there: so is the reading, unless whoever claimed it has not come that far.
+        // The claim was there: so is the reading, unless the call that made the claim has not written it yet.
         Repeat::Claims if entry.is_repeat() => When::Absent,
         Repeat::WritesTheSame | Repeat::Claims => When::Always,
         Repeat::FirstStays => When::Absent,

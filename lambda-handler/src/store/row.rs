@@ -1,5 +1,5 @@
-//! What stands in the table: the items that one reading becomes, and how a repeated record is known. Pure, and without
-//! the SDK's words, so that a rule can be read and tested without a table.
+//! The items of the table: which items a reading becomes, and how a repeated record is recognised. Pure, and without
+//! the SDK's types, so that a rule can be read and tested without a table.
 
 use std::cmp;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -49,7 +49,8 @@ pub(super) enum Repeat {
     /// The publisher gave the id, and the device its time. A later delivery has the same key, but was received later:
     /// the first one stays.
     FirstStays,
-    /// The publisher gave the id, and nobody the time but the bridge, for each delivery another. A claim keeps the first.
+    /// The publisher gave the id, and nobody the time but the bridge, for each delivery another. A claim keeps the
+    /// first.
     Claims,
 }
 
@@ -176,8 +177,8 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Whether the bridge gave the id: the number of a start in 16 hexadecimal digits, and that of a delivery. A publisher's
-/// own may look the same, and is then mostly found where the bridge took it from.
+/// Whether the bridge gave the id: the number of a start in 16 hexadecimal digits, and that of a delivery. A
+/// publisher's own may look the same, and is then mostly found where the bridge took it from.
 fn is_numbered(record: &Record, reading: &Reading) -> bool {
     let taken = reading.message_id.as_deref() == Some(&record.id)
         || record.user_properties.iter().any(|(_, value)| *value == record.id);

@@ -1,5 +1,5 @@
-//! The table: what is written after what, tried again for a while, and never said to be stored before DynamoDB has said
-//! so. Names no SDK; the calls themselves are made in `dynamodb`.
+//! The table: writes items in the right order, retries for a limited time, and reports a reading as stored only when
+//! DynamoDB has confirmed it. Names no SDK; `dynamodb` makes the calls.
 
 use std::fmt;
 use std::sync::Arc;
@@ -112,7 +112,7 @@ fn never(error: &EntryError) -> Unstored {
     Unstored::Never(error.to_string())
 }
 
-/// What a call that panicked was to write stays what it was: not written, and tried again.
+/// The entries of a call that panicked count as not written, and are retried.
 fn unless_panicked(ended: Option<Result<Vec<(usize, Written)>, JoinError>>) -> Vec<(usize, Written)> {
     ended.and_then(Result::ok).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What can be measured: who carries the messages, and what is asked of them. Pure.
+//! What can be measured: which program carries the messages, and with which load. Pure.
 
 mod contender;
 mod inside;
@@ -20,7 +20,8 @@ pub(super) enum Load {
     Queued,
     /// So many a second, while it runs.
     Rate(f64),
-    /// As fast as the publishers go, while it runs: it is saturated, and what it cannot take at once waits at the broker.
+    /// As fast as the publishers go, while it runs: it is saturated, and what it cannot take at once waits at the
+    /// broker.
     Flood,
 }
 

@@ -1,4 +1,5 @@
-//! Which broker a benchmark runs against. What was asked for is taken or refused: figures of another broker would be no answer.
+//! Chooses the broker of a benchmark. A requested broker is used or refused, never replaced, because figures of another
+//! broker would be misleading.
 
 use std::path::{Path, PathBuf};
 

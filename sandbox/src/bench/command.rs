@@ -20,8 +20,8 @@ use crate::binaries;
 use crate::progress::Progress;
 use crate::soak::write_whole;
 
-/// Measures what a message costs: throughput, CPU of the bridge alone, memory, and the time from publication to invocation; beside
-/// it, in the same run, what others cost. Only ratios within one run mean something.
+/// Measures what a message costs: throughput, CPU of the bridge alone, memory, and the time from publication to
+/// invocation; beside it, in the same run, what others cost. Only ratios within one run mean something.
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub struct Flags {

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-/// In which the kernel counts times for programs (proc(5), `sysconf(_SC_CLK_TCK)`); 100 on all that the bridge is built for.
+/// In which the kernel counts times for programs (proc(5), `sysconf(_SC_CLK_TCK)`); 100 on all that the bridge is built
+/// for.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// User and system time of the process with this id, all its threads together.

@@ -1,5 +1,5 @@
-//! What it costs to undo the compression of one payload (`content_encoding`), by the bridge's own code in this process. No broker and no
-//! function take part; a time is the shortest of several, since nothing but other work makes it longer.
+//! Measures the decompression of one payload (`content_encoding`), by the bridge's own code in this process, without
+//! broker and function. A time is the shortest of several runs, because other work only makes it longer.
 
 use std::fmt;
 use std::fmt::Write as _;

@@ -1,4 +1,4 @@
-//! The endpoint's process, seen from outside: where it is, and what it has got.
+//! The endpoint's process, seen from outside: its address, and the number of requests that it got.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -68,7 +68,8 @@ impl Endpoint {
         Ok(serde_json::from_str(body)?)
     }
 
-    /// Returns once there are so many different messages, or nothing new has come for as long as this: then the rest is lost.
+    /// Returns once there are so many different messages, or nothing new has come for as long as this: then the rest is
+    /// lost.
     pub(super) async fn settled(&self, messages: u64, patience: Duration) -> Result<(), BenchError> {
         let mut quiet = Quiet::new(messages, patience, Instant::now());
         while quiet.looked(self.seen().await?.different, Instant::now()) == Wait::More {

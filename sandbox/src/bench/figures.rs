@@ -1,4 +1,4 @@
-//! What one run of one case has shown, and many side by side. Pure.
+//! The result of one run of one case, and the results of several runs together. Pure.
 
 use std::fmt;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! The goals that a release has to reach, each a ratio within one run. Pure.
+//! The goals of a release, each a ratio within one run. Pure.
 
 use std::fmt;
 

@@ -1,5 +1,4 @@
-//! What stands above the figures: when, of which commit and build, on which machine, against which broker. Without it a figure says
-//! nothing to anybody else.
+//! The header above the figures: date, commit, build, machine and broker. Without it nobody can compare the figures.
 
 mod build;
 mod commit;

@@ -1,4 +1,4 @@
-//! A window that fills up, because the endpoint answers nothing: what the bridge holds then, by what it says that it holds.
+//! Fills the window with an endpoint that never answers, and measures how much the bridge holds, by its own metrics.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};

@@ -1,4 +1,4 @@
-//! How long cases take, roughly, and so how long a benchmark has to go. Pure.
+//! Estimates how long cases and the whole benchmark take. Pure.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The runs of a benchmark as a picture: the header, and of each case what a message costs, how many there are in a second, the
-//! memory, and where messages come at a rate, how long they take. Pure.
+//! Draws the runs of a benchmark: the header, and for each case the cost of a message, the messages per second, the
+//! memory, and, if messages arrive at a fixed rate, the latency. Pure.
 
 pub(super) mod bars;
 

@@ -1,4 +1,4 @@
-//! Plays one case: broker, endpoint and contender are processes of their own, and only the contender's time counts.
+//! Runs one case: broker, endpoint and contender are separate processes, and only the contender's CPU time counts.
 
 mod world;
 

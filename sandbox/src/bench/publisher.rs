@@ -1,5 +1,5 @@
-//! Clients that publish messages of one size, each with its time and number, and wait for every PUBACK. No message is made, and so
-//! none has a time, before all of them are connected.
+//! Clients that publish messages of one size, each with its time and number, and wait for every PUBACK. The first
+//! message is made only when all clients are connected, so that the time to connect does not count.
 
 use std::collections::VecDeque;
 use std::ops::Range;

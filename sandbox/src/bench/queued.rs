@@ -1,4 +1,4 @@
-//! A backlog that waits for a contender, which every case of one begins with.
+//! Publishes the backlog with which each backlog case begins.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! When nothing more comes: all messages are there, or nothing new has come for so long that the rest is lost. Pure.
+//! Decides when a run is over: all messages have arrived, or nothing new has arrived for so long that the rest counts
+//! as lost. Pure.
 
 use std::time::{Duration, Instant};
 

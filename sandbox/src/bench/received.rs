@@ -1,5 +1,5 @@
-//! What a subscriber that invokes nothing has received: it counts, and says so on standard error once nothing more comes. A message
-//! costs it two additions, since what it takes is what the bridge is measured by.
+//! Counts what a subscriber that invokes nothing has received, and reports it on standard error once nothing more
+//! arrives. A message costs two additions, because the bridge is compared with this subscriber.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,8 +36,8 @@ impl Count {
         }
     }
 
-    /// Says once how many there were: after the last, or when nothing has come for so long that the rest is lost. Returns when
-    /// it began.
+    /// Says once how many there were: after the last, or when nothing has come for so long that the rest is lost.
+    /// Returns when it began.
     pub(super) fn tell_once_quiet(self: &Arc<Self>, messages: u64, patience: Duration) -> Instant {
         let (count, begun) = (Arc::clone(self), Instant::now());
         // A thread, so that the one that receives sets no timer for each message.

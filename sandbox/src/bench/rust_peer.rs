@@ -1,5 +1,5 @@
-//! The two least that a bridge in Rust can cost: to receive and acknowledge alone, and to invoke by the AWS SDK alone. Each is a
-//! process of its own, so that its time is its own.
+//! The two lower bounds for a bridge in Rust: receive and acknowledge only, and invoke by the AWS SDK only. Each is a
+//! separate process, so that its CPU time can be measured.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

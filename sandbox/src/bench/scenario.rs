@@ -8,9 +8,11 @@ use Contender::{Lean, Node, Python, Raw, Sdk, SdkLoop};
 /// A scenario by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Scenario {
-    /// A backlog, one message an invocation, by both clients for Lambda, over HTTPS too, and by a loop that only invokes.
+    /// A backlog, one message an invocation, by both clients for Lambda, over HTTPS too, and by a loop that only
+    /// invokes.
     PerMessage,
-    /// A backlog in batches of 10, 100 and 1,000; with a filter, an ordering key and a message id, each alone and together.
+    /// A backlog in batches of 10, 100 and 1,000; with a filter, an ordering key and a message id, each alone and
+    /// together.
     Batches,
     /// 500 messages a second, one an invocation; beside it a subscriber that only acknowledges.
     IdleRate,
@@ -22,7 +24,8 @@ pub(super) enum Scenario {
     Publishers,
     /// Payloads of 65 bytes, 1 KiB and 16 KiB, one an invocation and in batches of 100.
     Payloads,
-    /// Over HTTP/1.1 and HTTPS/1.1. The bridge speaks no HTTP/2 to Lambda, by neither client (docs/performance.md, "What was tried").
+    /// Over HTTP/1.1 and HTTPS/1.1. The bridge speaks no HTTP/2 to Lambda, by neither client (docs/performance.md,
+    /// "What was tried").
     Https,
     /// One, two and three bridges on one shared subscription, one message an invocation and in batches of 100.
     Shared,
@@ -138,8 +141,8 @@ pub(super) const HELD: Case = Case { incident: Incident::Hold, ..Case::backlog(L
 pub(super) const TEN_THOUSAND: Case = Case::backlog(Lean, 10_000);
 pub(super) const HUNDRED_THOUSAND: Case = Case::backlog(Lean, 100_000);
 pub(super) const THREE_HUNDRED_THOUSAND: Case = Case::backlog(Lean, 300_000);
-// Saturated: below that, a bridge's CPU is mostly its wake-ups, and more publishers at one rate mean fewer of them. And while it runs:
-// in a backlog nobody can tell who has published.
+// Saturated: below that, a bridge's CPU is mostly its wake-ups, and more publishers at one rate mean fewer of them. And
+// while it runs: in a backlog nobody can tell who has published.
 pub(super) const ONE_PUBLISHER: Case = Case { load: Load::Flood, ..Case::backlog(Lean, 100_000) };
 pub(super) const FIFTY_PUBLISHERS: Case = Case { publishers: 50, ..ONE_PUBLISHER };
 pub(super) const KILLED: Case = Case { incident: Incident::Kill, ..Case::batches(Lean, 20_000, 10).at(20, 16) };

@@ -1,4 +1,4 @@
-//! Several bridges that share one subscription: what each further process adds on one machine.
+//! Measures several bridges on one shared subscription: what each further process adds on one machine.
 
 use std::time::Duration;
 

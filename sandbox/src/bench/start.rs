@@ -1,4 +1,4 @@
-//! Starts a contender as a process of its own, and knows when it is subscribed.
+//! Starts a contender as a separate process, and detects when it is subscribed.
 
 use std::path::Path;
 use std::process::Stdio;

@@ -1,6 +1,6 @@
-//! An endpoint of the Invoke API that knows neither functions nor faults: it takes any request, waits for a set time and
-//! answers that all went well. Runs as a process of its own, so that what it costs is not the bridge's; counts the messages
-//! that it got by the times in their payloads.
+//! An endpoint of the Invoke API without functions and faults: it accepts any request, waits for a set time and answers
+//! with success. It is a separate process, so that its CPU time does not count for the bridge. It counts messages by
+//! the times in their payloads.
 
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -72,7 +72,8 @@ impl Mosquitto {
         self.websocket[0].address().port()
     }
 
-    /// Where it speaks WebSocket without TLS on 127.0.0.1, for a front that ends TLS, with [`BrokerOptions::websockets`].
+    /// Where it speaks WebSocket without TLS on 127.0.0.1, for a front that ends TLS, with
+    /// [`BrokerOptions::websockets`].
     #[must_use]
     pub fn ws_port(&self) -> u16 {
         self.websocket[1].address().port()

@@ -1,4 +1,5 @@
-//! The TLS settings of a well-behaved client: verified server, client certificate, nothing weakened; and of a plain server.
+//! The TLS settings of a well-behaved client: verified server, client certificate, nothing weakened; and of a plain
+//! server.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

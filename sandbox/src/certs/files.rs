@@ -1,4 +1,4 @@
-//! Certificates as PEM files, for programs that read nothing else. Private ones are for their owner alone.
+//! Certificates as PEM files, for programs that read nothing else. Only the owner can read private keys.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};

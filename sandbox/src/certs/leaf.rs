@@ -1,4 +1,4 @@
-//! One end-entity certificate: what it shall say, and what came of it. Never an authority.
+//! One end-entity certificate: its requested content, and the result. Never an authority.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};

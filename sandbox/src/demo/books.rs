@@ -1,4 +1,4 @@
-//! The books of one run: what flows now, and in the end where each message is.
+//! The books of one run: the current message flow, and at the end the place of each message.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

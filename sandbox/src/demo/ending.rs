@@ -1,4 +1,4 @@
-//! What a demo leaves behind, and where to go from there.
+//! What a demo prints at its end: the files that it leaves, and the next steps.
 
 use std::fmt;
 use std::io;

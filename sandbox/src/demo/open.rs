@@ -6,7 +6,8 @@ use std::process::{Command, Stdio};
 /// Programs that show an address, by habit of the system.
 const PROGRAMS: [&str; 3] = ["xdg-open", "open", "wslview"];
 
-/// Shows `url` with the program of the variable `BROWSER`, or with what the system has. False when nothing could be started.
+/// Shows `url` with the program of the variable `BROWSER`, or with what the system has. False when nothing could be
+/// started.
 pub(super) fn in_browser(url: &str) -> bool {
     let said = env::var("BROWSER").ok().filter(|program| !program.is_empty());
     let programs = said.iter().map(String::as_str).chain(PROGRAMS);

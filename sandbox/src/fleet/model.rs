@@ -14,7 +14,8 @@ const UNNOTICED: u32 = 450;
 const MINUTE: u32 = 600;
 /// How long a replica is away that a deploy restarts.
 const RESTART: u32 = 100;
-/// Lambda gives a function 1,000 environments each 10 s, without a break (Lambda Developer Guide, "Lambda scaling behavior").
+/// Lambda gives a function 1,000 environments each 10 s, without a break (Lambda Developer Guide, "Lambda scaling
+/// behavior").
 const SCALING: f64 = 100.0;
 
 /// What happens.
@@ -24,7 +25,8 @@ pub enum Incident {
     None,
     /// A replica's machine dies without a word, and is back after a minute; what it had is sent again.
     Loss,
-    /// A replica's process is killed, so that its connection closes at once, and is back after a minute; what it had is sent again.
+    /// A replica's process is killed, so that its connection closes at once, and is back after a minute; what it had is
+    /// sent again.
     Kill,
     /// Replicas are restarted, one after the other.
     Deploy,

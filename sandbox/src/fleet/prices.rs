@@ -1,4 +1,5 @@
-//! What a fleet costs a month: terraform/prices.json is the list, with its source and date. Broker, function's table and logs are not in it.
+//! What a fleet costs a month: terraform/prices.json is the list, with its source and date. Broker, function's table
+//! and logs are not in it.
 
 use std::collections::BTreeMap;
 

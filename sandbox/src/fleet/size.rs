@@ -1,15 +1,16 @@
 //! How large a fleet has to be, and what quota it needs. Pure.
 
-/// CPU of one replica, µs: for each message, and for each invocation beside it. Fitted to the tables "One message an invocation",
-/// "In batches" and "Several bridges on one subscription" of docs/performance.md; `fleet::tests::measured` holds them together.
+/// CPU of one replica, µs: for each message, and for each invocation beside it. Fitted to the tables "One message an
+/// invocation", "In batches" and "Several bridges on one subscription" of docs/performance.md; `fleet::tests::measured`
+/// holds them together.
 pub(super) const MESSAGE: f64 = 3.0;
 pub(super) const INVOCATION: f64 = 19.5;
 /// A bridge runs on one thread; above this share of it latency grows.
 pub(super) const USED: f64 = 0.6;
 /// What Lambda is asked for above what the mean takes.
 const HEADROOM: f64 = 1.25;
-/// Requests a second that Lambda takes for each unit of the concurrency quota (Lambda Developer Guide, "Understanding Lambda function
-/// scaling").
+/// Requests a second that Lambda takes for each unit of the concurrency quota (Lambda Developer Guide, "Understanding
+/// Lambda function scaling").
 pub(super) const REQUESTS: f64 = 10.0;
 
 /// What comes, and what it meets.
@@ -68,8 +69,8 @@ impl Fleet {
         (self.invocations() * self.load.invocation * HEADROOM).ceil().max(1.0)
     }
 
-    /// The concurrency quota to ask for: room for the environments, and for the requests, of which short invocations need more than
-    /// their environments bring.
+    /// The concurrency quota to ask for: room for the environments, and for the requests, of which short invocations
+    /// need more than their environments bring.
     pub(super) fn quota(&self) -> f64 {
         self.environments().max((self.invocations() * HEADROOM / REQUESTS).ceil())
     }

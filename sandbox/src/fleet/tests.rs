@@ -1,4 +1,4 @@
-//! The model against what was measured, and the page against the model.
+//! Compares the model with the measurements, and the page with the model.
 
 use std::fmt::Write;
 use std::fs;
@@ -65,7 +65,8 @@ fn what_goes_away_is_felt_and_ends() {
     assert!(throttles.throttled > 0.0 && throttles.backlog > 1e6, "{throttles:?}");
 }
 
-/// Ten seconds' worth of a share waits for each replica that a deploy restarts, unless the others get it, who have the room.
+/// Ten seconds' worth of a share waits for each replica that a deploy restarts, unless the others get it, who have the
+/// room.
 #[test]
 fn a_deploy_and_a_kill_are_felt_only_where_the_broker_waits_for_members() {
     let fleet = Fleet::of(load(100_000.0, 100.0, 50.0));
@@ -79,7 +80,8 @@ fn a_deploy_and_a_kill_are_felt_only_where_the_broker_waits_for_members() {
     }
 }
 
-/// Lambda takes ten requests a second for each unit of the quota, so that a function of 10 ms needs ten times its concurrency.
+/// Lambda takes ten requests a second for each unit of the quota, so that a function of 10 ms needs ten times its
+/// concurrency.
 #[test]
 fn short_invocations_need_a_quota_for_their_requests() {
     let fleet = Fleet::of(load(10_000.0, 1.0, 10.0));

@@ -1,5 +1,5 @@
-//! Apache ActiveMQ Classic with its MQTT connector and KahaDB. Debian's package has no MQTT by itself: the client library
-//! of another package is linked beside its own.
+//! Apache ActiveMQ Classic with its MQTT connector and KahaDB. Debian's package has no MQTT by itself: the client
+//! library of another package is linked beside its own.
 
 use std::fs;
 use std::io;

@@ -1,4 +1,4 @@
-//! A process of somebody else's with all its children: started, terminated, killed. Knows nothing of MQTT.
+//! A foreign process with all its children: starts, terminates and kills it. Knows nothing of MQTT.
 
 use std::fs::File;
 use std::io;

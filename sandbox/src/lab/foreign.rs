@@ -1,4 +1,4 @@
-//! A running broker of the lab: started once, and then stopped, killed and started again as often as a test likes.
+//! A running broker of the lab: started once, then stopped, killed and restarted as often as a test needs.
 
 use std::io;
 use std::path::PathBuf;
@@ -98,7 +98,8 @@ impl Foreign {
         self.run().await
     }
 
-    /// SIGKILL to it and all its processes, once what it confirmed is saved, then another start on the same port with the same directory.
+    /// SIGKILL to it and all its processes, once what it confirmed is saved, then another start on the same port with
+    /// the same directory.
     ///
     /// # Errors
     /// When it does not listen again.

@@ -1,4 +1,5 @@
-//! What each broker of the lab does: the one table that the lab's scenarios expect and docs/brokers.md shows. Plain data.
+//! The behaviour of each broker of the lab: one table that the lab's scenarios check and docs/brokers.md shows. Plain
+//! data.
 
 use std::time::Duration;
 
@@ -39,7 +40,8 @@ pub struct Habits {
     pub longest_session: Option<Duration>,
     /// Whether CONNACK says Session Present when the session is there.
     pub says_session_present: bool,
-    /// Whether what is sent again after a reconnect is marked as such (DUP): then nothing that still runs is invoked again.
+    /// Whether what is sent again after a reconnect is marked as such (DUP): then nothing that still runs is invoked
+    /// again.
     pub marks_sent_again: bool,
     /// Whether it drops what is queued at UNSUBSCRIBE, which MQTT allows.
     pub drops_at_unsubscribe: bool,

@@ -1,4 +1,4 @@
-//! Whether a broker is on this machine, and what its absence means: a visible skip at a user's, an error where
+//! Whether a broker is installed on this machine, and what a missing one means: a visible skip for a user, an error if
 //! [`REQUIRE_BROKERS`] names it. Never installs anything.
 
 use std::env;
@@ -31,8 +31,8 @@ pub(super) struct Program {
     pub(super) root: Option<PathBuf>,
 }
 
-/// The broker, or `None` when a test shall return, having been skipped. The skip is written past the capture of the test
-/// harness.
+/// The broker, or `None` when a test shall return, having been skipped. The skip is written past the capture of the
+/// test harness.
 ///
 /// # Panics
 /// When it is missing and [`REQUIRE_BROKERS`] names it.

@@ -1,4 +1,5 @@
-//! How one broker is started: program, arguments, environment. Plain data, with the few steps that several brokers share.
+//! How one broker is started: program, arguments, environment. Plain data, with the few steps that several brokers
+//! share.
 
 use std::fs;
 use std::io;

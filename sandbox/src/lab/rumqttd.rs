@@ -1,5 +1,5 @@
-//! rumqttd as its Python package `iotcore` brings it. Its sessions are in memory, and each version of MQTT has a port of
-//! its own: MQTT 5 the first, MQTT 3.1.1 the spare one.
+//! rumqttd as its Python package `iotcore` brings it. Its sessions are in memory, and each version of MQTT has a port
+//! of its own: MQTT 5 the first, MQTT 3.1.1 the spare one.
 
 use std::io;
 

@@ -1,4 +1,5 @@
-//! `GetCallerIdentity` of STS, which the endpoint of a whole local AWS has beside Lambda. It takes every access key but three.
+//! `GetCallerIdentity` of STS, which the endpoint of a whole local AWS has beside Lambda. It takes every access key but
+//! three.
 //!
 //! <https://docs.aws.amazon.com/STS/latest/APIReference/API_GetCallerIdentity.html>.
 
@@ -12,8 +13,8 @@ use super::http::{self, Reply};
 const DELETED_KEY: &str = "deleted";
 /// With this one, as to credentials that have expired.
 const EXPIRED_KEY: &str = "expired";
-/// With this one, as where the policy of a VPC endpoint does not allow the call (IAM user guide, "Troubleshoot access denied error
-/// messages").
+/// With this one, as where the policy of a VPC endpoint does not allow the call (IAM user guide, "Troubleshoot access
+/// denied error messages").
 const FENCED_KEY: &str = "fenced";
 
 /// Answers whoever has signed the request.

@@ -1,4 +1,4 @@
-//! Decides what becomes of an invocation: refused, struck by a fault, run at once, or run later. Parses no HTTP.
+//! Decides the fate of an invocation: refused, hit by a fault, run at once, or run later. Parses no HTTP.
 
 use std::sync::{Arc, Mutex};
 

@@ -93,7 +93,8 @@ impl Log {
         tokio::time::timeout(within, waiting).await.map_err(|_| Late(within, self.totals()))
     }
 
-    /// Each invocation as it ends. A reader that falls behind by as many as the log keeps loses the oldest and is told so.
+    /// Each invocation as it ends. A reader that falls behind by as many as the log keeps loses the oldest and is told
+    /// so.
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Invocation>> {
         self.0.ended.subscribe()

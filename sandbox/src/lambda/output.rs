@@ -1,4 +1,4 @@
-//! What function processes write, line by line, in bounded memory. Never written to our own terminal from here.
+//! The output of function processes, line by line, in bounded memory. Never prints it to the terminal.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! What a client says to a scripted broker, free of protocol version.
+//! The packets that a client sends to a scripted broker, without protocol version.
 
 use std::time::Instant;
 

@@ -300,8 +300,8 @@ impl Peer {
         }
     }
 
-    /// Expects the client to say why it closes, and to close: the reason code, or `None` when it closes without a word, as
-    /// under MQTT 3.1.1 it must for any error. What it sends before is left out.
+    /// Expects the client to say why it closes, and to close: the reason code, or `None` when it closes without a word,
+    /// as under MQTT 3.1.1 it must for any error. What it sends before is left out.
     ///
     /// # Errors
     /// When it does not close.

@@ -1,4 +1,4 @@
-//! What a scripted broker says: by the codec where that can, byte by byte where a right codec would refuse.
+//! The packets that a scripted broker sends: by the codec if possible, byte by byte if a correct codec would refuse.
 
 use std::io;
 

@@ -154,7 +154,8 @@ impl Client {
         (Self { requests: Requests::V311(client), connected }, task)
     }
 
-    /// Returns once a broker has accepted the connection (CONNACK) for the first time. False: its task has ended without one.
+    /// Returns once a broker has accepted the connection (CONNACK) for the first time. False: its task has ended
+    /// without one.
     pub(crate) async fn connected(&mut self) -> bool {
         self.connected.wait_for(|connected| *connected).await.is_ok()
     }

@@ -1,4 +1,4 @@
-//! One device: publishes at its pace, and sees every message through to its PUBACK. Books, but judges nothing.
+//! One device: publishes at its rate, and follows every message to its PUBACK. Records, but checks nothing.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};

@@ -33,8 +33,8 @@ pub enum ForeignError {
     Late,
 }
 
-/// Publishes each of `payloads`, which hold no line break, with QoS 1 to `topic`, as the device of `files`; returns when
-/// the broker on `port` has confirmed all. `program` is what [`tools::require`](crate::tools::require) found.
+/// Publishes each of `payloads`, which hold no line break, with QoS 1 to `topic`, as the device of `files`; returns
+/// when the broker on `port` has confirmed all. `program` is what [`tools::require`](crate::tools::require) found.
 ///
 /// # Errors
 /// When the program cannot be run, fails, or is not done within a minute.

@@ -1,4 +1,5 @@
-//! The book of one run: which message was published, confirmed and handled, and when. Its memory is what is under way.
+//! The record of one run: which message was published, confirmed and handled, and when. Keeps only messages in flight
+//! in memory.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,5 +1,6 @@
-//! A model of a broker: sessions, queues, packet identifiers and shared subscriptions, with the habits of real ones as
-//! switches. Devices publish to it directly, the bridge connects to it, and it keeps each message until it is acknowledged.
+//! A model of a broker: sessions, queues, packet identifiers and shared subscriptions, with the behaviour of real
+//! brokers as switches. Devices publish to it directly, the bridge connects to it, and it keeps each message until it
+//! is acknowledged.
 
 mod conversation;
 mod habits;

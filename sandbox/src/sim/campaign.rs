@@ -1,4 +1,4 @@
-//! Plays many seeds on all cores, and says which broke a promise.
+//! Runs many seeds on all cores, and reports those that broke a promise.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -28,8 +28,8 @@ pub struct Tally {
     pub broken: Vec<(u64, Violation)>,
 }
 
-/// Plays this many seeds from `first` on. `shown` hears now and then of how far it is; it stops at the first broken promise
-/// unless it is to go on.
+/// Plays this many seeds from `first` on. `shown` hears now and then of how far it is; it stops at the first broken
+/// promise unless it is to go on.
 pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl Fn(&Tally) + Sync) -> Tally {
     let begun = Instant::now();
     let (next, stop, tally) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Tally::default()));

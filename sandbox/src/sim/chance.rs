@@ -1,5 +1,5 @@
-//! Chance that a seed decides. Each part of a world has a source of its own, so that one part's needs do not change what
-//! another one draws.
+//! Randomness from a seed. Each part of a world has its own source, so that a change in one part does not change what
+//! another draws.
 
 use std::ops::Range;
 use std::time::Duration;

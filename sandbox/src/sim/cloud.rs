@@ -1,5 +1,5 @@
-//! A model of AWS in memory, in the place of its network: a function with moods, a queue and a bucket for dead
-//! letters. What it runs goes on when the caller leaves, as a function does.
+//! A model of AWS in memory, in place of its network: a function with moods, a queue and a bucket for dead letters. A
+//! function continues to run when its caller leaves, as in AWS.
 
 mod answer;
 mod function;

@@ -1,4 +1,4 @@
-//! `cargo sandbox sim`: plays seeds, or one seed again with all that happens in it.
+//! `cargo sandbox sim`: runs seeds, or repeats one seed and prints all its events.
 
 mod profile;
 mod summary;
@@ -19,9 +19,9 @@ use crate::soak::write_whole;
 /// How many of its last events a seed that fails shows.
 const LAST: usize = 100;
 
-/// Plays simulated worlds: the bridge's real code with a model broker, a model AWS and every fault drawn from a seed, on a
-/// virtual clock. A seed that fails is shown with its last events and as a picture, and is played again, event for event,
-/// with `--seed`.
+/// Plays simulated worlds: the bridge's real code with a model broker, a model AWS and every fault drawn from a seed,
+/// on a virtual clock. A seed that fails is shown with its last events and as a picture, and is played again, event for
+/// event, with `--seed`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {

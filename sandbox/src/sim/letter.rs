@@ -1,4 +1,4 @@
-//! What a dead letter is about. Reads it, and tells the record when it is safe.
+//! Reads a dead letter, and reports to the record that its message is safe.
 
 use bridge::dead_letter::DeadLetter;
 use serde_json::Value;

@@ -1,5 +1,5 @@
-//! Judges a world when it has come to rest: what was owed has an outcome, nothing was invoked without need, and the
-//! bridge's own numbers agree. What can be judged at once is judged by the record.
+//! Checks a world after its last event: every message that was owed has an outcome, nothing was invoked without need,
+//! and the bridge's own metrics agree. The record checks what can be checked at once.
 
 use tokio::time::Instant;
 

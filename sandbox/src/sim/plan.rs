@@ -1,5 +1,5 @@
-//! What a seed draws: the broker's habits, the mapping's settings, the function's moods, and when what breaks. Plain data;
-//! a plan can be made smaller and played again.
+//! What a seed draws: the broker's behaviour, the mapping's settings, the function's moods, and the times of faults.
+//! Plain data; a plan can be made smaller and run again.
 
 mod fault;
 mod moods;

@@ -1,4 +1,5 @@
-//! A process of the bridge in a simulated world: the real supervisor, which an operator starts, stops, kills and asks.
+//! A process of the bridge in a simulated world: the real supervisor, which an operator starts, stops, kills and
+//! queries.
 
 use bridge::aws::Aws;
 use bridge::config::Config;

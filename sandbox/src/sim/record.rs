@@ -1,5 +1,5 @@
-//! What has happened in a simulated world: every event with its virtual time, and what became of each message. Keeps; what
-//! can be judged at once is judged in `judge`, and the rest by the oracle.
+//! The events of a simulated world with their virtual time, and the outcome of each message. `judge` checks what can be
+//! checked at once, and the oracle the rest.
 
 mod answers;
 mod fate;
@@ -154,8 +154,8 @@ impl Record {
         self.inner().restarts
     }
 
-    /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not where the
-    /// bridge can `recognise` it.
+    /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
+    /// where the bridge can `recognise` it.
     pub(super) fn sent_again(&self, numbers: &[u64], recognise: bool) {
         let mut inner = self.inner();
         for number in numbers {

@@ -1,4 +1,4 @@
-//! The bridge's configuration in a simulated world, read as the variables of an environment are.
+//! The bridge's configuration in a simulated world, read like the variables of an environment.
 
 use std::ffi::OsString;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Makes a world smaller that breaks a promise, as long as it still breaks the same one: fewer faults, and less of what the
-//! seed has drawn beside them. What is left out has a name, so that the smaller world can be played again.
+//! Makes a world that breaks a promise smaller, as long as it still breaks the same promise: fewer faults, and fewer
+//! other features. Each omission has a name, so that the smaller world can be run again.
 
 use bridge::config::LambdaClient;
 

@@ -1,4 +1,4 @@
-//! Plays a plan from its first event to rest, and says what came of it.
+//! Runs a plan from its first event to the end, and returns the result.
 
 mod replicas;
 mod strike;

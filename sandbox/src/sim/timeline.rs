@@ -1,5 +1,5 @@
-//! A world as a picture: how many messages wait, how many are not acknowledged, what the function has to do, and when what
-//! broke. Pure.
+//! Draws a world: how many messages wait, how many are not acknowledged, how busy the function is, and when faults
+//! happened. Pure.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Reads what the bridge logs: notable lines become events of the world, and a payload in any of them is a violation.
+//! Reads the bridge's log: notable lines become events of the world, and a payload in any line is a violation.
 
 use std::fmt::{self, Write};
 

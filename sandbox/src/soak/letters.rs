@@ -1,4 +1,4 @@
-//! Books the dead letters of a file that grows, each once. Reads only what has come since the last time.
+//! Records the dead letters of a growing file, each once. Reads only the new part of the file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};

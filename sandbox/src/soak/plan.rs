@@ -1,4 +1,4 @@
-//! Which fault strikes when: decided by a seed alone, so that a run can be repeated. Carries nothing out.
+//! Decides by a seed alone which fault happens when, so that a run can be repeated. Applies nothing.
 
 use std::fmt;
 use std::time::Duration;

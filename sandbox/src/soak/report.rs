@@ -1,4 +1,5 @@
-//! What a soak came to: for a person as a table, for a program as JSON, and as a picture. Judges; measures nothing.
+//! The result of a soak: as a table for people, as JSON for programs, and as a picture. Checks the result; measures
+//! nothing.
 
 use std::collections::BTreeMap;
 use std::fmt;

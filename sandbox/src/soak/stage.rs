@@ -1,5 +1,5 @@
-//! What a soak plays on: a broker that keeps its sessions, a line that can be made bad, the real bridge in a process of
-//! its own, sensors, and the books. Carries out strikes; decides none.
+//! The world of a soak: a broker that keeps its sessions, a connection that can be disturbed, the real bridge in a
+//! separate process, sensors, and records. Applies faults; does not choose them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

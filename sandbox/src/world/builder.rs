@@ -1,4 +1,4 @@
-//! Makes a [`World`] to measure. Everything has a default that works; a test names only what it is about.
+//! Builds a [`World`] with the settings of a test. Everything has a working default; a test sets only what it is about.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -140,8 +140,8 @@ impl WorldBuilder {
     }
 }
 
-/// The client for Lambda that worlds have unless they say otherwise: that of the variable `SANDBOX_LAMBDA_CLIENT`, `lean` or
-/// `sdk`, so that any test can run with either; without it the bridge's own default.
+/// The client for Lambda that worlds have unless they say otherwise: that of the variable `SANDBOX_LAMBDA_CLIENT`,
+/// `lean` or `sdk`, so that any test can run with either; without it the bridge's own default.
 #[must_use]
 pub fn lambda_client() -> LambdaClient {
     let said = std::env::var("SANDBOX_LAMBDA_CLIENT").ok();

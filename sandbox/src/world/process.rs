@@ -1,4 +1,4 @@
-//! The real bridge binary as a process of its own: to be killed, stopped, continued and terminated.
+//! The real bridge binary as a separate process, to be killed, stopped, continued and terminated.
 
 use std::io;
 use std::process::{ExitStatus, Stdio};

@@ -127,7 +127,8 @@ fn a_paused_mapping_says_since_when_and_how_to_go_on() {
     );
 }
 
-/// What the gauges `ready` and `degraded` of mapping `m` show, and the one of the bridge, held against the judgement of `/readyz`.
+/// What the gauges `ready` and `degraded` of mapping `m` show, and the one of the bridge, held against the judgement of
+/// `/readyz`.
 fn shows(all: &[Watched], limits: Limits, phase: Phase, mapping: &MappingMetrics) -> (i64, i64, bool) {
     let bridge = Metrics::new();
     show(all, limits, phase, &bridge);

@@ -1,4 +1,4 @@
-//! A connection that there is, for one exchange at a time. Does not make itself and keeps no clock but its age.
+//! An open connection, for one exchange at a time. Does not connect itself, and measures no time but its age.
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -24,7 +24,7 @@ pub(super) struct Connection {
     task: JoinHandle<()>,
 }
 
-/// What a proxy wants that passes plain requests on.
+/// The parts that a request needs if a proxy forwards it without a tunnel.
 #[derive(Debug)]
 pub(super) struct Forwarded {
     pub(super) login: Option<HeaderValue>,
@@ -38,7 +38,7 @@ impl Connection {
     {
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| HttpError::Broken(error.into()))?;
-        // Why it ended, the exchange that runs on it is told.
+        // The exchange that runs on it gets the reason.
         let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, forwarded, made: Instant::now(), task })
     }
@@ -50,7 +50,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        // What is still to be written would otherwise keep a dead connection for as long as TCP hopes.
+        // Otherwise unsent data would keep a dead connection open until TCP gives up.
         self.task.abort();
     }
 }

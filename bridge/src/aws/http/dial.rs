@@ -1,4 +1,4 @@
-//! A new connection: TCP, straight or through a proxy, and TLS over it. The caller limits the time.
+//! Opens a connection: TCP, directly or through a proxy, and TLS over it. The caller limits the time.
 
 use std::io;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Why an exchange brought no response, by the stage at which it failed. Repeats nothing that was sent.
+//! Why an exchange brought no response, by the stage at which it failed. Repeats nothing of the request.
 
 use std::io;
 

@@ -1,5 +1,5 @@
-//! One request and its whole response, with a clock for each stage: waiting for a connection is never the service's time.
-//! Sends again by itself only what provably was not sent.
+//! One request and its whole response, with a timeout for each stage: the wait for a connection never counts as the
+//! service's time. Sends a request again only if it provably was not sent.
 
 use std::io;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ struct Network {
     pool: Pool,
 }
 
-/// What became of a request on one connection.
+/// The result of a request on one connection.
 enum Sent {
     Answered(Response<Bytes>),
     /// The connection had ended before the first byte; here is the request back.
@@ -62,10 +62,10 @@ enum Sent {
 }
 
 impl Http {
-    /// A client as the environment says: roots, `AWS_CA_BUNDLE`, and the proxies of `HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`.
+    /// A client as the environment says: roots, `AWS_CA_BUNDLE`, and the proxies of `HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `NO_PROXY`.
     ///
-    /// # Errors
-    /// Why `AWS_CA_BUNDLE` cannot be used.
+    /// # Errors If `AWS_CA_BUNDLE` cannot be used.
     pub(crate) fn from_environment() -> Result<Self, &'static str> {
         let bundle = std::env::var_os("AWS_CA_BUNDLE");
         let tcp = Tcp::new(Names::of_the_system(), CONNECT);
@@ -186,8 +186,8 @@ impl Network {
         }
     }
 
-    /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes to
-    /// the address that its name has then.
+    /// For the next request. After an answer that is not AWS's the service may have moved, so the next connection goes
+    /// to the address that its name has then.
     fn keep(&self, target: &Target, connection: Connection, response: &Response<Bytes>) {
         if is_of_the_service(response) {
             self.pool.put(&target.origin, connection);
@@ -197,8 +197,8 @@ impl Network {
     }
 }
 
-/// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators and
-/// the sources of credentials name none.
+/// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators
+/// and the sources of credentials name none.
 fn is_of_the_service(response: &Response<Bytes>) -> bool {
     let header = |name: &str| response.headers().get(name).map(hyper::header::HeaderValue::as_bytes);
     let is_named = ["x-amzn-requestid", "x-amz-request-id"].into_iter().any(|name| header(name).is_some());

@@ -1,4 +1,4 @@
-//! What answers requests in this process, in place of a network. Simulated worlds bring one.
+//! Answers requests inside this process, in place of a network. Simulated worlds provide the answers.
 
 use std::fmt;
 use std::io;
@@ -16,11 +16,11 @@ pub type Answering = Pin<Box<dyn Future<Output = io::Result<Response<Bytes>>> + 
 
 /// Answers requests with absolute URLs.
 pub trait Service: fmt::Debug + Send + Sync {
-    /// What it answers. The caller may leave before.
+    /// The response. The caller may leave before it is ready.
     fn answer(&self, request: Request<Bytes>) -> Answering;
 }
 
-/// As over a connection that is there already.
+/// As over an existing connection.
 pub(super) async fn exchange(
     service: &dyn Service,
     request: Request<Body>,

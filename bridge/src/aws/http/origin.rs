@@ -1,4 +1,4 @@
-//! Where a request leads: scheme, host and port, and what a request says of it. Knows no connection.
+//! The target of a request: scheme, host and port, and the headers that follow from them. Knows no connection.
 
 use hyper::Uri;
 use hyper::header::HeaderValue;

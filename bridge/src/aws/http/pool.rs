@@ -1,5 +1,5 @@
-//! Connections that have nothing to do, by where they lead, and who may make another: so that a cold start does not begin with as many
-//! handshakes as there are requests. Holds no connection that an exchange has not ended well on, and makes none.
+//! Idle connections by target, and the permission to open another, so that a cold start does not begin with as many
+//! handshakes as there are requests. Keeps only connections whose last exchange ended well, and opens none.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,22 +14,23 @@ use super::origin::Origin;
 /// Idle connections that are kept for one origin, more than there are lanes in any sensible configuration.
 const MOST: usize = 1_000;
 
-/// Below the time after which servers and load balancers close an idle connection, so that closing seldom meets a request.
+/// Below the time after which servers and load balancers close an idle connection, so that closing seldom meets a
+/// request.
 const IDLE: Duration = Duration::from_secs(15);
 
-/// After this time a connection is replaced by one to the address that its name has now: a service may have moved while its
-/// old address still answers.
+/// After this time a connection is replaced by one to the address that its name has now: a service may have moved while
+/// its old address still answers.
 const OLDEST: Duration = Duration::from_mins(5);
 
-/// Connections of one origin that may be made at once, at first: 256 handshakes at once kept the last of them waiting for more
-/// than a second. One more for each that has succeeded, so that a far service is waited for in a few round trips all the same; and
-/// these again once one has failed.
+/// Connections of one origin that may be made at once, at first: 256 handshakes at once kept the last of them waiting
+/// for more than a second. One more for each that has succeeded, so that a far service is waited for in a few round
+/// trips all the same; and these again once one has failed.
 pub(super) const FIRST_DIALS: usize = 8;
 
 #[derive(Debug, Default)]
 pub(super) struct Pool(Mutex<HashMap<Origin, Lot>>);
 
-/// What is known of one origin.
+/// The state of one origin.
 #[derive(Debug)]
 struct Lot {
     /// In the order in which they became idle.
@@ -41,7 +42,7 @@ struct Lot {
     change: Arc<Notify>,
 }
 
-/// What somebody gets who waits for a connection.
+/// The result of a wait for a connection.
 #[derive(Debug)]
 pub(super) enum Next<'a> {
     /// One that is idle.

@@ -1,5 +1,5 @@
-//! Whom the bridge trusts as AWS: the system's roots, as `SSL_CERT_FILE` and `SSL_CERT_DIR` have them, and those of
-//! `AWS_CA_BUNDLE` beside them. Reads files once and verifies nothing.
+//! The authorities that the bridge trusts for AWS: the system's roots, as `SSL_CERT_FILE` and `SSL_CERT_DIR` name them,
+//! and those of `AWS_CA_BUNDLE`. Reads files once and verifies nothing.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -10,8 +10,7 @@ use rustls::pki_types::pem::PemObject;
 
 /// The roots; `bundle` is the value of `AWS_CA_BUNDLE`, and empty counts as absent.
 ///
-/// # Errors
-/// Why the bundle cannot be used, and the way out.
+/// # Errors Why the bundle cannot be used, and how to fix it.
 pub(super) fn roots(bundle: Option<&OsStr>) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     // A system without roots is fine while the endpoint is plain, or the bundle has what is needed; else TLS says so.

@@ -1,4 +1,5 @@
-//! The client as the SDK wants it. Its read timeout is the clock of the exchange, which begins once there is a connection.
+//! The HTTP client in the form that the SDK needs. The SDK's read timeout limits the exchange, which begins once there
+//! is a connection.
 
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,

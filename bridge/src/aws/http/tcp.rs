@@ -1,4 +1,4 @@
-//! TCP to a host: its name is looked up for each connection, so a service that has moved is found again, and keep-alive is
+//! TCP to a host. It resolves the name for each connection, so it finds a service that has moved, and turns keep-alive
 //! on. Knows neither TLS nor HTTP.
 
 use std::future::poll_fn;
@@ -19,16 +19,17 @@ use super::error::HttpError;
 
 /// NAT gateways and load balancers forget a connection that is silent for 350 s, and a function may take 900 s.
 const KEEP_ALIVE: Duration = Duration::from_mins(1);
-/// How often a peer that does not answer the keep-alive is asked again, and how many times; Linux goes by [`UNTAKEN`] instead.
+/// How often a peer that does not answer the keep-alive is asked again, and how many times; Linux goes by [`UNTAKEN`]
+/// instead.
 const ASK_AGAIN: (Duration, u32) = (Duration::from_secs(30), 2);
-/// A connection whose other side takes nothing of what is sent for so long is dead. Without it a request on a dead connection
-/// would have the function's whole time, and be an attempt, though nobody has received it.
+/// A connection whose other side takes nothing of what is sent for so long is dead. Without it a request on a dead
+/// connection would have the function's whole time, and be an attempt, though nobody has received it.
 #[cfg(target_os = "linux")]
 const UNTAKEN: Duration = Duration::from_secs(30);
 
 type Looking = Pin<Box<dyn Future<Output = io::Result<std::vec::IntoIter<SocketAddr>>> + Send>>;
 
-/// Who knows the addresses of a name.
+/// Resolves names.
 #[derive(Clone)]
 pub(super) struct Names(Arc<dyn Fn(String) -> Looking + Send + Sync>);
 

@@ -1,5 +1,5 @@
-//! The test suite that AWS publishes for Signature Version 4, by the names of its cases: requests, and the signatures that they have as
-//! a header. Read from github.com/awslabs/aws-c-auth, `tests/aws-signing-test-suite/v4` (Apache-2.0).
+//! The test suite that AWS publishes for Signature Version 4, by the names of its cases: requests, and the signatures
+//! that they have as a header. Read from github.com/awslabs/aws-c-auth, `tests/aws-signing-test-suite/v4` (Apache-2.0).
 
 use super::tests::{example, identity_with, second};
 use super::*;
@@ -17,8 +17,9 @@ const HASH: &str = "9095672bbd1f56dfc5b65f3e153adc8731a4a654192329106275f4c7b24d
 /// A path as it is signed, as it was written, and what the suite expects.
 type OfPath = (&'static [&'static str], &'static str, &'static str);
 
-/// GET, no header but the usual. Paths are signed as they are written; those that the suite has as `-normalized` are given as they are
-/// when somebody has taken the dots and empty segments out, which the signer does not, as no path of ours has any.
+/// GET, no header but the usual. Paths are signed as they are written; those that the suite has as `-normalized` are
+/// given as they are when somebody has taken the dots and empty segments out, which the signer does not, as no path of
+/// ours has any.
 const PATHS: [OfPath; 11] = [
     (
         &[
@@ -64,7 +65,8 @@ const PATHS: [OfPath; 11] = [
     ),
 ];
 
-/// Headers beside the usual, in the order in which they are signed; the values as the suite's canonical requests have them.
+/// Headers beside the usual, in the order in which they are signed; the values as the suite's canonical requests have
+/// them.
 type OfHeaders = (&'static [&'static str], &'static str, &'static [(&'static str, &'static str)], &'static str);
 
 const HEADERS: [OfHeaders; 9] = [

@@ -1,4 +1,4 @@
-//! What a signer keeps, and for how long.
+//! What a signer caches, and for how long.
 
 use std::time::Duration;
 

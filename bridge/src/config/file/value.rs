@@ -1,4 +1,4 @@
-//! A value of the TOML file as text: of the type that its key asks for, or refused. Judges nothing beyond the type.
+//! A value of the TOML file as text, if it has the type of its key. Checks nothing beyond the type.
 
 use serde_json::{Map, Number, Value};
 use toml::de::{DeInteger, DeTable, DeValue};

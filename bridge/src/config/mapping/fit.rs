@@ -1,5 +1,5 @@
-//! Refuses settings that are each allowed but do not fit together: what would come to nothing, or run in a circle, is
-//! said before any message is lost to it. Reads no key.
+//! Refuses settings that are each valid but do not fit together, because they would have no effect or form a circle,
+//! before any message is lost. Reads no key.
 
 use std::collections::BTreeMap;
 
@@ -45,7 +45,7 @@ fn scattered(mapping: &Mapping) -> Option<Fault> {
     })
 }
 
-/// What the mapping publishes and itself receives would never come to an end.
+/// A mapping that receives what it publishes would invoke its function without end.
 fn circle(mapping: &Mapping) -> Option<Fault> {
     let output = outputs(mapping).find(|output| output.reaches(mapping))?;
     let (what, text) = (output.key, output.text);
@@ -102,7 +102,7 @@ fn raw(mapping: &Mapping) -> Option<Fault> {
     ))
 }
 
-/// What only MQTT 5 carries.
+/// Settings that only MQTT 5 supports.
 fn properties(mapping: &Mapping, protocol: Protocol) -> Option<Fault> {
     let path = match mapping {
         _ if protocol == Protocol::V5 => return None,
@@ -116,7 +116,7 @@ fn properties(mapping: &Mapping, protocol: Protocol) -> Option<Fault> {
     Some((path, format!("MQTT {protocol} has no {what}; set `mqtt.protocol` to `5`")))
 }
 
-/// Two sessions of one client id would take each other over for ever.
+/// Two sessions with one client id would take the session from each other for ever.
 fn sessions(config: &Config, reader: &mut Reader<'_>) {
     let mut seen: BTreeMap<String, (&Mapping, Place)> = BTreeMap::new();
     for (mapping, settings) in config.mappings.iter().zip(&reader.draft().mappings) {
@@ -155,7 +155,7 @@ fn same_id(mapping: &Mapping, index: usize, other: &Mapping, place: &Place) -> S
 mod tests {
     use super::super::super::read_text;
 
-    /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` stands behind it.
+    /// What is wrong with these lines of a mapping, which begins in line 1 of the file; `root` follows it.
     fn refusal(lines: &str, root: &str) -> String {
         let mapping = format!("[[mapping]]\nname = \"a\"\nfunction = \"f\"\n{lines}\n");
         read_text(&format!("{mapping}[mqtt]\nurl = \"mqtts://b\"\n{root}")).unwrap_err().to_string()

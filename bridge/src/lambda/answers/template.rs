@@ -1,4 +1,4 @@
-//! Topics with holes: `{topic[1]}` stands for that level of the record's own topic. Pure.
+//! Topic templates: `{topic[1]}` stands for that level of the record's own topic. Pure.
 
 use std::borrow::Cow;
 

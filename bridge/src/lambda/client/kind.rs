@@ -1,4 +1,4 @@
-//! The kinds of calls of the Invoke API, and the status that says that each is taken. Pure.
+//! The kinds of calls of the Invoke API, and the status that means success for each. Pure.
 
 use crate::config::Invocation;
 
@@ -9,7 +9,7 @@ pub(super) enum Kind {
     RequestResponse,
     /// Waits until Lambda has queued the event.
     Event,
-    /// Runs nothing: says whether the function is there and may be invoked.
+    /// Runs nothing: tells whether the function exists and may be invoked.
     DryRun,
 }
 

@@ -1,5 +1,5 @@
-//! Invocations without the SDK: what all requests to a function have in common is laid out once, and each is then signed and
-//! sent as it is. Means to be indistinguishable from the SDK for Lambda. Retries nothing.
+//! Invocations without the SDK: the parts that all requests to a function share are prepared once, then each request is
+//! signed and sent. To Lambda its requests look the same as the SDK's. Retries nothing.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -83,7 +83,7 @@ impl Lean {
         Ok(Said { body: response.into_body(), ..said })
     }
 
-    /// `None` when a key or a token cannot stand in a header.
+    /// `None` if a key or a token is not valid in a header.
     fn request(
         &self,
         kind: Kind,

@@ -1,4 +1,4 @@
-//! A whole response of the Invoke API, as far as the bridge reads it, and headers that both clients know. Pure.
+//! The parts of an Invoke response that the bridge reads, and the headers that both clients use. Pure.
 
 use bytes::Bytes;
 

@@ -1,5 +1,5 @@
-//! Invocations by the SDK's client for Lambda, over the bridge's connections. Its retries and its clocks are off. The only
-//! file, with its room, that names this SDK.
+//! Invocations by the SDK's client for Lambda, over the bridge's connections, without the SDK's retries and timeouts.
+//! Only this file and its folder name this SDK.
 
 mod description;
 mod endpoint;
@@ -34,8 +34,8 @@ pub(super) struct Sdk {
 
 impl Sdk {
     pub(super) fn new(aws: &Aws, function: &str, timeout: Duration) -> Self {
-        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one. The read
-        // timeout is that of our own HTTP client, and begins once there is a connection.
+        // The SDK sets neither a read nor an attempt timeout of its own, and would call a function again after one. The
+        // read timeout is that of our own HTTP client, and begins once there is a connection.
         let timeouts = TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(timeout);
         let config = aws_sdk_lambda::config::Builder::from(aws.settings())
             .retry_config(one_attempt())

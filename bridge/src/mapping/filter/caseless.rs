@@ -1,6 +1,6 @@
-//! Strings whose letters may be of either case. Each letter of the pattern stands for its own lower and upper case and for
-//! itself. That is how Event Ruler has it, but for the letter itself: `σ` and `ς` match `Σ`, and not each other; `ß` matches
-//! `SS`.
+//! Strings whose letters may be of either case. Each letter of the pattern stands for its own lower and upper case and
+//! for itself. That is how Event Ruler has it, but for the letter itself: `σ` and `ς` match `Σ`, and not each other;
+//! `ß` matches `SS`.
 
 /// A string to compare with, whatever the case.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,8 @@ impl Caseless {
         self.0.iter().rev().try_fold(value, |left, letter| letter.strip_end(left)).is_some()
     }
 
-    /// What follows it in the value. No form of a letter begins or ends with another one, so the first that fits is right.
+    /// What follows it in the value. No form of a letter begins or ends with another one, so the first that fits is
+    /// right.
     fn after<'a>(&self, value: &'a str) -> Option<&'a str> {
         self.0.iter().try_fold(value, |left, letter| letter.strip_start(left))
     }

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Cidr {
     ipv6: bool,
-    /// Of an address, the bits that count.
+    /// The bits of an address that are compared.
     mask: u128,
-    /// What those bits are.
+    /// The values of those bits.
     network: u128,
 }
 

@@ -1,4 +1,4 @@
-//! What can be wrong with a pattern, on one line that names the place.
+//! The mistakes that a pattern can have, each on one line that names the place.
 
 use super::vocabulary::{ALTERNATIVES_LIMIT, DEPTH_LIMIT, FIELDS, OPERATORS, PATTERN_LIMIT};
 

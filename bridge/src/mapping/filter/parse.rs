@@ -1,8 +1,8 @@
 //! Reads patterns: from JSON to trees without `$or`, one for each way through it. Knows the shape of a pattern and of a
 //! message, but no operator.
 //!
-//! Spelled out like this, all that a pattern says about one array stands in one tree, whichever `$or` it comes from, and
-//! so is about one element of it.
+//! Spelled out like this, all that a pattern says about one array stands in one tree, whichever `$or` it comes from,
+//! and so is about one element of it.
 
 use serde_json::{Map, Value};
 

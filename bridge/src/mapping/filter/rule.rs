@@ -1,4 +1,4 @@
-//! Rules: what a single value must be. Knows nothing of fields and arrays.
+//! Rules: conditions for a single value. Knows nothing of fields and arrays.
 
 mod read;
 
@@ -29,7 +29,7 @@ pub(super) enum Rule {
     AnythingBut(Vec<Rule>),
     /// Matches every value.
     Present,
-    /// Matches no value; whoever finds none asks for it by name.
+    /// Matches no value. Callers that find no value check for this rule by name.
     Absent,
 }
 

@@ -199,7 +199,8 @@ fn only_what_patterns_name_is_read() {
     );
 }
 
-/// As the function gets it: text, so patterns about fields do not match, whatever the fields are, and those about text do.
+/// As the function gets it: text, so patterns about fields do not match, whatever the fields are, and those about text
+/// do.
 #[test]
 fn json_that_not_every_function_can_read_is_seen_as_text() {
     let deep = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -454,8 +455,8 @@ fn invalid_pattern() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Event Ruler's definition of a match without absence: to each list of rules a value at its path, no two of them within
-/// different elements of one array. Elements that are scalars are within none.
+/// Event Ruler's definition of a match without absence: to each list of rules a value at its path, no two of them
+/// within different elements of one array. Elements that are scalars are within none.
 mod definition {
     use super::*;
 

@@ -1,6 +1,5 @@
-//! A message as patterns see it: an object of those fields alone that a pattern names. Nothing else of it is looked at, and
-//! nothing is copied but strings with escapes. A list of the payload is walked through where it stands, so that no payload
-//! makes a tree.
+//! A message as patterns see it: an object with only the fields that a pattern names. It reads nothing else, and copies
+//! only strings with escapes. A list in the payload is read in place, so no payload is parsed into a tree.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -35,8 +34,8 @@ impl Wanted {
         self.0.entry(name.to_owned()).or_default()
     }
 
-    /// The message with the wanted fields. It has no `payload` when that is neither text nor JSON. Asks for the payload only
-    /// when it is wanted.
+    /// The message with the wanted fields. It has no `payload` when that is neither text nor JSON. Asks for the payload
+    /// only when it is wanted.
     pub(super) fn view<'a>(&'a self, message: &'a Message, payload: impl FnOnce() -> Look<'a>) -> View<'a> {
         let mut payload = Some(payload);
         let mut view = View::new();

@@ -1,5 +1,5 @@
-//! Wildcards: `*` stands for any characters, none included; `\*` and `\\` stand for themselves. Takes time in proportion
-//! to the value, however many stars there are, so that no pattern can hold up a lane.
+//! Wildcards: `*` stands for any characters, none included; `\*` and `\\` stand for themselves. Takes time in
+//! proportion to the value, however many stars there are, so that no pattern can hold up a lane.
 
 /// A string with stars in it.
 #[derive(Debug, Clone, PartialEq)]

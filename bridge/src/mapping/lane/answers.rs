@@ -1,5 +1,5 @@
-//! Publishes what the function answers, and sees it confirmed, before anything of its event is settled. The function has
-//! succeeded, so it is never invoked again for an answer.
+//! Publishes the function's answers, and waits for their confirmation, before anything of the event is settled. The
+//! function has succeeded, so it is never invoked again because of an answer.
 
 use std::collections::{HashMap, HashSet};
 
@@ -123,8 +123,8 @@ impl Lane {
         true
     }
 
-    /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the failure
-    /// destination itself, and without a destination it is dropped. False when the bridge drains before.
+    /// By `on_refused_answer`: the record it is about is given up with the others, an answer about none goes to the
+    /// failure destination itself, and without a destination it is dropped. False when the bridge drains before.
     async fn give_up_answers(
         &mut self,
         refused: Vec<Refused>,

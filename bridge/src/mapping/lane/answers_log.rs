@@ -1,5 +1,5 @@
-//! What is said of answers that are not published, and that they are again: a line a minute with one record and its topic. Decides
-//! nothing about them.
+//! Logs answers that cannot be published, and when they can again: one line a minute with one record and its topic.
+//! Decides nothing about them.
 
 use tracing::{info, warn};
 

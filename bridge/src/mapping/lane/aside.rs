@@ -1,6 +1,6 @@
-//! What a lane sets aside to take other batches: events that are refused for no reason that Lambda has, until another one has
-//! passed, which shows whether it is the way that is refused or the event; and batches whose division takes long, which go on
-//! in turn with the others. Keeps the order of ordering keys.
+//! Events that a lane sets aside to take other batches: events refused without an error code of Lambda, until another
+//! event has passed, which shows whether the connection or the event is the cause; and batches whose division takes
+//! long, which alternate with others. Keeps the order of ordering keys.
 
 use std::pin::pin;
 use std::sync::atomic::Ordering;
@@ -30,7 +30,7 @@ pub(super) struct Aside {
 }
 
 impl Lane {
-    /// Brings events to their outcomes, or sets them aside. What is dropped on the way is abandoned.
+    /// Brings events to their outcomes, or sets them aside. Events that are dropped on the way are abandoned.
     pub(super) async fn finish(&mut self, mut work: Work, refused_at: Option<u64>) {
         self.refused_at = refused_at;
         let turn_ends = now() + TURN;
@@ -76,8 +76,8 @@ impl Lane {
         work.is_divided() && self.aside.len() < ASIDE && self.shutdown.phase() < Phase::Draining
     }
 
-    /// Takes new batches and what is set aside in turn, until nothing is. What was refused waits with a back-off. False when no
-    /// more batches will come.
+    /// Takes new batches and what is set aside in turn, until nothing is. What was refused waits with a back-off. False
+    /// when no more batches will come.
     pub(super) async fn probe(&mut self, batches: &Batches) -> bool {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         let mut probe_at = now() + backoff.next(fastrand::f64());
@@ -90,7 +90,7 @@ impl Lane {
             let turn = self.next_turn(probe_at);
             let at = turn.map_or(probe_at, |(_, at)| at);
             let mut shutdown = self.shutdown.clone();
-            // What is aside goes first: its next turn is later, and a stream of batches would starve it.
+            // Events set aside go first, because their next turn is later, and a stream of batches would starve them.
             let batch = tokio::select! {
                 biased;
                 () = shutdown.reached(Phase::Draining), if turn.is_some() => continue,
@@ -122,13 +122,14 @@ impl Lane {
         }
     }
 
-    /// Which of what is set aside goes first, and when.
+    /// Which of the events set aside goes first, and when.
     fn next_turn(&self, probe_at: Instant) -> Option<(usize, Instant)> {
         let turns = self.aside.iter().map(|aside| aside.turn.unwrap_or(probe_at));
         turns.enumerate().min_by_key(|(_, at)| *at)
     }
 
-    /// No batch comes any more: what has its turn goes on to its end, and what was refused without a known reason is abandoned.
+    /// There are no more batches: divided batches continue to their end, and events that were refused without a known
+    /// reason are abandoned.
     async fn finish_turns(&mut self) {
         while let Some(Aside { work, refused_at, turn }) = self.aside.pop_front() {
             if turn.is_some() {
@@ -137,8 +138,8 @@ impl Lane {
         }
     }
 
-    /// Sets an event aside; one that was set aside `again`, and that others did not pass meanwhile, probes the way with its
-    /// own records.
+    /// Sets an event aside; one that was set aside `again`, and that others did not pass meanwhile, probes the way with
+    /// its own records.
     pub(super) fn put_aside(&mut self, pending: Pending, again: bool) -> Onward {
         let whole = match pending {
             pending if again && self.aside.len() + 1 < ASIDE => match divided(pending) {
@@ -151,16 +152,17 @@ impl Lane {
         Onward::Nothing
     }
 
-    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. One that has passed
-    /// meanwhile says nothing: what refused both may have been repaired between.
+    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. An
+    /// event that has passed meanwhile proves nothing, because the cause of both refusals may have been repaired in
+    /// between.
     pub(super) fn others_pass(&mut self, passed_before: u64) -> bool {
         let passed = self.mapping.passed.load(Ordering::Relaxed);
         *self.refused_at.get_or_insert(passed) < passed_before
     }
 }
 
-/// In two events: by ordering key, so that either may be first, or in the middle of what one key has; or whole, when it is
-/// one record.
+/// In two events: by ordering key, so that either may be first, or in the middle of what one key has; or whole, when it
+/// is one record.
 fn divided(mut pending: Pending) -> Result<Onward, Pending> {
     let key = |delivery: &Delivery| delivery.hold.as_ref().map(|hold| hold.key());
     if pending.deliveries.len() < 2 {

@@ -1,5 +1,5 @@
-//! Before the first message: whether Lambda would take an invocation, asked by one that runs nothing. So a missing function, a
-//! denied invocation or a wrong region is known when the bridge starts. Holds no message up.
+//! Asks Lambda at startup, by a dry run, whether it would accept an invocation. So the bridge detects a missing
+//! function, a denied invocation or a wrong region before the first message. Delays no message.
 
 use std::sync::atomic::Ordering;
 

@@ -17,7 +17,7 @@ use crate::foreign::Foreign;
 use crate::lambda::{Disposition, Failure};
 use crate::outgoing::Outgoing;
 
-/// How long an answer waits whose dead letter no destination takes, before it is said once more.
+/// How long an answer whose dead letter no destination takes waits before this is logged again.
 const BETWEEN_FINAL_REFUSALS: Duration = Duration::from_mins(1);
 
 /// What became of a dead letter.
@@ -47,8 +47,9 @@ impl Lane {
         }
     }
 
-    /// Gives up what was too large to be decoded, or to be decompressed, or is not what it is said to be. Without a failure destination it keeps its place: the broker must not lose
-    /// it silently, and a new connection would only bring it again.
+    /// Gives up a message that was too large to be decoded or decompressed, or that is not compressed as declared.
+    /// Without a failure destination it keeps its place: the broker must not lose it silently, and a new connection
+    /// would only bring it again.
     pub(super) async fn give_up_unreadable(&mut self, pending: &mut Pending) {
         let unreadable: Vec<_> = pending.deliveries.extract_if(.., |given| given.unreadable().is_some()).collect();
         for delivery in unreadable {
@@ -90,8 +91,8 @@ impl Lane {
         }
     }
 
-    /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is about no
-    /// record. False when the bridge drains before it is durable.
+    /// Writes a dead letter that holds an answer of the function to this event, which no broker takes and which is
+    /// about no record. False when the bridge drains before it is durable.
     pub(super) async fn give_up_message(
         &mut self,
         answer: &Outgoing,

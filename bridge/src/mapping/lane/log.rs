@@ -1,5 +1,5 @@
-//! What a lane notes of invocations that fail, and of those that work again: for readiness, the status page and the log. Decides
-//! nothing about messages.
+//! Records failed invocations, and recoveries, for readiness, the status page and the log. Decides nothing about
+//! messages.
 
 use tracing::{error, info, warn};
 
@@ -55,7 +55,8 @@ impl Lane {
         let Some(failures) = self.mapping.said.failed(Matter::Function) else { return };
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
         let (record, topic) = named(example);
-        // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own log.
+        // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own
+        // log.
         let event = "function.failed";
         warn!(event, mapping, failures, attempts, records, record, topic, kind = %failure.kind, "function failed");
     }

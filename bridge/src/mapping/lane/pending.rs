@@ -17,7 +17,7 @@ pub(super) struct Pending {
     pub(super) backoff: Backoff,
 }
 
-/// How it goes on with records that one attempt has left without an outcome.
+/// What to do with records that have no outcome after an attempt.
 pub(super) enum Onward {
     /// They all have one, or are abandoned.
     Nothing,
@@ -44,15 +44,15 @@ impl Pending {
         expired.for_each(|delivery| delivery.settle(Outcome::Expired));
     }
 
-    /// Abandons what is behind an abandoned record of its key, as in the other half of a batch that was divided: it must
-    /// not overtake that record, which the broker will send again.
+    /// Abandons what is behind an abandoned record of its key, as in the other half of a batch that was divided: it
+    /// must not overtake that record, which the broker will send again.
     pub(super) fn abandon_behind(&mut self) {
         let behind = |delivery: &mut Delivery| delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned());
         self.deliveries.extract_if(.., behind).for_each(drop);
     }
 
-    /// Those of these failures that no further attempt follows are final. So a record that is given up holds nothing back: what
-    /// the function has taken behind it is delivered, and not given up with it.
+    /// Those of these failures that no further attempt follows are final. So a record that is given up holds nothing
+    /// back: what the function has taken behind it is delivered, and not given up with it.
     pub(super) fn note_last(&self, failures: &mut HashMap<usize, Failure>, policy: &Retry, now: Instant) {
         for (index, failure) in failures {
             let old = |delivery: &Delivery| now.saturating_duration_since(delivery.received) >= policy.max_age;
@@ -62,7 +62,7 @@ impl Pending {
         }
     }
 
-    /// Takes out what has reached that age. Each record has an age of its own, whatever event it is in.
+    /// Takes out the records that have reached that age. Each record has an age of its own, whatever event it is in.
     pub(super) fn of_age(&mut self, age: Duration, now: Instant) -> Vec<Delivery> {
         let is_of_age = |delivery: &mut Delivery| now.saturating_duration_since(delivery.received) >= age;
         self.deliveries.extract_if(.., is_of_age).collect()
@@ -77,8 +77,8 @@ impl Pending {
     }
 }
 
-/// In an ordered mapping a record that is tried again takes those of its key behind it along, whatever the function said
-/// of them: they must not overtake it. Returns those of them that the function has taken.
+/// In an ordered mapping a record that is tried again takes those of its key behind it along, whatever the function
+/// said of them: they must not overtake it. Returns those of them that the function has taken.
 pub(super) fn hold_back_behind(deliveries: &[Delivery], failures: &mut HashMap<usize, Failure>) -> HashSet<usize> {
     let (mut held, mut taken) = (HashMap::new(), HashSet::new());
     for (index, delivery) in deliveries.iter().enumerate() {

@@ -1,5 +1,5 @@
-//! What has become of one batch: events to invoke now, and events that wait for their next attempt, so that records which fail
-//! alone wait side by side and not one after the other. Keeps the order of ordering keys. Pure.
+//! The state of one batch: events to invoke now, and events that wait for their next attempt, so that records that fail
+//! alone wait at the same time and not one after the other. Keeps the order of ordering keys. Pure.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -46,7 +46,7 @@ impl Work {
         if self.has_ready() { Some(now) } else { self.waiting.iter().map(|(at, _)| *at).min() }
     }
 
-    /// What need not wait goes, unless an event that waits has a key of its.
+    /// An event that need not wait goes, unless a waiting event has one of its keys.
     fn has_ready(&self) -> bool {
         let is_free = |next: &Pending| !have_keys_in_common(next, self.waiting.iter().map(|(_, waiting)| waiting));
         self.ready.last().is_some_and(is_free)
@@ -62,12 +62,12 @@ impl Work {
         self.waiting.push((now + wait.min(LONGEST_WAIT), pending));
     }
 
-    /// What waits is abandoned.
+    /// Waiting events are abandoned.
     pub(super) fn give_back_waiting(&mut self) {
         self.waiting.clear();
     }
 
-    /// What need not wait goes first.
+    /// Events that need not wait go first.
     pub(super) fn next(&mut self) -> Option<Next> {
         if self.has_ready() {
             return self.ready.pop().map(Next::Now);

@@ -1,5 +1,5 @@
-//! What the broker's counter of dropped messages means: by how much it has grown, and when that is worth a warning. Pure:
-//! the time is an argument.
+//! Interprets the broker's counter of dropped messages: by how much it has grown, and when to warn. Pure: the time is
+//! an argument.
 
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,9 @@ pub(super) struct Drops {
 }
 
 impl Drops {
-    /// The broker says that it has dropped so many since its own start. The first number counts as a whole: nobody can tell
-    /// what was dropped before the bridge listened. A smaller number than before comes from a broker that was restarted.
+    /// The broker says that it has dropped so many since its own start. The first number counts as a whole: nobody can
+    /// tell what was dropped before the bridge listened. A smaller number than before comes from a broker that was
+    /// restarted.
     pub(super) fn counted(&mut self, total: u64) {
         let before = self.known.filter(|known| *known <= total).unwrap_or(0);
         self.unsaid = self.unsaid.saturating_add(total - before);
@@ -32,7 +33,7 @@ impl Drops {
         Some(std::mem::take(&mut self.unsaid))
     }
 
-    /// Until when a warning has to wait, where one waits.
+    /// When the next warning may be logged, if one waits.
     pub(super) fn wakes(&self) -> Option<Instant> {
         self.said_at.filter(|_| self.unsaid > 0).map(|said| said + QUIET)
     }

@@ -1,4 +1,4 @@
-//! What a broker may say to the reader of its count, in the bytes of MQTT 3.1.1: no socket, no clock.
+//! What a broker may send to the reader of its count, in the bytes of MQTT 3.1.1: no socket, no clock.
 
 use std::time::Duration;
 

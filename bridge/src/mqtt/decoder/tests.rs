@@ -1,4 +1,4 @@
-//! What a connection keeps in memory, and what it refuses to.
+//! What a connection keeps in memory, and what it refuses.
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};

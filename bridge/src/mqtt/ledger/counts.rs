@@ -1,4 +1,4 @@
-//! What a ledger holds, in numbers. Changes nothing.
+//! The contents of a ledger in numbers. Changes nothing.
 
 use super::Ledger;
 
@@ -9,35 +9,35 @@ impl Ledger {
         self.receipts.len() - self.overtaken + self.carried.len() + self.stale
     }
 
-    /// Of the outstanding ones, those that something is still to be done for: what has its outcome, and waits for the
-    /// broker to send it again, holds nothing up.
+    /// How many outstanding messages are unfinished. A message that has its outcome, and waits for the broker to send
+    /// it again, is not counted, because it blocks nothing.
     #[must_use]
     pub fn unfinished(&self) -> usize {
         self.outstanding() - self.carried.settled()
     }
 
-    /// What the outstanding messages weigh, in bytes.
+    /// The size of the outstanding messages in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// How many messages, and bytes of them, stand in the way of reading on: those whose end this connection brings about.
+    /// How many messages, and bytes of them, count against further reading: those that this connection can acknowledge.
     /// What is carried over from earlier ones does not count, as only reading lets the broker send it again.
     #[must_use]
     pub fn in_the_way(&self) -> (usize, usize) {
         (self.receipts.len() - self.overtaken + self.stale, self.bytes - self.carried.bytes())
     }
 
-    /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and not
-    /// yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
+    /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and
+    /// not yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.in_flight
     }
 
-    /// Whether the broker could have one more message in flight, whatever window of its own it keeps to: it has nothing in
-    /// flight and nothing is to be done here, or it had more before on this connection.
+    /// Whether the broker could have one more message in flight, whatever window of its own it keeps to: it has nothing
+    /// in flight and nothing is to be done here, or it had more before on this connection.
     #[must_use]
     pub fn broker_has_room(&self) -> bool {
         self.unfinished() == 0 || self.in_flight < self.most_in_flight
@@ -49,7 +49,8 @@ impl Ledger {
         self.running
     }
 
-    /// Whether a message was abandoned on this connection, so that only a new one can bring it, and those behind it, on.
+    /// Whether a message was abandoned on this connection, so that only a new one can bring it, and those behind it,
+    /// on.
     #[must_use]
     pub fn needs_reconnect(&self) -> bool {
         self.abandoned > 0

@@ -1,6 +1,6 @@
-//! What was acknowledged at QoS 1 on this connection, until the broker has provably read it: a copy that the broker sent
-//! before that is neither a new message nor to be acknowledged again, as the packet identifier may name another message
-//! by then.
+//! What was acknowledged at QoS 1 on this connection, until the broker has provably read it: a copy that the broker
+//! sent before that is neither a new message nor to be acknowledged again, as the packet identifier may name another
+//! message by then.
 //!
 //! A broker reads what we write in its order. So an answer to a PINGREQ shows that it has read every acknowledgement
 //! before that PINGREQ, and what it sends behind the answer it sends knowingly.
@@ -10,7 +10,7 @@ use std::collections::{HashSet, VecDeque};
 use super::receipt::Content;
 use crate::message::Message;
 
-/// From so many acknowledgements on a PINGREQ of its own is worth its two bytes.
+/// After this number of acknowledgements an additional PINGREQ is worth its two bytes.
 const PING_AT: usize = 4096;
 
 /// More than there are packet identifiers: then some stand here twice, and the older of two is void.
@@ -63,7 +63,8 @@ impl Crossing {
         self.acknowledged.len() >= PING_AT && self.pings == self.answered
     }
 
-    /// Whether the message was acknowledged under this identifier, and the broker may not have known that when it sent it.
+    /// Whether the message was acknowledged under this identifier, and the broker may not have known that when it sent
+    /// it.
     pub(super) fn contains(&self, packet_id: u16, message: &Message) -> bool {
         let newest = self.acknowledged.iter().rev().find(|ack| ack.packet_id == packet_id);
         newest.is_some_and(|ack| ack.digest == Content::of(message).digest())

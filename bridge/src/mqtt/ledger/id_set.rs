@@ -1,4 +1,4 @@
-//! A set of packet identifiers: one bit each, since every PUBLISH asks it.
+//! A set of packet identifiers, with one bit each, because it is read for every PUBLISH.
 
 /// 8 KiB, allocated with the first identifier.
 #[derive(Debug, Default)]

@@ -1,7 +1,7 @@
-//! The ledger under random histories, beside a broker at the other end of a line that takes time: what either side writes
-//! is read later, or never. The broker sends again on the same connection and over a resumed session, with or without
-//! DUP, under old identifiers or new ones; drops messages; uses identifiers again as soon as it may; denies a session that
-//! it kept. Equal contents are common. After each step:
+//! The ledger under random histories, beside a broker at the other end of a line that takes time: what either side
+//! writes is read later, or never. The broker sends again on the same connection and over a resumed session, with or
+//! without DUP, under old identifiers or new ones; drops messages; uses identifiers again as soon as it may; denies a
+//! session that it kept. Equal contents are common. After each step:
 //!
 //! - whatever identifier an acknowledgement names when the broker reads it, the message that the broker frees by it has
 //!   been through the function: itself, or an equal message for each one that is freed;
@@ -20,8 +20,8 @@ use super::*;
 enum Step {
     /// The broker sends a new message with one of a few contents.
     Publish { qos: Qos, text: u8 },
-    /// The broker sends the nth message in flight again, with DUP as it must (MQTT 5, 3.3.1-1): without it, nobody could
-    /// tell a copy that crosses its acknowledgement from the next message under that identifier.
+    /// The broker sends the nth message in flight again, with DUP as it must (MQTT 5, 3.3.1-1): without it, nobody
+    /// could tell a copy that crosses its acknowledgement from the next message under that identifier.
     Resend { which: usize },
     /// The next packet of the broker arrives.
     Arrive,

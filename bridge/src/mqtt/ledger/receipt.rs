@@ -10,7 +10,7 @@ use crate::config::Qos;
 use crate::delivery::{Outcome, Ticket};
 use crate::message::{Message, Properties, Skipped};
 
-/// What was received, and how far it is.
+/// A received message and its state.
 #[derive(Debug)]
 pub(super) struct Receipt {
     pub(super) ticket: Ticket,
@@ -29,7 +29,8 @@ impl Receipt {
     }
 }
 
-/// A message without what may differ between its copies: DUP, and the Message Expiry Interval, which a broker counts down.
+/// A message without what may differ between its copies: DUP, and the Message Expiry Interval, which a broker counts
+/// down.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) qos: Qos,

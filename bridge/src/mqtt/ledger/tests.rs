@@ -215,7 +215,8 @@ fn in_flight_is_what_the_broker_counts_against_receive_maximum() {
     assert_eq!(ledger.in_flight(), 1, "PUBACK frees its place, PUBREC does not");
     ledger.released(2);
     assert_eq!(ledger.in_flight(), 0);
-    // A release of an earlier connection makes no room on this one, nor does a second one of the same packet identifier.
+    // A release of an earlier connection makes no room on this one, nor does a second one of the same packet
+    // identifier.
     let ticket = admit(&mut ledger, 3, "c");
     ledger.released(9);
     ledger.released(2);

@@ -1,5 +1,5 @@
-//! Runs the program whose output is the password: with a small environment, a time, and a limit to what it may say. Shows
-//! nothing of its output, and of its complaints one censored line.
+//! Runs the program whose output is the password: with a small environment, a time limit, and a limit for its output.
+//! Shows nothing of its output, and of its standard error one line, without secrets.
 
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -18,7 +18,7 @@ use crate::secret::{MAX_PASSWORD_BYTES, Secret, in_words};
 /// A password and its line end.
 const MAX_OUTPUT: usize = MAX_PASSWORD_BYTES + b"\r\n".len();
 
-/// What is read of its complaints; the rest is thrown away.
+/// The bytes that are read of its standard error; the rest is dropped.
 const MAX_COMPLAINT: usize = 1024;
 
 /// What the program finds in its environment, where the bridge has it. Never the bridge's own password and cloud keys.
@@ -144,7 +144,7 @@ impl Drop for Running {
         // No number until its end was seen can be another's: it is reaped afterwards.
         #[cfg(unix)]
         if let Some(group) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
-            // What has gone meanwhile need not be killed.
+            // Processes that have already ended need not be killed.
             let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
         }
     }

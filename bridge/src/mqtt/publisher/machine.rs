@@ -1,5 +1,5 @@
-//! The publisher as a state machine: messages out, PUBACKs in. Pure: it has no socket and no clock of its own. Acknowledges
-//! nothing, and puts out all that is due at once.
+//! The publisher as a state machine: messages out, PUBACKs in. Pure: it has no socket and no clock of its own.
+//! Acknowledges nothing, and writes everything that is due at once.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use crate::outgoing::{Outgoing, PublishError};
 
 /// How many bytes are written at once, give or take a message.
 const WRITE_AHEAD: usize = 64 * 1024;
-/// How long a connection that gives way waits for its PUBACKs.
+/// How long a connection that is to be replaced waits for its PUBACKs.
 const LEAVE_WITHIN: Duration = Duration::from_secs(5);
 
 /// See the module's page.
@@ -27,12 +27,12 @@ pub(super) struct Machine {
     keep_alive: Duration,
     wire: Wire,
     pub(super) window: Window,
-    /// Of the broker on the other end of this connection.
+    /// The limits of the broker at the other end of this connection.
     limits: Limits,
     line: Option<Line>,
 }
 
-/// How long a broker may take to confirm anything of what is on its way. One that drops a message silently never does.
+/// How long a broker may take to confirm any of the messages in flight. One that drops a message silently never does.
 const PUBACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// One connection.
@@ -41,9 +41,9 @@ struct Line {
     decoder: Decoder,
     keep_alive: KeepAlive,
     next_tick: Instant,
-    /// Until when the broker has to confirm something, while anything is on its way.
+    /// The deadline of the next PUBACK, while any is missing.
     puback_due: Option<Instant>,
-    /// Until when it waits for PUBACKs before it gives way to a connection with newer TLS files.
+    /// Until when it waits for PUBACKs before it is replaced by a connection with newer TLS files.
     leave_by: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ impl Machine {
             Some(Line { decoder: Decoder::new(self.wire), keep_alive, next_tick, puback_due: None, leave_by: None });
     }
 
-    /// The connection is gone. One that broke over messages of ours has no other client to blame.
+    /// The connection is closed. If it broke because of our own messages, no other client is the cause.
     pub(super) fn disconnected(&mut self, end: End) -> End {
         self.line = None;
         let over_ours = self.window.disconnect();
@@ -107,7 +107,7 @@ impl Machine {
         [line.leave_by, line.puback_due].into_iter().flatten().fold(line.next_tick, Instant::min)
     }
 
-    /// What is confirmed first is not sent twice.
+    /// Confirmations come first, so that a confirmed message is not sent twice.
     pub(super) fn give_way(&mut self, now: Instant) {
         self.window.hold();
         self.line.iter_mut().for_each(|line| line.leave_by = Some(now + LEAVE_WITHIN));

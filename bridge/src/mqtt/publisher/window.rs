@@ -1,16 +1,16 @@
 //! Which messages wait to be sent, and which wait for their PUBACK. Pure: it knows neither packets nor connections, and
-//! those who wait for a message by a number alone.
+//! identifies the waiting senders only by number.
 //!
-//! A message that makes the broker close the connection must not hold up all others for ever. So what was on its way when
-//! a connection broke is suspect, and is sent alone until the broker has answered it; a message that was alone on its way
-//! at [`BREAKS`] breaks is given up.
+//! A message that makes the broker close the connection must not hold up all others for ever. So messages that were in
+//! flight when a connection broke are suspect: each is sent alone until the broker has answered it. A message that was
+//! alone in flight at [`BREAKS`] breaks is given up.
 
 use std::collections::VecDeque;
 
 use crate::config::Qos;
 use crate::outgoing::{Outgoing, PublishError};
 
-/// Breaks of the connection after which the message that was alone on its way counts as their cause.
+/// Breaks of the connection after which the message that was alone in flight counts as their cause.
 pub const BREAKS: u8 = 2;
 
 /// The messages of one publisher, in their order.
@@ -25,7 +25,7 @@ pub struct Window {
     last_id: u16,
     /// Nothing more is sent on this connection.
     held: bool,
-    /// Verdicts that nobody has taken yet.
+    /// Results that nobody has taken yet.
     verdicts: Vec<(Number, Result<(), PublishError>)>,
 }
 
@@ -41,7 +41,7 @@ pub struct Entry {
     number: Number,
     /// The message.
     pub outgoing: Outgoing,
-    /// It was on its way when a connection broke.
+    /// It was in flight when a connection broke.
     suspect: bool,
     /// How often it was that alone.
     breaks: u8,
@@ -79,7 +79,7 @@ impl Window {
         self.verdicts.push((entry.number, verdict));
     }
 
-    /// What has been decided since the last time.
+    /// The results since the last call.
     pub fn take_verdicts(&mut self) -> Vec<(Number, Result<(), PublishError>)> {
         std::mem::take(&mut self.verdicts)
     }
@@ -106,8 +106,8 @@ impl Window {
         self.held && self.sent.is_empty()
     }
 
-    /// The connection is gone: what is not confirmed will be sent again, before all else. It was a session of its own,
-    /// so the identifiers mean nothing any more. True when anything was not confirmed.
+    /// The connection is closed: unconfirmed messages will be sent again, before all others. It was a session of its
+    /// own, so the identifiers mean nothing any more. True when anything was not confirmed.
     pub fn disconnect(&mut self) -> bool {
         let unconfirmed = !self.sent.is_empty();
         if let [only] = self.sent.make_contiguous() {
@@ -142,7 +142,7 @@ impl Window {
                 };
                 return Some(entry);
             }
-            // Nobody hears it; it says that the number is done with.
+            // No sender waits for it; it marks the number as finished.
             self.finish(entry, Err(PublishError::Ended));
         }
         None

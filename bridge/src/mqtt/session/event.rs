@@ -1,4 +1,4 @@
-//! What has changed for those who operate the bridge. The machine says it; [`log`](super::log) writes it down.
+//! Changes of a session that operators should know. The machine reports them; [`log`](super::log) logs them.
 
 use std::time::Duration;
 
@@ -33,6 +33,6 @@ pub(super) enum Event {
     QueueUnproven { all: bool },
     /// The broker does not answer UNSUBSCRIBE, and what was asked for counts as done.
     UnsubscribeUnanswered { former: Vec<String>, all: bool },
-    /// UNSUBACK is there.
+    /// UNSUBACK has arrived.
     Unsubscribed { former: Vec<String>, all: bool },
 }

@@ -1,8 +1,9 @@
-//! The topic filters of one session: which of them a message belongs to, and whether it is a spare copy of one that belongs to
-//! another. Pure.
+//! The topic filters of one session: which of them a message belongs to, and whether it is a spare copy of one that
+//! belongs to another. Pure.
 //!
-//! Where several filters match a topic, a broker may send one message with the identifiers of all of them, or one for each
-//! (MQTT 5, 3.3.4). Of the latter the one of the first filter goes to the function. Nothing is ever told apart by its content.
+//! Where several filters match a topic, a broker may send one message with the identifiers of all of them, or one for
+//! each (MQTT 5, 3.3.4). Of the latter the one of the first filter goes to the function. Nothing is ever told apart by
+//! its content.
 
 use std::collections::HashSet;
 
@@ -21,7 +22,7 @@ pub(super) struct Filters {
     overlap: bool,
 }
 
-/// Where a message belongs.
+/// The filter to which a message belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Belongs {
     /// To this filter.
@@ -48,15 +49,16 @@ impl Filters {
         self.ids[index]
     }
 
-    /// Where a message of this topic belongs that came with these identifiers. `paired` says that each message which the broker
-    /// still has for the session was published when all filters were subscribed: before that, a copy may be the only one.
+    /// Where a message of this topic belongs that came with these identifiers. `paired` says that each message which
+    /// the broker still has for the session was published when all filters were subscribed: before that, a copy may be
+    /// the only one.
     pub(super) fn place(&self, topic: &str, said: &[u32], paired: bool) -> Belongs {
         let matching = |index: &usize| self.all[*index].matches(topic);
         let mut told = (0..self.all.len()).filter(|index| said.contains(&self.ids[*index]));
         let Some(told) = told.find(matching) else {
             return (0..self.all.len()).find(matching).map_or(Belongs::Nowhere, Belongs::To);
         };
-        // What goes to a group may have gone to another member of it.
+        // Another member of the group may have got the other copy.
         let is_own = |index: &usize| !self.all[*index].is_shared();
         if !self.overlap || !paired || !is_own(&told) {
             return Belongs::To(told);

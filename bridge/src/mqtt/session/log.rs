@@ -1,4 +1,4 @@
-//! Writes down what has changed in a session. Decides nothing.
+//! Logs the changes of a session. Decides nothing.
 
 use tracing::{error, info, warn};
 

@@ -1,10 +1,10 @@
-//! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no clock,
-//! no channel and no chance of its own, so that any behaviour of a broker is a test of a few lines. The only place that
-//! acknowledges.
+//! The session as a state machine: packets and outcomes in, packets and deliveries out. Pure: it has no socket, no
+//! clock, no channel and no randomness of its own, so that a test of any broker behaviour takes a few lines. The only
+//! place that acknowledges.
 //!
-//! It never waits for the functions: what it admits is bounded, and it takes no more bytes while it holds as much as it
-//! may. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not honour
-//! Receive Maximum.
+//! It never waits for the functions: the number of admitted messages is bounded, and at the limit it reads no more
+//! bytes. That is the back-pressure under MQTT 3.1.1, and the last resort under MQTT 5 with a broker that does not
+//! honour Receive Maximum.
 
 mod brokers;
 mod connack;
@@ -36,7 +36,7 @@ use crate::mqtt::packet::{Hello, WireError};
 use crate::mqtt::wire::Wire;
 use crate::shutdown::Phase;
 
-/// A message that was received and booked; a delivery is to be made of it.
+/// A message that was received and recorded in the ledger; it becomes a delivery.
 #[derive(Debug)]
 pub(super) struct Admitted {
     pub(super) message: Message,
@@ -55,13 +55,14 @@ pub(super) struct Machine {
     ledger: Ledger,
     metrics: MappingMetrics,
     phase: Phase,
-    /// An operator holds the mapping: what is admitted goes on, nothing more is.
+    /// An operator has paused the mapping: admitted messages continue, and no more are admitted.
     paused: bool,
-    /// What had to be read while it was held, to get at a SUBACK or UNSUBACK; no more than may be outstanding.
+    /// Messages that had to be read while the mapping was paused, to reach a SUBACK or UNSUBACK behind them; no more
+    /// than may be outstanding.
     held: VecDeque<Admitted>,
-    /// To be handed over.
+    /// Deliveries that are not handed over yet.
     admitted: Vec<Admitted>,
-    /// To be told.
+    /// Events that are not reported yet.
     events: Vec<Event>,
     /// The run part of record ids, and deliveries made so far.
     run: u64,
@@ -80,13 +81,13 @@ pub(super) struct Machine {
     denies_sessions: bool,
     retirement: Retirement,
     brokers: Brokers,
-    /// It was to leave for good, whatever came over that.
+    /// It was asked to leave for good; this stays set whatever happens later.
     was_retiring: bool,
     /// An UNSUBSCRIBE was sent although the broker may have had messages queued.
     unproven: bool,
     /// UNSUBSCRIBEs without an answer, one behind the other.
     unsubscribes_unanswered: u8,
-    /// What was said once and need not be said again.
+    /// Facts that were logged once and are not logged again.
     said_overrun: bool,
     said_unmatched: bool,
     /// The connection, when there is one.
@@ -132,13 +133,13 @@ impl Machine {
         }
     }
 
-    /// What CONNECT says to the broker of the last connection.
+    /// The CONNECT for the broker of the last connection.
     #[cfg(test)]
     pub(super) fn hello(&self) -> Hello {
         self.hello_to(self.brokers.current)
     }
 
-    /// What CONNECT says to this one of the brokers. Only the one that was emptied is to forget the session.
+    /// The CONNECT for this one of the brokers. Only the broker whose session was emptied should forget it.
     pub(super) fn hello_to(&self, broker: usize) -> Hello {
         Hello {
             client_id: self.settings.link.client_id.clone(),
@@ -156,7 +157,7 @@ impl Machine {
         self.subscribed.fill(false);
     }
 
-    /// So many bytes have come.
+    /// This number of bytes has arrived.
     pub(super) fn received(&mut self, bytes: usize, now: Instant) {
         self.line.iter_mut().for_each(|line| line.keep_alive.received(bytes, now));
     }
@@ -181,13 +182,13 @@ impl Machine {
         }
     }
 
-    /// An operator holds the mapping, or lets it go.
+    /// An operator pauses or resumes the mapping.
     pub(super) fn pause(&mut self, paused: bool) {
         self.paused = paused;
     }
 
-    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and what no
-    /// lane has yet is left to the broker.
+    /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and
+    /// messages that no lane has taken yet are left to the broker.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.was_retiring |= phase == Phase::Retiring;
@@ -226,7 +227,7 @@ impl Machine {
                 self.metrics.acknowledged.inc();
                 self.wire.ack(ack, output)?;
             }
-            // What is released makes room for packets that are read already: no new byte would tell of them.
+            // The released slots make room for packets that are already read; no new byte would trigger them.
             if self.ledger.outstanding() == held {
                 break;
             }
@@ -242,10 +243,10 @@ impl Machine {
         Ok(())
     }
 
-    /// What the clock demands.
+    /// The action that is due.
     fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.is_closed(line) {
-            // Nothing is read, so that nothing that is missing is the broker's fault.
+            // Nothing is read, so a missing packet is not the broker's fault.
             line.keep_alive.alive(now);
             line.postpone(self.settings.link.connect_timeout, now);
         }
@@ -278,7 +279,7 @@ impl Machine {
         self.wire.pingreq(output)
     }
 
-    /// The connection is gone. Returns what is known of the cause.
+    /// The connection is closed. Returns the cause, as far as it is known.
     pub(super) fn disconnected(&mut self, end: End) -> End {
         let unanswered = self.line.take().map(|line| line.unanswered).unwrap_or_default();
         if matches!(end, End::Retired) {
@@ -287,7 +288,7 @@ impl Machine {
         if unanswered.is_empty() { end } else { end.explained(|| self.denied_by_closing(&unanswered)) }
     }
 
-    /// When it wants a turn, should nothing happen before.
+    /// When it needs a turn if nothing happens before.
     pub(super) fn wakes(&self, now: Instant) -> Instant {
         self.line.as_ref().map_or(now, Line::wakes)
     }
@@ -297,8 +298,8 @@ impl Machine {
         self.line.as_ref().is_some_and(|line| !self.is_closed(line))
     }
 
-    /// Whether nothing more may be read: an operator holds the mapping, and nothing else has to be heard, or it has as
-    /// much as it may, whatever the broker does.
+    /// Whether reading must stop: an operator has paused the mapping and no answer is expected, or the limit is
+    /// reached, whatever the broker does.
     fn is_closed(&self, line: &Line) -> bool {
         self.is_full() || (self.paused && !line.listens())
     }
@@ -310,25 +311,25 @@ impl Machine {
             || self.ledger.running() >= self.settings.max_running()
     }
 
-    /// Hands over what was read while an operator held the mapping, once it is held no more.
+    /// Hands over the messages that were read while the mapping was paused, once it is resumed.
     fn hand_over_held(&mut self) {
         if !self.paused {
             self.admitted.extend(self.held.drain(..));
         }
     }
 
-    /// What is to be handed over since the last time.
+    /// The deliveries since the last call.
     pub(super) fn take_admitted(&mut self) -> std::vec::Drain<'_, Admitted> {
         self.admitted.drain(..)
     }
 
-    /// What is to be told since the last time.
+    /// The events since the last call.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
         std::mem::take(&mut self.events)
     }
 
-    /// Whether there is nothing left to do: after a stop, in a drain when no delivery waits for its outcome, or when the
-    /// broker has forgotten the session.
+    /// Whether there is nothing left to do: after a stop, in a drain when no delivery waits for its outcome, or when
+    /// the broker has forgotten the session.
     pub(super) fn is_done(&self) -> bool {
         match self.phase {
             _ if self.retirement == Retirement::Forgotten && !self.is_returning() => true,

@@ -1,4 +1,4 @@
-//! What a session is told, and how it says that it stands. Does nothing.
+//! The settings of a session, and the state that it reports. Does nothing.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::message::Message;
 use crate::mqtt::link::Link;
 use crate::topic::TopicFilter;
 
-/// What a session needs to know.
+/// The settings of a session.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The mapping it belongs to, for the log.
@@ -21,8 +21,8 @@ pub struct Settings {
     /// Filters that this session was subscribed to before, by an earlier configuration: given up once those above are
     /// confirmed, so that nothing between them is missed.
     pub former_filters: Vec<String>,
-    /// For which of the filters this process has seen a SUBACK with this quality of service, so that a session which the broker
-    /// kept holds them. Of those that it does not name, for none.
+    /// For which of the filters this process has seen a SUBACK with this quality of service, so that a session which
+    /// the broker kept holds them. Of those that it does not name, for none.
     pub subscribed: Vec<bool>,
     /// Whether the session is not needed any more: it subscribes to nothing, and leaves for good once the broker has
     /// nothing more for it.
@@ -39,8 +39,8 @@ pub struct Settings {
     pub identifies: Identifies,
 }
 
-/// Tells whether a message carries an id of its publisher's, so that equal content under one packet identifier means the
-/// same message, DUP or not. By default none does.
+/// Tells whether a message carries an id of its publisher's, so that equal content under one packet identifier means
+/// the same message, DUP or not. By default none does.
 #[derive(Clone, Default)]
 pub struct Identifies(Option<Arc<HasId>>);
 
@@ -65,8 +65,8 @@ impl fmt::Debug for Identifies {
 }
 
 impl Settings {
-    /// How many messages may be held, whatever the broker does. Under MQTT 5 a right broker stays within Receive Maximum;
-    /// the room above it keeps the session reading, and so able to tell a dead broker from a busy function.
+    /// How many messages may be held, whatever the broker does. Under MQTT 5 a right broker stays within Receive
+    /// Maximum; the room above it keeps the session reading, and so able to tell a dead broker from a busy function.
     #[must_use]
     pub fn max_outstanding(&self) -> usize {
         let receive_maximum = usize::from(self.receive_maximum);
@@ -76,8 +76,8 @@ impl Settings {
         }
     }
 
-    /// How many deliveries may be without their outcome at once: beside those of this connection as many that run on from
-    /// earlier ones. What settles them has room for all.
+    /// How many deliveries may be without their outcome at once: beside those of this connection as many that run on
+    /// from earlier ones. What settles them has room for all.
     #[must_use]
     pub fn max_running(&self) -> usize {
         2 * self.max_outstanding()
@@ -97,7 +97,7 @@ impl Status {
 pub enum Status {
     /// Not connected yet, or not subscribed.
     Connecting,
-    /// Subscribed with the QoS asked; for the publisher, connected. With what an operator must know all the same.
+    /// Subscribed with the requested QoS; for the publisher, connected. With notes for operators.
     Ready(Option<String>),
     /// The last attempt failed, or the connection broke; the reason.
     Failing(String),

@@ -1,5 +1,5 @@
-//! What a session shows of itself: its part of the gauges that it shares with the mapping's other sessions, how old its
-//! deliveries are, and how it is connected. Decides nothing.
+//! The state that a session shows: its part of the gauges that it shares with the mapping's other sessions, the ages of
+//! its deliveries, and its connection. Decides nothing.
 
 use std::time::{Instant, SystemTime};
 

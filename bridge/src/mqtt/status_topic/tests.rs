@@ -1,4 +1,4 @@
-//! What a broker may say to the teller of the status, in the bytes of both versions: no socket, no clock.
+//! What a broker may send to the status client, in the bytes of both versions: no socket, no clock.
 
 use super::*;
 use crate::config::Range;

@@ -1,5 +1,5 @@
-//! Reads of certificates and revocation lists what rustls keeps to itself: when they end, and whose they are. Verifies
-//! nothing, so nothing here may decide whom to trust. The only file that names the parser.
+//! Reads from certificates and revocation lists what rustls does not expose: when they expire, and whose they are.
+//! Verifies nothing, so nothing here may decide about trust. The only file that names the parser.
 
 use std::time::{Duration, SystemTime};
 
@@ -30,8 +30,8 @@ impl Dates {
         }
     }
 
-    /// Whether it ends soon: within 30 days, and with less than a third of its life left, so that what is made for a day
-    /// does not warn from its first minute on.
+    /// Whether it ends soon: within 30 days, and with less than a third of its life left, so that what is made for a
+    /// day does not warn from its first minute on.
     pub(super) fn ends_soon(&self, now: SystemTime) -> bool {
         const SOON: Duration = Duration::from_hours(30 * 24);
         let Some(until) = self.until else { return false };
@@ -51,9 +51,9 @@ pub(super) fn certificate(der: &[u8]) -> Option<Dates> {
 /// A certificate that the other end of a connection has shown, for people. It was verified before.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownCertificate {
-    /// Whose it is: `CN=broker`.
+    /// The subject: `CN=broker`.
     pub subject: String,
-    /// Who has signed it.
+    /// The issuer.
     pub issuer: String,
     /// The last day that it is valid.
     pub until: String,
@@ -139,13 +139,14 @@ pub(super) fn revocation_list(der: &[u8]) -> Option<Dates> {
     Some(Dates { name: list.issuer().to_string(), from: time(list.last_update()), until })
 }
 
-/// When a revocation list was issued, and its number among those of that second (RFC 5280, 5.2.3): the later is the greater.
+/// When a revocation list was issued, and its number among those of that second (RFC 5280, 5.2.3): the later is the
+/// greater.
 pub(super) fn issued(der: &[u8]) -> Option<impl Ord + use<>> {
     let (_, list) = CertificateRevocationList::from_der(der).ok()?;
     Some((time(list.last_update()), list.crl_number().cloned()))
 }
 
-/// What lies before 1970 is expired either way.
+/// A date before 1970 is expired in any case.
 fn time(time: ASN1Time) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(time.timestamp().try_into().unwrap_or(0))
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with TLS material. Holds nothing of a key.
+//! The errors of TLS files. Contains nothing of a key.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ pub enum TlsError {
     File {
         /// Which file.
         file: PathBuf,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and how to fix it.
         cause: String,
     },
     /// The pieces do not fit together.

@@ -1,4 +1,4 @@
-//! What a TLS failure means for the person who has to repair it, and whether anybody has to. Does no I/O.
+//! Explains a TLS failure to the person who has to repair it, and says whether anybody has to. Does no I/O.
 
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -11,7 +11,7 @@ use super::certificate::day;
 /// A failure in words.
 #[derive(Debug)]
 pub struct Failure {
-    /// What is wrong, and the way out.
+    /// What is wrong, and how to fix it.
     pub cause: String,
     /// Another try can only succeed when somebody has changed something.
     pub lasting: bool,
@@ -58,7 +58,8 @@ pub fn handshake_failed(error: &io::Error, silent: bool, large_hello: bool) -> F
     Failure { cause, lasting: false }
 }
 
-/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or nothing.
+/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or
+/// nothing.
 pub fn handshake_never_ends(large_hello: bool) -> &'static str {
     if large_hello { SWALLOWED_A_LARGE_HELLO } else { "" }
 }
@@ -182,7 +183,7 @@ fn date(time: UnixTime) -> String {
     day(SystemTime::UNIX_EPOCH + Duration::from_secs(time.as_secs())).to_string()
 }
 
-/// What rustls hands on from the library that verifies, by name alone.
+/// Errors that rustls passes on from the verifying library only by name.
 fn unusual(named: &str) -> String {
     let version = named.contains("UnsupportedCertVersion");
     if version {

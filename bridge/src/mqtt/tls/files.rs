@@ -1,4 +1,5 @@
-//! The files of a TLS configuration as they lie on disk at one moment, to be compared and parsed. Judges no certificate.
+//! The files of a TLS configuration as they are on disk at one moment, to be compared and parsed. Checks no
+//! certificate.
 
 use std::fs::File;
 use std::io::Read;
@@ -14,7 +15,7 @@ use crate::secret::{self, Secret, in_words};
 /// Larger than any bundle of authorities, or list of revocations, that fits its purpose.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// What was read. Two of them are equal when no byte of any file differs.
+/// The content of the files. Two values are equal if no byte of any file differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Files {
     ca: Option<Vec<u8>>,

@@ -1,4 +1,5 @@
-//! Which set of TLS files is in use, by its number, and whose turn it is to give way to a newer one. Knows no TLS.
+//! Which set of TLS files is in use, by its number, and which connection has to change to a newer set next. Knows
+//! nothing of TLS.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use tokio::sync::{Notify, Semaphore};
 
 use crate::latest::{Heard, Latest};
 
-/// How long a connection that gives way may take to be replaced before the next one gives way too.
+/// How long the replacement of a connection may take before the next one starts.
 const TURN: Duration = Duration::from_secs(10);
 
 /// Counts the sets that were taken into use. Cheap to clone; all clones count together.
@@ -49,7 +50,7 @@ impl Generations {
     }
 }
 
-/// Tells a connection when it should give way to one with a newer set.
+/// Signals a connection that it should be replaced by one with a newer set.
 #[derive(Clone)]
 pub struct Freshness {
     all: Generations,
@@ -64,20 +65,20 @@ impl Freshness {
         self.newest.wait_for(|newest| *newest > mine).await;
     }
 
-    /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does not
-    /// accept costs one connection at first, and not all. Cancel safe.
+    /// Waits for a newer set and for our turn: connections give way one by one, so that a set which this broker does
+    /// not accept costs one connection at first, and not all. Cancel safe.
     pub async fn outdated(&mut self) {
         self.renewed().await;
         let Ok(turn) = self.all.0.turn.clone().acquire_owned().await else { return };
         let accepted = self.all.0.accepted.clone().notified_owned();
         tokio::spawn(async move {
-            // Late is no failure: the others must not keep an old set for ever.
+            // A timeout is no failure, because the others must not keep an old set for ever.
             let _ = tokio::time::timeout(TURN, accepted).await;
             drop(turn);
         });
     }
 
-    /// The broker has accepted this connection, so that the next one may give way.
+    /// The broker has accepted this connection, so the next one may be replaced.
     pub fn accepted(&self) {
         self.all.0.accepted.notify_waiters();
     }

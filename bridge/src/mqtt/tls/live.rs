@@ -1,5 +1,5 @@
-//! The TLS configuration in use, and its renewal while the bridge runs: a new set of files is checked whole, then taken up
-//! by new connections, and the old ones give way to them one after the other. A bad set leaves the old one in use.
+//! The TLS configuration in use, and its renewal while the bridge runs: a new set of files is checked as a whole, new
+//! connections use it, and the existing ones reconnect one after the other. An invalid set leaves the old one in use.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
@@ -37,7 +37,7 @@ struct State {
     /// What `set` was built from.
     files: Files,
     set: Set,
-    /// What was refused last, so that it is said once.
+    /// The set that was refused last, so that it is logged once.
     refused: Option<Reading>,
 }
 
@@ -54,7 +54,7 @@ type Reading = Result<Files, TlsError>;
 
 impl LiveTls {
     /// Reads the files and builds the first set. What has expired is warned of and not refused, as long as something is
-    /// left to trust: the bridge shall be there when the files are renewed.
+    /// left to trust, because the bridge must be running when the files are renewed.
     ///
     /// # Errors
     /// When a file is missing, empty, unreadable or open to other users, when certificate and key do not match, or when
@@ -70,7 +70,7 @@ impl LiveTls {
         Ok(live)
     }
 
-    /// What of the files has ended, and then what ends soon.
+    /// The files that have expired, and then those that expire soon.
     #[must_use]
     pub fn reminders(&self) -> Vec<Reminder> {
         let (now, state) = (SystemTime::now(), self.state());
@@ -96,8 +96,8 @@ impl LiveTls {
         self.take(reading)
     }
 
-    /// Looks at the files every two seconds, for ever. What has changed is taken into use when it has stayed the same
-    /// for two looks, so that nobody's half-written set is.
+    /// Checks the files every two seconds. Never returns. What has changed is taken into use when it has stayed the
+    /// same for two looks, so that nobody's half-written set is.
     pub async fn watch(self) {
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -130,7 +130,7 @@ impl LiveTls {
         Ok((state.set.client.clone(), self.generation()))
     }
 
-    /// What brokers are verified against in place of their hosts, where that is configured.
+    /// The name that is verified in place of the brokers' hosts, if it is configured.
     pub(in crate::mqtt) fn server_name(&self) -> Option<&str> {
         self.0.settings.server_name.as_deref()
     }
@@ -145,7 +145,7 @@ impl LiveTls {
         self.0.generations.freshness(generation)
     }
 
-    /// What a broker has agreed to.
+    /// The parameters that a broker has agreed to.
     pub(in crate::mqtt) fn connected(&self, version: String, suite: String, group: String) {
         self.0.metrics.connected(version, suite, group);
     }

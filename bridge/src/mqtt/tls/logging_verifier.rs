@@ -1,5 +1,5 @@
-//! Stands in front of the verifier of rustls and writes down whose certificate it refuses: once the handshake has failed,
-//! nobody else knows. Decides nothing; every answer is the verifier's own.
+//! Wraps the verifier of rustls and logs the certificate that it refuses, because after the failed handshake no other
+//! code has it. Decides nothing; every result is the verifier's own.
 
 use std::sync::Arc;
 

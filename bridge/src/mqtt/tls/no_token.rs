@@ -1,5 +1,5 @@
-//! Stands in place of the token where the bridge is built without the feature `pkcs11`. The configuration refuses such a key
-//! before anybody comes here.
+//! Takes the place of the token if the bridge is built without the feature `pkcs11`. The configuration refuses such a
+//! key before this code is reached.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! From files to a TLS configuration that can be used: whole, or not at all. Opens no file and no connection.
+//! Makes a valid TLS configuration from files, or none. Opens no file and no connection.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -92,8 +92,8 @@ impl Set {
     }
 }
 
-/// The newest list first: of the lists of one issuer rustls takes the first that fits, so that an older one in front would
-/// hide what was revoked since. None is left out, since an issuer may divide its revocations into several lists.
+/// The newest list first: of the lists of one issuer rustls takes the first that fits, so that an older one in front
+/// would hide what was revoked since. None is left out, since an issuer may divide its revocations into several lists.
 fn newest_first(mut lists: Vec<CertificateRevocationListDer<'static>>) -> Vec<CertificateRevocationListDer<'static>> {
     lists.sort_by_cached_key(|list| Reverse(issued(list)));
     lists

@@ -1,5 +1,5 @@
-//! A private key that stays in a token and signs there, by PKCS #11. With its rooms the only place that names the library for
-//! it; no private key is ever asked for.
+//! A private key that stays in a token and signs there, by PKCS #11. Only this file and its folder name the library for
+//! it. They never read a private key.
 
 mod access;
 mod der;
@@ -45,7 +45,7 @@ pub(super) fn signing_key(
 struct TokenKey {
     access: Arc<Access>,
     kind: KeyKind,
-    /// What the token can sign with, the best first.
+    /// The signature schemes of the token, the best first.
     schemes: Vec<SignatureScheme>,
 }
 
@@ -80,8 +80,8 @@ impl Signer for TokenSigner {
     }
 }
 
-/// Does what may take as long as a device wants. rustls cannot wait for a signature without its thread, so the other tasks of
-/// this thread go to another one.
+/// Runs an operation whose time depends on the token. rustls cannot wait for a signature without its thread, so the
+/// other tasks of this thread go to another one.
 fn apart<T>(work: impl FnOnce() -> T) -> T {
     match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::MultiThread) => tokio::task::block_in_place(work),

@@ -1,4 +1,4 @@
-//! Reason codes of MQTT 5 as numbers and as words, which the codec keeps in types of its own.
+//! Reason codes of MQTT 5 as numbers and text; the codec has types of its own for them.
 
 use rumqttc::mqttbytes::Error;
 use rumqttc::mqttbytes::v5::{ConnectReturnCode, SubscribeReasonCode};

@@ -1,4 +1,4 @@
-//! What a broker sends, read from bytes into our own words.
+//! Translates the packets of a broker from bytes into the bridge's own types.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,8 +72,8 @@ fn short_disconnect(input: &mut BytesMut) -> Option<Result<Reason, WireError>> {
     Some(name.map(|name| Reason { code, text: words(&name, None) }))
 }
 
-/// CONNACK in the form of MQTT 3.1.1 (3.2.2.3 there), by which a broker refuses a protocol version that it does not know.
-/// Under MQTT 5 it would have a length of properties.
+/// CONNACK in the form of MQTT 3.1.1 (3.2.2.3 there), by which a broker refuses a protocol version that it does not
+/// know. Under MQTT 5 it would have a length of properties.
 fn refused_as_v311(input: &mut BytesMut) -> Option<ConnAck> {
     let [0x20, 2, 0, code @ 1..=5, ..] = input[..] else { return None };
     input.advance(4);

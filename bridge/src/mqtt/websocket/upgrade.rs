@@ -1,5 +1,5 @@
-//! The upgrade from HTTP/1.1 to a WebSocket with the subprotocol `mqtt` (RFC 6455, section 4; MQTT 5, section 6), and what a
-//! refusal means. Of the answer its status alone is used: no redirect is followed, no body is read.
+//! The upgrade from HTTP/1.1 to a WebSocket with the subprotocol `mqtt` (RFC 6455, section 4; MQTT 5, section 6), and
+//! what a refusal means. Of the answer its status alone is used: no redirect is followed, no body is read.
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::client_async_with_config;

@@ -1,4 +1,4 @@
-//! What an end of a WebSocket means, in words. Does no I/O.
+//! Explains how a WebSocket ended, as text. Does no I/O.
 
 use std::fmt;
 use std::io;
@@ -27,8 +27,8 @@ pub(super) fn text_frame() -> io::Error {
     said(io::ErrorKind::InvalidData, "the broker sends a text frame, and MQTT goes in binary frames alone".into())
 }
 
-/// The broker's Close frame. Where it names no fault, that is as if it had closed the connection; where it names a policy,
-/// somebody has to change something.
+/// The broker's Close frame. Where it names no fault, that is as if it had closed the connection; where it names a
+/// policy, somebody has to change something.
 pub(super) fn closed(frame: Option<&CloseFrame>) -> io::Error {
     let Some(frame) = frame else {
         return said(io::ErrorKind::ConnectionAborted, "the broker closed the WebSocket".into());

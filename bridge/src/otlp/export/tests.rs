@@ -1,4 +1,4 @@
-//! Batches, failures and the end, with a collector in memory and a clock that is held.
+//! Batches, failures and shutdown, with a collector in memory and a paused clock.
 
 use std::sync::{Arc, Mutex};
 use std::time::UNIX_EPOCH;

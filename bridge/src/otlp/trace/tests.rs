@@ -1,4 +1,4 @@
-//! A delivery's way from receipt to span.
+//! The trace of a delivery from receipt to span.
 
 use std::time::UNIX_EPOCH;
 

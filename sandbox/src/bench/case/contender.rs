@@ -1,4 +1,4 @@
-//! Who carries messages from the broker to the endpoint, and those who do a part of it alone. Pure.
+//! The programs that carry messages from the broker to the endpoint, or do only a part of that. Pure.
 
 use std::fmt;
 

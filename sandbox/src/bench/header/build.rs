@@ -1,4 +1,4 @@
-//! How a program was built: its profile, by the directory that Cargo put it in, and its compiler, by its own word.
+//! How a program was built: its profile, from Cargo's directory, and its compiler, as the binary names it.
 
 use std::fmt;
 use std::io;
@@ -38,8 +38,8 @@ impl Build {
     }
 }
 
-/// `target[/triple]/profile/program`, tests one below. Cargo marks `target` with a file; a copy of it may lack that, and still be the
-/// debug build that nobody should take for a release.
+/// `target[/triple]/profile/program`, tests one below. Cargo marks `target` with a file; a copy of it may lack that,
+/// and still be the debug build that nobody should take for a release.
 fn profile(program: &Path) -> Option<String> {
     let mut directory = program.parent()?;
     if directory.ends_with("deps") {
@@ -68,7 +68,8 @@ fn settings(manifest: &str, profile: &str, variable: impl Fn(&str) -> Option<Str
         .collect()
 }
 
-/// By the word that the compiler leaves near the end of a program (`.comment`); this program holds the words as its own text as well.
+/// By the word that the compiler leaves near the end of a program (`.comment`); this program holds the words as its own
+/// text as well.
 fn compiler(program: &[u8]) -> Option<String> {
     const WORDS: &[u8] = b"rustc version ";
     let at = program.windows(WORDS.len()).rposition(|words| words == WORDS)? + WORDS.len();

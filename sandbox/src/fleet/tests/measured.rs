@@ -1,4 +1,4 @@
-//! The model's constants against the tables of docs/performance.md.
+//! Compares the model's constants with the tables of docs/performance.md.
 
 use super::super::size::{Fleet, INVOCATION, MESSAGE};
 use super::*;

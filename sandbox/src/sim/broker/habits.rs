@@ -1,4 +1,4 @@
-//! What brokers do differently, as switches, and the habits of real ones as docs/brokers.md has them. Plain data.
+//! Differences between brokers as switches, and their values for real brokers as in docs/brokers.md. Plain data.
 
 use std::fmt;
 use std::time::Duration;

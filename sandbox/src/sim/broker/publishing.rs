@@ -1,5 +1,5 @@
-//! What the bridge publishes, and how the broker takes it: answers of the function, and dead letters. Each is confirmed in
-//! the broker's own time, refused, or passed over in silence.
+//! How the broker handles messages that the bridge publishes: answers of the function, and dead letters. It confirms
+//! each after some time, refuses it, or drops it silently.
 
 use std::collections::VecDeque;
 

@@ -1,4 +1,4 @@
-//! One session of the model broker: what it is subscribed to, what waits, and what is in flight. Pure.
+//! One session of the model broker: its subscriptions, its queue, and its messages in flight. Pure.
 
 use std::collections::{BTreeSet, VecDeque};
 

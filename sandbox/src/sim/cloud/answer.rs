@@ -1,4 +1,4 @@
-//! What AWS answers, and what the bridge knows once it has heard it.
+//! The answers of AWS, and what the bridge knows after it has received one.
 
 use std::io;
 use std::time::Duration;

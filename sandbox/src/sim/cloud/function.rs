@@ -1,4 +1,4 @@
-//! A function with moods: what it does with an event, and what it and Lambda say then.
+//! A function with moods: how it handles an event, and what it and Lambda answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A queue and a bucket for dead letters, each of which confirms the very bytes that it has, or refuses.
+//! A queue and a bucket for dead letters. Each confirms the exact bytes that it has stored, or refuses.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

@@ -1,4 +1,4 @@
-//! What the command line says about the kind of worlds, and about what to leave out.
+//! The command-line options for the kind of worlds, and for what to leave out.
 
 use super::Keep;
 use crate::sim::broker::Habits;

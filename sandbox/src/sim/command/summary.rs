@@ -1,4 +1,4 @@
-//! What many worlds came to, in a line.
+//! The result of many worlds, in one line.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What can go wrong in a world, or be done by somebody, and how a seed draws it. Plain data.
+//! The faults and the actions of operators in a world, and how a seed draws them. Plain data.
 
 use std::time::Duration;
 

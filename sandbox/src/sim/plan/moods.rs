@@ -1,4 +1,4 @@
-//! How the function behaves beside its faults, and what it answers. Plain data.
+//! How the function behaves apart from its faults, and what it answers. Plain data.
 
 use bridge::config::Protocol;
 

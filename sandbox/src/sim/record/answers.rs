@@ -1,4 +1,5 @@
-//! What the function wants published, from the moment that the bridge hears of it until somebody has it.
+//! The messages that the function wants published, from the moment that the bridge receives them until a device has
+//! them.
 
 use super::{Answer, Inner, MAX_ATTEMPTS, Record};
 
@@ -15,7 +16,8 @@ impl Record {
         if let Some(fate) = inner.fates.get_mut(&number) {
             fate.settle(now);
             (fate.taken, fate.passed) = (true, true);
-            // A broker that renumbers packets after a reconnect may deliver it again, and the bridge cannot recognise it.
+            // A broker that renumbers packets after a reconnect may deliver it again, and the bridge cannot recognise
+            // it.
             fate.taken_late = fate.copied && fate.invoked > MAX_ATTEMPTS.into();
             fate.answers.push(answers);
         }

@@ -1,4 +1,4 @@
-//! What became of one message, and of what the function has answered about it. Judges nothing by itself.
+//! The outcome of one message, and of the function's answers about it. Checks nothing by itself.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Judges what can be judged when it happens: who is invoked and when, what is given up, and an acknowledgement above all.
+//! Checks events when they happen: invocations and their order, messages that are given up, and above all
+//! acknowledgements.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -92,7 +93,8 @@ impl Record {
     }
 }
 
-/// A message of these that comes before an earlier one of its key, which has no outcome and does not stand before it here.
+/// A message of these that comes before an earlier one of its key, which has no outcome and does not stand before it
+/// here.
 fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
         let key = fates.get(number)?.key;
@@ -105,7 +107,8 @@ fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Opt
 /// A message of these that has no outcome, though a later one of its key was taken and does not stand behind it here.
 fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
-        // A copy that the bridge cannot know for one may stand in the same event once more: the first of them is in its place.
+        // A copy that the bridge cannot know for one may stand in the same event once more: the first of them is in its
+        // place.
         let is_copy = numbers[..at].contains(number);
         let fate = fates.get(number).filter(|fate| !is_copy && fate.waits(now))?;
         let passed = |later: &Fate| later.key == fate.key && later.passed && !later.is_expired(now);

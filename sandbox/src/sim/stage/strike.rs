@@ -1,4 +1,4 @@
-//! What a fault of the plan does to the world.
+//! Applies a fault of the plan to the world.
 
 use std::time::Duration;
 

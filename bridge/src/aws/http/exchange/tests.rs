@@ -1,4 +1,4 @@
-//! Exchanges with servers of a few lines: what closes a connection, what keeps it, and whose time it is.
+//! Exchanges with small servers: what closes a connection, what keeps it, and which timeout applies.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Mutex;

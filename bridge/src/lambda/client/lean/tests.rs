@@ -1,4 +1,4 @@
-//! The requests of both clients against each other.
+//! Compares the requests of both clients.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! What Lambda tells about a function: its timeout, its state, its reserved concurrency. Each takes a permission that the bridge
-//! does not need, so each may be unknown.
+//! What Lambda reports about a function: its timeout, its state, its reserved concurrency. Each needs a permission that
+//! the bridge itself does not need, so each may be unknown.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Where the Invoke API is: by the rules of the SDK for partitions, FIPS and dual-stack endpoints, and by the endpoints that
-//! the environment names. Asks nobody.
+//! The endpoint of the Invoke API, by the SDK's rules for partitions, FIPS and dual-stack, and by the endpoints that
+//! the environment names. Contacts nobody.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

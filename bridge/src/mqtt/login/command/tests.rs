@@ -1,4 +1,4 @@
-//! Programs that print a password, and programs that do everything else.
+//! Programs that print a password, and programs that misbehave.
 
 use std::path::Path;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! The window by itself: order, limits, and who is given up.
+//! The window by itself: order, limits, and which messages are given up.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,5 +1,6 @@
-//! One of several brokers at a time: what is known of a session holds for the broker that has it. A change of broker joins
-//! nothing: what is un-acknowledged at the one that is left is never acknowledged at another, and comes again from there.
+//! State per broker: everything known of a session belongs to the broker that has it. After a change of broker nothing
+//! is carried over: messages that are unacknowledged at the old broker are never acknowledged at the new one, and come
+//! again from the old one.
 
 use std::collections::HashMap;
 
@@ -18,7 +19,7 @@ pub(super) struct Brokers {
     returning: bool,
 }
 
-/// What is known of the session at a broker that is not the current one.
+/// The state of the session at a broker that is not the current one.
 #[derive(Debug, Default)]
 struct Known {
     subscribed: Vec<bool>,
@@ -38,7 +39,7 @@ impl Machine {
         if broker == left {
             return;
         }
-        // What its queue still holds waits for the session to come back there.
+        // Messages in that broker's queue wait until the session comes back there.
         let unacknowledged = self.ledger.connect(Kept::No);
         let here = self.brokers.elsewhere.remove(&broker).unwrap_or_default();
         let Known { mut subscribed, established, denies_sessions } = here;

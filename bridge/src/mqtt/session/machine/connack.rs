@@ -1,4 +1,4 @@
-//! What CONNACK says is believed, or said: a broker that grants less than was asked for may lose messages silently.
+//! Checks CONNACK, and reports a broker that grants less than was asked for, because it may lose messages silently.
 
 use std::time::{Duration, Instant};
 
@@ -46,16 +46,16 @@ impl Machine {
         }
     }
 
-    /// MQTT 5, 3.2.2.3.4. It is about what is published to the broker, and the broker must take a SUBSCRIBE with any QoS; but it
-    /// then grants less, or has nothing to send at the QoS that was asked for.
+    /// MQTT 5, 3.2.2.3.4. It is about what is published to the broker, and the broker must take a SUBSCRIBE with any
+    /// QoS; but it then grants less, or has nothing to send at the QoS that was asked for.
     fn judge_maximum_qos(&mut self, most: Qos) {
         if most < self.settings.qos && !self.retirement.has_begun() {
             self.events.push(Event::QosLimited { asked: self.settings.qos as u8, most: most as u8 });
         }
     }
 
-    /// MQTT 5, 3.2.2.3.11 and 3.2.2.3.13: a broker that cannot do what the subscription needs would grant something else, or
-    /// close the connection.
+    /// MQTT 5, 3.2.2.3.11 and 3.2.2.3.13: a broker that cannot do what the subscription needs would grant something
+    /// else, or close the connection.
     fn missing_feature(&self, connack: &ConnAck) -> Option<End> {
         self.filters.all().iter().find_map(|filter| missing_for(filter, connack))
     }

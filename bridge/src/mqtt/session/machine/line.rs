@@ -1,4 +1,4 @@
-//! What a session keeps for one connection. Decides nothing.
+//! The state of a session for one connection. Decides nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -23,21 +23,21 @@ pub(super) struct Line {
     pub(super) missing: Option<End>,
     /// Whether subscriptions may have identifiers.
     pub(super) has_identifiers: bool,
-    /// Until when the next SUBACK must be there; `None` when all are, or none is needed.
+    /// The deadline of the next SUBACK; `None` if all have arrived, or none is needed.
     pub(super) suback_due: Option<Instant>,
     /// The SUBSCRIBEs without their SUBACK: their packet identifiers, and the filters in them.
     pub(super) unanswered: BTreeMap<u16, Vec<usize>>,
     /// Why the first of the filters that the broker does not grant is not, and how many there are.
     pub(super) denied: Option<(String, usize)>,
-    /// Until when the next UNSUBACK must be there.
+    /// The deadline of the next UNSUBACK.
     pub(super) unsuback_due: Option<Instant>,
     /// The UNSUBSCRIBEs without their UNSUBACK.
     pub(super) unsubscribing: BTreeSet<u16>,
-    /// What the UNSUBSCRIBE on its way leaves subscribed: nothing.
+    /// True if the UNSUBSCRIBE in flight leaves no subscription.
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
     pub(super) pings: usize,
-    /// No message has come since the last of them.
+    /// No message has arrived since the last of them.
     pub(super) undisturbed: bool,
     /// Looks for a moment to unsubscribe.
     pub(super) search: Option<EmptyQueue>,
@@ -74,18 +74,18 @@ impl Line {
         }
     }
 
-    /// Whether something must be heard that stands behind messages.
+    /// Whether an answer is expected that may be queued behind messages.
     pub(super) fn listens(&self) -> bool {
         self.suback_due.is_some() || self.unsuback_due.is_some()
     }
 
-    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before, and
-    /// we take these at our own pace.
+    /// An answer to SUBSCRIBE or UNSUBSCRIBE may stand behind any number of messages that the broker had sent before,
+    /// and we take these at our own pace.
     pub(super) fn postpone(&mut self, patience: Duration, now: Instant) {
         self.suback_due.iter_mut().chain(&mut self.unsuback_due).for_each(|due| *due = now + patience);
     }
 
-    /// A message has come: what was seen before it proves nothing about what is queued behind it.
+    /// A message has arrived, so earlier observations prove nothing about messages queued behind it.
     pub(super) fn disturbed(&mut self) {
         self.undisturbed = false;
         self.quiet.iter_mut().for_each(Quiet::disturbed);

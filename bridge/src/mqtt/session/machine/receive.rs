@@ -1,4 +1,4 @@
-//! Takes packets from the broker, and books the messages among them.
+//! Handles packets from the broker, and records the messages among them in the ledger.
 
 use std::time::Instant;
 
@@ -124,8 +124,8 @@ impl Machine {
         }
     }
 
-    /// The broker's session holds a subscription that is not configured any more. Its messages are the operator's to lose,
-    /// not ours, so they are handled like all others.
+    /// The broker's session holds a subscription that is not configured any more. Its messages are the operator's to
+    /// lose, not ours, so they are handled like all others.
     fn note_unmatched(&mut self, message: &Message) {
         self.metrics.unmatched.inc();
         if !std::mem::replace(&mut self.said_unmatched, true) {
@@ -133,9 +133,9 @@ impl Machine {
         }
     }
 
-    /// Whether the broker keeps to the Receive Maximum that it was given (MQTT 5, 3.3.4-9). One that does not is tolerated
-    /// up to [`super::Settings::max_outstanding`], where reading stops: a DISCONNECT would only have it send the same
-    /// again. Mosquitto up to 2.0.12 is one.
+    /// Whether the broker keeps to the Receive Maximum that it was given (MQTT 5, 3.3.4-9). One that does not is
+    /// tolerated up to [`super::Settings::max_outstanding`], where reading stops: a DISCONNECT would only have it send
+    /// the same again. Mosquitto up to 2.0.12 is one.
     fn note_overrun(&mut self) {
         let in_flight = self.ledger.in_flight();
         if self.settings.link.protocol != Protocol::V5 || in_flight <= usize::from(self.settings.receive_maximum) {

@@ -1,7 +1,7 @@
-//! How a subscription, or the whole session, is given up without losing what the broker has confirmed for it. First a moment
-//! in which the broker's queue is provably empty, as some brokers drop at UNSUBSCRIBE what they have queued. Then UNSUBSCRIBE:
-//! from then on nothing is added. Then what is left comes and is acknowledged like all else. At the end, when the broker
-//! has nothing more, it forgets the session. Admits nothing by itself.
+//! How a subscription, or the whole session, is given up without losing what the broker has confirmed for it. First a
+//! moment in which the broker's queue is provably empty, as some brokers drop at UNSUBSCRIBE what they have queued.
+//! Then UNSUBSCRIBE: from then on nothing is added. Then what is left comes and is acknowledged like all else. At the
+//! end, when the broker has nothing more, it forgets the session. Admits nothing by itself.
 
 use std::time::Instant;
 
@@ -21,11 +21,11 @@ fn packet_id(number: usize) -> u16 {
     if number == 0 { 2 } else { u16::try_from(number).map_or(u16::MAX, |number| u16::MAX - number) }
 }
 
-/// How often UNSUBSCRIBE may stay without an answer, each time on another connection. rumqttd 0.20 never answers it once a
-/// session was resumed under MQTT 3.1.1.
+/// How often UNSUBSCRIBE may stay without an answer, each time on another connection. rumqttd 0.20 never answers it
+/// once a session was resumed under MQTT 3.1.1.
 const UNANSWERED: u8 = 3;
 
-/// How far a session has come in leaving for good.
+/// The progress of a session that leaves for good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Retirement {
     /// It is subscribed, or the broker has not been asked yet to end that.
@@ -49,7 +49,7 @@ impl Retirement {
 
 impl Machine {
     /// Whether this session goes for good. A drain that comes over it ends it as it stands: nothing is lost, as the
-    /// broker keeps the session, but nobody comes for it.
+    /// broker keeps the session, but no client will resume it.
     pub(in crate::mqtt::session) fn leaves(&self) -> bool {
         self.phase == Phase::Retiring || self.is_returning() || (self.settings.leaves && self.phase < Phase::Draining)
     }
@@ -69,8 +69,8 @@ impl Machine {
         Ok(())
     }
 
-    /// The broker has nothing more for it, and has been told goodbye. Under MQTT 5 that made it forget the session; if it has
-    /// not, the next connection will.
+    /// The broker has nothing more for it, and has been told goodbye. Under MQTT 5 that made it forget the session; if
+    /// it has not, the next connection will.
     pub(super) fn note_emptied(&mut self) {
         let forgotten = self.settings.link.protocol == Protocol::V5 || self.retirement == Retirement::Emptied;
         self.retirement = if forgotten { Retirement::Forgotten } else { Retirement::Emptied };
@@ -157,8 +157,8 @@ impl Machine {
         Ok(())
     }
 
-    /// The broker does not answer UNSUBSCRIBE. Another connection may help; if that does not either, what is asked for counts as
-    /// done: a session that leaves must come to its end, which takes its subscription with it.
+    /// The broker does not answer UNSUBSCRIBE. Another connection may help; if that does not either, what is asked for
+    /// counts as done: a session that leaves must come to its end, which takes its subscription with it.
     pub(super) fn unsuback_is_late(&mut self, line: &mut Line) -> Result<(), End> {
         self.unsubscribes_unanswered += 1;
         if self.unsubscribes_unanswered < UNANSWERED {

@@ -1,5 +1,6 @@
-//! Whether the broker has lost the session. CONNACK says so, and most brokers mean it; ActiveMQ says it of every session, and
-//! sends what it kept all the same. So where messages were in flight, they have some time to come again first.
+//! Decides whether the broker has lost the session. CONNACK says so, and with most brokers it is true. But ActiveMQ
+//! says it of every session, and still sends the messages that it kept. So if messages were in flight, they get some
+//! time to come again first.
 
 use std::time::{Duration, Instant};
 
@@ -34,12 +35,12 @@ impl Machine {
         }
     }
 
-    /// SUBACK is there.
+    /// SUBACK has arrived.
     pub(super) fn begin_doubt(&self, line: &mut Line, now: Instant) {
         line.believe_at = self.ledger.is_doubtful().then(|| now + BELIEVE_AFTER);
     }
 
-    /// Believes the broker when the time has come. While nothing is read it has not.
+    /// Accepts the broker's statement after the waiting time, which does not run while nothing is read.
     pub(super) fn doubt_session(&mut self, line: &mut Line, now: Instant) {
         if self.is_closed(line) {
             line.believe_at.iter_mut().for_each(|at| *at = now + BELIEVE_AFTER);

@@ -1,4 +1,4 @@
-//! SUBSCRIBE, and what SUBACK says of it.
+//! Sends SUBSCRIBE, and checks SUBACK.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -21,10 +21,11 @@ fn packet_id(number: usize) -> u16 {
 }
 
 impl Machine {
-    /// What a connection begins with. Under MQTT 5 subscribing again repeats nothing that was retained (Retain Handling 1,
-    /// 3.8.3.1), so it is done on every connection: a session that is present may hold another subscription than the one
-    /// configured. MQTT 3.1.1 has no such word; there a SUBACK seen by this process, in a session that is still there, will
-    /// do for its filters, unless a CONNECT since then was never answered: a session that it made would be there as well.
+    /// The first SUBSCRIBE of a connection. Under MQTT 5 a repeated SUBSCRIBE brings no retained messages again (Retain
+    /// Handling 1, 3.8.3.1), so it is sent on every connection, because an existing session may have another
+    /// subscription than the configured one. MQTT 3.1.1 has no Retain Handling. There a SUBACK that this process has
+    /// seen is enough for its filters while the session still exists, unless a CONNECT since then was never answered,
+    /// because that CONNECT may have made a new session.
     pub(super) fn begin(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.leaves() {
             return self.begin_retirement(line, now);
@@ -42,8 +43,8 @@ impl Machine {
         Ok(self.subscribe(&wanted, line, output)?)
     }
 
-    /// All of them at once, in their order. An identifier holds for all filters of a packet (MQTT 5, 3.8.2.1.2), so with
-    /// identifiers each has its own; one filter alone needs none.
+    /// All of them at once, in their order. An identifier holds for all filters of a packet (MQTT 5, 3.8.2.1.2), so
+    /// with identifiers each has its own; one filter alone needs none.
     fn subscribe(&self, wanted: &[usize], line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
         let apart = line.has_identifiers && self.filters.all().len() > 1;
         let in_one = if apart { 1 } else { FILTERS_IN_ONE };
@@ -103,7 +104,8 @@ impl Machine {
         Ok(())
     }
 
-    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix. Each filter is judged by itself.
+    /// MQTT 5, 3.9.3: anything but the QoS asked for is a fault that somebody has to fix. Each filter is judged by
+    /// itself.
     fn judge_granted(&mut self, index: usize, code: u8, said: Option<&str>, line: &mut Line) {
         let asked = self.settings.qos as u8;
         self.subscribed[index] = code == asked;

@@ -1,4 +1,4 @@
-//! What a broker may do, and what the session does about it: no socket, no clock, a few lines a case.
+//! What a broker may do, and how the session reacts: no socket, no clock, a few lines for each case.
 
 mod bench;
 mod brokers;

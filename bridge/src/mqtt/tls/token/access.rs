@@ -1,5 +1,5 @@
-//! One key of one token: logs in, finds it, signs with it, and does all of that again when the token was away. Never tries a
-//! PIN twice that was refused.
+//! One key of one token: logs in, finds the key, signs with it, and repeats all of that after the token was missing.
+//! Never tries a refused PIN twice.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,7 +20,7 @@ use super::scheme;
 use crate::config::TokenUri;
 use crate::secret::Secret;
 
-/// What is signed to see whether a key belongs to the certificate. No handshake has anything like it.
+/// The text that is signed to check whether a key belongs to the certificate. It cannot be part of a handshake.
 const PROOF: &[u8] = b"mqtt-lambda-bridge asks whether this key belongs to its certificate";
 
 /// The certificate's side of the key that is looked for.
@@ -77,7 +77,7 @@ impl Access {
         Ok((access, schemes))
     }
 
-    /// Signs; with a new session when the one that is there no longer serves.
+    /// Signs, with a new session if the current one no longer works.
     pub(super) fn sign(&self, scheme: SignatureScheme, message: &[u8]) -> Result<Vec<u8>, Fault> {
         let mut module = self.module.lock();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,7 +146,7 @@ impl Access {
     /// Logs out first: a PIN that is new is to be tried, and not to be taken for good because an older one was.
     fn log_in(&self, session: &Session, module: &mut Locked<'_>) -> Result<(), Fault> {
         let Some(pin) = &self.pin else { return Ok(()) };
-        // Nobody was logged in; that is no failure.
+        // There was no login; that is no failure.
         let _ = session.logout();
         module.logged_in();
         let pin = RawAuthPin::new(Box::new(pin.bytes().to_vec()));
@@ -157,7 +157,8 @@ impl Access {
         login
     }
 
-    /// The first of the keys in question that belongs to the certificate, so that an old and a new one can stand side by side.
+    /// The first of the keys in question that belongs to the certificate, so that an old and a new one can stand side
+    /// by side.
     fn fitting(&self, session: &Session, scheme: SignatureScheme) -> Result<ObjectHandle, Fault> {
         let keys = lookup::keys(session, &self.uri, self.wanted.public.kind)?;
         let mut trouble = None;

@@ -1,5 +1,5 @@
-//! Writes an ECDSA signature as TLS carries it. PKCS #11 gives its two numbers side by side (PKCS #11 3.1, 6.3.1), TLS wants
-//! them in DER (RFC 3279, 2.2.3).
+//! Writes an ECDSA signature as TLS carries it. PKCS #11 gives its two numbers side by side (PKCS #11 3.1, 6.3.1), TLS
+//! wants them in DER (RFC 3279, 2.2.3).
 
 /// `None` for what cannot be two numbers of a curve that is used here.
 pub(super) fn ecdsa_signature(numbers: &[u8]) -> Option<Vec<u8>> {

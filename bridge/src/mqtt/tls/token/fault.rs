@@ -1,4 +1,4 @@
-//! What goes wrong with a token, in words, and whether a module that starts again could do better. Holds no PIN.
+//! The errors of a token as text, and whether a restart of the module could help. Contains no PIN.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Finds the token that a URI names among the slots of a module, and the keys that it names in the token (RFC 7512, 2.3).
+//! Finds the token that a URI names among the slots of a module, and the keys that it names in the token (RFC 7512,
+//! 2.3).
 
 use cryptoki::context::Pkcs11;
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};

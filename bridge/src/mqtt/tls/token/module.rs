@@ -1,5 +1,5 @@
-//! The PKCS #11 modules of this process, each loaded and initialized once and used by one thread at a time, whoever has a key
-//! there. Knows nothing of keys.
+//! The PKCS #11 modules of this process. Each is loaded and initialized once and used by one thread at a time, for all
+//! keys in it. Knows nothing of keys.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -21,8 +21,8 @@ struct State {
     stamp: Stamp,
 }
 
-/// When something was found in a module: numbers of sessions and objects mean something else after a start, and those of
-/// objects also after a login.
+/// When something was found in a module: numbers of sessions and objects mean something else after a start, and those
+/// of objects also after a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stamp {
     starts: u64,
@@ -33,7 +33,7 @@ pub(super) struct Stamp {
 pub(super) struct Locked<'a>(MutexGuard<'a, State>);
 
 impl Module {
-    /// Loads it, unless it is there already.
+    /// Loads it, unless it is already loaded.
     pub(super) fn of(path: &Path) -> Result<Arc<Self>, Fault> {
         let mut modules = MODULES.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, module)) = modules.iter().find(|(of, _)| of == path) {

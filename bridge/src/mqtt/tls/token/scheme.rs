@@ -11,7 +11,8 @@ use super::der;
 use super::fault::Fault;
 use crate::crypto;
 
-/// The signatures that a key of this kind can make where `has` says which mechanisms there are, the best first; never none.
+/// The signatures that a key of this kind can make where `has` says which mechanisms there are, the best first; never
+/// none.
 pub(super) fn of(kind: KeyKind, has: impl Fn(MechanismType) -> bool) -> Result<Vec<SignatureScheme>, Fault> {
     use SignatureScheme as S;
     let schemes: &[_] = match kind {

@@ -1,4 +1,4 @@
-//! A session on the bench: the test plays the broker, the functions, the operator and the clock.
+//! A test bench for a session: the test acts as the broker, the functions, the operator and the clock.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};

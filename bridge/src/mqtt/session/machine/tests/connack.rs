@@ -1,4 +1,4 @@
-//! F30 to F32: what CONNACK says is believed, or said.
+//! F30 to F32: what CONNACK grants is used, or reported.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Session Present that lies, and that does not.
+//! Wrong and correct values of Session Present.
 
 use super::bench::{Bench, SECOND, both, fresh, settings};
 use crate::config::Protocol;
