@@ -60,7 +60,7 @@ section! {
         pub rate_limit: Option<Rate> = key { Text.absent("500/s").flag("rate-limit"), maybe(str::parse) };
         /// Where messages carry an id of their publisher: `payload:/message_id` or `property:message-id`.
         pub message_id: Option<MessageId> = key { Text.absent("payload:/message_id"), maybe(str::parse) };
-        /// How many bytes of payload may be in flight.
+        /// How many bytes of messages a connection may hold; those of earlier connections that still run may take as many again.
         pub max_outstanding_bytes: u64 = key { Size.is("64MiB"), number };
         /// How long one invocation may take; a little longer than the function's own timeout.
         pub timeout: Duration = key { Period(SECOND, SECOND * 900).is("30s").flag("timeout"), duration };

@@ -26,6 +26,10 @@ use crossing::Crossing;
 use id_set::IdSet;
 use receipt::{Content, Receipt};
 
+/// The most receipts with an outcome that are kept over connections: a session has no more packet identifiers, so no broker
+/// sends more messages again.
+const MOST_CARRIED: usize = u16::MAX as usize;
+
 /// What CONNACK says of the session, as far as it can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
@@ -376,6 +380,11 @@ impl Ledger {
         let order = self.carried.push(receipt);
         if runs {
             self.places.insert(ticket, Place::Carried(order));
+        }
+        if self.carried.settled() > MOST_CARRIED
+            && let Some(oldest) = self.carried.pop_settled()
+        {
+            self.bytes -= oldest.weight;
         }
     }
 

@@ -16,6 +16,8 @@ pub(super) struct Carried {
     settled: BTreeSet<u64>,
     next: u64,
     bytes: usize,
+    /// The part of `bytes` that the settled ones weigh.
+    settled_bytes: usize,
 }
 
 impl Carried {
@@ -25,6 +27,11 @@ impl Carried {
 
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// What those weighed that have their outcome.
+    pub(super) fn settled_bytes(&self) -> usize {
+        self.settled_bytes
     }
 
     /// How many have their outcome.
@@ -41,6 +48,7 @@ impl Carried {
         self.alike.entry(receipt.content.digest()).or_default().insert(order);
         if receipt.verdict.is_some() {
             self.settled.insert(order);
+            self.settled_bytes += receipt.weight;
         }
         self.receipts.insert(order, receipt);
         order
@@ -61,7 +69,9 @@ impl Carried {
     pub(super) fn remove(&mut self, order: u64) -> Option<Receipt> {
         let receipt = self.receipts.remove(&order)?;
         self.bytes -= receipt.weight;
-        self.settled.remove(&order);
+        if self.settled.remove(&order) {
+            self.settled_bytes -= receipt.weight;
+        }
         let digest = receipt.content.digest();
         if let Some(alike) = self.alike.get_mut(&digest) {
             alike.remove(&order);
@@ -87,7 +97,9 @@ impl Carried {
     pub(super) fn settle(&mut self, order: u64, outcome: Outcome) {
         if let Some(receipt) = self.receipts.get_mut(&order) {
             receipt.verdict = Some(outcome);
-            self.settled.insert(order);
+            if self.settled.insert(order) {
+                self.settled_bytes += receipt.weight;
+            }
         }
     }
 }

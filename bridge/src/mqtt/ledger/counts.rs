@@ -29,6 +29,13 @@ impl Ledger {
         (self.receipts.len() - self.overtaken + self.stale, self.bytes - self.carried.bytes())
     }
 
+    /// The size of the messages whose payloads may still be in memory, in bytes. An earlier connection's message that has
+    /// its outcome does not count: only its receipt is left.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.bytes - self.carried.settled_bytes()
+    }
+
     /// What the broker counts against Receive Maximum on this connection (MQTT 5, 4.9): PUBLISH packets received and
     /// not yet answered with PUBACK, or PUBCOMP; copies once. Never more than it counts itself.
     #[must_use]

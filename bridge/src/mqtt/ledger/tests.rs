@@ -64,6 +64,27 @@ fn abandoned_is_never_acknowledged_and_asks_for_a_new_connection() {
 }
 
 #[test]
+fn no_more_receipts_are_kept_over_connections_than_a_session_has_packet_identifiers() {
+    let mut ledger = Ledger::default();
+    let waits = |text: &str, connection: u32| message(&format!("{text} {connection}"), Qos::AtLeastOnce, true);
+    for connection in 1..=3 {
+        ledger.connect(Kept::Yes);
+        // Behind the first, which has no outcome yet, the others wait for their turn.
+        receive(&mut ledger, 1, &waits("first", connection));
+        for packet_id in 2..30_000 {
+            let message = waits(&packet_id.to_string(), connection);
+            let Admission::New(ticket) = receive(&mut ledger, packet_id, &message) else { panic!("a copy") };
+            ledger.settle(Settlement { ticket, outcome: Outcome::Delivered, weight: message.weight() });
+        }
+    }
+    ledger.connect(Kept::Yes);
+    assert_eq!((ledger.running(), ledger.outstanding()), (3, MOST_CARRIED + 3));
+    assert_eq!(ledger.held_bytes(), 3 * waits("first", 1).weight());
+    assert_eq!(ledger.give_up_session(), MOST_CARRIED + 3);
+    assert_eq!(ledger.bytes(), ledger.held_bytes());
+}
+
+#[test]
 fn a_late_outcome_after_a_lost_session_acknowledges_nothing() {
     let mut ledger = Ledger::default();
     ledger.connect(Kept::No);

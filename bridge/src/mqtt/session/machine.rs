@@ -309,6 +309,7 @@ impl Machine {
         messages >= self.settings.max_outstanding()
             || bytes as u64 >= self.settings.max_outstanding_bytes
             || self.ledger.running() >= self.settings.max_running()
+            || self.ledger.held_bytes() as u64 >= self.settings.max_held_bytes()
     }
 
     /// Hands over the messages that were read while the mapping was paused, once it is resumed.

@@ -1,7 +1,6 @@
-//! What the processes of the bridge hold, by their own gauges, against what docs/concepts.md states: for each session twice
-//! `receive_maximum` messages, and `max_outstanding_bytes` and the message that reaches them.
+//! The oracle of memory: at no event may a process of the bridge hold more than its configuration allows, by its own gauges.
 
-use bridge::config::Config;
+use bridge::config::{Config, Protocol};
 use bridge::metrics::MappingMetrics;
 
 use super::Record;
@@ -42,8 +41,14 @@ impl Record {
     pub(in crate::sim) fn watch(&self, config: &Config, metrics: MappingMetrics) {
         let mapping = &config.mappings[0];
         let sessions = mapping.sessions as u64;
-        let messages = signed(2 * u64::from(mapping.receive_maximum) * sessions);
-        let bytes = signed((mapping.max_outstanding_bytes + LARGEST) * sessions);
+        let window = match config.mqtt.protocol {
+            Protocol::V311 => u64::from(mapping.receive_maximum),
+            Protocol::V5 => 2 * u64::from(mapping.receive_maximum),
+        };
+        // A window on this connection, two of deliveries that run, and one of receipts that wait to be sent again.
+        let messages = signed(4 * window * sessions);
+        // As much on this connection, of earlier ones, and of receipts that wait to be sent again.
+        let bytes = signed((3 * mapping.max_outstanding_bytes + LARGEST) * sessions);
         self.inner().windows.insert(config.mqtt.client_id.clone(), Window { metrics, messages, bytes });
     }
 }

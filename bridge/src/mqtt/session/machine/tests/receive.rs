@@ -1,6 +1,6 @@
 //! Messages, their acknowledgements, and their copies.
 
-use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, present, settings};
+use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settings};
 use crate::config::{Protocol, Qos};
 use crate::delivery::Outcome;
 use crate::mqtt::Settings;
@@ -108,6 +108,30 @@ fn mqtt_3_3_4_9_a_broker_that_exceeds_receive_maximum_is_tolerated_up_to_twice_i
     assert_eq!(bench.events, [Event::ExceedsReceiveMaximum { in_flight: 5 }]);
     bench.done("1");
     assert_eq!((bench.admitted, bench.take_sent()), (9, vec![Sent::PubAck(1)]), "room for one that was read already");
+}
+
+#[test]
+fn messages_of_earlier_connections_take_as_many_bytes_again_and_no_more() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "1 1");
+        let (_, one) = bench.machine.outstanding();
+        let mut bench = Bench::new(Settings { max_outstanding_bytes: 2 * one as u64, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        for connection in 1..=5 {
+            // The broker does not mark what it sends again, so each is a message of its own.
+            (1..=4).for_each(|id| bench.publish(id, &format!("{connection} {id}")));
+            bench.reconnect(&present());
+            if protocol == Protocol::V5 {
+                bench.suback(1);
+            }
+        }
+        let (messages, bytes) = bench.machine.outstanding();
+        assert_eq!((messages, bytes, bench.machine.reads()), (4, 4 * one, false));
+        bench.done("1 1");
+        assert!(bench.machine.reads(), "an outcome makes room");
+    });
 }
 
 #[test]
