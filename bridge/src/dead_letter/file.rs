@@ -45,7 +45,8 @@ impl FileDestination {
 
     /// Returns once the letter is a line of the file and synced.
     ///
-    /// # Errors If it is not; then the file contains no part of it.
+    /// # Errors
+    /// If it is not; then the file contains no part of it.
     pub async fn put(&self, letter: &DeadLetter) -> Result<(), DestinationError> {
         let error = |cause: String| DestinationError::new(self.path.display(), cause);
         let mut text = serde_json::to_vec(letter).map_err(|cause| error(cause.to_string()))?;

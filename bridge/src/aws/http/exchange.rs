@@ -65,7 +65,8 @@ impl Http {
     /// A client as the environment says: roots, `AWS_CA_BUNDLE`, and the proxies of `HTTPS_PROXY`, `HTTP_PROXY`,
     /// `NO_PROXY`.
     ///
-    /// # Errors If `AWS_CA_BUNDLE` cannot be used.
+    /// # Errors
+    /// If `AWS_CA_BUNDLE` cannot be used.
     pub(crate) fn from_environment() -> Result<Self, &'static str> {
         let bundle = std::env::var_os("AWS_CA_BUNDLE");
         let tcp = Tcp::new(Names::of_the_system(), CONNECT);

@@ -10,7 +10,8 @@ use rustls::pki_types::pem::PemObject;
 
 /// The roots; `bundle` is the value of `AWS_CA_BUNDLE`, and empty counts as absent.
 ///
-/// # Errors Why the bundle cannot be used, and how to fix it.
+/// # Errors
+/// Why the bundle cannot be used, and how to fix it.
 pub(super) fn roots(bundle: Option<&OsStr>) -> Result<RootCertStore, &'static str> {
     let mut roots = RootCertStore::empty();
     // A system without roots is fine while the endpoint is plain, or the bundle has what is needed; else TLS says so.
