@@ -288,7 +288,7 @@ impl Bench {
     }
 
     pub(super) fn unanswered(&mut self) {
-        self.machine.unanswered();
+        self.machine.unanswered_by(self.machine.brokers.current);
     }
 
     pub(super) fn pause(&mut self, paused: bool) {
