@@ -126,7 +126,7 @@ impl Plan {
             qos: chance.one_of(&[1, 1, 1, 2]),
             concurrency: chance.one_of(&[1, 4, 16]),
             receive_maximum: chance.one_of(&[1, 5, 20, 100]),
-            // Drawn beside the others, so that what a seed meant before stays as it was where this is not drawn.
+            // From a stream of its own, so that the other draws of a seed do not change.
             most_bytes: Chance::of(seed, 8).one_of(&[None, None, None, Some(1_024)]),
             batch: chance.one_of(&[1, 1, 10, 100]),
             bisect,

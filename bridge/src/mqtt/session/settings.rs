@@ -83,7 +83,7 @@ impl Settings {
         2 * self.max_outstanding()
     }
 
-    /// How many bytes of payload may be in memory, in the same way: beside those of this connection as many of earlier ones.
+    /// How many bytes of messages may be in memory: beside those of this connection as many of earlier ones.
     #[must_use]
     pub fn max_held_bytes(&self) -> u64 {
         self.max_outstanding_bytes.saturating_mul(2)

@@ -5,7 +5,7 @@ use bridge::metrics::MappingMetrics;
 
 use super::Record;
 
-/// No message of a world is larger, whatever it is counted with.
+/// More than the largest message of a world weighs, in bytes: the message that reaches the limit goes beyond it.
 const LARGEST: u64 = 1024;
 
 /// One process, and what it may hold.
@@ -45,9 +45,10 @@ impl Record {
             Protocol::V311 => u64::from(mapping.receive_maximum),
             Protocol::V5 => 2 * u64::from(mapping.receive_maximum),
         };
-        // A window on this connection, two of deliveries that run, and one of receipts that wait to be sent again.
+        // A window on this connection, two of running deliveries, and one of receipts that wait for the broker to send
+        // their messages again.
         let messages = signed(4 * window * sessions);
-        // As much on this connection, of earlier ones, and of receipts that wait to be sent again.
+        // The limit for this connection, for earlier ones, and for those receipts.
         let bytes = signed((3 * mapping.max_outstanding_bytes + LARGEST) * sessions);
         self.inner().windows.insert(config.mqtt.client_id.clone(), Window { metrics, messages, bytes });
     }
