@@ -170,6 +170,29 @@ fn a_packet_identifier_used_again_without_a_release_is_a_new_message() {
 }
 
 #[test]
+fn what_waits_for_its_release_goes_with_its_session() {
+    let mut ledger = Ledger::default();
+    ledger.connect(Kept::No);
+    let Admission::New(ticket) = receive(&mut ledger, 9, &message("x", Qos::ExactlyOnce, false)) else { panic!() };
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [9]);
+    ledger.connect(Kept::No);
+    // What the new session sent first was lost with a connection.
+    ledger.connect(Kept::Yes);
+    let Admission::New(ticket) = receive(&mut ledger, 9, &message("x", Qos::ExactlyOnce, true)) else {
+        panic!("a message of the new session is taken for one of the lost session")
+    };
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [9]);
+    assert_eq!(ledger.give_up_session(), 0);
+    assert_eq!(
+        receive(&mut ledger, 9, &message("x", Qos::ExactlyOnce, true)),
+        Admission::Received,
+        "what this connection received is known for longer than earlier ones'"
+    );
+}
+
+#[test]
 fn qos_0_needs_no_acknowledgement() {
     let mut ledger = Ledger::default();
     ledger.connect(Kept::No);
@@ -304,6 +327,22 @@ fn f28_other_content_under_an_open_identifier_takes_it_over() {
         settle(&mut ledger, new, Outcome::Delivered);
         assert_eq!(acks(&mut ledger), [7]);
         assert_eq!((ledger.outstanding(), ledger.bytes(), ledger.in_flight(), ledger.stale), (0, 0, 0, 0));
+    }
+}
+
+#[test]
+fn what_is_taken_over_after_its_outcome_leaves_the_book_at_once() {
+    for outcome in [Outcome::Delivered, Outcome::Abandoned] {
+        let mut ledger = Ledger::default();
+        ledger.connect(Kept::No);
+        // The first has no outcome: so the second's receipt waits behind it.
+        let (_, second) = (admit(&mut ledger, 7, "x"), admit(&mut ledger, 8, "y"));
+        settle(&mut ledger, second, outcome);
+        assert_eq!(ledger.needs_reconnect(), outcome == Outcome::Abandoned);
+        admit(&mut ledger, 8, "z");
+        assert!(!ledger.needs_reconnect(), "no connection brings on what the broker does not have any more");
+        let weight = message("x", Qos::AtLeastOnce, false).weight();
+        assert_eq!((ledger.outstanding(), ledger.bytes()), (2, 2 * weight), "the first and the third");
     }
 }
 
