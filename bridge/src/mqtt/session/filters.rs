@@ -110,6 +110,17 @@ mod tests {
     }
 
     #[test]
+    fn a_number_that_is_taken_leads_to_the_next_one() {
+        let thrice: Vec<_> = ["a/#"; 3].map(|text| text.parse().unwrap()).into();
+        assert_eq!(identifiers(&thrice), [160_305_022, 160_305_023, 160_305_024]);
+    }
+
+    #[test]
+    fn a_log_line_names_the_filters() {
+        assert_eq!(filters(&["a/#", "b"]).shown(), "a/#, b");
+    }
+
+    #[test]
     fn the_copy_of_the_first_filter_that_matches_is_the_one_that_goes() {
         let filters = filters(&["a/#", "a/b", "$share/g/a/b", "c"]);
         let id = |index| filters.id(index);

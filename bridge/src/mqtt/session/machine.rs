@@ -188,12 +188,14 @@ impl Machine {
     }
 
     /// The bridge, or the mapping, goes on to another phase. From [`Phase::Draining`] on nothing is admitted, and
-    /// messages that no lane has taken yet are left to the broker.
+    /// messages that no lane has taken yet are left to the broker: nobody waits for their outcomes.
     pub(super) fn enter(&mut self, phase: Phase) {
         self.phase = phase;
         self.was_retiring |= phase == Phase::Retiring;
         if phase >= Phase::Draining {
-            self.held.clear();
+            for Admitted { message, ticket, .. } in std::mem::take(&mut self.held) {
+                self.settled(Settlement { ticket, outcome: Outcome::Abandoned, weight: message.weight() });
+            }
         }
     }
 

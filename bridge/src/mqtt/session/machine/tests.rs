@@ -4,6 +4,7 @@ mod bench;
 mod brokers;
 mod connack;
 mod filters;
+mod keep_alive;
 mod receive;
 mod retire;
 mod session_lost;

@@ -168,3 +168,15 @@ fn who_leaves_for_good_does_not_go_back_first() {
     bench.enter(Phase::Draining);
     assert!(bench.machine.is_done(), "a drain waits for no broker");
 }
+
+#[test]
+fn a_session_that_leaves_for_good_goes_back_nowhere() {
+    both(|protocol| {
+        let mut bench = away(protocol);
+        bench.enter(Phase::Retiring);
+        bench.machine.go_back();
+        bench.turn();
+        assert!(!bench.events.contains(&Event::GoingBack), "{:?}", bench.events);
+        assert_eq!(bench.machine.broker(), 1);
+    });
+}

@@ -6,6 +6,7 @@ use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settin
 use crate::config::{Protocol, Qos};
 use crate::mqtt::packet::{ConnAck, Limits};
 use crate::mqtt::session::event::Event;
+use crate::shutdown::Phase;
 
 #[test]
 fn f30_a_shorter_session_expiry_and_none_at_all_are_said() {
@@ -24,6 +25,17 @@ fn f30_a_shorter_session_expiry_and_none_at_all_are_said() {
         let again = bench.events.iter().filter(|event| !matches!(event, Event::SessionLost { .. })).count();
         assert_eq!(again, 2 * usize::from(granted.is_some_and(|seconds| seconds < 3600)), "on every connection");
     }
+}
+
+#[test]
+fn f30_the_expiry_of_a_session_that_leaves_concerns_nobody() {
+    let mut bench = Bench::ready(Protocol::V5);
+    bench.enter(Phase::Retiring);
+    (0..2).for_each(|_| bench.pong());
+    assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
+    bench.reconnect(&ConnAck { session_expiry: Some(Duration::ZERO), ..present() });
+    let said = bench.events.iter().any(|event| matches!(event, Event::SessionExpiryRefused { .. }));
+    assert!(!said, "{:?}", bench.events);
 }
 
 #[test]

@@ -111,6 +111,88 @@ fn mqtt_3_3_4_9_a_broker_that_exceeds_receive_maximum_is_tolerated_up_to_twice_i
 }
 
 #[test]
+fn bytes_alone_stop_the_reading() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "1");
+        let (_, one) = bench.machine.outstanding();
+        let mut bench = Bench::new(Settings { max_outstanding_bytes: 2 * one as u64, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        (1..=3).for_each(|id| bench.publish(id, &id.to_string()));
+        assert_eq!((bench.admitted, bench.machine.reads()), (2, false));
+        bench.done("1");
+        assert_eq!(bench.admitted, 3);
+    });
+}
+
+#[test]
+fn deliveries_of_earlier_connections_are_as_many_again_and_no_more() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        let most = bench.machine.settings.max_outstanding();
+        let mut read = Vec::new();
+        for connection in 1..=3 {
+            // The broker does not mark what it sends again, so each is a message of its own.
+            let before = bench.admitted;
+            (1..=9).for_each(|id| bench.publish(id, &format!("{connection} {id}")));
+            read.push(bench.admitted - before);
+            bench.reconnect(&present());
+            if protocol == Protocol::V5 {
+                bench.suback(1);
+            }
+        }
+        assert_eq!((read, bench.machine.reads()), (vec![most, most, 0], false));
+    });
+}
+
+#[test]
+fn a_window_of_all_packet_identifiers_leaves_one_for_those_who_go_beyond_it() {
+    let all = Settings { receive_maximum: u16::MAX, ..settings(Protocol::V5) };
+    assert_eq!((all.max_outstanding(), all.max_running()), (65_534, 131_068));
+}
+
+#[test]
+fn records_have_numbers_of_their_own() {
+    let mut bench = Bench::ready(Protocol::V5);
+    (1..=3).for_each(|id| bench.publish(id, "x"));
+    let ids: std::collections::HashSet<_> = bench.running.iter().map(|admitted| admitted.id.to_string()).collect();
+    assert_eq!(ids.len(), 3);
+}
+
+#[test]
+fn a_message_that_no_filter_matches_is_delivered_and_said_once() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        (1..=3).for_each(|id| bench.message("former/topic", 1, id, "x", false));
+        assert_eq!(bench.events, [Event::Unmatched { topic: "former/topic".into() }]);
+        assert_eq!((bench.admitted, bench.machine.metrics.unmatched.get()), (3, 3));
+    });
+}
+
+#[test]
+fn an_answer_to_ping_proves_nothing_of_what_came_before_it() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        (1..=2).for_each(|id| bench.publish(id, &id.to_string()));
+        bench.reconnect(&present());
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.done("1");
+        bench.done("2");
+        bench.pass(KEEP_ALIVE, false);
+        let pings = bench.pings();
+        assert!(pings > 0);
+        // The broker repeats its messages slowly, and answers in between.
+        bench.again(2, "2");
+        (0..pings).for_each(|_| bench.pong());
+        bench.again(1, "1");
+        assert_eq!(bench.admitted, 2, "a copy is a copy");
+    });
+}
+
+#[test]
 fn messages_of_earlier_connections_take_as_many_bytes_again_and_no_more() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);

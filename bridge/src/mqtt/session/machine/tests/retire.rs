@@ -179,3 +179,50 @@ fn a_drain_that_cuts_a_retirement_short_leaves_the_session_behind() {
     assert!(matches!(bench.end, Some(End::Drained)));
     assert!(bench.machine.is_left_behind());
 }
+
+#[test]
+fn only_a_session_that_was_to_leave_is_left_behind() {
+    let mut bench = Bench::ready(Protocol::V5);
+    assert!(!bench.machine.is_left_behind());
+    bench.enter(Phase::Draining);
+    assert!(!bench.machine.is_left_behind());
+    let mut bench = Bench::new(Settings { leaves: true, ..settings(Protocol::V5) });
+    bench.connect(&present());
+    assert!(bench.machine.leaves() && !bench.machine.is_left_behind());
+    bench.enter(Phase::Draining);
+    assert!(!bench.machine.leaves() && bench.machine.is_left_behind());
+}
+
+#[test]
+fn unsubscribing_again_over_connections_needs_no_more_proof() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.enter(Phase::Retiring);
+        prove(&mut bench);
+        bench.unsuback(1);
+        for _ in 0..2 {
+            bench.forget();
+            bench.reconnect(&present());
+            assert_eq!(bench.take_sent(), [Sent::Unsubscribe], "the proof of the first connection stands");
+        }
+        bench.unsuback(1);
+        bench.pong();
+        bench.pass(SECOND * 10, true);
+        assert!(matches!(bench.end, Some(End::Retired)), "{}", bench.why());
+    });
+}
+
+#[test]
+fn what_was_read_while_paused_is_left_to_the_broker_by_a_drain() {
+    both(|protocol| {
+        let mut bench = Bench::new(settings(protocol));
+        bench.pause(true);
+        bench.connect(&present());
+        // While the answer to SUBSCRIBE is due, messages are read.
+        bench.publish(1, "x");
+        bench.enter(Phase::Draining);
+        bench.pause(false);
+        assert_eq!(bench.admitted, 0);
+        assert!(matches!(bench.end, Some(End::Drained)), "{}", bench.why());
+    });
+}

@@ -142,3 +142,17 @@ fn f35_a_broker_that_hangs_up_on_subscribe_denies_it_and_is_no_other_client() {
         assert!(matches!(bench.end, Some(End::Lost { closed: false, .. })));
     });
 }
+
+#[test]
+fn each_reason_of_a_refused_subscription_has_words_of_its_own() {
+    let words = [0x80, 0x83, 0x87, 0x8f, 0x91, 0x97, 0x9e, 0xa2].map(|code| {
+        let mut bench = Bench::new(settings(Protocol::V5));
+        bench.connect(&fresh());
+        bench.suback(code);
+        let why = bench.why();
+        assert!(why.contains(&format!("0x{code:02x} (")), "{why}");
+        why.split_once('(').unwrap().1.to_owned()
+    });
+    let distinct: std::collections::HashSet<_> = words.iter().collect();
+    assert_eq!(distinct.len(), words.len(), "{words:?}");
+}
