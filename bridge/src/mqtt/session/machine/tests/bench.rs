@@ -183,6 +183,13 @@ impl Bench {
         self.turn();
     }
 
+    /// Messages of QoS 1 that arrive in one piece, with packet identifiers from 1 on.
+    pub(super) fn arrive_together(&mut self, payloads: &[&str]) {
+        let packets = (1..).zip(payloads).map(|(id, payload)| self.packet_of("sensor/data", 1, id, payload, false));
+        let bytes = packets.collect::<Vec<_>>().concat();
+        self.arrive(&bytes);
+    }
+
     pub(super) fn pong(&mut self) {
         self.arrive(&[0xd0, 0]);
     }
@@ -254,6 +261,11 @@ impl Bench {
     }
 
     pub(super) fn message(&mut self, topic: &str, qos: u8, packet_id: u16, payload: &str, dup: bool) {
+        let packet = self.packet_of(topic, qos, packet_id, payload, dup);
+        self.arrive(&packet);
+    }
+
+    fn packet_of(&self, topic: &str, qos: u8, packet_id: u16, payload: &str, dup: bool) -> Vec<u8> {
         let mut body = BytesMut::new();
         body.put_u16(u16::try_from(topic.len()).unwrap());
         body.put_slice(topic.as_bytes());
@@ -266,7 +278,7 @@ impl Bench {
         body.put_slice(payload.as_bytes());
         let mut packet = vec![0x30 | qos << 1 | u8::from(dup) << 3, u8::try_from(body.len()).unwrap()];
         packet.extend(body);
-        self.arrive(&packet);
+        packet
     }
 
     /// The delivery with this payload has its outcome.

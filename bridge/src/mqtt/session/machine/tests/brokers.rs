@@ -38,8 +38,10 @@ fn leave(bench: &mut Bench) {
 fn no_acknowledgement_goes_to_another_broker_than_the_one_that_sent() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
+        assert_eq!(bench.machine.broker(), 0);
         bench.publish(1, "a");
         moves(&mut bench, 1, &present());
+        assert_eq!(bench.machine.broker(), 1);
         assert!(bench.events.contains(&Event::BrokerChanged { left: 0, unacknowledged: 1 }));
         bench.suback(1);
         // Another message under the same packet identifier, and the very same one: neither joins.

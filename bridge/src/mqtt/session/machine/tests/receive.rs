@@ -6,6 +6,7 @@ use crate::delivery::Outcome;
 use crate::mqtt::Settings;
 use crate::mqtt::end::End;
 use crate::mqtt::session::event::Event;
+use crate::mqtt::session::settings::Identifies;
 use crate::shutdown::Phase;
 
 #[test]
@@ -77,6 +78,21 @@ fn f28_copies_on_one_connection_join_and_what_crosses_is_dropped_until_a_ping_is
         bench.pass(KEEP_ALIVE, true);
         bench.again(7, "a");
         assert_eq!(bench.admitted, 2, "the broker has read the PUBACK");
+    });
+}
+
+#[test]
+fn f28_what_has_an_id_of_the_publishers_needs_no_dup_to_be_a_copy() {
+    both(|protocol| {
+        let identifies = Identifies::by(|message| message.payload == "with an id");
+        let mut bench = Bench::new(Settings { identifies, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        for (id, payload, admitted) in [(1, "with an id", 1), (2, "without", 3)] {
+            bench.publish(id, payload);
+            bench.publish(id, payload);
+            assert_eq!(bench.admitted, admitted, "{payload}");
+        }
     });
 }
 

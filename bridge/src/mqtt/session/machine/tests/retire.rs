@@ -106,6 +106,84 @@ fn f40_a_stream_without_a_gap_is_left_all_the_same_and_said() {
 }
 
 #[test]
+fn f40_a_broker_that_always_has_room_is_asked_for_a_gap_for_a_minute() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        (1..=3).for_each(|id| bench.publish(id, &id.to_string()));
+        (1..=3).for_each(|id| bench.done(&id.to_string()));
+        bench.enter(Phase::Retiring);
+        let (begun, mut id) = (bench.now, 4);
+        while bench.take_sent().last() != Some(&Sent::Unsubscribe) {
+            bench.publish(id, "x");
+            bench.done("x");
+            bench.pong();
+            bench.pass(SECOND, true);
+            id += 1;
+            assert!(bench.now - begun < SECOND * 90, "it has more patience than with a full window");
+        }
+        assert!(bench.now - begun >= SECOND * 60, "after {:?}", bench.now - begun);
+    });
+}
+
+#[test]
+fn f40_the_minute_begins_when_there_is_room_for_what_is_queued() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "a long payload");
+        let (_, large) = bench.machine.outstanding();
+        let mut bench = Bench::new(Settings { max_outstanding_bytes: large as u64, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        bench.arrive_together(&["x", "y"]);
+        ["x", "y"].into_iter().for_each(|payload| bench.done(payload));
+        bench.publish(3, "a long payload");
+        bench.forget();
+        bench.enter(Phase::Retiring);
+        // The broker had two in flight and has one: but this side is full, and the function slow.
+        bench.pass(SECOND * 600, false);
+        assert!(!bench.sent.contains(&Sent::Unsubscribe), "{:?}", bench.events);
+        bench.done("a long payload");
+        // Now the answers are read: to keep-alive's pings, to the proof's first, and to its second.
+        (0..=bench.pings()).for_each(|_| bench.pong());
+        assert_eq!(bench.take_sent(), [Sent::PubAck(3), Sent::Unsubscribe]);
+        assert!(!bench.machine.is_unproven());
+    });
+}
+
+#[test]
+fn f40_the_answer_to_an_earlier_ping_is_no_proof() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        while bench.pings() == 0 {
+            bench.pass(SECOND, false);
+        }
+        bench.enter(Phase::Retiring);
+        prove(&mut bench);
+        assert_eq!(bench.take_sent(), [], "the first answer was to the ping of keep-alive");
+        bench.pong();
+        assert_eq!(bench.take_sent(), [Sent::Unsubscribe]);
+    });
+}
+
+#[test]
+fn a_former_filter_whose_queue_is_not_proven_empty_is_no_session_that_may_have_lost_some() {
+    both(|protocol| {
+        let former = vec!["former/topic".to_owned()];
+        let mut bench = Bench::new(Settings { former_filters: former, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        for id in 1..=1_000 {
+            bench.publish(id, "x");
+            bench.done("x");
+            bench.pong();
+            bench.pass(SECOND, true);
+        }
+        assert!(bench.events.contains(&Event::QueueUnproven { all: false }), "{:?}", bench.events);
+        assert!(!bench.machine.is_unproven());
+    });
+}
+
+#[test]
 fn f39_a_message_that_expired_at_the_broker_over_a_cut_does_not_hold_up_the_end() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
