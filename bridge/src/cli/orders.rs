@@ -17,7 +17,7 @@ const LONGEST: u64 = 16 * 1024;
 pub struct OrderFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// The file that holds the bridge's `admin.token_file`, where it has one
+    /// The file with the bridge's admin token, if it requires one (`admin.token_file`)
     #[arg(long, value_name = "FILE", env = "BRIDGE_ADMIN_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
 }
@@ -27,7 +27,7 @@ pub struct OrderFlags {
 pub struct MappingFlags {
     #[command(flatten)]
     order: OrderFlags,
-    /// The mapping, as `status` names it
+    /// The name of the mapping, as `status` shows it
     #[arg(value_name = "MAPPING", value_parser = mapping_name)]
     mapping: String,
 }
