@@ -216,7 +216,7 @@ impl Cli {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, NothingToRun> {
         let mut arguments: Vec<_> = arguments.into_iter().collect();
         if arguments.get(1).is_some_and(|name| name == "help") {
-            // clap takes it for the name of a command.
+            // Behind `help` clap would take the flag for the name of a command.
             arguments.retain(|argument| argument != "--help" && argument != "-h");
         }
         let command = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default();

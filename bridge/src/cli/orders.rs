@@ -51,7 +51,7 @@ impl OrderFlags {
     fn token(&self) -> Result<Option<Secret>, String> {
         let Some(path) = &self.token_file else { return Ok(None) };
         let token = read_token(path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-        // What else there was would end the header, and begin another.
+        // Any other byte, such as a line end, could begin another header.
         let fits = token.bytes().iter().all(u8::is_ascii_graphic);
         if fits { Ok(Some(token)) } else { Err(format!("{}: a token is of letters, digits and signs", path.display())) }
     }

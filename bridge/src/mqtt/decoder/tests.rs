@@ -98,7 +98,7 @@ fn small_messages_keep_no_buffer_alive() {
     let (mut told, mut real) = (0, 0);
     for message in messages {
         told += message.weight();
-        // In a queue, as a delivery, which is more than the message.
+        // Queued as a delivery, which is larger than the message.
         real += size_of::<crate::delivery::Delivery>() + kept_both(message.topic.into_bytes(), message.payload);
         let properties = std::sync::Arc::into_inner(message.properties.unwrap()).unwrap();
         real += size_of_val(&properties) + kept(properties.correlation_data.unwrap());

@@ -153,7 +153,7 @@ async fn an_exchange_that_times_out_closes_its_connection_and_those_that_are_idl
     assert!(matches!(error, HttpError::Timeout), "{error:?}");
     assert!(http.network().pool.take(&origin(url)).is_none());
     for end in &mut ends {
-        // To the end of what was sent.
+        // Read until the client has closed the connection.
         end.read_to_end(&mut Vec::new()).await.unwrap();
     }
 }

@@ -75,7 +75,7 @@ async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> 
     let signed = Prepared::new("POST", &aws::canonical(lean.target.path()), &headers);
     let moment = lean.signer.moment(&identity, time_of(stamp)).unwrap();
     assert_eq!(moment.authorization(&signed, &[], &request.event), authorization);
-    // And it covers all that we send and may matter.
+    // The signature covers every header that the bridge sends and Lambda may use.
     let ours = ours.headers();
     let covered = ours["authorization"].to_str().unwrap().split("SignedHeaders=").nth(1).unwrap();
     let covered = covered.split(',').next().unwrap();

@@ -49,7 +49,7 @@ async fn the_environment_is_what_is_named_and_nothing_else() {
     let names = environment(env.clone()).await;
     assert!(names.contains(&"PATH".to_owned()), "{names:?}");
     assert!(names.iter().all(|name| ENVIRONMENT.contains(&&**name)), "{names:?}");
-    // Cargo gives it to each test.
+    // Cargo sets this variable for each test.
     env.environment.push("CARGO_MANIFEST_DIR".to_owned());
     let more = environment(env).await;
     assert!(more.contains(&"CARGO_MANIFEST_DIR".to_owned()) && more.len() == names.len() + 1, "{more:?}");
