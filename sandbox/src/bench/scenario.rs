@@ -31,13 +31,13 @@ pub(super) enum Scenario {
     Shared,
     /// One bridge with 1, 2 and 4 sessions on one shared subscription (`sessions = N`).
     Sessions,
-    /// Killed half way, and a full window.
+    /// The bridge killed half way through a backlog; and a full window.
     Faults,
     /// The bridge beside Python and Node.
     Peers,
     /// What it costs to undo the compression of a payload; without broker and endpoint.
     Decompression,
-    /// Everything that a goal needs.
+    /// All cases that the goals of docs/performance.md need.
     Goals,
     /// One message is not published: a run that must fail, and say which message count is short.
     #[value(hide = true)]
