@@ -188,7 +188,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             return Ok(runtime.block_on(bench::stub::run(latency, identity)).map(|()| true)?);
         }
         Some(Part::BenchPeer { peer }) => {
-            // On one thread, as the bridge is.
+            // One thread, like the bridge.
             let alone = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             return Ok(alone.block_on(peer.run()).map(|()| true)?);
         }

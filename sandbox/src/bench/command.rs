@@ -88,7 +88,7 @@ fn after_help() -> String {
     let mut text = format!("{EXAMPLES}\n\nThree runs of an optimised build take about, on two cores:");
     for scenario in Scenario::value_variants() {
         let Some(value) = scenario.to_possible_value().filter(|value| !value.is_hide_set()) else { continue };
-        // Beside the cases, what is made before them.
+        // The cases, and the preparation before them.
         let time = Duration::from_secs_f64(runs * total(&scenario.cases()) + PREPARED);
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {:<14} {}", value.get_name(), pace::about(time));

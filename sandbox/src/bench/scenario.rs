@@ -65,7 +65,7 @@ impl Scenario {
             Self::Sessions => shared([1, 2, 4].map(Members::Sessions)),
             Self::Faults => vec![KILLED, HELD],
             Self::Peers => vec![FIVE_MILLISECONDS, FIVE_MILLISECONDS.by(Sdk), ONE_BY_ONE, PYTHON, NODE],
-            // It has payloads, and no messages.
+            // It decompresses payloads and sends no messages.
             Self::Decompression => Vec::new(),
             Self::Goals => goals(),
             Self::Loss => {

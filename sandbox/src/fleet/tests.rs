@@ -49,7 +49,7 @@ fn what_goes_away_is_felt_and_ends() {
     let fleet = Fleet::of(load(100_000.0, 100.0, 50.0));
     let of = |incident, deals| play(fleet, 1_000.0, incident, deals, 3);
     let quiet = of(Incident::None, Deals::Waits);
-    // One of two: half of the messages wait for it, until its minute ends, or until the broker knows.
+    // One of two replicas: half of the messages wait until it is back, or until the broker notices.
     let loss = of(Incident::Loss, Deals::Waits);
     assert!((2.5e6..3.5e6).contains(&loss.backlog) && (60.0..80.0).contains(&loss.wait), "{loss:?}");
     let dealt_again = of(Incident::Loss, Deals::Redistributes);
@@ -88,7 +88,7 @@ fn short_invocations_need_a_quota_for_their_requests() {
     let of_both = |fleet: Fleet| format!("{} {}", fleet.environments(), fleet.quota());
     assert_eq!((of_both(fleet).as_str(), fleet.is_for_requests()), ("125 1250", true));
     let of = |quota| play(fleet, quota, Incident::None, Deals::Waits, 1);
-    // Room for the environments alone is not enough, though the function would have it.
+    // A quota for the mean concurrency alone is too low.
     let (too_low, enough) = (of(500.0), of(fleet.quota()));
     assert!(too_low.throttled > 1e5 && too_low.wait > 60.0, "{too_low:?}");
     assert!(enough.wait < 1.0 && enough.throttled < 0.05 * too_low.throttled, "{enough:?}");

@@ -111,7 +111,7 @@ fn one(seed: u64, less: &Less, flags: &Flags) -> io::Result<bool> {
     if flags.shrink {
         let fails = |plan: &Plan| run(plan).violations.iter().any(|violation| violation.promise == first.promise);
         let least = shrink(&plan, fails);
-        // The numbers of the whole plan.
+        // As numbered in the whole plan.
         let keep = least.keep.as_ref().map(|kept| match &less.keep {
             Some(given) => kept.iter().filter_map(|index| given.get(*index).copied()).collect(),
             None => kept.clone(),

@@ -33,13 +33,13 @@ fn number(cell: &str) -> f64 {
 fn rows(page: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for row in &cells(page, "One message an invocation")[1..] {
-        // Of the clients the default; HTTPS is what Lambda speaks.
+        // The rows of the default client, and of HTTPS, which Lambda requires.
         if row[0].contains("\"lean\"") || row[0].contains("HTTPS") {
             rows.push(Row { batch: 1.0, cpu: number(row[2]), rate: Some(number(row[1])) });
         }
     }
     for row in &cells(page, "In batches")[1..] {
-        // Not that with a filter, id and key.
+        // Without the row that has a filter, an id and a key.
         let Some(Ok(batch)) = row[0].strip_prefix("batches of ").map(|size| size.replace(',', "").parse()) else {
             continue;
         };
