@@ -176,7 +176,7 @@ pub fn gated() -> (Function, watch::Sender<bool>) {
     let function = Function::inline(FUNCTION, move |_: Call| {
         let mut open = open.clone();
         async move {
-            // Err: the test has ended.
+            // An error means that the test has ended.
             let _ = open.wait_for(|open| *open).await;
             Answer::null()
         }

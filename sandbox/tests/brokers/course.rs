@@ -81,7 +81,7 @@ impl Scenario {
             Self::Mqtt5Refused => habits.speaks.iter().all(|(version, _)| *version == Protocol::V311),
             _ => true,
         };
-        // The slow ones: a broker on a virtual machine takes seconds to come back.
+        // Slow, because a broker on a virtual machine takes seconds to restart.
         let fast = size() != "full";
         let is_slow = matches!(self, Self::BrokerRestarted) || (self == Self::Cut && protocol == Protocol::V311);
         wanted && concerned && !(fast && is_slow && habits.speaks.len() > 1)

@@ -52,7 +52,7 @@ impl Device {
                 }
             }
         };
-        // Err: fewer have come, which the number tells.
+        // A timeout means that fewer have arrived; the count shows it.
         let _ = timeout(PATIENCE, hearing).await;
         count
     }

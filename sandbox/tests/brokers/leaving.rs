@@ -50,7 +50,7 @@ pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
     publish_expiring(&stage, &topic, EXPIRY, usize::try_from(expiring).unwrap()).await;
     let sensors = stage.publish(running).await;
     stage.invoked(running).await;
-    // Away for so long that the messages in flight have expired: the broker need not send them again.
+    // Away until the messages in flight have expired: the broker need not send them again.
     proxy.set(Quality { silent: true, ..Quality::default() });
     proxy.reset();
     tokio::time::sleep(2 * EXPIRY).await;

@@ -93,7 +93,7 @@ pub fn rung(lines: &[Value], chosen: impl Fn(&str) -> f64) -> BTreeSet<String> {
                 "Sum" => period.iter().sum(),
                 other => panic!("statistic {other}"),
             };
-            // What is missing does not breach.
+            // Missing data does not breach the threshold.
             !period.is_empty()
                 && match (alarm.get("above"), alarm.get("below")) {
                     (Some(above), None) => value > threshold(above),

@@ -202,7 +202,7 @@ impl Hardened {
         let arguments = ["-i", id, "-V", version, "-q", "1", "-t", "sensor/data", "-E"];
         let mut command = self.client(&self.subscribe, 0, &arguments);
         command.arg("--cafile").arg(&self.files.ca).args(certificate(who));
-        // Refused or let in: either way it has tried.
+        // Refused or accepted: only the attempt counts.
         ended(command, b"").await;
     }
 
@@ -237,7 +237,7 @@ fn certificate(who: &IdentityFiles) -> [&std::ffi::OsStr; 4] {
 
 async fn ended(mut command: Command, input: &[u8]) -> Output {
     let mut child = command.spawn().unwrap();
-    // Err: it did not want to read, of which its status tells more.
+    // An error means that it did not read its input; its exit status says why.
     let _ = child.stdin.take().unwrap().write_all(input).await;
     timeout(PATIENCE, child.wait_with_output()).await.expect("an end in time").unwrap()
 }

@@ -73,7 +73,7 @@ impl Server {
         };
         let chain = CertificateDer::pem_slice_iter(self.made.chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.made.key.as_bytes()).unwrap();
-        // As it is: rustls itself would refuse to show the worst of them.
+        // Without checks, because rustls refuses to present the worst of these certificates.
         let key = self.provider.key_provider.load_private_key(key).unwrap();
         builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
     }
@@ -119,7 +119,7 @@ pub async fn openssl(program: &Path, directory: &Path, made: &Made, arguments: &
             break;
         }
     }
-    // Read on, so that it never waits for room.
+    // Its output is read, so that the process never blocks on a full pipe.
     let task = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Peer { port, greeted: Arc::default(), _task: Some(AbortOnDrop(task)), _child: Some(child) }
 }

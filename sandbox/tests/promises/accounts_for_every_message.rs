@@ -67,7 +67,7 @@ async fn demo(arguments: &[&str], interrupt_after: Option<Duration>) -> (Value, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_balances_with_bad_readings_and_faults() {
-    // Built before the clock of the demo runs.
+    // Built first, so that the build does not count into the demo's duration.
     sandbox::binaries::build().unwrap();
     let arguments =
         ["--duration", "3s", "--rate", "200", "--bad-every", "10", "--fault", "throttle", "--fault-every", "7"];

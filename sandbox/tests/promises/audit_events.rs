@@ -69,7 +69,7 @@ async fn a_dead_letter_that_finds_no_place_is_told_and_so_is_the_place_that_took
     events(&process, "dead_letter.destination_restored", 1).await;
     assert_eq!(events(&process, "dead_letter.written", 2).await[1]["destination"], "sqs");
 
-    // Where no other takes it, it is held.
+    // Without another failure destination the message is held.
     let alone = World::builder().function(answering(|_| Answer::error("SensorError", "cannot")));
     let mut world = alone.set("mapping.retry.max_attempts", "1").without_bridge().await.unwrap();
     world.unset("mapping.on_failure.file");

@@ -120,7 +120,7 @@ async fn a_client_id_that_a_policy_denies_is_not_hammered() {
         }
         let trouble = || stage.world.bridge().unwrap().troubles().join("; ");
         eventually("it says so", || trouble().contains("CONNACK") || trouble().contains("CONNECT")).await;
-        // Three attempts take 50 and 100 ms at least, each drawn from below its limit.
+        // A back-off between attempts bounds how often it connects.
         assert!(stage.broker.connections() <= 8, "{} connections", stage.broker.connections());
         Ok(())
     })

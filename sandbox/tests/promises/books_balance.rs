@@ -59,7 +59,7 @@ fn sensors_on(topic: &str) -> Scene {
 
 async fn books_of(demo: Demo) -> Summary {
     let terminal = Terminal { out: Box::new(std::io::sink()), style: Style::Lines, live: true };
-    // Who says nothing in its log has no remarks.
+    // This demo writes no remarks.
     let (_remarks, none) = mpsc::channel(1);
     let (summary, ending) = demo::run(demo, terminal, none).await.unwrap();
     if let Some(letters) = ending.dead_letters() {

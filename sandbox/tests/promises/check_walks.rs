@@ -79,7 +79,7 @@ async fn a_bridge_that_runs_does_not_notice() {
         "failure destination",
     ];
     assert_eq!(names, expected);
-    // A handshake takes its time, and it is said of the step that has taken it.
+    // The duration of the handshake is reported with its own step.
     assert!(steps.iter().any(|step| step["step"] == "tls" && step["seconds"].as_f64() > Some(0.0)), "{report:#}");
     publish(&world, 5, |_| {}).await;
     acknowledged(&world, 5).await;

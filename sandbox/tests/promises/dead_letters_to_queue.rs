@@ -72,7 +72,7 @@ async fn with_the_original_bytes_and_properties() {
             assert_eq!((letter.error_type.as_str(), letter.attempts), ("Function.ItemFailure", 1));
             assert_eq!(letter.error_message, "no \u{ffff} use");
             if protocol == bridge::config::Protocol::V5 {
-                // The embedded broker adds one of its own.
+                // The embedded broker adds a user property of its own.
                 assert!(letter.user_properties.starts_with(&properties.user), "{:?}", letter.user_properties);
                 assert_eq!(letter.content_type, properties.content_type);
                 assert_eq!(letter.response_topic, properties.response_topic);
@@ -174,7 +174,7 @@ async fn f38_a_limit_that_was_not_known_is_learnt_from_a_refusal() {
         eventually("it was asked", || queue.asked() == 1).await;
         let messages = Messages::start(&world, protocol);
         let mut sent = 0;
-        // Asked again, and where that is denied, read out of the refusal.
+        // The bridge asks for the limit again; if that is denied, it reads it from the error.
         for (limit, is_reticent) in [(50_000, false), (20_000, true)] {
             queue.limit(limit, is_reticent);
             let before = queue.attempts();

@@ -90,7 +90,7 @@ async fn a_device_reads_its_own_commands_and_nothing_else() {
     let world = answering_world(&broker, commands, "devices/+/data", "devices/+/command").await;
     broker.subscribe(&one, "#").await;
     broker.subscribe(&other, "devices/+/command").await;
-    // Not by one of the two: a client that starts over ends its earlier session.
+    // A third client, because one of the two would end its earlier session by connecting again.
     let third = broker.certificate("device-c");
     assert!(broker.publish(&third, "devices/device-c/data", b"21.0", &[]).await.status.success());
     eventually("both commands are published", || world.counters().published.get() == 2).await;

@@ -54,7 +54,7 @@ async fn everyday(mut world: World) {
     nothing_lost(&world, &second).await;
     assert_eq!(world.counters().session_lost.get(), 0);
     assert!(world.counters().published.get() > published, "no answer after the restart");
-    // A new bridge, and a name that the certificate does not hold.
+    // A new bridge, with a server name that is not in the certificate.
     assert!(world.drain_bridge(common::PATIENCE).await);
     world.set("mqtt.tls.server_name", "other.example");
     let said = complaint(&mut world).await;
@@ -64,7 +64,7 @@ async fn everyday(mut world: World) {
 /// What a new bridge says that cannot connect.
 async fn complaint(world: &mut World) -> String {
     world.launch_bridge().await.unwrap();
-    // It is counted before it is told.
+    // The failure is counted before it is reported.
     let is_told = || world.bridge().unwrap().troubles().iter().all(|trouble| trouble != "connecting");
     eventually("a failure", || world.counters().connection_failures.get() > 0 && is_told()).await;
     let troubles = world.bridge().unwrap().troubles();

@@ -39,7 +39,7 @@ async fn waits(process: &BridgeProcess, count: usize) -> Vec<f64> {
 async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
     const SERVER_BUSY: u8 = 0x89;
     let stage = Stage::new(Protocol::V5, |b| b.function(willing()).set("mqtt.backoff", BACKOFF)).await;
-    // The same failure is said once a minute, and each time at the level debug.
+    // The same failure is logged once a minute, and each time at the level debug.
     let process = stage.world.spawn_bridge_under(&["env", "RUST_LOG=info,bridge::mqtt::failing=debug"]).unwrap();
     for nth in 0..YOUNG {
         let mut peer = stage.broker.accept().await?;
@@ -54,7 +54,7 @@ async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
     let mut peer = stage.broker.accept().await?;
     peer.greet(&ConnAck::fresh()).await?;
     peer.grant(1).await?;
-    // Nothing is waited for here: to have lived is to have been there for a time.
+    // No event to wait for: the connection only has to last for this time.
     tokio::time::sleep(LIFE).await;
     peer.disconnect(SERVER_BUSY).await?;
     peer.end().await?;

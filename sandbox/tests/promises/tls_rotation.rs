@@ -247,7 +247,7 @@ async fn the_publisher_confirms_before_it_gives_way() {
     });
     let builder = World::builder().function(function).set("mapping.response.allow", "answers");
     let world = builder.start().await.unwrap();
-    // A second bridge would only tell what it takes itself; the books of its function tell what came twice.
+    // Counted at the function: a second bridge knows only what it received itself.
     let mut second = World::builder()
         .function(willing())
         .broker(BrokerKind::External {

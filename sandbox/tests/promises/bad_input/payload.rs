@@ -122,7 +122,7 @@ async fn an_event_may_be_as_large_as_lambda_takes_and_no_larger() {
         let stage = Stage::start(protocol, |b| b.function(willing())).await;
         let mut peer = stage.fresh().await?;
         let mut next = 0;
-        // Quotes and all; ids have one digit here, so that the rest of the event is always as long.
+        // Sizes include the quotes. Ids have one digit here, so that the rest of the event always has the same length.
         let mut publish = async |payload: Vec<u8>| {
             next += 1;
             peer.publish(&Message::new(next, payload)).await?;

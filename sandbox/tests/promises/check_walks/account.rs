@@ -72,7 +72,7 @@ pub fn wrong_accounts() -> Vec<Case> {
                 ("AWS_SECRET_ACCESS_KEY", ""),
                 ("AWS_EC2_METADATA_DISABLED", "true"),
             ],
-            // A file needs none.
+            // A file as failure destination needs no credentials.
             says: &["ok   connect", "FAIL credentials", "hint: set AWS_ACCESS_KEY_ID", "ok   failure destination"],
             ..CASE
         },

@@ -245,7 +245,7 @@ async fn row_of(row: Row) {
     for part in row.says {
         assert!(text.contains(part), "{}: `{part}` is missing in\n{text}", row.name);
     }
-    // Whoever asks in the place of the bridge would take its session.
+    // A check under the bridge's own client id would take over its session.
     for heard in broker.heard() {
         if let Packet::Connect(connect) = heard.packet {
             assert!(connect.client_id.contains("-check") && connect.clean_start, "{connect:?}");

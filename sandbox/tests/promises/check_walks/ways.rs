@@ -73,7 +73,7 @@ pub fn wrong_ports() -> Vec<Case> {
             name: "a port that says nothing",
             keys: &[("mqtt.connect_timeout", "1s")],
             with: |_| {
-                // Until the program ends.
+                // Open until the test process exits.
                 let silent = Box::leak(Box::new(TcpListener::bind("127.0.0.1:0").unwrap()));
                 vec![("mqtt.url", format!("mqtts://{}", silent.local_addr().unwrap()))]
             },

@@ -79,7 +79,7 @@ async fn f20_a_clock_that_is_wrong() {
         assert!(log.contains(verdict) && !log.contains("panicked") && !log.contains("\"connected\""), "{clock}: {log}");
     }
     assert_eq!(world.lambda.log().totals().invoked, 0);
-    // A day ahead the certificates are still valid: nothing else of the bridge may go by the clock on the wall.
+    // A day ahead the certificates are still valid: nothing else in the bridge may depend on the wall clock.
     let process = spawn_at(&world, &faketime, "+1d");
     let fate = nothing_lost(&world, &sensors).await;
     assert_eq!((fate.handled.len(), fate.extra()), (20, 0));
@@ -121,7 +121,7 @@ async fn f21_a_disk_that_is_full() {
     let acknowledged = acks(&tap.seen()).len();
     assert!(acknowledged <= written(), "{acknowledged} acknowledged, {} on disk", written());
     still_runs(&mut process).await;
-    // Each of them is tried again and again meanwhile.
+    // Each letter is retried all the time, but not logged each time.
     let lines = process.count("dead letter not written") + process.count("failure destination failing");
     assert!(lines <= 4, "{lines} lines within less than two minutes");
 
@@ -163,7 +163,7 @@ async fn f21_a_log_that_nobody_reads_any_more() {
     let world = with_session().await;
     let mut process = subscribed(&world).await;
     process.stop_reading();
-    // Each failure is a line.
+    // Each failure writes a log line.
     fault(&world, When::Every(3), Action::status(500));
     let sensors = publish(&world, sized(500, 10_000), |_| {}).await;
     nothing_lost(&world, &sensors).await;
@@ -182,7 +182,7 @@ async fn f21_a_log_whose_reader_stalls() {
             .lines()
             .find_map(|line| line.strip_prefix("mqtt_lambda_bridge_log_lines_lost_total ")?.parse::<u64>().ok())
     };
-    // Each order is a line, until neither the pipe nor the queue takes any.
+    // Each order writes a log line, until the pipe and the queue are full.
     while lost() == Some(0) {
         for order in ["pause", "resume"].repeat(50) {
             post(&admin, &format!("/mappings/{MAPPING}/{order}"));

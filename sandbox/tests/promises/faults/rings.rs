@@ -49,7 +49,7 @@ fn every_alarm_counts_events_that_the_bridge_has() {
     assert_eq!(alarms.len(), 4, "{alarms:?}");
     for (alarm, events) in alarms {
         for event in events {
-            // A test holds that table and the source together.
+            // A test compares that table with the source.
             assert!(page.contains(&format!("`{event}`")), "{alarm}: `{event}` is no event of the bridge");
         }
     }
