@@ -200,7 +200,7 @@ fn violations(sources: &BTreeMap<String, String>) -> Vec<String> {
         };
         let depth = file.matches('/').count();
         for import in imports(text, depth).into_iter().filter(|import| import != module) {
-            // A name at the root that is no module is one that lib.rs hands on.
+            // A name at the root that is no module is a re-export of lib.rs.
             let below = layer_of(&import).unwrap_or(0) >= layer;
             let strangers = STRANGERS.contains(&(module, import.as_str())) || STRANGERS.contains(&(&import, module));
             if !below || strangers {

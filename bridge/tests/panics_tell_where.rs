@@ -24,7 +24,7 @@ fn a_process_that_panics() {
     }
     let broken: Result<(), String> = Err(format!("request with {MARKER}"));
     std::panic::catch_unwind(|| std::hint::black_box(broken).unwrap()).unwrap_err();
-    // Another crate's, with a payload of its own.
+    // A panic in another crate, with a payload of its own.
     std::panic::catch_unwind(|| std::panic::panic_any(MARKER)).unwrap_err();
     panic!("{MARKER}");
 }

@@ -51,7 +51,7 @@ fn a_long_list_takes_no_memory_beside_its_own_also_where_a_pattern_or_an_id_is_a
     let taken = peak() - before;
     assert!(taken < PAYLOAD / 2, "{taken} bytes for a payload of {PAYLOAD}");
 
-    // What this test would see of a tree.
+    // The allocations that a tree would make, which this test would see.
     let tree: Value = serde_json::from_slice(&message.payload).unwrap();
     assert!(tree["samples"].is_array() && peak() - before > 8 * PAYLOAD, "the measure is blind");
 }
