@@ -279,4 +279,15 @@ mod tests {
         let says_it_itself = anyhow::Error::new(missing()).context("world: binary `bridge`: not found");
         assert_eq!(told(&says_it_itself), "world: binary `bridge`: not found");
     }
+
+    #[test]
+    fn examples_fit_into_eighty_columns() {
+        let whole = Cli::command();
+        for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(command.is_hide_set() || !examples.is_empty(), "{}: no examples", command.get_name());
+            let longest = examples.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
+            assert!(longest.chars().count() <= 80, "{}: {longest}", command.get_name());
+        }
+    }
 }
