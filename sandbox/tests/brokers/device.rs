@@ -69,7 +69,7 @@ fn fastrand_id() -> u32 {
     std::process::id() ^ std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
 }
 
-/// Who listens, and where.
+/// A listener, and its topic.
 struct Peer {
     id: String,
     host: String,

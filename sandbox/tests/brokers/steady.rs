@@ -1,4 +1,4 @@
-//! With nothing that breaks: each message once, also where the broker sends it again by a timer (F28).
+//! Without faults each message is handled once, even if the broker sends it again by a timer (F28).
 
 use std::time::Duration;
 

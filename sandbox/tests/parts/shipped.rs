@@ -1,5 +1,5 @@
-//! The configurations of Mosquitto that the repository ships, and what the bridge that goes with each calls itself and
-//! subscribes to.
+//! The configurations of Mosquitto that the repository ships, and the client ids and topic filters of the bridge that
+//! goes with each.
 
 use std::fs;
 use std::path::{Path, PathBuf};

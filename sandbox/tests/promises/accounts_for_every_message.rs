@@ -1,5 +1,5 @@
-//! Promise: the demo's accounts are true. What a bridge leaves un-acknowledged is found at the broker, is not taken away
-//! by looking, and comes to the next bridge.
+//! Promise: the demo's accounts are true. Messages that a bridge leaves unacknowledged are counted at the broker, are
+//! not consumed by counting, and reach the next bridge.
 
 use crate::common;
 use std::collections::BTreeSet;

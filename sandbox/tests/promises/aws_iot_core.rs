@@ -82,8 +82,8 @@ async fn twenty_filters_are_asked_for_and_given_up_eight_at_a_time() {
     .await;
 }
 
-/// The service says nothing: it closes. The bridge names what it had asked for, and waits as long as for anything that a person
-/// has to fix.
+/// The service closes the connection without a reason. The bridge names its last request, and uses the longest
+/// back-off, as for any error that an operator has to fix.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_policy_denies_closes_the_connection_and_is_named() {
     both(|protocol| async move {

@@ -81,7 +81,7 @@ async fn commands_that_devices_hear_are_counted() {
     assert!(commands > 0 && commands <= summary.handled, "{summary}");
 }
 
-/// All combinations, counted up.
+/// All combinations, in order.
 fn combinations() -> impl Iterator<Item = [usize; 7]> {
     let all: usize = VALUES.iter().product();
     (0..all).map(|mut number| {

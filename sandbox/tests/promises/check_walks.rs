@@ -1,5 +1,5 @@
-//! Promise: `check` walks the whole way of a message and says of each step whether it would work, against a right set-up and against
-//! wrong ones; a bridge that runs does not notice.
+//! Promise: `check` tests each step that a message takes and reports whether it works, with a correct configuration and
+//! with wrong ones; a running bridge is not affected.
 
 mod account;
 mod scripted;

@@ -1,5 +1,5 @@
-//! Promise: an S3 bucket keeps what the function will not have, an object each, byte for byte and confirmed by its SHA-256,
-//! before it is acknowledged; while it is in trouble the message is held.
+//! Promise: an S3 bucket stores messages that the function rejects, an object each, byte for byte and confirmed by its
+//! SHA-256, before they are acknowledged; while the bucket fails, the bridge holds the message.
 
 use crate::common;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn refusing() -> Function {
     })
 }
 
-/// Refuses what sensors mark as broken, and takes the rest.
+/// Rejects readings that sensors mark as broken, and accepts the rest.
 fn picky() -> Function {
     answering(|call| {
         let event = call.event().unwrap();
@@ -40,7 +40,7 @@ fn picky() -> Function {
     })
 }
 
-/// In the order of a listing.
+/// The letters, in the order of a listing.
 fn letters(bucket: &Bucket) -> Vec<DeadLetter> {
     bucket.objects().iter().map(|object| serde_json::from_slice(&object.body).unwrap()).collect()
 }

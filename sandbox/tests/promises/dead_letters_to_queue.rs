@@ -1,5 +1,5 @@
-//! Promise: an SQS queue keeps what the function will not have, byte for byte and confirmed by its MD5, before it is
-//! acknowledged; while it is in trouble the message is held.
+//! Promise: an SQS queue stores messages that the function rejects, byte for byte and confirmed by their MD5, before
+//! they are acknowledged; while the queue fails, the bridge holds the message.
 
 use crate::common;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn refusing() -> Function {
     })
 }
 
-/// Refuses what sensors mark as broken, and takes the rest.
+/// Rejects readings that sensors mark as broken, and accepts the rest.
 fn picky() -> Function {
     answering(|call| {
         let event = call.event().unwrap();
@@ -141,7 +141,7 @@ async fn a_wrong_sum_is_no_confirmation() {
     .await;
 }
 
-/// A world whose function refuses everything, with the queue and then the file.
+/// A world whose function rejects everything, with the queue and then the file as destinations.
 async fn chained(builder: WorldBuilder, queue: &Queue) -> World {
     let builder = builder.function(refusing()).set("mapping.on_failure.sqs", &queue.url());
     builder.start().await.unwrap()

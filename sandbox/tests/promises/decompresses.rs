@@ -1,5 +1,5 @@
-//! Promise: what a device has compressed reaches filters and function as it was before, and what cannot be decompressed, or
-//! becomes too long, is safe in the failure destination byte for byte.
+//! Promise: compressed payloads reach filters and function decompressed; those that cannot be decompressed, or become
+//! too long, are in the failure destination byte for byte.
 
 use std::io::Write;
 use std::path::Path;

@@ -18,7 +18,7 @@ use sandbox::world::World;
 /// How many messages are confirmed to their publisher.
 const ALL: usize = 100;
 
-/// What keeps a device from the bridge's client id.
+/// The directive that keeps a device from the bridge's client id.
 const PROTECTION: &str = "use_username_as_clientid true";
 
 async fn world(broker: &Hardened, topic_filter: &str) -> World {
@@ -45,7 +45,7 @@ async fn until_all_are_handled(world: &World, shipped: Shipped) {
     eventually(&format!("{shipped:?}: all that was confirmed is handled"), || handled(world).len() == ALL).await;
 }
 
-/// With nothing but its own certificate, a device connects as the bridge: while that is connected, and while it is away.
+/// With only its own certificate, a device connects as the bridge: while the bridge is connected, and while it is down.
 async fn no_device_takes_the_session(shipped: Shipped) {
     for version in VERSIONS {
         let Some(broker) = Hardened::start_as(shipped).await else { return };
@@ -76,7 +76,8 @@ async fn no_device_takes_a_share(shipped: Shipped) {
     until_all_are_handled(&world, shipped).await;
 }
 
-/// The first attack without the line that protects: messages are lost, and the log has an error that rings.
+/// The first attack without the protecting directive: messages are lost, and the log has an error that triggers an
+/// alarm.
 async fn without_its_protection_the_session_is_taken(shipped: Shipped) {
     let unprotected = |name: &str, text: String| match name {
         "mosquitto.conf" => {

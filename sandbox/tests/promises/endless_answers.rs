@@ -1,4 +1,5 @@
-//! Promise: an answer that does not end is cut where Lambda's own ends, its connection closed, and no other mapping waits for it.
+//! Promise: a response without an end is cut at Lambda's own limit and its connection closed, and no other mapping
+//! waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

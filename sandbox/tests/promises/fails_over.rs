@@ -86,7 +86,7 @@ async fn nothing_is_lost_by_a_change_of_broker_under_load_and_back() {
     }
 }
 
-/// A first broker that accepts and says nothing, and how often it was tried.
+/// A first broker that accepts connections and sends nothing, and the number of attempts.
 async fn dead_broker() -> (u16, Arc<AtomicUsize>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

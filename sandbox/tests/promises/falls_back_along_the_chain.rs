@@ -9,7 +9,7 @@ use sandbox::lambda::{Action, When};
 use sandbox::queue::{Queue, Trouble};
 use sandbox::world::{World, WorldBuilder};
 
-/// A queue first, then a file; the function takes nothing.
+/// A queue first, then a file; the function rejects everything.
 async fn world(builder: WorldBuilder, queue: &Queue) -> World {
     let builder = builder.function(willing()).set("mapping.retry.max_attempts", "1");
     let world = builder.set("mapping.on_failure.sqs", &queue.url()).start().await.unwrap();

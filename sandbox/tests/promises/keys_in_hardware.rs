@@ -85,7 +85,7 @@ async fn key_and_certificate_are_renewed_while_it_runs() {
     stopped(process).await;
 }
 
-/// A PIN that is wrong is tried once, a new one when its file changes.
+/// A wrong PIN is tried once; a new one when its file changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_pin_is_refused_while_it_runs_and_the_right_one_taken() {
     let Some((bridge, world, tokens, _)) = world(KeyKind::P256).await else { return };

@@ -1,4 +1,4 @@
-//! The local Lambda keeps AWS's promises: what it answers, what it refuses, what it does to processes.
+//! The local Lambda behaves like AWS's: its responses, its refusals, and how it treats processes.
 //!
 //! Speaks plain HTTP, so that no client's own opinion stands between the test and the wire.
 

@@ -1,5 +1,5 @@
-//! Promise: what the bridge publishes arrives at least once, over any number of broken connections, and whoever asked
-//! for it hears of the broker's verdict. One message that the broker will not have holds up no other.
+//! Promise: what the bridge publishes arrives at least once, over any number of broken connections, and the caller gets
+//! the broker's verdict. A message that the broker refuses delays no other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn message(topic: &str, payload: impl ToString) -> Outgoing {
     Outgoing::new(topic, payload.to_string())
 }
 
-/// What a scripted broker makes of a PUBLISH.
+/// How a scripted broker answers a PUBLISH.
 enum Verdict {
     /// PUBACK with this reason code.
     Answer(u8),

@@ -1,5 +1,5 @@
-//! Promise: whatever the way to the broker, the same everyday holds on it: messages are invoked for once and acknowledged, a
-//! broker that restarts is found again, and a name that the certificate does not hold is refused.
+//! Promise: every way to the broker behaves alike: messages are invoked once and acknowledged, the bridge reconnects
+//! after a restart of the broker, and refuses a name that is not in the certificate.
 
 use crate::common;
 use crate::common::{acknowledged, answering, eventually, nothing_lost, publish, side_by_side, willing};
@@ -34,7 +34,7 @@ fn websocket_ports(world: &World) -> (u16, u16) {
     }
 }
 
-/// The everyday, on the way that the world's bridge is told to take.
+/// The common test, with the configured way.
 async fn everyday(mut world: World) {
     world.start_bridge().await.unwrap();
     let first = publish(&world, 20, |_| {}).await;
@@ -128,7 +128,7 @@ async fn by_ipv6(world: &mut World) -> JoinSet<()> {
     tasks
 }
 
-/// One and the same everyday, whatever carries it.
+/// The common test over every way.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_everyday_is_the_same_on_every_way() {
     let mut cases = Vec::new();

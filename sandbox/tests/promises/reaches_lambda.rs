@@ -1,5 +1,5 @@
-//! Promise: a connection to Lambda that is dead, refused or not trusted is never the function's fault: what no function saw is
-//! not given up, and the way to AWS follows `AWS_CA_BUNDLE`, `HTTPS_PROXY` and `NO_PROXY`.
+//! Promise: a dead, refused or untrusted connection to Lambda never counts as a failure of the function: a message that
+//! no function saw is not given up. Connections to AWS follow `AWS_CA_BUNDLE`, `HTTPS_PROXY` and `NO_PROXY`.
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const LETTERS: usize = 50;
-/// As many letters are under way at once.
+/// The letters in flight.
 const BATCH: usize = 10;
 
 fn letter(number: usize) -> DeadLetter {
@@ -71,7 +71,7 @@ fn file(world: &World) -> String {
     format!("file:{}", world.dead_letter_file().display())
 }
 
-/// Runs it to its end: the exit code and the summary.
+/// Runs it until it exits: the exit code and the summary.
 async fn run(world: &World, from: &str, flags: &[&str]) -> (i32, Value) {
     finish(command(world, from, flags)).await
 }

@@ -1,5 +1,5 @@
-//! Promise: SIGHUP has a running bridge take up its configuration again. What has not changed does not notice, what has
-//! loses nothing, and a configuration that is wrong changes nothing. On the real binary.
+//! Promise: at SIGHUP a running bridge reads its configuration again. Unchanged mappings keep running, changed ones
+//! lose nothing, and an invalid configuration changes nothing. On the real binary.
 
 use crate::common;
 use std::collections::BTreeSet;

@@ -1,5 +1,5 @@
-//! Promise: a broker that takes a connection and ends it at once is tried ever more seldom. Only a connection that has
-//! lived ends the row of failures.
+//! Promise: the bridge backs off from a broker that accepts a connection and ends it at once. Only a connection that
+//! lasted resets the back-off.
 
 use std::time::Duration;
 
@@ -83,7 +83,7 @@ fn rests_long(line: &str) -> bool {
     seconds.and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|seconds| (2880..=3600).contains(&seconds))
 }
 
-/// Somebody has mended what was wrong, and need not tell the bridge.
+/// The fault is fixed, and the bridge notices by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_tls_files_end_the_longest_rest() {
     let builder = World::builder().function(willing()).set("mqtt.backoff", BACKOFF);

@@ -1,5 +1,5 @@
-//! Promise: a replica that leaves for good loses nothing. It unsubscribes, finishes what the broker still has for it, and
-//! has the broker forget its session. The last part of matrix row F25, on the real binary.
+//! Promise: a replica that retires loses nothing. It unsubscribes, finishes what the broker still has for it, and has
+//! the broker delete its session. The last part of matrix row F25, on the real binary.
 
 use crate::common;
 use std::time::Duration;

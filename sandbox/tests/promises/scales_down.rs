@@ -1,5 +1,6 @@
-//! Promise: a pod of a Kubernetes StatefulSet retires when it was scaled away, and only then. Rolling updates, evictions and an API
-//! server that does not answer keep its sessions, and lose nothing. On the real binary, with the command of the chart's `preStop`.
+//! Promise: a pod of a Kubernetes StatefulSet retires if it was scaled down, and only then. After rolling updates,
+//! evictions and an API server that does not answer, its sessions are kept and nothing is lost. On the real binary,
+//! with the command of the chart's `preStop`.
 
 use std::process::Output;
 

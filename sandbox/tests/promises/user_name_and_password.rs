@@ -1,5 +1,5 @@
-//! Promise: a broker that wants a user name and a password gets them, on every connection and as the file has them now; and
-//! nobody else does, whatever goes wrong.
+//! Promise: a broker that requires a user name and a password gets them on every connection, as the file has them now;
+//! they appear nowhere else, whatever goes wrong.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn enter(program: &Path, file: &Path, password: &str) {
     assert!(status.unwrap().success());
 }
 
-/// Everything that the process shows of itself.
+/// Fails if arguments, log or metrics of the process show a password.
 fn assert_shows_no_password(process: &BridgeProcess) {
     let shown = std::fs::read(format!("/proc/{}/cmdline", process.id().unwrap())).unwrap();
     let shown = String::from_utf8_lossy(&shown).into_owned();

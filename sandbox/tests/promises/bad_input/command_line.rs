@@ -1,5 +1,5 @@
-//! What everybody on the machine can read of the running process: nothing that is secret. Wrong arguments, and secrets as
-//! arguments, end it before it runs; the bridge's own test has those.
+//! Every user of the machine can read a process's arguments: they hold no secret. Wrong arguments, and secrets as
+//! arguments, are tested beside the bridge.
 
 use bridge::config::Protocol;
 

@@ -46,7 +46,7 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Plays all of them, each in an event of its own.
+/// Publishes all of them, each in an event of its own.
 async fn innocents_are_handled_beside(function: Function) -> Played {
     let adjust = |b: sandbox::world::WorldBuilder| {
         let b = b.set("mapping.batch.max_records", "100").set("mapping.batch.max_window", "1m");

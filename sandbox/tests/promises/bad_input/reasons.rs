@@ -1,4 +1,4 @@
-//! The words of others reach the operator, but never with a secret in them, and never at any length.
+//! Foreign texts reach the operator, but never with a secret in them, and only up to a limit.
 
 use std::os::unix::fs::PermissionsExt;
 

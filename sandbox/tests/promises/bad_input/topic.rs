@@ -1,4 +1,4 @@
-//! Topics that MQTT allows and nobody expects. Those that it forbids are among the packets.
+//! Unusual topics that MQTT allows. Forbidden ones are in `packet.rs`.
 
 use event::Event;
 use sandbox::scripted::Message;

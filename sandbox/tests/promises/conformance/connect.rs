@@ -1,4 +1,4 @@
-//! CONNECT, what it asks for, and a connection that is silent.
+//! CONNECT, what it requests, and a silent connection.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ async fn mqtt_3_2_2_21_the_servers_keep_alive_is_obeyed() -> Played {
     Ok(())
 }
 
-/// A timeout for each read would be none: a broker that drips bytes never lets one run out.
+/// A timeout for each read would not be enough: a broker that sends byte by byte never triggers it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_never_answers_connect_is_left_also_when_it_drips() {
     both(|protocol| async move {

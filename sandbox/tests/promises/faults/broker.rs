@@ -1,4 +1,4 @@
-//! F7: what can happen to the broker. What it had saved is there again; when it has lost its sessions, that is loud.
+//! F7: what can happen to the broker. Saved messages are there again; lost sessions are logged.
 
 use std::time::Duration;
 

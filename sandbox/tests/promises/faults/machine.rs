@@ -1,4 +1,5 @@
-//! F20, F21, F22: a machine with a wrong clock, a full disk, nobody who reads the log, too few descriptors, and no names.
+//! F20, F21, F22: a machine with a wrong clock, a full disk, a log without a reader, too few file descriptors, and no
+//! DNS.
 
 use std::fs;
 use std::io::{Seek, Write};
@@ -31,7 +32,7 @@ async fn still_runs(process: &mut BridgeProcess) {
     assert_eq!(ended, None, "{:#?}", process.log());
 }
 
-/// Ends it in good order.
+/// Stops it cleanly.
 async fn ends_well(mut process: BridgeProcess) {
     process.signal("TERM").await.unwrap();
     let status = process.exited(PATIENCE).await.unwrap().expect("an end");

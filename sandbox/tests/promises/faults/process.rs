@@ -1,5 +1,5 @@
-//! F1, F23: a bridge that starts with more waiting for it than it may hold, or stands still for longer than its broker
-//! waits.
+//! F1, F23: a bridge that starts with more queued messages than it may hold, or that is stopped for longer than its
+//! broker waits.
 
 use std::time::{Duration, Instant};
 

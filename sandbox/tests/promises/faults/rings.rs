@@ -1,4 +1,4 @@
-//! What a person at night must hear of rings: the health check that is shipped, and the patterns of the alarms that are.
+//! Whatever needs an operator at night triggers the shipped health check, or an alarm of the shipped patterns.
 
 use std::fs;
 use std::path::Path;
