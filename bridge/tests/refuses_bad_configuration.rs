@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use bridge::config::{Config, Overrides};
 
-/// What stands in place of a secret, and must not come out again.
+/// A stand-in for a secret, which must not appear in any output.
 const SECRET: &str = "hunter2";
 
 /// Far more than reading a file takes; only a bridge that starts to run uses it up.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A good file; each row spoils one thing of it.
+/// A valid file; each row breaks one thing in it.
 const GOOD: &str = r#"drain_timeout = "25s"
 [admin]
 listen = "127.0.0.1:0"
@@ -593,7 +593,7 @@ fn arguments_that_are_not_utf_8() {
     assert_eq!((&said["event"], &said["message"]), (&"usage.refused".into(), &"an argument is not UTF-8 text".into()));
 }
 
-/// What anybody on the machine can read in the list of processes must hold no secret, so no flag may ask for one.
+/// Every user of the machine can read the arguments of a process, so no flag may take a secret.
 #[test]
 fn no_flag_asks_for_a_secret() {
     let output = Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge")).args(["run", "--help"]).output().unwrap();

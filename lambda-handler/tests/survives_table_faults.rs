@@ -1,5 +1,5 @@
-//! Promise: a reading is said to be stored when DynamoDB has said so, and never before. What may pass is tried again for a
-//! while; what is left is an item failure for the bridge to try again, and costs the other records nothing.
+//! Promise: a reading is reported as stored only after DynamoDB has confirmed it. Temporary errors are retried for a
+//! while; then the record is an item failure for the bridge to retry, which does not affect the other records.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 

@@ -66,7 +66,7 @@ fn enter(program: &Path, file: &Path, password: &str) {
     assert!(status.unwrap().success());
 }
 
-/// Fails if arguments, log or metrics of the process show a password.
+/// Fails if the arguments or the log of the process show a password.
 fn assert_shows_no_password(process: &BridgeProcess) {
     let shown = std::fs::read(format!("/proc/{}/cmdline", process.id().unwrap())).unwrap();
     let shown = String::from_utf8_lossy(&shown).into_owned();
