@@ -5,7 +5,7 @@ use super::*;
 
 /// Benchmarks of two days differ by 1.4 either way on the same code, and the fit by some percent more.
 const CPU_BAND: f64 = 1.5;
-/// Broker and endpoint take something of the two cores, so that a replica does less than its CPU alone would let it.
+/// Broker and endpoint share the two cores, so a replica reaches less than its CPU cost alone would allow.
 const RATE_BAND: f64 = 1.8;
 
 /// A row that was measured: of this batch size.
@@ -53,14 +53,14 @@ fn rows(page: &str) -> Vec<Row> {
     rows
 }
 
-/// The middle one; the mean of the two in the middle.
+/// The median.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     if figures.len().is_multiple_of(2) { f64::midpoint(figures[middle - 1], figures[middle]) } else { figures[middle] }
 }
 
-/// What the constants would be, by the figures of one message and of a hundred.
+/// The constants that follow from the figures of one message and of a hundred.
 fn fitted(rows: &[Row]) -> String {
     let cpu =
         |batch: f64| median(rows.iter().filter(|row| (row.batch - batch).abs() < 0.5).map(|row| row.cpu).collect());
