@@ -108,7 +108,7 @@ impl Aws {
             builder.set_service_config(Some(WithoutEmpty(config)));
         }
         builder.set_credentials_provider(Some(SharedCredentialsProvider::new(credentials.clone())));
-        // They are cached where they are waited for, which must not be inside a call.
+        // `credentials` caches them itself: a call must not wait for them within its own timeout.
         builder.set_identity_cache(Some(IdentityCache::no_cache()));
         builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
         Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default(), asks_first: false }

@@ -26,7 +26,7 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         let ceiling =
             2_u32.checked_pow(self.failures).and_then(|factor| min.checked_mul(factor)).map_or(max, |c| c.min(max));
-        // In whole milliseconds, as it stands in the log.
+        // Whole milliseconds, the same as in the log line.
         (min + whole(ceiling.saturating_sub(min).mul_f64(random))).min(max)
     }
 

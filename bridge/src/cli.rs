@@ -34,36 +34,58 @@ pub use shell::{CompletionsFlags, ManFlags};
 pub use status::StatusFlags;
 pub use write_files::WriteFilesFlags;
 
+// Lines of at most 80 columns, so that a terminal of that width does not wrap them once more.
 const EXAMPLES: &str = "\
 Examples:
   Invoke `sensor-handler` for each message on sensor/data:
     mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
         --topic-filter sensor/data --function sensor-handler
 
-  The same with a client certificate, and a file for messages that the function keeps refusing:
+  The same with a client certificate, and a file for dead letters:
     mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
         --cert-file bridge.crt --key-file bridge.key \\
-        --topic-filter sensor/data --function sensor-handler --on-failure-file dead-letters.jsonl
+        --topic-filter sensor/data --function sensor-handler \\
+        --on-failure-file dead-letters.jsonl
 
-  Several mappings, from a file:
+  Several mappings, from a file that you edit first:
     mqtt-lambda-bridge config > bridge.toml
     mqtt-lambda-bridge run --config bridge.toml
 
-Every key of the file is also an environment variable: mqtt.url is BRIDGE_MQTT_URL.
-No flag takes a password: it stands in the file that --password-file names, or in
-BRIDGE_MQTT_PASSWORD. AWS region, credentials and AWS_ENDPOINT_URL come from the AWS SDK's
-standard chain. RUST_LOG sets the log level.
+Every key of the file is also an environment variable: mqtt.url is
+BRIDGE_MQTT_URL. A flag wins over a variable, a variable over the file. A flag
+without a default is unset until you give it. No flag takes a password: write
+it to the file that --password-file names, or set BRIDGE_MQTT_PASSWORD. The AWS
+region, credentials and AWS_ENDPOINT_URL come from the standard chain of the
+AWS SDK. RUST_LOG sets the log level, `info` by default.
 Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration,
-3 retired, and the broker may have dropped something.";
+3 retired, but the broker may have dropped messages.";
 
-const CHECK_HELP: &str = "\
-It takes no message and leaves a running bridge alone: it connects as `{client_id}-check`.
+const CHECK_EXAMPLES: &str = "\
+Examples:
+  Test files, broker, function and failure destinations:
+    mqtt-lambda-bridge check --config bridge.toml
+
+  Also publish a message, and wait until it comes back:
+    mqtt-lambda-bridge check --config bridge.toml --probe \\
+        --probe-topic devices/device-7/data
+
+`check` takes no message and leaves a running bridge alone: it connects as
+`{client_id}-check`.
 Exit codes: 0 all steps work, 1 a step fails, 2 wrong usage or configuration.";
+
+const CONFIG_EXAMPLES: &str = "\
+Examples:
+  A file to edit, with every key and its explanation:
+    mqtt-lambda-bridge config > bridge.toml
+
+  The shortest file that works, once its values are yours:
+    mqtt-lambda-bridge config --minimal > bridge.toml";
 
 const REDRIVE_EXAMPLES: &str = "\
 Examples:
   Count what a redrive would send:
-    mqtt-lambda-bridge redrive --config bridge.toml --from file:dead-letters.jsonl --dry-run
+    mqtt-lambda-bridge redrive --config bridge.toml --dry-run \\
+        --from file:dead-letters.jsonl
 
   Send the letters of one device, no faster than 50 a second:
     mqtt-lambda-bridge redrive --config bridge.toml --rate 50/s \\
@@ -71,10 +93,43 @@ Examples:
         --from sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters
 
   Those of one day, from a bucket:
-    mqtt-lambda-bridge redrive --config bridge.toml --from s3://my-bucket/dead-letters/20261120
+    mqtt-lambda-bridge redrive --config bridge.toml \\
+        --from s3://my-bucket/dead-letters/20261120
 
-Letters that fail again stay. A redrive that is interrupted loses nothing; run it again.
-Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or configuration.";
+Letters that fail again stay. A redrive that is interrupted loses nothing; run
+it again.
+Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or
+configuration.";
+
+const ORDER_EXIT: &str = "Exit codes: 0 done, 1 the bridge was not reached or refused, 2 wrong usage.";
+
+const RETIRE_EXAMPLES: &str = "\
+Examples:
+  Retire the bridge on this machine, and wait until it has exited:
+    mqtt-lambda-bridge retire --wait
+
+  The `preStop` hook of a StatefulSet, which must not retire at a restart:
+    mqtt-lambda-bridge retire --if-scaled-down --wait
+
+Exit codes: 0 done, 1 the bridge was not reached or refused, 2 wrong usage.";
+
+const WRITE_FILES_EXAMPLES: &str = "\
+Examples:
+  Two files, from a variable each:
+    mqtt-lambda-bridge write-files --into /run/tls \\
+        bridge.crt=BRIDGE_CERTIFICATE bridge.key=BRIDGE_KEY
+
+  All files of a JSON object such as {\"ca.crt\": \"...\"}, for another user:
+    mqtt-lambda-bridge write-files --into /run/tls --json TLS_FILES \\
+        --owner 65532:65532";
+
+const COMPLETIONS_EXAMPLES: &str = "\
+Example:
+  source <(mqtt-lambda-bridge completions bash)";
+
+const MAN_EXAMPLES: &str = "\
+Example:
+  mqtt-lambda-bridge man run > run.1 && man -l run.1";
 
 /// An event source mapping for MQTT: invokes an AWS Lambda function for each message of a broker.
 #[derive(Debug, Parser)]
@@ -88,16 +143,17 @@ pub struct Cli {
 /// What the bridge can be asked to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Connect to the broker and invoke until told to stop.
+    /// Connect to the broker and invoke functions until told to stop (SIGTERM, or Ctrl-C).
     #[command(after_help = EXAMPLES)]
     Run(Flags),
-    /// Send dead letters through their functions again, and remove those that are taken.
+    /// Send dead letters to their functions again, and delete those that a function accepts.
     #[command(after_help = REDRIVE_EXAMPLES)]
     Redrive(RedriveFlags),
-    /// Walk the way of a message once, from files to function, and say of each step whether it would work.
-    #[command(after_help = CHECK_HELP)]
+    /// Test each step that a message takes, from the configuration to the function, and report it.
+    #[command(after_help = CHECK_EXAMPLES)]
     Check(CheckFlags),
     /// Print a configuration file with every key, its meaning and its default.
+    #[command(after_help = CONFIG_EXAMPLES)]
     Config {
         /// Print the file's JSON Schema instead, for editors and other programs.
         #[arg(long, conflicts_with = "minimal")]
@@ -106,21 +162,28 @@ pub enum Command {
         #[arg(long)]
         minimal: bool,
     },
-    /// Ask the bridge on this machine whether it lives: exit code 0 when it does, 1 when not.
+    /// Check whether the bridge on this machine is alive: exit code 0 if it is, 1 if not.
     Health(HealthFlags),
-    /// Show how the bridge on this machine stands, mapping by mapping.
+    /// Show the state of the bridge on this machine, mapping by mapping.
+    #[command(after_help = ORDER_EXIT)]
     Status(StatusFlags),
-    /// Hold a mapping: it keeps its session, finishes what it has, and takes no more.
+    /// Pause a mapping: it keeps its session, finishes the messages it has, and takes no more.
+    #[command(after_help = ORDER_EXIT)]
     Pause(MappingFlags),
-    /// Let a paused mapping go on.
+    /// Resume a paused mapping.
+    #[command(after_help = ORDER_EXIT)]
     Resume(MappingFlags),
-    /// Have the bridge leave for good: it unsubscribes, finishes what the broker has for it, and ends.
+    /// Remove the bridge for good: it unsubscribes, finishes what the broker has for it, and exits.
+    #[command(after_help = RETIRE_EXAMPLES)]
     Retire(RetireFlags),
-    /// Write variables of the environment into files of mode 0400, for a bridge that gets its secrets as variables.
+    /// Write environment variables to files of mode 0400, for platforms that pass secrets as variables.
+    #[command(after_help = WRITE_FILES_EXAMPLES)]
     WriteFiles(WriteFilesFlags),
     /// Print a script that completes commands and flags in a shell.
+    #[command(after_help = COMPLETIONS_EXAMPLES)]
     Completions(CompletionsFlags),
-    /// Print the manual page, of the whole or of one command.
+    /// Print the manual page of mqtt-lambda-bridge, or of one command.
+    #[command(after_help = MAN_EXAMPLES)]
     Man(ManFlags),
 }
 
@@ -153,7 +216,7 @@ impl Cli {
     pub fn read(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, NothingToRun> {
         let mut arguments: Vec<_> = arguments.into_iter().collect();
         if arguments.get(1).is_some_and(|name| name == "help") {
-            // clap takes it for the name of a command.
+            // Behind `help` clap would take the flag for the name of a command.
             arguments.retain(|argument| argument != "--help" && argument != "-h");
         }
         let command = arguments.get(1).and_then(|name| name.to_str()).unwrap_or_default();
@@ -364,6 +427,16 @@ mod tests {
                 let after = if ["--help", "run"].contains(&name) { EXAMPLES } else { "" };
                 assert!(text.contains(after), "{name} {help}: {text}");
             }
+        }
+    }
+
+    #[test]
+    fn examples_fit_into_eighty_columns() {
+        let whole = Cli::command();
+        for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            let longest = examples.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
+            assert!(longest.chars().count() <= 80, "{}: {longest}", command.get_name());
         }
     }
 

@@ -213,7 +213,7 @@ impl Config {
         let mut draft = draft.unwrap_or_default();
         overlay::environment(&mut draft, variables, &mut mistakes);
         overlay::flags(&mut draft, overrides, &mut mistakes);
-        // How log lines are wanted, whatever else is wrong.
+        // The log format is known even if the rest of the configuration is invalid.
         let log = LogFormat::named(draft.root.given.get("log").and_then(|given| given.text.as_deref()));
         let made = if is_read { read(&draft, mistakes, true) } else { mistakes.or(None) };
         made.map_err(|error| error.with_log(log))
@@ -452,7 +452,7 @@ on_failure = [{ sqs = "https://localhost/1/q" }, { file = "dead.jsonl" }]
         let examples = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("examples");
         let mut loaded = 0;
         for example in std::fs::read_dir(examples).unwrap() {
-            // Others are functions.
+            // The other examples are functions, without a bridge.toml.
             let Ok(text) = std::fs::read_to_string(example.unwrap().path().join("bridge.toml")) else { continue };
             from_text(&text).unwrap();
             loaded += 1;

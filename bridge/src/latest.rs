@@ -87,7 +87,7 @@ impl<T: Copy> Heard<T> {
     /// Waits for a change that it has not seen. Several changes at once are one. Cancel safe.
     pub async fn changed(&mut self) {
         loop {
-            // Before the look, so that a change between the two is heard.
+            // Registered before the look, so that a change in between is not missed.
             let told = self.latest.0.changed.notified();
             let changes = self.latest.lock().changes;
             if changes != self.changes {

@@ -79,7 +79,7 @@ pub fn flush() {
 pub fn print(line: &str) {
     let output = OUTPUT.get_or_init(|| lossy_copy(&io::stdout()).ok());
     match output {
-        // In one piece, with its end.
+        // Line and line end in one write.
         Some(output) => drop(output.make_writer().write_all(format!("{line}\n").as_bytes())),
         None => drop(LOST.inc()),
     }
@@ -89,7 +89,7 @@ pub fn print(line: &str) {
 fn lossy_copy(stream: &impl AsFd) -> io::Result<Lossy> {
     match stream.as_fd().try_clone_to_owned() {
         Ok(descriptor) => Lossy::start(File::from(descriptor), LOST.clone()),
-        // It is closed.
+        // The stream is closed.
         Err(_) => Lossy::start(io::sink(), LOST.clone()),
     }
 }

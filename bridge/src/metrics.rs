@@ -67,7 +67,7 @@ impl Metrics {
         registry.register("build", "Which build of the bridge this is", Info::new(build));
         let mut process = Registry::default();
         process.register_collector(Box::new(process::ProcessMetrics));
-        // The first look says when it started.
+        // The first call records the start time.
         let _ = Process::now();
         let lost = "Lines of the log that were lost as nobody read them in time";
         registry.register("log_lines_lost", lost, logging::lost());

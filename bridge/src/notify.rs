@@ -71,7 +71,7 @@ impl Notifier {
 
     fn say(&self, state: &str) {
         if let Some((socket, address)) = &self.socket {
-            // If the service manager misses it, it restarts the bridge in the worst case.
+            // If the service manager does not get it, the worst case is a restart of the bridge.
             let _ = socket.send_to_addr(state.as_bytes(), address);
         }
     }
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     fn heard(socket: &UnixDatagram) -> String {
-        // The message arrives at once.
+        // A datagram on this machine is there at once.
         socket.set_nonblocking(true).unwrap();
         let mut buffer = [0; 512];
         let length = socket.recv(&mut buffer).unwrap();

@@ -68,7 +68,7 @@ pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Sum
             let event = "redrive.ended";
             info!(event, redriven, failed, skipped, left, unsendable, broken, trouble, "redrive ended");
         }
-        // Then there was none.
+        // A usage error is found before the redrive starts, so it has no end to log.
         Err(reason) if reason.is_usage() => {}
         Err(reason) => error!(event = "redrive.failed", %reason, "redrive failed"),
     }
@@ -78,7 +78,7 @@ pub async fn redrive(config: &Config, aws: &Aws, options: Options) -> Result<Sum
 async fn run(config: &Config, aws: &Aws, options: Options) -> Result<Summary, RedriveError> {
     let from = options.from.clone();
     let mut redrive = Redrive::new(config, aws, options)?;
-    // Ends with this function.
+    // Dropped, and so aborted, at the end of this function.
     let mut signals = JoinSet::new();
     signals.spawn(stop_at_signal(Arc::clone(&redrive.stop)));
     match from {

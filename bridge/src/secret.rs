@@ -32,7 +32,7 @@ impl Secret {
         let mut bytes = Zeroizing::new(bytes);
         let line = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
         let length = line.strip_suffix(b"\r").unwrap_or(line).len();
-        // What is cut off is wiped with the rest: the whole room of a buffer is.
+        // The part that is cut off is wiped too: `Zeroizing` wipes the whole capacity.
         bytes.truncate(length);
         match length {
             0 => Err("the password is empty".to_owned()),

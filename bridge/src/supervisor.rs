@@ -174,8 +174,8 @@ impl Bridge {
         if let Some(lines) = lines {
             bridge.aside.spawn(lines.write(listener.clone()));
         }
-        // One that only leaves is at work from the start: nobody is to restart it, or to take it back, because it is
-        // never ready.
+        // A bridge that only retires counts as started, so that a health check does not restart it for never being
+        // ready.
         let started = bridge.started.clone();
         started.send_replace(bridge.config.mqtt.is_retiring());
         bridge.retire_if_configured();

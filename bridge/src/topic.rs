@@ -91,7 +91,7 @@ impl TopicFilter {
         let (mut ours, mut theirs) = (levels(ours), levels(theirs));
         loop {
             match (ours.next(), theirs.next()) {
-                // `#` stands for what its parent level is, too; so it also matches no level at all.
+                // `#` also matches its parent level, that is, no further level at all.
                 (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
                 (Some(a), Some(b)) if a == b || a == "+" || b == "+" => {}
                 _ => return false,

@@ -29,7 +29,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let lines = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
-    // With its whole room at once: growing would leave a copy of the login behind.
+    // Allocated in full: a buffer that grows would leave copies of the login behind.
     let mut ask = Zeroizing::new(Vec::with_capacity(lines.len() + login.map_or(0, <[u8]>::len) + 64));
     ask.extend_from_slice(lines.as_bytes());
     if let Some(login) = login {

@@ -61,7 +61,7 @@ fn each_source(directory: &Path, look: &mut impl FnMut(&str, &str)) {
     }
 }
 
-/// The lines of the log, as the source writes them, that name no `event`. Tests write none.
+/// The log statements in the source that name no `event`, tests excluded.
 fn unnamed(source: &str) -> Vec<String> {
     let code = source.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let begins = ["error!(", "warn!(", "info!(", "debug!(", "trace!("];
@@ -79,7 +79,7 @@ fn unnamed(source: &str) -> Vec<String> {
     found
 }
 
-/// Up to the parenthesis that closes them.
+/// The text up to the closing parenthesis.
 fn arguments(rest: &str) -> &str {
     let (mut depth, mut in_text, mut escaped) = (0, false, false);
     for (at, character) in rest.char_indices() {
@@ -100,7 +100,7 @@ fn without_texts(call: &str) -> String {
     call.replace("\\\"", "").split('"').step_by(2).collect()
 }
 
-/// As a field of its own, or short for one.
+/// Whether the statement has the field `event`, in full or in short form.
 fn names_an_event(call: &str) -> bool {
     let mut fields = call.split([',', '(', ')']).map(str::trim);
     fields.any(|field| {

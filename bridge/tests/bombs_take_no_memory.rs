@@ -11,9 +11,9 @@ use flate2::write::GzEncoder;
 use std::io::Read;
 
 const LIMIT: usize = 512 << 10;
-/// What a bomb of gzip would become; it takes a while to make one.
+/// The decompressed size of the gzip bomb, which takes a while to make.
 const GZIP: u64 = 24 << 20;
-/// What one of Zstandard would.
+/// The decompressed size of the Zstandard bomb.
 const ZSTD: u64 = 256 << 20;
 
 /// The most memory that this process has had at once, in bytes.
@@ -39,7 +39,7 @@ fn zstd_bomb() -> Vec<u8> {
     bomb
 }
 
-/// One test alone, so that nothing else takes memory meanwhile.
+/// The only test of this program, so that nothing else allocates meanwhile.
 #[test]
 fn a_bomb_takes_its_limit_and_the_window_of_its_format() {
     for (compression, bomb, window) in

@@ -70,7 +70,7 @@ fn the_bridge_keeps_its_layers() {
     assert_eq!(violations(&sources), Vec::<String>::new());
 }
 
-/// The same for the function.
+/// The same table for the function.
 const HOMES_IN_THE_FUNCTION: &[(&str, &str)] =
     &[("aws_sdk_dynamodb", "store/dynamodb.rs"), ("aws_config", "store/dynamodb.rs"), ("lambda_runtime", "runtime.rs")];
 
@@ -166,7 +166,7 @@ fn a_circle_of_nested_files_is_found() {
     assert_eq!(found("#[cfg(test)]\nmod tests { use super::super::a::A; }"), Vec::<String>::new());
 }
 
-/// Every file below `directory`, by its path there, without comments.
+/// Every file below `directory`, by its relative path, without comments.
 fn sources(directory: &Path) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
     let mut open = vec![directory.to_owned()];
@@ -200,7 +200,7 @@ fn violations(sources: &BTreeMap<String, String>) -> Vec<String> {
         };
         let depth = file.matches('/').count();
         for import in imports(text, depth).into_iter().filter(|import| import != module) {
-            // A name at the root that is no module is one that lib.rs hands on.
+            // A name at the root that is no module is a re-export of lib.rs.
             let below = layer_of(&import).unwrap_or(0) >= layer;
             let strangers = STRANGERS.contains(&(module, import.as_str())) || STRANGERS.contains(&(&import, module));
             if !below || strangers {

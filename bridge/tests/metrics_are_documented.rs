@@ -12,7 +12,7 @@ use bridge::metrics::{Exposition, Metrics};
 const BEGIN: &str = "<!-- UPDATE_DOCS=1 cargo test -p mqtt-lambda-bridge --test metrics_are_documented -->\n";
 const END: &str = "<!-- end -->\n";
 
-/// A number as a reader of the text format sees it.
+/// A metric as a reader of the text format sees it.
 #[derive(Debug, Default, PartialEq)]
 struct Number {
     kind: String,

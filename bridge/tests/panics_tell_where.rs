@@ -1,4 +1,4 @@
-//! The promise: a panic tells where it happened and nothing that it was about, whether there is a log already or not.
+//! The promise: a panic is reported with its place and without its message, whether logging has started or not.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
 
@@ -6,7 +6,7 @@ use std::process::Command;
 
 const MARKER: &str = "marker-7f3a9c";
 
-/// What a process that panics has written; the test below plays it.
+/// The output of a process that panics, which is the test below.
 fn written(case: &str) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "a_process_that_panics", "--nocapture"]).env("CASE", case).env("RUST_BACKTRACE", "1");
@@ -24,7 +24,7 @@ fn a_process_that_panics() {
     }
     let broken: Result<(), String> = Err(format!("request with {MARKER}"));
     std::panic::catch_unwind(|| std::hint::black_box(broken).unwrap()).unwrap_err();
-    // Another crate's, with a payload of its own.
+    // A panic in another crate, with a payload of its own.
     std::panic::catch_unwind(|| std::panic::panic_any(MARKER)).unwrap_err();
     panic!("{MARKER}");
 }

@@ -1,5 +1,5 @@
-//! The promise: filters, `message_id` and whatever else asks what stands in a payload find it where it stands. A tree of
-//! `[0,0,…]` takes seventeen times the bytes.
+//! The promise: filters, `message_id` and all other readers of a payload read it in place. A parsed tree of `[0,0,…]`
+//! takes seventeen times the bytes.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
 #![cfg(target_os = "linux")]
@@ -35,7 +35,7 @@ fn message() -> Message {
     }
 }
 
-/// One test alone, so that nothing else takes memory meanwhile.
+/// The only test of this program, so that nothing else allocates meanwhile.
 #[test]
 fn a_long_list_takes_no_memory_beside_its_own_also_where_a_pattern_or_an_id_is_about_it() {
     let message = message();
@@ -51,7 +51,7 @@ fn a_long_list_takes_no_memory_beside_its_own_also_where_a_pattern_or_an_id_is_a
     let taken = peak() - before;
     assert!(taken < PAYLOAD / 2, "{taken} bytes for a payload of {PAYLOAD}");
 
-    // What this test would see of a tree.
+    // The allocations that a tree would make, which this test would see.
     let tree: Value = serde_json::from_slice(&message.payload).unwrap();
     assert!(tree["samples"].is_array() && peak() - before > 8 * PAYLOAD, "the measure is blind");
 }

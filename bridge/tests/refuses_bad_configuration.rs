@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use bridge::config::{Config, Overrides};
 
-/// What stands in place of a secret, and must not come out again.
+/// A stand-in for a secret, which must not appear in any output.
 const SECRET: &str = "hunter2";
 
 /// Far more than reading a file takes; only a bridge that starts to run uses it up.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// A good file; each row spoils one thing of it.
+/// A valid file; each row breaks one thing in it.
 const GOOD: &str = r#"drain_timeout = "25s"
 [admin]
 listen = "127.0.0.1:0"
@@ -552,12 +552,12 @@ fn errors_are_json_where_the_log_is_and_text_where_it_is_not() {
     let run = &["run", "--config", "bridge.toml"][..];
     let with = |more: &'static [&'static str]| [run, more].concat();
     let rows = [
-        // Whatever is wrong, what the file says of the log holds; a flag wins over a variable, and that over the file.
+        // The file's `log` applies even if other keys are invalid; a flag wins over a variable, and that over the file.
         (in_file("json"), with(&[]), None, Some("configuration.refused")),
         (in_file("text"), with(&[]), None, None),
         (in_file("text"), with(&[]), Some("json"), Some("configuration.refused")),
         (in_file("json"), with(&["--log", "text"]), Some("json"), None),
-        // One that cannot be read says nothing; then neither a terminal does.
+        // A file that cannot be parsed sets no format; without a terminal it is JSON.
         ("log = \"text\"\nno TOML".to_owned(), with(&[]), None, Some("configuration.refused")),
         ("no TOML".to_owned(), with(&[]), Some("text"), None),
         (in_file("xml"), with(&[]), None, Some("configuration.refused")),
@@ -565,7 +565,7 @@ fn errors_are_json_where_the_log_is_and_text_where_it_is_not() {
         (in_file("json"), with(&["--urll=x", "--log=text"]), None, None),
         (format!("log = \"json\"\n{GOOD}"), with(&[]), None, Some("bridge.not_started")),
         (format!("log = \"text\"\n{GOOD}"), with(&[]), None, None),
-        // Without a log of its own it speaks to whoever has called it.
+        // `check` has no log; its error is text for the caller.
         (in_file("json"), vec!["check", "--config", "bridge.toml"], Some("json"), None),
     ];
     for (toml, arguments, variable, event) in rows {
@@ -593,14 +593,14 @@ fn arguments_that_are_not_utf_8() {
     assert_eq!((&said["event"], &said["message"]), (&"usage.refused".into(), &"an argument is not UTF-8 text".into()));
 }
 
-/// What anybody on the machine can read in the list of processes must hold no secret, so no flag may ask for one.
+/// Every user of the machine can read the arguments of a process, so no flag may take a secret.
 #[test]
 fn no_flag_asks_for_a_secret() {
     let output = Command::new(env!("CARGO_BIN_EXE_mqtt-lambda-bridge")).args(["run", "--help"]).output().unwrap();
     let help = String::from_utf8(output.stdout).unwrap();
     let flags: Vec<_> = help.split_whitespace().filter(|word| word.starts_with("--")).collect();
     assert!(flags.contains(&"--key-file"), "{help}");
-    // A user name is none, and a file with a password in it is named and not shown.
+    // A user name is no secret, and --password-file takes a path.
     let flags: Vec<_> = flags.into_iter().filter(|flag| *flag != "--password-file").collect();
     for word in ["pass", "secret", "token", "credential", "insecure", "verif"] {
         assert!(!flags.iter().any(|flag| flag.contains(word)), "{word} in {flags:?}");

@@ -1,4 +1,4 @@
-//! The promise: systemd starts the bridge again after a failure, and leaves it alone after an end that a restart does not repair.
+//! The promise: systemd restarts the bridge after a failure, and does not after an exit that a restart cannot fix.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what its tests share")]
 

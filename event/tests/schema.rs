@@ -15,7 +15,7 @@ fn schema() -> Value {
     serde_json::from_str(SCHEMA).unwrap()
 }
 
-/// Whether the schema takes a value for what it defines by this name.
+/// Whether a value is valid for this definition of the schema.
 fn takes(name: &str, value: &Value) -> bool {
     let (mut schemas, mut compiler) = (Schemas::new(), Compiler::new());
     compiler.add_resource("schema.json", schema()).unwrap();
@@ -23,7 +23,7 @@ fn takes(name: &str, value: &Value) -> bool {
     schemas.validate(value, definition).is_ok()
 }
 
-/// A record in which everything is there.
+/// A record with every field.
 fn whole() -> Record {
     Record {
         id: "1".into(),

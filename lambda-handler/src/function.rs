@@ -124,7 +124,7 @@ impl Function {
             }
         }
         if let Some(line) = counted.line(&self.namespace, &self.name, &event.mapping, SystemTime::now()) {
-            // As the log's own lines: what stdout does not take is lost, and nobody else is the worse for it.
+            // Like log lines, metrics that stdout does not accept are lost; the records are not affected.
             let _ = writeln!(std::io::stdout().lock(), "{line}");
         }
     }

@@ -91,7 +91,7 @@ mod tests {
             // The rules of a reading forbid this; the log must not depend on them.
             reading.device_id = HOSTILE.to_owned();
             let checked = [Checked { record: &record, reading, breach: None }];
-            // Nothing is awaited without a table.
+            // Without a table the future never waits.
             let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
             Self::written(format, || drop(runtime.block_on(Store::Log.keep(&checked, Instant::now()))))
         }

@@ -48,7 +48,7 @@ impl OutOfRange {
             },
             "FunctionName": function,
             OUT_OF_RANGE: all,
-            // For readers of the log; these are no metrics.
+            // For people who read the log; these members are no metrics.
             "mapping": mapping,
             "below": self.below,
             "above": self.above,

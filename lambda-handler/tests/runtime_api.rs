@@ -69,7 +69,8 @@ fn a_variable_that_cannot_be_meant_stops_it_at_the_start() {
     }
 }
 
-/// A device whom the broker holds to its own topic can neither have another's reading stored nor have another commanded.
+/// A device that the broker restricts to its own topic can neither store a reading of another device nor cause a
+/// command to it.
 #[test]
 fn whose_a_topic_is_is_told_by_a_variable() {
     let mut foreign = record(&numbered(0), "victim", 31.0, "2026-11-20T12:00:00.000Z");
@@ -86,7 +87,7 @@ fn whose_a_topic_is_is_told_by_a_variable() {
     }
 }
 
-/// What a reading out of range has for consequences, also where no table is.
+/// The consequences of a reading out of range, with and without a table.
 #[test]
 fn a_reading_out_of_range_is_flagged_counted_and_answered() {
     let variables = [("TEMPERATURE_MIN", "5"), ("TEMPERATURE_MAX", "30"), ("METRICS_NAMESPACE", "Plant")];

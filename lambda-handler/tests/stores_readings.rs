@@ -227,7 +227,7 @@ fn a_bad_reading_is_given_up_with_its_reason_and_the_others_are_stored(place: &P
         record(&numbered(1), "a", 20.0, &at("12:00:00")),
         record(&numbered(2), "a", 999.0, &at("12:00:01")),
         broken,
-        // Good, and of a size that DynamoDB has no number for.
+        // A valid reading, but too small a number for DynamoDB.
         record(&numbered(4), "a", 1e-300, &at("12:00:03")),
     ];
     let answer = tried.function.answer(&event(&records));

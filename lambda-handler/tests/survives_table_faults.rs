@@ -1,5 +1,5 @@
-//! Promise: a reading is said to be stored when DynamoDB has said so, and never before. What may pass is tried again for a
-//! while; what is left is an item failure for the bridge to try again, and costs the other records nothing.
+//! Promise: a reading is reported as stored only after DynamoDB has confirmed it. Temporary errors are retried for a
+//! while; then the record is an item failure for the bridge to retry, which does not affect the other records.
 
 #![allow(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
@@ -77,7 +77,7 @@ fn what_stays_throttled_is_an_item_failure_to_be_tried_again() {
     assert_eq!(readings(&double).len(), 3);
     let commands: Vec<_> = answer["publish"].as_array().unwrap().iter().map(|publish| &publish["topic"]).collect();
     assert_eq!(commands, ["devices/d-0/command", "devices/d-1/command", "devices/d-2/command"], "none for the failed");
-    // Neither is the newest of a device what is not stored itself.
+    // A reading that was not stored does not become the newest of its device.
     let newest: Vec<_> = double.calls().into_iter().filter(|call| !is_batch(call)).collect();
     assert_eq!(newest.len(), 3);
 }

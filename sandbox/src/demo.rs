@@ -117,7 +117,7 @@ pub async fn run(demo: Demo, terminal: Terminal, remarks: mpsc::Receiver<String>
         (options.count, options.rate, options.bad_every) = (demo.sensors, demo.rate, demo.bad_every);
     })?;
     let mut books = Books::open(&sensors, invocations, demo.patience);
-    screen.say("running; Ctrl-C ends it")?;
+    screen.say(&how_long(demo.duration))?;
     books.watch(&world, demo.duration, &mut interrupt, &mut screen).await?;
     screen.say("stopping ...")?;
     let unconfirmed = sensors.stop(demo.patience.pubacks).await;
@@ -129,6 +129,14 @@ pub async fn run(demo: Demo, terminal: Terminal, remarks: mpsc::Receiver<String>
     forget(&world, &demo, &session, &mut screen).await?;
     let ending = Ending::keep(&world.dead_letter_file(), &summary).context("the dead letters cannot be kept")?;
     Ok((summary, ending))
+}
+
+/// What a person reads while the demo runs.
+fn how_long(duration: Option<Duration>) -> String {
+    match duration {
+        Some(duration) => format!("running for {}; Ctrl-C ends it earlier", humantime::format_duration(duration)),
+        None => "running; Ctrl-C ends it".to_owned(),
+    }
 }
 
 /// Where the status page is, and shows it where that is wanted.
@@ -170,4 +178,15 @@ async fn world(demo: &Demo, client_id: &str) -> Result<World> {
         builder = builder.function(function.clone());
     }
     builder.start().await.context("the sandbox cannot start")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_demo_that_ends_by_itself_says_when() {
+        assert_eq!(how_long(Some(Duration::from_secs(20))), "running for 20s; Ctrl-C ends it earlier");
+        assert_eq!(how_long(None), "running; Ctrl-C ends it");
+    }
 }

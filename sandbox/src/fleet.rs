@@ -16,15 +16,15 @@ use model::{Played, play};
 use prices::Prices;
 use size::{Fleet, Load};
 
-/// Says how many replicas and how much concurrency a rate takes, what a month costs, and what an incident does to it: a
-/// model, of which docs/scaling.md has the assumptions.
+/// Calculate how many replicas and how much concurrency a rate takes, what a month costs, and what an incident does: a
+/// model, whose assumptions are in docs/scaling.md.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
     /// Messages a second.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000), default_value_t = 10_000)]
     rate: u32,
-    /// Messages an invocation.
+    /// Messages in one invocation.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000), default_value_t = 100)]
     batch: u32,
     /// How long an invocation takes.
@@ -49,11 +49,17 @@ pub struct Flags {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo sandbox fleet --rate 100000 --batch 100                     the fleet, and what it costs
-  cargo sandbox fleet --rate 100000 --batch 100 --incident loss     a replica dies, and comes back after a minute
-  cargo sandbox fleet --incident deploy --broker-deals redistributes
-                                                                    restarts, with a broker that deals their share to the others
-  cargo sandbox fleet --rate 10000 --batch 1 --invocation 10ms --incident cold";
+  The fleet for 100,000 messages a second, and what it costs:
+    cargo sandbox fleet --rate 100000 --batch 100
+
+  A replica dies, and comes back after a minute:
+    cargo sandbox fleet --rate 100000 --batch 100 --incident loss
+
+  Restarts, with a broker that deals the share of a replica to the others:
+    cargo sandbox fleet --incident deploy --broker-deals redistributes
+
+  A function without environments at the start:
+    cargo sandbox fleet --rate 10000 --batch 1 --invocation 10ms --incident cold";
 
 fn a_duration(text: &str) -> Result<Duration, String> {
     let duration = humantime::parse_duration(text).map_err(|error| error.to_string())?;

@@ -170,7 +170,7 @@ async fn seated(stream: TcpStream, shared: Shared) {
         Beyond::Silence => shared.places.acquire().await.ok(),
     };
     if place.is_some() {
-        // How a connection ends is its peers' to say.
+        // The peers report how their connection ended.
         drop(pass(stream, &shared, fate).await);
     } else {
         shared.see("reset");
@@ -188,7 +188,7 @@ async fn pass(mut stream: TcpStream, shared: &Shared, fate: watch::Receiver<Opti
     match &shared.kind {
         Kind::Tls(tls, target) => {
             shared.waiting.fetch_add(1, Ordering::Relaxed);
-            // The front that could hold it is there as long as this runs.
+            // Fails only if the front is gone, which outlives this task.
             let _ = shared.held.subscribe().wait_for(|held| !held).await;
             shared.waiting.fetch_sub(1, Ordering::Relaxed);
             let stream = tls.accept(stream).await?;

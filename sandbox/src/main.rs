@@ -22,10 +22,10 @@ use tokio::sync::mpsc;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// A whole local world in one command: sensors publish over mutually authenticated TLS, the bridge invokes the real
-/// function behind a local Lambda, and every message is accounted for.
+/// A whole local world in one command: sensors publish over mutual TLS, the bridge invokes the real function behind a
+/// local Lambda, and every message is accounted for.
 #[derive(Debug, Parser)]
-#[command(name = "cargo sandbox", version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
+#[command(name = "cargo sandbox", bin_name = "cargo sandbox", max_term_width = 100, version, after_help = EXAMPLES, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
@@ -39,13 +39,15 @@ struct Cli {
 /// What else there is: a part of the world alone, or a world that is treated badly.
 #[derive(Debug, Subcommand)]
 enum Part {
-    /// The local Lambda with the real function, for `AWS_ENDPOINT_URL`; shows what the function writes, until Ctrl-C.
+    /// Run the local Lambda with the real function, for `AWS_ENDPOINT_URL`; print what the function logs, until Ctrl-C.
+    #[command(after_help = LAMBDA_EXAMPLES)]
     Lambda {
-        /// Where to listen.
+        /// The address to listen on.
         #[arg(long, default_value = "127.0.0.1:9001")]
         listen: SocketAddr,
     },
-    /// Faults of all kinds, at random, for an hour; every message is accounted for in the end.
+    /// Run the world for an hour under faults of all kinds, at random; every message is accounted for in the end.
+    #[command(after_help = SOAK_EXAMPLES)]
     Soak(SoakFlags),
     Sim(sim::command::Flags),
     Bench(bench::command::Flags),
@@ -76,10 +78,10 @@ struct SoakFlags {
     /// How long faults strike, for example `5m`.
     #[arg(long, value_parser = a_time, default_value = "1h")]
     duration: Duration,
-    /// How far the faults are apart, more or less.
+    /// The mean time between two faults.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "20s")]
     interval: Duration,
-    /// Decides which faults strike when; any seed unless given.
+    /// Decides which faults strike when; a random one by default.
     #[arg(long)]
     seed: Option<u64>,
     /// Messages a second of all sensors together.
@@ -88,7 +90,8 @@ struct SoakFlags {
     /// The version of MQTT: `5` or `3.1.1`.
     #[arg(long, default_value = "5")]
     protocol: Protocol,
-    /// Only these kinds of faults, parted by commas; without f1, f2 and f3 one bridge lives through it all.
+    /// Only these kinds of faults, separated by commas; all by default. Without f1, f2 and f3 the same bridge runs all
+    /// the time.
     #[arg(long, value_delimiter = ',')]
     faults: Vec<Kind>,
     /// Write a picture of the run into this file, as SVG.
@@ -99,20 +102,53 @@ struct SoakFlags {
     json: bool,
 }
 
+const LAMBDA_EXAMPLES: &str = "\
+Example:
+  cargo sandbox lambda
+  AWS_ENDPOINT_URL=http://127.0.0.1:9001 \\
+      mqtt-lambda-bridge run --config bridge.toml";
+
+const SOAK_EXAMPLES: &str = "\
+Examples:
+  Five minutes of all faults, and a picture of the run:
+    cargo sandbox soak --duration 5m --plot soak.svg
+
+  Five minutes in which only the broker and Lambda fail:
+    cargo sandbox soak --duration 5m --faults f7,f8,f9,f10
+
+  The faults of an earlier run again, by the seed that it printed:
+    cargo sandbox soak --duration 5m --seed 17
+
+Exit codes: 0 every message is accounted for and none lost, 1 not so,
+2 wrong usage.";
+
 const EXAMPLES: &str = "\
 Examples:
-  cargo sandbox                                        watch it until Ctrl-C
-  cargo sandbox --duration 10s --rate 200 --json       accounts for a program
-  cargo sandbox --open                                 with the bridge's status page in a browser
-  cargo sandbox --scene hub                            hubs that are answered with commands
-  cargo sandbox --bad-every 10 --fault throttle        bad readings, and a Lambda that is busy now and then
-  cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
-      --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
-  cargo sandbox lambda                                 the function alone, for a bridge of your own
-  cargo sandbox bench                                  what a message costs, with both clients for Lambda
-  cargo sandbox soak --duration 5m --plot soak.svg     faults at random, and a picture of it
+  Watch it until Ctrl-C; or with the bridge's status page in a browser:
+    cargo sandbox
+    cargo sandbox --open
 
-Exit codes: 0 every message is accounted for and none lost, 1 not so, 2 wrong usage.";
+  Ten seconds, with the summary as JSON for a program:
+    cargo sandbox --duration 10s --rate 200 --json
+
+  Hubs that are answered with commands:
+    cargo sandbox --scene hub
+
+  Bad readings, and a Lambda that throttles every fifth invocation:
+    cargo sandbox --bad-every 10 --fault throttle
+
+  Against a broker of your own, with keys from certs/make-certs.sh:
+    cargo sandbox --broker mqtts://localhost:8883 --ca-file certs/out/ca.crt \\
+        --cert-file certs/out/bridge.crt --key-file certs/out/bridge.key
+
+  The function alone, for a bridge of your own:
+    cargo sandbox lambda
+
+  Faults at random for five minutes, and a picture of the run:
+    cargo sandbox soak --duration 5m --plot soak.svg
+
+Exit codes: 0 every message is accounted for and none lost, 1 not so,
+2 wrong usage.";
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -152,7 +188,7 @@ fn run(cli: Cli) -> anyhow::Result<bool> {
             return Ok(runtime.block_on(bench::stub::run(latency, identity)).map(|()| true)?);
         }
         Some(Part::BenchPeer { peer }) => {
-            // On one thread, as the bridge is.
+            // One thread, like the bridge.
             let alone = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             return Ok(alone.block_on(peer.run()).map(|()| true)?);
         }
@@ -242,5 +278,16 @@ mod tests {
         assert_eq!(told(&anyhow::Error::new(missing()).context("bench")), "bench: binary `bridge`: not found");
         let says_it_itself = anyhow::Error::new(missing()).context("world: binary `bridge`: not found");
         assert_eq!(told(&says_it_itself), "world: binary `bridge`: not found");
+    }
+
+    #[test]
+    fn examples_fit_into_eighty_columns() {
+        let whole = Cli::command();
+        for command in std::iter::once(&whole).chain(whole.get_subcommands()) {
+            let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(command.is_hide_set() || !examples.is_empty(), "{}: no examples", command.get_name());
+            let longest = examples.lines().max_by_key(|line| line.chars().count()).unwrap_or_default();
+            assert!(longest.chars().count() <= 80, "{}: {longest}", command.get_name());
+        }
     }
 }

@@ -128,7 +128,7 @@ async fn accept(listener: TcpListener, line: Arc<Line>) {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => drop(connections.spawn(Arc::clone(&line).connection(client))),
-                // Out of descriptors: those that are open must close first.
+                // No file descriptor is free: wait for connections to close.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
@@ -142,7 +142,7 @@ impl Line {
         let cut_after = self.cut_after.swap(0, Ordering::Relaxed);
         let (mut resets, mut quality) = (self.resets.subscribe(), self.quality.subscribe());
         let reached = TcpStream::connect((self.target.host.as_str(), self.target.port)).await;
-        // Who is not there cannot answer: the client sees a reset, as from a port that is closed.
+        // The target is down: the client sees a reset, as from a closed port.
         let Ok(mut target) = reached else { return drop(client.set_zero_linger()) };
         let _ = (client.set_nodelay(true), target.set_nodelay(true));
         let broken = {
@@ -152,7 +152,7 @@ impl Line {
             let back = Direction::new(&self, 2 * number + 1, budget);
             tokio::select! {
                 ended = async { tokio::try_join!(there.pass(from_client, to_target), back.pass(from_target, to_client)) } => {
-                    // The end of a connection is news too, and does not get through a silent line.
+                    // A silent line also holds back the end of the connection.
                     let _ = quality.wait_for(|quality| !quality.silent).await;
                     ended.is_err()
                 }

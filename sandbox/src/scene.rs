@@ -138,7 +138,7 @@ impl Hubs {
                     }
                     Ok(MqttEvent::Incoming(Packet::Publish(publish))) => {
                         counted.fetch_add(1, Ordering::Relaxed);
-                        // What the screen has no room for is not missed.
+                        // Lines beyond the capacity of the screen's queue are dropped.
                         let _ = heard.try_send(words(&String::from_utf8_lossy(&publish.topic), &publish.payload));
                     }
                     Ok(_) => {}

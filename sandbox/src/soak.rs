@@ -182,7 +182,7 @@ impl Watch {
             let (mut last, mut said) = ((begun, 0), begun);
             loop {
                 ticks.tick().await;
-                // A file that cannot be read now is read at the latest for the accounts, which say so.
+                // A file that cannot be read now is read again for the accounts, which report an error.
                 let _ = letters.book(&registry);
                 let sample = look(begun, &mut last, &registry, id.load(Ordering::Relaxed));
                 lock(&book).push(sample);

@@ -167,7 +167,7 @@ impl Line {
                 return Ok(());
             }
             undecoded.extend_from_slice(&bytes[..read]);
-            // Noted before it is passed on, so that nothing can be an answer to what is not noted yet.
+            // Recorded before it is passed on, so that no answer is recorded before its request.
             self.note(&mut undecoded, connection);
             to.write_all(&bytes[..read]).await?;
             to.flush().await?;

@@ -21,10 +21,11 @@ use tokio::sync::mpsc;
 /// Messages before anything is counted: pools, queues and buffers have their size then.
 const WARM: u16 = 2_000;
 const COUNTED: u16 = 2_000;
-/// As many as a session has under way.
+/// The messages in flight of a session.
 const WINDOW: u16 = 100;
 
-/// What a message may cost: one an invocation, one of a batch of a hundred, and one of those that filter, id and key look into.
+/// Allowed allocations for one message: alone in an invocation, in a batch of a hundred, and in one with filter, id and
+/// key.
 const ALONE: f64 = 18.0;
 const BATCHED: f64 = 2.6;
 const LOOKED_INTO: f64 = 7.8;
@@ -34,7 +35,7 @@ const CONNECT: u8 = 1;
 const PUBACK: u8 = 4;
 const SUBSCRIBE: u8 = 8;
 
-/// Takes everything.
+/// A function that accepts everything.
 #[derive(Debug)]
 struct Lambda;
 
@@ -69,7 +70,7 @@ impl Broker {
         }
     }
 
-    /// Until it is subscribed.
+    /// Answers until the bridge is subscribed.
     async fn greet(&mut self) {
         assert_eq!(self.packet().await.0, CONNECT);
         self.stream.write_all(&[0x20, 3, 0, 0, 0]).await.unwrap();

@@ -40,7 +40,7 @@ where
                 oldest.push_back((Instant::now(), task));
                 make_room(&mut connections, &mut oldest).await;
             }
-            // Out of descriptors, most likely: they come back.
+            // Most likely no file descriptor is free; wait until one is.
             Err(_) => sleep(Duration::from_millis(100)).await,
         }
     }
@@ -69,7 +69,7 @@ where
         let answer = answer(request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    // A client that goes away in the middle is its own affair.
+    // A client that closes its connection early needs no response and no log line.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(LONGEST)
@@ -138,7 +138,7 @@ mod tests {
         let address = served().await;
         let mut stream = TcpStream::connect(address).await.unwrap();
         let head = format!("GET /livez HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "x".repeat(2 * MAX_HEAD));
-        // It may be closed before the whole is written.
+        // The server may close the connection before all of it is written.
         let _ = stream.write_all(head.as_bytes()).await;
         let mut answer = Vec::new();
         let _ = stream.read_to_end(&mut answer).await;

@@ -35,7 +35,7 @@ impl Gate {
     /// # Errors
     /// When it was not.
     pub(super) fn look(&self, headers: &HeaderMap) -> Result<(), Refusal> {
-        // Without the header it is no browser.
+        // Browsers always send this header.
         let Some(host) = headers.get(HOST) else { return Ok(()) };
         let host = host.to_str().unwrap_or_default();
         let name = without_port(host);
@@ -74,7 +74,7 @@ impl Gate {
         let mut expected = Sha256::new();
         expected.update(b"Bearer ");
         expected.update(token.bytes());
-        // Of two digests, how long the comparison takes says nothing of the token.
+        // Digests are compared, so that the time of the comparison reveals nothing about the token.
         if given.is_some_and(|given| given == expected.finalize()) {
             return Ok(());
         }

@@ -40,7 +40,7 @@ mod tests {
         for outside in ["//cdn", "https:", "@import", "url(", "src=", "innerHTML", "eval(", "style=\""] {
             assert!(!PAGE.contains(outside), "{outside}");
         }
-        // The one address is a name of a format, which nobody fetches.
+        // The only address is the namespace of SVG, which is never fetched.
         assert_eq!(PAGE.matches("http:").count(), PAGE.matches("http://www.w3.org/2000/svg").count());
     }
 

@@ -66,7 +66,7 @@ impl Ready {
             return Ok(());
         }
         let mut failed = self.0.fetching.lock().await;
-        // Somebody else may have fetched meanwhile, or failed to.
+        // Another task may have fetched them while this one waited for the lock.
         if self.is_fresh() {
             return Ok(());
         }
@@ -102,7 +102,7 @@ impl Ready {
         hide_from_texts(&credentials);
         let now = SystemTime::now();
         let fetch_again = match credentials.expiry() {
-            // Ones that expire within the minute are used, and replaced at once.
+            // Credentials that expire within the minute are used, and fetched again at the next call.
             Some(at) => at.checked_sub(EARLY).unwrap_or(now),
             None => now + KEPT,
         };

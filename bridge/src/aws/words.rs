@@ -43,11 +43,11 @@ impl Fault {
             SdkError::ConstructionFailure(_) => Some(credentials(error).unwrap_or(Self::Request)),
             SdkError::DispatchFailure(failure) => Some(match credentials(error).or_else(|| tls(error)) {
                 Some(fault) => fault,
-                // The clock of the exchange; that of the connection is an error of the network.
+                // The timeout of the exchange; a timeout while connecting is an error of the network.
                 None if failure.is_timeout() => Self::Timeout,
                 None if let Some(cause) = proxy(error) => Self::Proxy(cause),
                 None if failure.is_io() => Self::Connection(network(error)),
-                // Neither the network nor credentials: the request itself.
+                // Neither the network nor the credentials failed, so the request itself is wrong.
                 None => Self::Request,
             }),
             _ => Some(Self::Request),

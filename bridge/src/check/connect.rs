@@ -50,7 +50,7 @@ pub(super) async fn reach(config: &Config, walk: &mut Walk) -> Option<Reached> {
     for (place, passed) in steps.iter().enumerate() {
         let found = match &opened {
             Err(why) if place == last => Err((why.clone(), hint(passed.step))),
-            // It is a separate step.
+            // DNS has a step of its own in the report.
             _ if passed.step == "dns" => continue,
             opened => Ok(found(passed.step, peer.as_deref(), opened.as_ref().ok().map(|(_, welcome)| welcome), mqtt)),
         };
@@ -59,7 +59,7 @@ pub(super) async fn reach(config: &Config, walk: &mut Walk) -> Option<Reached> {
     match opened {
         Ok((visit, welcome)) => Some(Reached { visit, welcome, connector }),
         Err(why) => {
-            // Nothing was tried without it.
+            // Without the password no connection was tried.
             if steps.is_empty() {
                 walk.found("password", None, Err((why, None)));
             }

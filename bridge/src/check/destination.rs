@@ -15,7 +15,7 @@ pub(super) async fn look(aws: Option<&Aws>, mapping: &Mapping, walk: &mut Walk) 
                 (_, None) => judged(Ok(Seen::Unknown("not tried without credentials".to_owned()))),
             }
         };
-        // Those were looked at where the broker was.
+        // Topics are checked together with the broker.
         if !matches!(place, OnFailure::Topic(_)) {
             walk.step("failure destination", Some(&mapping.name), Box::pin(look)).await;
         }

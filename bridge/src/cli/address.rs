@@ -24,7 +24,7 @@ pub struct AdminFlags {
         help = "Where the bridge serves its status [default: 127.0.0.1:9464]"
     )]
     pub admin_listen: Option<SocketAddr>,
-    /// A configuration file, of which `admin.listen` alone is read
+    /// A configuration file; nothing but `admin.listen` is read from it
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
 }

@@ -49,7 +49,7 @@ fn conversation(address: SocketAddr, question: &Question<'_>) -> io::Result<Stri
         request.0.extend_from_slice(b"\r\n");
     }
     request.0.extend_from_slice(b"\r\n");
-    // In one write: who reads only the first piece, answers and closes would break the next.
+    // In one write: a server that reads only the first part, answers and closes would make a second write fail.
     stream.write_all(&request.0)?;
     let mut answer = Vec::new();
     stream.take(*longest).read_to_end(&mut answer)?;

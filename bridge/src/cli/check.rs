@@ -12,14 +12,14 @@ pub struct CheckFlags {
     /// The configuration file, in TOML [env: `BRIDGE_CONFIG`]
     #[arg(long, value_name = "FILE", help = "The configuration file, in TOML [env: BRIDGE_CONFIG]")]
     pub config: Option<PathBuf>,
-    /// Publish a message to each mapping's topic, and see it come back; a bridge that runs hands it to its function.
-    /// Also publish one to topics for dead letters
+    /// Publish a message to each mapping's topic, and wait until it comes back; a running bridge hands it to its
+    /// function. Also publish one to each topic for dead letters
     #[arg(long)]
     pub probe: bool,
-    /// The topic of the probe, for topic filters with wildcards
+    /// The topic of the probe; without it, a mapping whose filters all have wildcards is not probed
     #[arg(long, value_name = "TOPIC", requires = "probe")]
     pub probe_topic: Option<String>,
-    /// Print what was found as JSON
+    /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }

@@ -14,11 +14,11 @@ const LONGEST: u64 = 16 * 1024;
 pub struct HealthFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// Ask whether it is ready (/readyz), not only whether it lives (/livez)
+    /// Check whether it is ready (/readyz), not only whether it is alive (/livez)
     #[arg(long, conflicts_with = "started")]
     pub ready: bool,
-    /// Ask whether it was ready once (/startedz): for a health check that ends a deployment which never works, and does
-    /// not restart a bridge whose broker is away
+    /// Check whether it has been ready once (/startedz), for a health check that fails a deployment which never works,
+    /// and does not restart a bridge whose broker is down
     #[arg(long)]
     pub started: bool,
 }

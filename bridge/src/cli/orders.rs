@@ -17,7 +17,7 @@ const LONGEST: u64 = 16 * 1024;
 pub struct OrderFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// The file that holds the bridge's `admin.token_file`, where it has one
+    /// The file with the bridge's admin token, if it requires one (`admin.token_file`)
     #[arg(long, value_name = "FILE", env = "BRIDGE_ADMIN_TOKEN_FILE", hide_env_values = true)]
     token_file: Option<PathBuf>,
 }
@@ -27,7 +27,7 @@ pub struct OrderFlags {
 pub struct MappingFlags {
     #[command(flatten)]
     order: OrderFlags,
-    /// The mapping, as `status` names it
+    /// The name of the mapping, as `status` shows it
     #[arg(value_name = "MAPPING", value_parser = mapping_name)]
     mapping: String,
 }
@@ -51,7 +51,7 @@ impl OrderFlags {
     fn token(&self) -> Result<Option<Secret>, String> {
         let Some(path) = &self.token_file else { return Ok(None) };
         let token = read_token(path).map_err(|cause| format!("{}: {cause}", path.display()))?;
-        // What else there was would end the header, and begin another.
+        // Any other byte, such as a line end, could begin another header.
         let fits = token.bytes().iter().all(u8::is_ascii_graphic);
         if fits { Ok(Some(token)) } else { Err(format!("{}: a token is of letters, digits and signs", path.display())) }
     }

@@ -18,22 +18,22 @@ pub struct RedriveFlags {
     /// Where the dead letters are: `file:PATH`, `sqs:URL` or `s3://BUCKET/PREFIX`
     #[arg(long, value_name = "PLACE")]
     pub from: Option<String>,
-    /// Send all letters through this mapping, whichever they name
+    /// Send all letters through this mapping; by default each through the one that it names
     #[arg(long, value_name = "NAME")]
     pub mapping: Option<String>,
-    /// Send all letters to this function; takes the place of a configuration file
+    /// Send all letters to this function, without a configuration file
     #[arg(long, value_name = "NAME", conflicts_with_all = ["config", "mapping"])]
     pub function: Option<String>,
-    /// Only count what would be sent
+    /// Count what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// Send only letters that match this pattern, in JSON, as in the `filter` of a mapping
+    /// Send only letters that match this event pattern (JSON), as in the `filter` of a mapping; all by default
     #[arg(long, value_name = "PATTERN")]
     pub filter: Option<String>,
-    /// Send so many letters at most
+    /// Send at most this many letters; all by default
     #[arg(long, value_name = "NUMBER")]
     pub limit: Option<String>,
-    /// Send no faster than this, for example `50/s`
+    /// Send no faster than this, for example `50/s`; no limit by default
     #[arg(long, value_name = "RATE")]
     pub rate: Option<String>,
     /// Print the summary as JSON

@@ -20,11 +20,11 @@ const LOOK: Duration = Duration::from_millis(200);
 pub struct RetireFlags {
     #[command(flatten)]
     order: OrderFlags,
-    /// Return only when the bridge has ended
+    /// Return only when the bridge has exited
     #[arg(long)]
     wait: bool,
-    /// In a pod of a Kubernetes StatefulSet: retire only when the StatefulSet has been scaled below this pod, which is
-    /// asked of the Kubernetes API; else do nothing. For `preStop`, with `--wait`
+    /// In a pod of a Kubernetes StatefulSet: ask the Kubernetes API whether the StatefulSet has been scaled below this
+    /// pod, and do nothing if not. For `preStop`, with `--wait`
     #[arg(long)]
     if_scaled_down: bool,
     /// The name of this pod

@@ -10,14 +10,14 @@ const NAME: &str = "mqtt-lambda-bridge";
 /// The flags of `completions`.
 #[derive(Debug, Clone, Args)]
 pub struct CompletionsFlags {
-    /// For which shell
+    /// The shell
     shell: Shell,
 }
 
 /// The flags of `man`.
 #[derive(Debug, Clone, Args)]
 pub struct ManFlags {
-    /// The page of this command, for example `run`
+    /// The command whose page to print, for example `run`
     command: Option<String>,
 }
 

@@ -16,10 +16,10 @@ const LONGEST: u64 = 64 << 20;
 pub struct StatusFlags {
     #[command(flatten)]
     admin: AdminFlags,
-    /// Print the whole document /status.json
+    /// Print the document /status.json, which has more than the text
     #[arg(long)]
     json: bool,
-    /// This mapping alone
+    /// Show only this mapping
     #[arg(value_name = "MAPPING", value_parser = mapping_name)]
     mapping: Option<String>,
 }

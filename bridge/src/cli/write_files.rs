@@ -16,10 +16,10 @@ pub struct WriteFilesFlags {
     /// The directory to write to; it must exist
     #[arg(long, value_name = "DIRECTORY")]
     pub into: PathBuf,
-    /// Whom the files shall belong to, as numbers `user:group`; whoever runs this, unless given
+    /// The owner of the files, as numbers `user:group`; by default the user that runs this
     #[arg(long, value_name = "OWNER", value_parser = owner)]
     pub owner: Option<(u32, u32)>,
-    /// A variable that holds a JSON object of file names and contents
+    /// A variable that holds a JSON object of file names and contents; may be repeated
     #[arg(long, value_name = "VARIABLE")]
     pub json: Vec<String>,
     /// A file, and the variable that holds its content

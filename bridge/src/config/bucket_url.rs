@@ -87,7 +87,7 @@ fn check_prefix(prefix: &str) -> Result<(), InvalidValue> {
     if !prefix.bytes().all(allowed) {
         return Err(InvalidValue::new("the prefix may hold letters of ASCII, digits and `/!-_.*'()=`"));
     }
-    // A client or a proxy may take these for what they are in a path.
+    // A client or a proxy may resolve these as it does in a path.
     let ambiguous = |level: &str| matches!(level, "" | "." | "..");
     if prefix.strip_suffix('/').unwrap_or(prefix).split('/').any(ambiguous) && !prefix.is_empty() {
         return Err(InvalidValue::new("the prefix must hold no `//` and neither `.` nor `..` between two `/`"));

@@ -182,7 +182,7 @@ pub(super) fn session_name(mapping: &str, index: usize) -> String {
 }
 
 fn client_id(text: &str) -> Result<String, InvalidValue> {
-    // Room for the name of a mapping and the number of a session.
+    // Leaves room for the name of a mapping and the number of a session.
     const MAX_BYTES: usize = MAX_STRING - "-".len() - MAX_NAME - "-64".len();
     plain(text, MAX_BYTES, "must not be empty; the broker keeps our messages under it")
 }
@@ -239,7 +239,7 @@ fn login(mqtt: &Mqtt, reader: &mut Reader<'_>) {
         if let Some(other) = given.next() {
             reader.mistake(place, &format!("{other} is set, too; keep one of them"));
         }
-        // MQTT 3.1.1, 3.1.2-22.
+        // MQTT 3.1.1, 3.1.2-22: no password without a user name.
         if mqtt.protocol == Protocol::V311 && mqtt.username.is_none() {
             let reason =
                 "MQTT 3.1.1 knows no password without a user name; set `mqtt.username`, or `mqtt.protocol` to `5`";

@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
 
     fn text(&mut self, key: &Key) -> Option<&'a str> {
         match (self.settings.given.get(key.path), key.default) {
-            // Without a text it has been refused before.
+            // A value that has no text form has already been reported as a mistake.
             (Some(setting), _) => setting.text.as_deref(),
             (None, Fallback::Is(text)) => Some(text),
             _ if key.path == "mapping.name" && self.settings.header.is_none() => Some(UNNAMED),

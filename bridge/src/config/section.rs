@@ -53,8 +53,9 @@ macro_rules! section {
             }
 
             fn read(reader: &mut $crate::config::reader::Reader<'_>) -> Option<Self> {
-                // Each of them is read before the first that is wrong ends it, so that all mistakes are known; and none
-                // has its name before all are read, so that a function of the same name can read any of them.
+                // All keys are read before the first invalid one ends this function, so that all mistakes are reported.
+                // No variable has its name before all are read, so that a function of the same name can read any of
+                // them.
                 let ($($name,)*) = ($($crate::config::section::$form!(
                     read(reader) concat!($prefix, stringify!($name)), "", $type, $($spec)*
                 ),)*);

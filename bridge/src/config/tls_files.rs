@@ -28,7 +28,7 @@ pub(super) fn check(mqtt: &Mqtt, reader: &mut Reader<'_>) {
     }
     let looked = match &mqtt.tls.key_file {
         Some(PrivateKey::File(path)) => look_into(path, "PRIVATE KEY").map_err(|reason| (path, reason)),
-        // Without the feature there is a mistake already.
+        // Without the feature a mistake has already been reported.
         Some(PrivateKey::Token(uri)) if cfg!(feature = "pkcs11") => look_at(uri),
         _ => Ok(()),
     };

@@ -60,7 +60,7 @@ fn a_stream_that_is_cut_short_or_damaged_or_another_is_unreadable() {
     assert_eq!(kind(Compression::Zstd, &compressed(Compression::Gzip, b"x"), 100), "ContentUnreadable");
 }
 
-/// Endless, and counts.
+/// An endless reader that counts what was read.
 struct Endless<'a>(&'a Cell<usize>);
 impl Read for Endless<'_> {
     fn read(&mut self, room: &mut [u8]) -> io::Result<usize> {
@@ -84,7 +84,7 @@ fn the_limit_is_the_most_that_is_taken_and_no_more_is_asked_for() {
     }
 }
 
-/// The crate would take the room at once.
+/// The crate would allocate the announced size at once.
 #[test]
 fn a_frame_of_zstd_that_asks_for_too_much_room_is_refused_by_its_header() {
     let window = |byte: u8| [&MAGIC_OF_ZSTD[..], &[0x00, byte]].concat();

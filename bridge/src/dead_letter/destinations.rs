@@ -79,7 +79,8 @@ impl Destinations {
                 Endpoint::Sqs(queue)
             }
             OnFailure::S3(url) => Endpoint::S3(Bucket::open(&self.aws, url)),
-            // The connection is shared already; and mappings may differ in what they make of a topic that nobody reads.
+            // Not kept in `open`: the publisher's connection is shared anyway, and mappings may differ in
+            // `on_unread_letter`.
             OnFailure::Topic(topic) => return self.topic(topic, unread),
         };
         self.open.push((on_failure.clone(), place.clone()));

@@ -49,7 +49,7 @@ mod tests {
         // RFC 1321, A.5.
         assert_eq!(md5(""), "d41d8cd98f00b204e9800998ecf8427e");
         assert_eq!(md5("abc"), "900150983cd24fb0d6963f7d28e17f72");
-        // FIPS 180-4, as RFC 6234, 8.5, has it.
+        // FIPS 180-4; the vector is in RFC 6234, 8.5.
         let sum = Sha::of("abc");
         assert_eq!(sum.hexadecimal(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
         assert_eq!(sum.base64(), "ungWv48Bz+pBQUDeXa4iI7ADYaOWF3qctBD/YfIAFa0=");

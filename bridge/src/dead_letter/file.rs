@@ -138,7 +138,7 @@ impl Log {
     fn lock(&mut self) -> io::Result<()> {
         lock(&self.file)?;
         while !is_same_file(&self.path, &self.file) {
-            // The lock of the old one goes with it.
+            // Closing the old file releases its lock.
             self.file = append_to(&self.path)?;
             lock(&self.file)?;
             self.end_partial_line()?;
@@ -166,7 +166,7 @@ impl Log {
 fn append_to(path: &Path) -> io::Result<File> {
     let file = loop {
         match make_or_open(path) {
-            // It was moved away or replaced meanwhile.
+            // The file was moved away or replaced meanwhile.
             Err(error) if error.kind() == io::ErrorKind::NotFound && directory_of(path).is_dir() => {}
             opened => break opened?,
         }
@@ -192,7 +192,7 @@ fn make_or_open(path: &Path) -> io::Result<File> {
     refuse_link(path)?;
     let file = options.open(path)?;
     if !is_same_file(path, &file) {
-        // It was replaced meanwhile, maybe by a link.
+        // The file was replaced meanwhile, perhaps by a link.
         return Err(io::ErrorKind::NotFound.into());
     }
     keep_private(&file)?;
@@ -210,7 +210,7 @@ pub(super) fn refuse_link(path: &Path) -> io::Result<()> {
 #[cfg(unix)]
 fn keep_private(file: &File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    // None of the six bits of group and others is set.
+    // Private: none of the six permission bits of group and others is set.
     let is_private =
         || file.metadata().map(|found| !found.is_file() || found.permissions().mode().trailing_zeros() >= 6);
     if is_private()? || file.set_permissions(fs::Permissions::from_mode(0o600)).is_ok() && is_private()? {

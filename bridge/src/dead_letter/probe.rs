@@ -38,7 +38,7 @@ pub async fn probe(aws: &Aws, place: &OnFailure) -> Result<Seen, DestinationErro
     };
     match seen {
         Ok(()) => Ok(Seen::Good(good)),
-        // The code of SQS and S3.
+        // The error code of SQS and S3 for a missing permission.
         Err(error) if error.cause.starts_with("AccessDenied") => Ok(Seen::Unknown(format!("not known: {error}"))),
         Err(error) => Err(error),
     }

@@ -70,7 +70,7 @@ impl Bucket {
                 config = config.region(Region::new(region.to_owned()));
             }
         }
-        // Elsewhere than at AWS nobody has made a name in the DNS for each bucket.
+        // Other services than AWS have no DNS name for each bucket.
         let by_path = url.endpoint.is_some() || aws.has_endpoint_for("S3");
         Self { sdk: Client::from_conf(config.force_path_style(by_path).build()), url: Arc::new(url.clone()) }
     }
@@ -169,7 +169,7 @@ where
         SdkError::ServiceError(service) => {
             let (status, way_out) = (service.raw().status().as_u16(), elsewhere(service.raw()));
             let error = service.into_err();
-            // What stands between us and S3 answers without a code.
+            // A proxy between the bridge and S3 answers without an error code.
             let code = error.code().map_or_else(|| format!("status {status}").into(), Foreign::of);
             format!("{}{way_out}", Foreign::behind(&code, error.message().unwrap_or("without a reason")))
         }
@@ -201,7 +201,7 @@ mod tests {
         let (right, wrong) = (md5(body), md5("other bytes"));
         for (ours, tag, expected) in [
             (Some("abc"), None, true),
-            // As with SSE-KMS.
+            // With SSE-KMS the ETag is not the MD5 of the object.
             (Some("abc"), Some(&wrong), true),
             (Some("other bytes"), Some(&right), false),
             (None, Some(&right), true),

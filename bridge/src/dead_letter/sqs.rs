@@ -129,7 +129,7 @@ impl Queue {
             Ok(sent) => sent,
             Err(error) => {
                 let Some(limit) = refused_as_too_large(&error) else { return Err(self.error(cause(error))) };
-                // Somebody has changed it, or it could not be asked.
+                // The queue's limit has changed, or could not be read at startup.
                 self.limit.bytes.store(limit, Ordering::Relaxed);
                 self.learn_limit().await;
                 return Err(self.too_large(bytes));

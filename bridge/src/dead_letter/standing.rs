@@ -144,7 +144,7 @@ impl Standing {
 
 impl Drop for Standing {
     fn drop(&mut self) {
-        // What the mapping's next chain counts is another matter.
+        // The mapping's next chain counts its own failing destinations.
         let failing = self.state().links.iter().filter(|link| link.reason.is_some()).count();
         self.metrics.failing_destinations.dec_by(i64::try_from(failing).unwrap_or_default());
     }

@@ -40,7 +40,7 @@ fn configurations_on_pages_are_read() {
         for block in page.blocks.iter().filter(|block| block.language == "toml") {
             let begins = |(path, start): &(&str, &str)| page.path == **path && block.text.starts_with(start);
             if !OF_OTHERS.iter().any(|(path, start)| begins(&(path, start))) {
-                // What a build has no feature for is refused last.
+                // A missing feature of this build is reported only if nothing else is wrong.
                 let mistake = mistake(&block.text).filter(|text| !text.contains("this bridge is built without"));
                 wrong.extend(mistake.map(|mistake| format!("{}: {mistake}", page.at(block.line))));
                 read += 1;

@@ -27,7 +27,7 @@ fn files_of_source_that_pages_name_exist() {
     let files: Vec<_> = files().into_iter().map(|path| format!("/{}", path.display())).collect();
     let mut dead = Vec::new();
     let pages = pages();
-    // What has changed once may name what is gone.
+    // The changelog may name files that no longer exist.
     for page in pages.iter().filter(|page| page.path != Path::new("CHANGELOG.md")) {
         for (line, code) in page.in_backticks().filter(|(_, code)| is_source(code)) {
             if !files.iter().any(|file| file.ends_with(&format!("/{code}"))) {

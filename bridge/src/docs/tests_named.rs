@@ -36,7 +36,7 @@ fn tests_that_do_not_exist_are_found() {
 
 fn lines(page: &Page) -> Vec<(String, String)> {
     let blocks = page.blocks.iter().flat_map(|block| block.text.lines().map(|line| (block.line, line)));
-    // In comments of HTML stand the commands that make a part of the page.
+    // HTML comments hold the commands that generate a part of the page.
     let comments = page.prose.iter().map(|(number, line)| (*number, line.as_str()));
     let comments = comments.filter(|(_, line)| line.starts_with("<!--"));
     let all = blocks.chain(comments).chain(page.in_backticks());

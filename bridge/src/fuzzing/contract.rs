@@ -36,7 +36,7 @@ pub fn event(bytes: &[u8]) {
     for record in &event.records {
         assert_eq!((record.topic.as_ref(), record.retain, record.dup), (&*message.topic, message.retain, message.dup));
         let Ok(payload) = record.payload() else { panic!("no payload: {}", record.payload.get().escape_debug()) };
-        // White space around JSON belongs to the event then, where it says as little.
+        // White space around a JSON payload is not part of its value in the event.
         let exact = record.encoding != Encoding::Json;
         let published = if exact { &*message.payload } else { message.payload.trim_ascii() };
         assert_eq!(&*payload.into_bytes(), published);

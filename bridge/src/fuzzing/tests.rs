@@ -9,7 +9,7 @@ use proptest::sample::select;
 
 use super::TARGETS;
 
-/// What a fuzz run starts from, and what one has found.
+/// The seeds of a fuzz run, and earlier findings.
 fn seeds(target: &str) -> Vec<Vec<u8>> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("fuzz/seeds").join(target);
     let mut files: Vec<_> = fs::read_dir(directory).unwrap().map(|file| file.unwrap().path()).collect();

@@ -43,7 +43,7 @@ pub(super) fn classify(response: Response<'_>, place: &str) -> InvokeError {
     let code = response.error_type.or(body.as_ref().and_then(|body| body.code.as_deref())).map(bare);
     let row = code.and_then(known);
     let meaning = row.map_or_else(|| by_status(response.status), |row| row.meaning);
-    // Errors that somebody has to repair also get a text of our own.
+    // Errors that an operator has to fix also get a text of the bridge's own.
     let why = row.filter(|row| row.meaning == Meaning::Hold).map(|row| row.why);
     let refusal = refused(response, code, why, body.as_ref(), place);
     match meaning {
@@ -77,7 +77,7 @@ fn refused(response: Response<'_>, code: Option<&str>, why: Option<&str>, body: 
             format!("HTTP {status} without an error code from {place}: {what}; a proxy or a gateway may have sent it");
         return Refused { head, detail: None };
     };
-    // Of a throttle the reason says more than the code.
+    // The reason of a throttle says more than its code.
     let reason = body.and_then(|body| body.reason.as_deref()).map(|reason| format!(" ({})", Foreign::of(reason)));
     let detail = body.and_then(|body| body.message.as_deref()).filter(|text| !text.is_empty()).map(Foreign::of);
     let reason = reason.or_else(|| why.map(|why| format!(" ({why})"))).unwrap_or_default();

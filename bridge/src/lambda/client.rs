@@ -81,7 +81,7 @@ impl Aws {
     pub fn client(&self, function: &Function, timeout: Duration) -> Client {
         let (function, endpoint) = (function.as_str(), sdk::endpoint(self));
         let place = self.place_of_lambda(endpoint.as_deref());
-        // Where no endpoint can be worked out the SDK says so.
+        // If no endpoint can be derived, the SDK reports it at the first call.
         let lean = || Lean::new(self, endpoint.as_deref()?, function, timeout);
         let way = match self.wanted_client() {
             LambdaClient::Lean if let Some(lean) = lean() => Way::Lean(Arc::new(lean)),
@@ -155,7 +155,7 @@ impl Client {
     async fn send(&self, kind: Kind, request: Request) -> Result<Said, InvokeError> {
         let said = match &self.way {
             Way::Sdk(sdk) => {
-                // Not on the function's time.
+                // Credentials are fetched before the function's timeout begins.
                 self.ready().await?;
                 sdk.call(kind, request).await
             }
@@ -188,7 +188,7 @@ impl Client {
         match fault {
             Fault::Timeout => InvokeError::Timeout { after: self.timeout, place },
             Fault::Connection(cause) => InvokeError::Connection { cause, place },
-            // Nothing was sent, and nothing will be until the set-up is another.
+            // Nothing was sent, and no retry helps until the configuration is fixed.
             fault => {
                 let head = format!("{fault}; endpoint {place}");
                 InvokeError::Misconfigured { refusal: Refused { head, detail: None }, unexplained: false }

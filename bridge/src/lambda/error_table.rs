@@ -55,12 +55,12 @@ use Meaning::{GiveUp, Hold, Retry, Throttled};
 
 /// All codes that the bridge knows, by status.
 pub const ERRORS: &[Row] = &[
-    // About the event. The model of 400 speaks of a header that is not valid, too; ours are constant.
+    // About the event. According to AWS's model 400 may also mean an invalid header; the bridge's headers are constant.
     row(400, "InvalidRequestContentException", GiveUp, "the event is not JSON for Lambda"),
     row(413, "RequestTooLargeException", GiveUp, "the event is too large"),
     row(413, "RequestEntityTooLargeException", GiveUp, "the event is too large; what Lambda really sends"),
     row(413, "SerializedRequestEntityTooLargeException", GiveUp, "the event is too large"),
-    // The request, which is the same for every event.
+    // About the request, which is the same for every event.
     row(400, "InvalidParameterValueException", Hold, "a parameter of the request is wrong: function name or qualifier"),
     row(400, "InvalidParameterCombination", Hold, "parameters of the request contradict each other"),
     row(400, "InvalidParameterValue", Hold, "a parameter of the request is wrong"),
@@ -79,7 +79,7 @@ pub const ERRORS: &[Row] = &[
     row(404, "ResourceNotFoundException", Hold, "no such function, version or alias"),
     row(404, "UnknownOperationException", Hold, "the endpoint does not know Invoke"),
     row(415, "UnsupportedMediaTypeException", Hold, "the content type, which is the same for every event"),
-    // The identity of the caller.
+    // About the identity of the caller.
     row(400, "ExpiredToken", Hold, "the credentials have expired"),
     row(400, "IncompleteSignature", Hold, "the signature was changed on its way"),
     row(400, "NotAuthorized", Hold, "a permission is missing"),
@@ -96,7 +96,7 @@ pub const ERRORS: &[Row] = &[
     row(403, "OptInRequired", Hold, "the account has not subscribed to the service"),
     row(403, "SignatureDoesNotMatch", Hold, "the secret key is wrong"),
     row(403, "UnrecognizedClientException", Hold, "the access key does not exist"),
-    // The function's own set-up: its network, its keys, its file systems, its code.
+    // About the function's own configuration: its network, its keys, its file systems, its code.
     row(403, "EFSMountFailureException", Hold, "permission or configuration of the file system"),
     row(403, "S3FilesMountFailureException", Hold, "permission or configuration of the access point"),
     row(408, "EFSMountConnectivityException", Hold, "the function does not reach its file system"),
@@ -120,7 +120,7 @@ pub const ERRORS: &[Row] = &[
     row(502, "KMSInvalidStateException", Hold, "the function's key cannot decrypt in its state"),
     row(502, "KMSNotFoundException", Hold, "the function's key does not exist"),
     row(502, "SubnetIPAddressLimitReachedException", Hold, "the function's subnets have no addresses left"),
-    // Too many.
+    // Throttles.
     row(400, "RequestLimitExceeded", Throttled, "a limit of requests"),
     row(400, "Throttling", Throttled, "a limit of requests"),
     row(400, "ThrottlingException", Throttled, "a limit of requests"),
@@ -160,12 +160,12 @@ pub fn known(code: &str) -> Option<&'static Row> {
 #[must_use]
 pub fn by_status(status: u16) -> Meaning {
     match status {
-        // Whoever refuses it, it is for the size of the event.
+        // Lambda or a proxy: the event is too large.
         413 => GiveUp,
         429 => Throttled,
         // Request Timeout and Too Early (RFC 9110, 15.5.9; RFC 8470): both ask for the same request once more.
         408 | 425 | 500.. => Retry,
-        // No answer of Lambda's. Something may stand between, or there is a new error: somebody has to look at it.
+        // Not a response that Lambda is known to give: a proxy's, or a new error. An operator has to look at it.
         _ => Hold,
     }
 }

@@ -55,7 +55,7 @@ pub fn interpret(answer: &[u8], ids: &[RecordId], wants_answers: bool) -> Result
         return if hides_failures(body, &[]) { Err(hidden()) } else { Ok(Reading::default()) };
     }
     let (mut response, ignored) = read(body, wants_answers)?;
-    // What the function publishes may hold the word; what is ignored is no such thing.
+    // A message that the function publishes may contain the word. If answers are ignored, it is no message.
     let others: &[&str] = if ignored { &[FAILURES] } else { &[FAILURES, "publish", "reply"] };
     if response.batch_item_failures.is_empty() && hides_failures(body, others) {
         return Err(hidden());
@@ -88,7 +88,7 @@ fn read(body: &[u8], wants_answers: bool) -> Result<(Response, bool), Failure> {
 /// The failures by the index of their records.
 fn attributed(items: Vec<ItemFailure>, ids: &[RecordId]) -> Result<HashMap<usize, Failure>, Failure> {
     work::read(ids.len());
-    // Publishers may give one id to several messages: then it means all of them.
+    // Publishers may give several messages the same id: it then stands for all of them.
     let mut known: HashMap<String, Vec<usize>> = HashMap::with_capacity(ids.len());
     for (index, id) in ids.iter().enumerate() {
         known.entry(id.to_string()).or_default().push(index);
@@ -100,7 +100,7 @@ fn attributed(items: Vec<ItemFailure>, ids: &[RecordId]) -> Result<HashMap<usize
         let Some(indices) = indices else {
             return Err(malformed(&format!("`{}` is no record of this event", Foreign::of(id))));
         };
-        // Named again, it says nothing new.
+        // A record that is listed twice counts once.
         if indices.first().is_some_and(|index| failures.contains_key(index)) {
             continue;
         }

@@ -78,7 +78,7 @@ impl Lane {
         self.wait_for_credentials().await;
         let mut asks = asks;
         loop {
-            // Not dropped before it is ready: it may have gathered some already.
+            // Never dropped before it completes: it may already hold deliveries.
             let mut next = pin!(batches.next());
             let batch = tokio::select! {
                 biased;
@@ -166,7 +166,7 @@ impl Lane {
         let limit = event_limit(self.mapping.settings.invocation);
         let least = Request::least_bytes(&pending.deliveries);
         if least > limit {
-            // Nothing is copied for it.
+            // Refused before the event is built.
             return Some(too_large(least, limit));
         }
         let settings = &self.mapping.settings;

@@ -56,13 +56,13 @@ impl Ordered {
         loop {
             let changed = self.0.changed.notified();
             tokio::pin!(changed);
-            // From here on no change is missed.
+            // Registered before the look, so that no change in between is missed.
             changed.as_mut().enable();
             match self.0.take(Instant::now()) {
                 Next::Batch(batch) => return Some(batch),
                 Next::End => return None,
                 Next::Wait(None) => changed.await,
-                // The time being over is a change too.
+                // The end of the window counts as a change.
                 Next::Wait(Some(closes)) => drop(timeout_at(closes, changed).await),
             }
         }
@@ -85,7 +85,7 @@ impl Keys for Shared {
     fn free(&self, freed: Freed) {
         let given_back = self.lines().free(freed);
         self.changed.notify_one();
-        // Only now, as settling them is none of the lines' business.
+        // Dropped after the lock: dropping settles the deliveries.
         drop(given_back);
     }
 }
@@ -101,7 +101,7 @@ impl Shared {
             Some(None) => {}
             Some(Some(mut delivery)) => {
                 let key = intake.key_of(&delivery);
-                // There may be a whole window of them.
+                // A key's line may hold a whole window of deliveries, so each gives up what it does not need.
                 delivery.let_go();
                 let mut lines = self.lines();
                 lines.keyed.push(key, delivery);

@@ -40,7 +40,7 @@ impl Embedded {
     pub fn mapping(&mut self, name: &str, metrics: &MappingMetrics, is_running: bool, now: SystemTime) -> String {
         let counted = counted(metrics);
         let before = self.before.insert(name.to_owned(), counted).unwrap_or_default();
-        // A mapping that went and came again counts from zero.
+        // A mapping that was removed and added again counts from zero.
         let since = |index: usize| json!(counted[index].checked_sub(before[index]).unwrap_or(counted[index]));
         let oldest = metrics.live.oldest_in_flight().unwrap_or_default();
         let mut all = vec![
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!((&directive["Namespace"], &directive["Dimensions"]), (&json!("plant"), &json!([[]])));
         let declared = directive["Metrics"].as_array().unwrap();
         assert_eq!(declared.len(), 9);
-        // Each metric must be a number at the top.
+        // EMF needs each metric as a number at the top level.
         assert!(declared.iter().all(|metric| line[metric["Name"].as_str().unwrap()].is_number()), "{line}");
         assert_eq!((&line["client_id"], &line["mapping"]), (&json!("bridge-1"), &json!("a")));
     }

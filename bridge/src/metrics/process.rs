@@ -34,7 +34,7 @@ impl Process {
         Self {
             started: *STARTED.get_or_init(SystemTime::now),
             resident_bytes: kibibytes("/proc/self/status", "VmRSS:").map(|kib| kib * 1024),
-            // One of them is there to count them.
+            // Less the descriptor of this very directory.
             open_descriptors: fs::read_dir("/proc/self/fd").ok().map(|all| (all.count() as u64).saturating_sub(1)),
             max_descriptors: kibibytes("/proc/self/limits", "Max open files"),
         }
@@ -98,7 +98,7 @@ mod tests {
     fn a_descriptor_more_is_seen() {
         let before = Process::now();
         assert!(before.resident_bytes.unwrap() > 100_000, "{before:?}");
-        // Other tests open and close files meanwhile; so many at once none of them does.
+        // Other tests open and close files meanwhile, but never as many as these at once.
         let held: Vec<_> = (0..64).map(|_| fs::File::open("/dev/null").unwrap()).collect();
         assert!(Process::now().open_descriptors.unwrap() > before.open_descriptors.unwrap() + 32);
         drop(held);

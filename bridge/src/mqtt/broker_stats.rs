@@ -148,7 +148,7 @@ impl Client for BrokerStats {
             clean_start: true,
             keep_alive: self.link.keep_alive,
             session_expiry: std::time::Duration::ZERO,
-            // QoS 0 knows no such thing; zero is forbidden (MQTT 5, 3.1.2.11.3).
+            // QoS 0 does not use it, but zero is forbidden (MQTT 5, 3.1.2.11.3).
             receive_maximum: 1,
             will: None,
         }

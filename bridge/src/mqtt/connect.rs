@@ -44,7 +44,7 @@ pub(super) async fn open_noting(
     login: &mut Login,
     patience: Duration,
 ) -> Result<(Connection, ConnAck), Unopened> {
-    // Before anything is connected: a broker need not see what cannot come to anything.
+    // Read before connecting: without a password no connection is worth opening.
     if let Err(NoPassword { why, lasting }) = login.read(patience).await {
         let why = format!("no password for the broker: {why}");
         let end = if lasting { End::lasting(why) } else { End::lost(why) };
@@ -59,7 +59,7 @@ pub(super) async fn open_noting(
 /// lost does not.
 pub async fn hang_up(wire: Wire, mut connection: Connection, end: &End) {
     let patience = Duration::from_secs(if matches!(end, End::Lost { .. }) { 1 } else { 5 });
-    // The connection goes either way; what cannot be said is not worth waiting for.
+    // The connection is closed in any case, so errors do not matter.
     let _ = wire.disconnect(end.close(), &mut connection.output);
     let _ = connection.flush(patience).await;
     connection.close(patience).await;

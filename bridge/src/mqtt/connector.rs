@@ -121,7 +121,7 @@ impl Connector {
     /// Tells when there is a newer TLS set than the one in use now.
     pub(super) fn freshness(&self) -> Freshness {
         match &self.way {
-            // All have the same files.
+            // All routes use the same files.
             Way::Network(routes) => routes[0].freshness(),
             Way::Memory(memory) => memory.generations.freshness(memory.generations.newest()),
         }

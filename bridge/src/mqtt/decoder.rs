@@ -119,7 +119,7 @@ impl Decoder {
         let (front, behind) = (&input[frame.header..][..from], frame.remaining - from);
         let mut bare = BytesMut::with_capacity(from + 6);
         bare.put_u8(frame.first);
-        // The properties are none: their length is one byte.
+        // No properties: their length, 0, takes one byte.
         put_variable_length(from + 1, &mut bare);
         bare.extend_from_slice(front);
         bare.put_u8(0);

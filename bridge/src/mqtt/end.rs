@@ -106,7 +106,7 @@ impl From<WireError> for End {
 impl From<std::io::Error> for End {
     fn from(error: std::io::Error) -> Self {
         use std::io::ErrorKind as K;
-        // So a connection says that the broker refuses us.
+        // `Connection` reports a refusal by the broker with this kind.
         let lasting = error.kind() == K::PermissionDenied;
         let closed =
             matches!(error.kind(), K::UnexpectedEof | K::ConnectionReset | K::ConnectionAborted | K::BrokenPipe);

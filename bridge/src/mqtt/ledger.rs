@@ -370,7 +370,7 @@ impl Ledger {
     /// Keeps a receipt over a resumed connection: the broker will send it again.
     fn carry(&mut self, receipt: Receipt) {
         if receipt.overtaken {
-            // It was given up when it was overtaken.
+            // A receipt that was overtaken has already been given up.
             return;
         }
         if receipt.content.qos == Qos::AtMostOnce || receipt.verdict == Some(Outcome::Abandoned) {

@@ -125,7 +125,7 @@ async fn read(path: &Path, patience: Duration) -> Result<Secret, String> {
     let read = timeout(patience, tokio::task::spawn_blocking(move || secret::read_password(&file))).await;
     let read = match read {
         Ok(Ok(read)) => read,
-        // Its words may hold what was read.
+        // The panic's text may contain the password.
         Ok(Err(_)) => Err("was not read, as the thread for it has ended".into()),
         Err(_) => Err(format!("was not read within {}", humantime::format_duration(patience))),
     };

@@ -92,7 +92,7 @@ async fn read(path: &Path) -> Result<Secret, String> {
     let path = path.to_owned();
     match tokio::task::spawn_blocking(move || secret::read_credentials(&path)).await {
         Ok(read) => read,
-        // Its words may hold what was read.
+        // The panic's text may contain the credentials.
         Err(_) => Err("was not read, as the thread for it has ended".into()),
     }
 }

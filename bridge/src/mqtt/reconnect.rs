@@ -56,7 +56,8 @@ impl Reconnect {
     pub(super) fn after(&mut self, end: End, lived: Option<Duration>, random: f64, now: Instant) -> Next {
         match self.takeover.judge(end, lived, &self.client_id, now) {
             End::Drained => Next::Over,
-            // The latter with Clean Session, which is how MQTT 3.1.1 makes a broker forget (3.1.2.4).
+            // `Retired` reconnects with Clean Session, which makes a broker delete the session under MQTT 3.1.1
+            // (3.1.2.4).
             End::Renewed | End::Retired => Next::AtOnce,
             End::Lost { why, lasting, taken_over, .. } => {
                 if lived.is_some_and(|lived| lived >= STABLE) {

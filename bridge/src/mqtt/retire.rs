@@ -227,7 +227,7 @@ mod tests {
     #[test]
     fn f40_a_stream_without_a_gap_is_left_after_a_minute_with_room_and_a_backlog_is_fetched_first() {
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
-        // Full here, or at a broker whose own window is smaller, behind one message that takes long.
+        // The window is full, or the broker's smaller one is, because of one message that takes long.
         for (room, full) in [(true, true), (false, false)] {
             let mut queue = EmptyQueue::new(start);
             for minutes in 0..10 {

@@ -140,7 +140,7 @@ impl Visit {
 
     /// Has the broker forget the session, and closes.
     pub async fn leave(self) {
-        // The session was asked for to see how long it would be kept.
+        // The session was made only to learn how long the broker would keep it.
         hang_up(self.wire, self.connection, &End::Retired).await;
     }
 

@@ -80,7 +80,7 @@ impl TraceId {
     fn new(now: SystemTime) -> (Self, u64) {
         let seconds = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let time = u32::try_from(seconds).unwrap_or(u32::MAX);
-        // Not zero, so that no id is.
+        // Never zero, because an id of zero is invalid.
         let (middle, last) = (fastrand::u32(1..), fastrand::u64(..));
         let id = (u128::from(time) << 96) | (u128::from(middle) << 64) | u128::from(last);
         (Self(id.to_be_bytes()), last)

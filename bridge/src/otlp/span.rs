@@ -75,7 +75,7 @@ impl Span {
             context,
             parent,
             begun,
-            // By the clock that never jumps.
+            // Measured with the monotonic clock.
             ended: begun + now().saturating_duration_since(received),
             topic: brief(ended.topic),
             subscription: ended.subscription.map(brief),

@@ -102,7 +102,7 @@ impl<'a> Iterator for Fields<'a> {
     type Item = (Cow<'a, str>, Json<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        // No name is anything else.
+        // A name is always a string.
         let Value::Text(name) = self.0.next()?.value() else { return None };
         Some((name, self.0.next()?))
     }
@@ -160,7 +160,7 @@ fn rest_of_string(bytes: &[u8]) -> usize {
         if bytes[at - 1] == b'"' {
             return at;
         }
-        // What is escaped is of the string, whatever it is.
+        // Skips the escaped byte, whatever it is.
         at = (at + 1).min(bytes.len());
     }
     bytes.len()
@@ -168,7 +168,7 @@ fn rest_of_string(bytes: &[u8]) -> usize {
 
 fn text<'a>(quoted: &'a str, inside: &'a str) -> Cow<'a, str> {
     if inside.as_bytes().contains(&b'\\') {
-        // It has been checked, so it can be read.
+        // The text has been checked, so it parses.
         serde_json::from_str(quoted).map_or(Cow::Borrowed(inside), Cow::Owned)
     } else {
         Cow::Borrowed(inside)

@@ -34,7 +34,7 @@ impl Claim {
         let path = beside(letters, ".redrive-lock");
         let file = private(OpenOptions::new().create(true).write(true)).open(&path)?;
         match file.try_lock() {
-            // The one before may have removed the file between the two steps.
+            // The previous owner may have removed the file between open and lock.
             Ok(()) => Ok(is_same_file(&path, &file).then_some(Self { path, _file: file })),
             Err(TryLockError::WouldBlock) => Ok(None),
             Err(TryLockError::Error(error)) => Err(error),
@@ -44,7 +44,7 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        // Should it stay, it is in nobody's way.
+        // A file that stays does no harm.
         let _ = fs::remove_file(&self.path);
     }
 }

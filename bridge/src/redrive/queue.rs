@@ -33,7 +33,7 @@ async fn drain(redrive: &mut Redrive, queue: &Queue, kept: &mut Vec<Received>) -
     let (mut seen, mut idle) = (HashSet::new(), 0);
     while idle < IDLE && !redrive.is_over() {
         let received = queue.receive(hold).await?;
-        // One that comes for the second time has been in our hands too long.
+        // A message that arrives a second time was held longer than its visibility timeout.
         let (new, old): (Vec<_>, Vec<_>) = received.into_iter().partition(|message| seen.insert(message.id.clone()));
         kept.extend(old);
         idle = if new.is_empty() { idle + 1 } else { 0 };

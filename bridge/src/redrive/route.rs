@@ -86,7 +86,7 @@ impl Route {
                 attempts -= 1;
             }
             let passed = self.passed.load(Ordering::Relaxed);
-            // Other letters pass, and this one is refused once more: it is this one.
+            // Others have passed since its first refusal, so the cause is this letter itself.
             let alone = error.is_unexplained() && refused_at.is_some_and(|before| before < passed);
             let first = refused_at.is_none();
             refused_at.get_or_insert(passed);

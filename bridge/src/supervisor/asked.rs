@@ -58,7 +58,7 @@ impl Bridge {
         let mut started = self.started.subscribe();
         async move {
             if started.wait_for(|started| *started).await.is_err() {
-                // The bridge is gone, and will never be.
+                // The bridge has ended and will never start.
                 std::future::pending::<()>().await;
             }
         }
@@ -77,7 +77,7 @@ impl Bridge {
         async move {
             for watched in all.into_iter().filter(|watched| watched.standing != Standing::Retires) {
                 let mut session = watched.session;
-                // The error says that the session has ended, and with it the bridge.
+                // An error means that the session, and with it the bridge, has ended.
                 let _ = session.wait_for(Status::is_ready).await;
             }
         }

@@ -31,7 +31,7 @@ impl Lines {
 
     /// Writes them until the end of the bridge.
     pub(super) async fn write(mut self, mut shutdown: Listener) {
-        // Not at once: nothing is ready yet.
+        // The first line comes after one interval, since nothing is ready yet.
         let mut due = interval_at(Instant::now() + self.interval, self.interval);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {

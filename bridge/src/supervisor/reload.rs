@@ -59,7 +59,7 @@ impl Bridge {
 
     fn take_up(&mut self, config: Config) -> Result<Changes, String> {
         if self.phase() != Phase::Running {
-            // Sessions that the broker has been told to forget do not come back by a reload.
+            // A reload cannot bring back sessions that the broker has been told to delete.
             return Err("the bridge leaves for good or is about to end: restart it to change anything".into());
         }
         let fixed = self.config.fixed_keys_changed(&config);
@@ -181,7 +181,7 @@ impl Bridge {
                 self.launch(wanted, if changes { heritage } else { Heritage::default() });
             }
             None if changes => {
-                // Drained for settings that a later configuration, or the end of the bridge, has made void.
+                // It was drained for new settings, which a later configuration or the end of the bridge has replaced.
                 let ended = self.mappings.remove(index);
                 let wanted = Wanted::new(ended.settings(), ended.given().clone());
                 self.launch(wanted, ended.into_heritage());

@@ -78,7 +78,7 @@ struct Report<'a> {
 fn written(format: StatusFormat, report: &Report<'_>) -> Bytes {
     match format {
         StatusFormat::Text => Bytes::from_static(report.status.as_bytes()),
-        // It holds nothing but strings.
+        // A report of strings alone always serializes.
         StatusFormat::Json => serde_json::to_vec(report).unwrap_or_default().into(),
     }
 }
@@ -91,7 +91,7 @@ fn offline(format: StatusFormat) -> Bytes {
 
 fn online(format: StatusFormat, since: &str, all: &[Watched]) -> Bytes {
     let mut mappings: BTreeMap<&str, &'static str> = BTreeMap::new();
-    // The publisher is no mapping.
+    // Without the publisher, which belongs to no mapping.
     for watched in all.iter().filter(|watched| watched.about.is_some()) {
         let (name, found) = (watched.mapping.as_str(), state(watched));
         let state = mappings.entry(name).or_insert(found);

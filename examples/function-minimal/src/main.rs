@@ -1,4 +1,4 @@
-//! The function's side of the Runtime API, and nothing else: `lib.rs` is where your own begins.
+//! The function's side of the Runtime API, and nothing else: your own code goes into `lib.rs`.
 
 use lambda_runtime::{Error, LambdaEvent, run, service_fn};
 use mqtt_lambda_event::Event;

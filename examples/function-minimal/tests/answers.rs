@@ -1,4 +1,5 @@
-//! The promise: readings are taken, and what is none is given up record by record, with a reason that repeats nothing of it.
+//! The promise: readings are handled, and other payloads are given up record by record, with a reason that repeats
+//! nothing of them.
 
 #![allow(clippy::unwrap_used, reason = "a step of a test that fails, fails the test")]
 

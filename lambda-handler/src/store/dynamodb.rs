@@ -67,7 +67,7 @@ impl DynamoDb {
         }
         let timeouts =
             TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).operation_attempt_timeout(CALL_TIMEOUT).build();
-        // Unprocessed items, throttling and lost connections are tried again in one place, which is not here.
+        // The caller retries unprocessed items, throttling and lost connections, so the SDK must not.
         let config = Builder::from(&settings).retry_config(RetryConfig::disabled()).timeout_config(timeouts);
         Ok(Self { sdk: Client::from_conf(config.build()), table: table.into() })
     }

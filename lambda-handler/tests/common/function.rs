@@ -37,7 +37,7 @@ impl Function {
         answer
     }
 
-    /// What it posts for one event that it has `time` for, as path and body.
+    /// The request that it posts for one event within `time`: path and body.
     pub fn post(&self, event: &str, time: Duration) -> (String, Value) {
         self.events.send((event.to_owned(), time)).unwrap();
         self.answers.recv_timeout(PATIENCE).unwrap()
@@ -60,7 +60,7 @@ impl Drop for Function {
     }
 }
 
-/// How the binary ends that cannot start with these variables.
+/// The exit of the binary if it cannot start with these variables.
 pub fn ending(variables: &[(&str, &str)]) -> Output {
     command("127.0.0.1:1", variables).output().unwrap()
 }
@@ -78,8 +78,8 @@ fn command(runtime_api: &str, variables: &[(&str, &str)]) -> Command {
     command
 }
 
-/// Hands out the events one by one. Once there are no more, lets the function wait for ever, so that it has nothing to
-/// complain of before it is stopped.
+/// Hands out the events one by one. After the last one the function waits, so that it logs no error before it is
+/// stopped.
 fn runtime_api(listener: &TcpListener, events: &Receiver<(String, Duration)>, post: &Sender<(String, Value)>) {
     let mut exchanges = listener.incoming().filter_map(|stream| Exchange::open(stream.unwrap()));
     for number in 0.. {

@@ -1,4 +1,4 @@
-//! A DynamoDB that others have written: moto's server, where `.ci/emulator-tools` has installed it.
+//! An independent DynamoDB: moto's server, if `.ci/emulator-tools` has installed it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;

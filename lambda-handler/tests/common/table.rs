@@ -19,13 +19,13 @@ pub enum Fate {
     Done,
     /// An error of the service: its status and its code.
     Error(u16, &'static str),
-    /// Of a batch the first items are written, and as many at its end as this are not.
+    /// This many items at the end of a batch are not written.
     Unprocessed(usize),
     /// The connection breaks before anything is written.
     Cut,
-    /// All is written, and the connection breaks before the answer.
+    /// Everything is written, and the connection breaks before the response.
     DoneThenCut,
-    /// Nobody ever answers.
+    /// The call never gets a response.
     Silence,
 }
 

@@ -20,30 +20,30 @@ use crate::binaries;
 use crate::progress::Progress;
 use crate::soak::write_whole;
 
-/// Measures what a message costs: throughput, CPU of the bridge alone, memory, and the time from publication to
-/// invocation; beside it, in the same run, what others cost. Only ratios within one run mean something.
+/// Measure what a message costs: throughput, CPU of the bridge alone, memory, and the time from publication to
+/// invocation; and, in the same run, what other programs cost. Only ratios within one run mean something.
 #[derive(Debug, Args)]
 #[command(after_help = after_help())]
 pub struct Flags {
-    /// What is played.
+    /// What to measure.
     #[arg(long, value_enum, default_value = "per-message")]
     scenario: Scenario,
-    /// Runs of each case, in turn; medians are compared, and for what must never happen the worst.
+    /// How often each case runs, in turn; the medians are compared, and the worst run where something must never happen.
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Times as many messages as usual in each case; 0.1 for a quick look.
+    /// Multiplies the number of messages of each case; 0.1 for a quick look.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
-    /// The bridge's binary; the one of this profile unless given.
+    /// The bridge's executable; by default the one built with this program.
     #[arg(long, value_name = "FILE")]
     bridge: Option<PathBuf>,
-    /// The broker; Mosquitto where it is found, and else the embedded one.
+    /// The broker; by default Mosquitto if it is installed, else the embedded one.
     #[arg(long, value_enum)]
     broker: Option<BrokerName>,
-    /// Mosquitto's executable; the one in PATH unless given.
+    /// Mosquitto's executable; by default the one in PATH.
     #[arg(long, value_name = "FILE")]
     mosquitto: Option<PathBuf>,
-    /// How long nothing new may come before the messages that are missing count as lost.
+    /// How long nothing may arrive before the missing messages count as lost.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "15s")]
     patience: Duration,
     /// Draw the medians into this file, as SVG.
@@ -56,16 +56,28 @@ pub struct Flags {
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo bench-sandbox                                    a backlog, message by message, by both clients
-  cargo bench-sandbox --scenario goals --runs 1          everything that a goal needs
-  cargo bench-sandbox --scenario peers --plot peers.svg  beside Python and Node, which it installs below target/bench
-  cargo bench-sandbox --scenario idle-rate --json        500 messages a second, and how long they take
-  cargo bench-sandbox --mosquitto ~/mosquitto-2.1/src/mosquitto
+  A backlog, message by message, by both clients for Lambda:
+    cargo bench-sandbox
 
-`cargo bench-sandbox` is `cargo sandbox bench` with everything optimised as in a release, which takes ten minutes and more to build.
-HTTP/2 is no case: the bridge calls Lambda over HTTP/1.1 by both clients; docs/performance.md says why (\"What was tried\").
+  Everything that a goal needs:
+    cargo bench-sandbox --scenario goals --runs 1
 
-Exit codes: 0 every message arrived, 1 some did not or a case could not be played, 2 wrong usage.";
+  Beside Python and Node, which it installs below target/bench:
+    cargo bench-sandbox --scenario peers --plot peers.svg
+
+  500 messages a second, and how long they take:
+    cargo bench-sandbox --scenario idle-rate --json
+
+  With another Mosquitto:
+    cargo bench-sandbox --mosquitto ~/mosquitto-2.1/src/mosquitto
+
+`cargo bench-sandbox` is `cargo sandbox bench` with everything optimised as in a
+release, which takes ten minutes and more to build.
+HTTP/2 is no case: the bridge calls Lambda over HTTP/1.1 with both clients;
+docs/performance.md says why (\"What was tried\").
+
+Exit codes: 0 every message arrived, 1 some did not or a case could not be
+played, 2 wrong usage.";
 
 /// In seconds.
 const PREPARED: f64 = 5.0;
@@ -76,7 +88,7 @@ fn after_help() -> String {
     let mut text = format!("{EXAMPLES}\n\nThree runs of an optimised build take about, on two cores:");
     for scenario in Scenario::value_variants() {
         let Some(value) = scenario.to_possible_value().filter(|value| !value.is_hide_set()) else { continue };
-        // Beside the cases, what is made before them.
+        // The cases, and the preparation before them.
         let time = Duration::from_secs_f64(runs * total(&scenario.cases()) + PREPARED);
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {:<14} {}", value.get_name(), pace::about(time));

@@ -79,7 +79,7 @@ fn shortest(compression: Compression, compressed: &[u8], plain: &[u8], limit: us
             let undone = compression.undo(compressed, limit);
             shortest = shortest.min(before.elapsed());
             times += 1;
-            // A wrong answer has no time.
+            // A wrong result is an error, not a measurement.
             if undone.as_ref().is_ok_and(|undone| undone != plain) || undone.is_err() != (plain.len() > limit) {
                 return Err(io::Error::other(format!("{}: undone wrongly", compression.name())));
             }

@@ -41,7 +41,7 @@ impl Endpoint {
     }
 
     pub(super) fn url(&self) -> String {
-        // By the name that its certificate has.
+        // The host name that its certificate names.
         if self.is_https {
             format!("https://localhost:{}", self.port)
         } else {

@@ -60,7 +60,7 @@ impl Figures {
             contender: case.contender.to_string(),
             what: case.to_string(),
             broker,
-            // Between the first invocation and the last there are all messages but those of the first.
+            // The messages of the first invocation are outside of the measured time.
             per_second: if seen.took == 0 { 0.0 } else { seen.different.saturating_sub(seen.head) as f64 / took },
             cpu_us_per_message: spent.cpu.as_secs_f64() * 1e6 / there.max(1.0),
             rest_mib: mib(spent.rest),
@@ -123,7 +123,7 @@ impl fmt::Display for Report {
             "who", "msg/s", "CPU µs/m", "RSS MiB", "peak", "p50 µs", "p99 µs", "twice", "lost"
         )?;
         for run in &self.figures {
-            // Of a window that is held, and of a subscriber that invokes nothing, no times are known.
+            // A held window, and a subscriber that invokes nothing, have no times.
             let timed = run.case.contender.invokes() && run.case.incident != Incident::Hold;
             let time = |at: u64| if timed { at.to_string() } else { "–".to_owned() };
             writeln!(
@@ -189,7 +189,7 @@ pub(super) mod tests {
             Spent { cpu: Duration::from_micros(980), rest: 0, usage: Usage { resident: 0, peak: 0, descriptors: 0 } };
         let run = Figures::of(&case, &seen, spent, None, "b".into());
         assert_eq!((run.lost, run.duplicates), (2, 5));
-        // What is lost makes nobody faster or cheaper.
+        // Lost messages must not make a program look faster or cheaper.
         assert!((run.per_second - 88.0).abs() < 1e-9 && (run.cpu_us_per_message - 10.0).abs() < 1e-9, "{run:?}");
         let report = report(vec![run]);
         assert_eq!(report.losses().count(), 1);

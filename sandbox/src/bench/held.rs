@@ -46,9 +46,9 @@ pub(super) async fn play(case: &Case, start: Start<'_>, admin: u16) -> Result<Pl
     let spent = Spent { cpu: cpu::time_of(id)?, rest, usage };
     #[allow(clippy::cast_precision_loss, reason = "memory of one process")]
     let weighed = usage.resident.saturating_sub(rest) as f64 / bytes as f64;
-    // It would wait for answers that never come.
+    // Killed, because a drain would wait for answers that never come.
     process.kill().await?;
-    // Each is held once, and nothing is invoked to the end.
+    // Each message is held once, and no invocation completes.
     let received = Seen { messages: held, different: held, ..Seen::default() };
     Ok(Played { processes: Vec::new(), spent, received: Some(received), weighed: Some(weighed) })
 }

@@ -119,7 +119,7 @@ async fn one(
         confirmed(notice).await?;
     }
     client.disconnect().await;
-    // It has said good-bye, or has nobody to say it to.
+    // DISCONNECT is sent, or the connection is gone: the result does not matter.
     drop(connection.await);
     Ok(())
 }

@@ -50,7 +50,7 @@ impl Peer {
                 options
                     .set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))))
                     .set_clean_start(false)
-                    // The broker has the session, this process never had it.
+                    // The broker has a session of an earlier run, of which this process knows nothing.
                     .set_broker_session_resume_policy(BrokerSessionResumePolicy::AllowBrokerOnly)
                     .set_session_expiry_interval(Some(3_600))
                     .set_receive_maximum(Some(2_000));

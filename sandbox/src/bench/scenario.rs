@@ -31,13 +31,13 @@ pub(super) enum Scenario {
     Shared,
     /// One bridge with 1, 2 and 4 sessions on one shared subscription (`sessions = N`).
     Sessions,
-    /// Killed half way, and a full window.
+    /// The bridge killed half way through a backlog; and a full window.
     Faults,
     /// The bridge beside Python and Node.
     Peers,
     /// What it costs to undo the compression of a payload; without broker and endpoint.
     Decompression,
-    /// Everything that a goal needs.
+    /// All cases that the goals of docs/performance.md need.
     Goals,
     /// One message is not published: a run that must fail, and say which message count is short.
     #[value(hide = true)]
@@ -65,7 +65,7 @@ impl Scenario {
             Self::Sessions => shared([1, 2, 4].map(Members::Sessions)),
             Self::Faults => vec![KILLED, HELD],
             Self::Peers => vec![FIVE_MILLISECONDS, FIVE_MILLISECONDS.by(Sdk), ONE_BY_ONE, PYTHON, NODE],
-            // It has payloads, and no messages.
+            // It decompresses payloads and sends no messages.
             Self::Decompression => Vec::new(),
             Self::Goals => goals(),
             Self::Loss => {

@@ -81,7 +81,7 @@ impl Book {
             self.first = now;
         }
         for (at, number) in marks(body) {
-            // It grows with the values, and cannot fail.
+            // An auto-resizing histogram: recording cannot fail.
             let _ = self.delays.record(now.saturating_sub(at));
             if self.there.len() <= number {
                 self.there.resize(number + 1, false);
@@ -121,12 +121,12 @@ pub async fn run(latency: Duration, identity: Option<IdentityFiles>) -> io::Resu
     let serving = async {
         loop {
             let (stream, _) = listener.accept().await?;
-            // A connection that breaks is the bridge's affair.
+            // The bridge handles a connection that breaks.
             stream.set_nodelay(true)?;
             let (book, tls) = (Arc::clone(&book), tls.clone());
             tokio::spawn(async move {
                 match tls {
-                    // Whoever measures asks without.
+                    // The benchmark itself asks for figures without TLS.
                     Some(tls) if is_tls(&stream).await? => serve(tls.accept(stream).await?, book, latency).await,
                     _ => serve(stream, book, latency).await,
                 }
@@ -136,7 +136,7 @@ pub async fn run(latency: Duration, identity: Option<IdentityFiles>) -> io::Resu
     let (mut stdin, mut end) = (tokio::io::stdin(), [0]);
     tokio::select! {
         ended = serving => ended,
-        // Whoever started it has gone.
+        // The benchmark that started this process has exited.
         _ = stdin.read(&mut end) => Ok(()),
     }
 }

@@ -97,7 +97,7 @@ impl Shared {
     fn list(&self, asked: &Asked) -> Response<Reply> {
         let parameter = |name: &str| asked.parameters.get(name).map(String::as_str);
         let prefix = parameter("prefix").unwrap_or_default();
-        // Our tokens are keys.
+        // Continuation tokens of this server are object keys.
         let after = parameter("continuation-token").or(parameter("start-after")).unwrap_or_default();
         let most = parameter("max-keys").and_then(|most| most.parse().ok()).unwrap_or(PAGE).min(PAGE);
         let store = lock(&self.store);

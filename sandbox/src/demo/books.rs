@@ -131,7 +131,7 @@ impl Books {
         screen: &mut Screen,
     ) -> Result<Summary> {
         let duration = self.begun.elapsed();
-        // An invocation outlives the bridge that asked for it, and may still answer.
+        // An invocation can outlive the bridge that made it, and may still answer.
         let log = world.lambda.log();
         log.wait_for(self.patience.invocations, |log| log.totals().in_flight == 0)
             .await

@@ -20,7 +20,7 @@ const MAX_RATE: f64 = 100_000.0;
 /// What the demo shows.
 #[derive(Debug, Args)]
 pub struct Flags {
-    /// How long, for example `10s`; until Ctrl-C without it.
+    /// How long it runs, for example `10s`; until Ctrl-C by default.
     #[arg(long, value_parser = a_time)]
     duration: Option<Duration>,
     /// Messages a second of all sensors together.
@@ -29,7 +29,7 @@ pub struct Flags {
     /// How many sensors publish.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000), default_value_t = 5)]
     sensors: u16,
-    /// Every how many messages one is a reading that no function accepts, and so becomes a dead letter.
+    /// Every Nth message is a reading that the function rejects, so that it becomes a dead letter; none by default.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     bad_every: Option<u64>,
     /// The version of MQTT: `5` or `3.1.1`.
@@ -44,34 +44,34 @@ pub struct Flags {
     /// Where sensors publish and what the bridge subscribes to.
     #[arg(long, value_parser = a_topic, default_value = DEFAULT_TOPIC)]
     topic: String,
-    /// What goes wrong at the local Lambda, with every `--fault-every`th invocation.
+    /// What goes wrong at the local Lambda, at each `--fault-every`th invocation; nothing by default.
     #[arg(long)]
     fault: Option<FaultKind>,
-    /// How often the fault strikes: each Nth invocation.
+    /// The fault strikes each Nth invocation.
     #[arg(long, value_name = "N", default_value_t = 5, requires = "fault", value_parser = clap::value_parser!(u64).range(1..))]
     fault_every: u64,
-    /// Another function than the real handler: an executable that speaks the Lambda Runtime API.
+    /// Another function: an executable that speaks the Lambda Runtime API; the real handler by default.
     #[arg(long, value_name = "FILE")]
     bootstrap: Option<PathBuf>,
-    /// Start a Mosquitto in place of the embedded broker.
+    /// Start Mosquitto, which must be installed, in place of the embedded broker.
     #[arg(long, conflicts_with = "broker")]
     mosquitto: bool,
-    /// Use this broker: `mqtts://localhost:8883` or `wss://localhost:443/mqtt`.
+    /// Use a broker that runs already, for example `mqtts://localhost:8883` or `wss://localhost:443/mqtt`.
     #[arg(long, requires = "ca_file", requires = "cert_file", requires = "key_file")]
     broker: Option<BrokerUrl>,
-    /// The authority that issued the broker's certificate, in PEM.
+    /// With `--broker`: the authority that issued its certificate, in PEM.
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// The bridge's certificate there.
+    /// With `--broker`: the bridge's certificate chain, in PEM.
     #[arg(long, value_name = "FILE")]
     cert_file: Option<PathBuf>,
-    /// The bridge's key.
+    /// With `--broker`: the bridge's private key, in PEM.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
-    /// The sensors' certificate there; the bridge's unless given.
+    /// With `--broker`: the sensors' certificate chain; the bridge's by default.
     #[arg(long, value_name = "FILE", requires = "device_key_file")]
     device_cert_file: Option<PathBuf>,
-    /// The sensors' key.
+    /// With `--broker`: the sensors' private key; the bridge's by default.
     #[arg(long, value_name = "FILE", requires = "device_cert_file")]
     device_key_file: Option<PathBuf>,
     /// Show the bridge's status page in a browser.

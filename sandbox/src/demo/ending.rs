@@ -47,7 +47,7 @@ impl fmt::Display for Ending {
             writeln!(f, "dead letters: {} (docs/dead-letters.md says how to invoke again)", letters.display())?;
         }
         writeln!(f, "status page: `cargo sandbox --open` shows it in a browser while messages flow")?;
-        f.write_str("next: docs/tutorial.md, with a real Mosquitto; more to see: `cargo sandbox --help`")
+        f.write_str("next: docs/tutorial.md, with a real Mosquitto; more: `cargo sandbox --help`")
     }
 }
 

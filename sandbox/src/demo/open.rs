@@ -15,7 +15,7 @@ pub(super) fn in_browser(url: &str) -> bool {
 }
 
 fn start(program: &str, url: &str) -> bool {
-    // Its words would tear the screen apart.
+    // The browser's output would break the screen.
     let started =
         Command::new(program).arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let Ok(mut child) = started else { return false };

@@ -73,7 +73,7 @@ pub(super) fn play(fleet: Fleet, quota: f64, incident: Incident, deals: Deals, s
         // Bursts: a tick has between half and one and a half times the mean.
         world.arrive(tick, fleet.load.rate * TICK * (0.5 + chance.f64()));
         if tick == BEGINS && matches!(incident, Incident::Loss | Incident::Kill) {
-            // What was in its hands.
+            // The messages in flight at the replica.
             world.played.copies += f64::from(fleet.concurrency) * fleet.load.batch;
         }
         world.granted = (world.granted + SCALING * TICK).min(quota);
@@ -106,7 +106,7 @@ impl World {
             .enumerate()
             .map(|(replica, weight)| if gets(replica) { *weight } else { 0.0 })
             .collect();
-        // Never nothing: a fleet has two replicas at least, of which one is away at a time.
+        // Never zero: a fleet has at least two replicas, and at most one is away at a time.
         let sum: f64 = dealt.iter().sum();
         let mut is_one_away = false;
         for (replica, weight) in dealt.into_iter().enumerate() {
@@ -146,7 +146,7 @@ impl World {
 
     fn note(&mut self, tick: u32, share: f64) {
         self.played.backlog = self.played.backlog.max(self.waiting.iter().sum());
-        // A message waits for its replica, and until what is before it there is done.
+        // A message waits for its replica, and for all messages queued before it there.
         let each = |(replica, queue): (usize, &f64)| {
             let back = away(self.incident, tick, replica).filter(|_| *queue > 0.0).unwrap_or(0);
             f64::from(back) * TICK + queue / (self.fleet.of_replica() * share.max(0.01))

@@ -9,7 +9,7 @@ use super::*;
 
 mod measured;
 
-/// What stands before and behind a table of docs/scaling.md, and what makes the table.
+/// The text before and after a table of docs/scaling.md, and the function that makes the table.
 type Table = (&'static str, &'static str, fn() -> String);
 
 const TABLES: [Table; 3] = [
@@ -49,7 +49,7 @@ fn what_goes_away_is_felt_and_ends() {
     let fleet = Fleet::of(load(100_000.0, 100.0, 50.0));
     let of = |incident, deals| play(fleet, 1_000.0, incident, deals, 3);
     let quiet = of(Incident::None, Deals::Waits);
-    // One of two: half of the messages wait for it, until its minute ends, or until the broker knows.
+    // One of two replicas: half of the messages wait until it is back, or until the broker notices.
     let loss = of(Incident::Loss, Deals::Waits);
     assert!((2.5e6..3.5e6).contains(&loss.backlog) && (60.0..80.0).contains(&loss.wait), "{loss:?}");
     let dealt_again = of(Incident::Loss, Deals::Redistributes);
@@ -65,8 +65,7 @@ fn what_goes_away_is_felt_and_ends() {
     assert!(throttles.throttled > 0.0 && throttles.backlog > 1e6, "{throttles:?}");
 }
 
-/// Ten seconds' worth of a share waits for each replica that a deploy restarts, unless the others get it, who have the
-/// room.
+/// While a deploy restarts a replica, ten seconds of its share wait, unless the others get it, which have the capacity.
 #[test]
 fn a_deploy_and_a_kill_are_felt_only_where_the_broker_waits_for_members() {
     let fleet = Fleet::of(load(100_000.0, 100.0, 50.0));
@@ -80,7 +79,7 @@ fn a_deploy_and_a_kill_are_felt_only_where_the_broker_waits_for_members() {
     }
 }
 
-/// Lambda takes ten requests a second for each unit of the quota, so that a function of 10 ms needs ten times its
+/// Lambda accepts ten requests a second for each unit of the quota, so a function of 10 ms needs ten times its
 /// concurrency.
 #[test]
 fn short_invocations_need_a_quota_for_their_requests() {
@@ -88,7 +87,7 @@ fn short_invocations_need_a_quota_for_their_requests() {
     let of_both = |fleet: Fleet| format!("{} {}", fleet.environments(), fleet.quota());
     assert_eq!((of_both(fleet).as_str(), fleet.is_for_requests()), ("125 1250", true));
     let of = |quota| play(fleet, quota, Incident::None, Deals::Waits, 1);
-    // Room for the environments alone is not enough, though the function would have it.
+    // A quota for the mean concurrency alone is too low.
     let (too_low, enough) = (of(500.0), of(fleet.quota()));
     assert!(too_low.throttled > 1e5 && too_low.wait > 60.0, "{too_low:?}");
     assert!(enough.wait < 1.0 && enough.throttled < 0.05 * too_low.throttled, "{enough:?}");
@@ -115,7 +114,7 @@ fn a_quota_that_is_too_low_is_said() {
     assert!(a_duration("0s").is_err() && a_duration("16m").is_err() && a_duration("5ms").is_ok());
 }
 
-/// What one core does, and what of it is planned for.
+/// The capacity of one core, and the planned part of it.
 fn of_one() -> String {
     let mut text =
         "| batch | CPU µs a message | messages/s of one replica at most | planned for |\n|---|---|---|---|\n"
@@ -127,7 +126,7 @@ fn of_one() -> String {
     text
 }
 
-/// To thousands.
+/// Rounded to thousands.
 fn rounded(rate: f64) -> f64 {
     (rate / 1e3).round() * 1e3
 }
@@ -161,7 +160,7 @@ fn name(value: impl ValueEnum) -> String {
     value.to_possible_value().unwrap().get_name().to_owned()
 }
 
-/// What the fleet for 100,000 messages a second in batches of a hundred does, with either kind of broker.
+/// The fleet for 100,000 messages a second in batches of a hundred, with either kind of broker.
 fn of_incidents() -> String {
     let fleet = Fleet::of(load(100_000.0, 100.0, 50.0));
     let mut text =

@@ -74,7 +74,7 @@ fn link_libraries(site: &Site<'_>) -> io::Result<()> {
     let more = MORE.map(|name| Path::new(JAVA).join(name));
     for jar in jars(LIBRARIES)?.into_iter().chain(optional).chain(more) {
         let Some(name) = jar.file_name() else { continue };
-        // What Debian leaves dangling is left out.
+        // Dangling links of Debian's package are left out.
         if let Ok(target) = jar.canonicalize() {
             symlink(target, into.join(name))?;
         }

@@ -34,7 +34,7 @@ impl Daemon {
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
-            // A Ctrl-C on the terminal is for us; and a kill reaches the children too.
+            // A process group of its own: Ctrl-C does not reach it, and a kill reaches its children too.
             .process_group(0);
         Ok(Self(command.spawn()?))
     }
@@ -68,7 +68,7 @@ impl Daemon {
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Err: all of it has ended.
+        // An error means that the whole group has ended.
         let _ = self.kill();
         let _ = self.0.wait();
     }

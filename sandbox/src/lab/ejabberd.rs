@@ -8,7 +8,7 @@ use crate::tools::find_tool;
 
 pub(super) fn prepare(_: &Program, site: &Site<'_>) -> io::Result<Launch> {
     let files = site.files;
-    // It wants certificate and key in one file, in any order.
+    // ejabberd reads certificate and key from one file, in any order.
     let pem = [&files.broker.cert, &files.broker.key].map(std::fs::read_to_string);
     let [cert, key] = pem;
     let pem = site.write("broker.pem", &(cert? + &key?))?;

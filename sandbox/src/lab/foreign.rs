@@ -26,7 +26,7 @@ pub struct Foreign {
     product: Product,
     launch: Launch,
     daemon: Option<Daemon>,
-    // Beside the broker, and ended after it.
+    // A second process that the broker needs; ended after it.
     companion: Option<Daemon>,
     files: PkiFiles,
     port: ReservedPort,

@@ -41,7 +41,7 @@ pub(super) fn prepare(program: &Program, site: &Site<'_>) -> io::Result<Launch> 
         .env("RABBITMQ_LOGS", "-")
         .env("RABBITMQ_ENABLED_PLUGINS_FILE", at("enabled_plugins"))
         .env("RABBITMQ_NODENAME", format!("lab{names}@localhost"))
-        // A port that nobody reserves: what speaks to it is epmd's business.
+        // Any port will do: epmd tells it to those that connect.
         .env("RABBITMQ_DIST_PORT", (30_000 + site.port % 2_000).to_string())
         .env("ERL_EPMD_PORT", names)
         .env("ERL_EPMD_ADDRESS", "127.0.0.1")
@@ -49,7 +49,7 @@ pub(super) fn prepare(program: &Program, site: &Site<'_>) -> io::Result<Launch> 
         .env("RABBITMQ_CONF_ENV_FILE", at("none"))
         .env("RABBITMQ_ADVANCED_CONFIG_FILE", at("none"))
         .env("RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS", "+S 1:1")
-        // So the script becomes the server, and a signal reaches it.
+        // Makes the script exec the server, so that signals reach it.
         .env("RUNNING_UNDER_SYSTEMD", "1");
     Ok(Launch { companion: Some(Box::new(epmd)), ..server })
 }

@@ -127,7 +127,7 @@ impl Refusal {
         let blame = if self.status() < 500 { "User" } else { "Service" };
         let body = match self {
             Self::Throttled { reason, .. } => json!({"Reason": reason.as_str(), "Type": blame, "message": message}),
-            // These come from the layer in front of Lambda, which knows no `Type`.
+            // These come from the layer in front of Lambda, which sends no `Type`.
             Self::AccessDenied => json!({"Message": message}),
             Self::ExpiredToken | Self::Unavailable | Self::Other(_) | Self::Raw { .. } => json!({"message": message}),
             Self::InvalidContent(_)

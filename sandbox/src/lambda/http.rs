@@ -36,7 +36,7 @@ where
                 Ok((stream, _)) => {
                     connections.spawn(serve_connection(stream, service.clone()));
                 }
-                // Out of descriptors: those that are open must close first, and a hot loop would not help them.
+                // No file descriptor is free: wait for connections to close instead of looping.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             },
             Some(_) = connections.join_next(), if !connections.is_empty() => {}

@@ -92,7 +92,7 @@ fn judge(payload: Bytes, kind: Kind) -> (Bytes, Result<(), Refusal>) {
         return (Bytes::from_static(b"{}"), Ok(()));
     }
     if payload.len() > kind.limit() {
-        // Not kept: the log would hold what the service would not.
+        // The payload is not logged, as Lambda would not keep it either.
         return (Bytes::new(), Err(Refusal::TooLarge { bytes: payload.len(), kind }));
     }
     let parsed = match std::str::from_utf8(&payload) {

@@ -63,7 +63,7 @@ impl RuntimeApi {
 
     /// Waits until the process has asked for its first event, which ends its init phase.
     pub(super) async fn initialised(&self) {
-        // The sender lives as long as `self`.
+        // The sender lives as long as `self`, so this cannot fail.
         let _ = self.shared.polled.subscribe().wait_for(|polled| *polled).await;
     }
 

@@ -70,7 +70,7 @@ async fn leave(
                 free += loss.timeout;
             }
         }
-        // The receiver ends with an error, which ends this direction.
+        // A closed receiver ends this direction.
         let _ = under_way.send((free + quality.delay, bytes)).await;
     }
 }
@@ -84,7 +84,7 @@ async fn arrive(
 ) -> io::Result<()> {
     while let Some((due, bytes)) = arriving.recv().await {
         sleep_until(due).await;
-        // An error says that the line is gone.
+        // An error means that the line is gone.
         let _ = quality.wait_for(|quality| !quality.silent).await;
         let whole = bytes.len() as u64;
         let part = budget.map_or(whole, |budget| budget.min(whole));

@@ -133,7 +133,7 @@ impl Shared {
                 return if messages.is_empty() { json!({}) } else { json!({ "Messages": messages }) };
             }
             let until = next.map_or(deadline, |next| next.min(deadline));
-            // Either way it looks again.
+            // After a change or a timeout the loop looks again.
             let _ = timeout(until.saturating_duration_since(now), changed).await;
         }
     }

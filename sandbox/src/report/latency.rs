@@ -13,7 +13,7 @@ pub struct Latency(Histogram<u64>);
 
 impl Default for Latency {
     fn default() -> Self {
-        // Err only for bounds that make no sense; these are constants, and a test makes one.
+        // Fails only for invalid bounds; these are constants, and a test makes one.
         #[allow(clippy::expect_used, reason = "see above")]
         Self(Histogram::new_with_bounds(1, MAX_MICROS, 3).expect("bounds in order and at most 5 figures"))
     }
@@ -76,7 +76,7 @@ impl Recent {
         for age in 0..SECONDS as u64 {
             // A second that nothing was recorded in since has an older second's histogram in its place.
             if let Some(wanted) = second.checked_sub(age).filter(|wanted| *wanted <= self.newest) {
-                // Err: the bounds differ, and all are the same.
+                // Fails only for different bounds; all are the same.
                 let _ = all.0.add(&self.seconds[place(wanted)].0);
             }
         }

@@ -69,7 +69,7 @@ impl Client {
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         if let Carrier::WebSocket { .. } = broker.carrier {
             let (broker, tls) = (broker.clone(), Arc::clone(tls));
-            // What it makes is TLS and WebSocket already.
+            // Plain TCP for the client: the connector below adds TLS and WebSocket.
             options.set_transport(Transport::tcp());
             options.set_socket_connector(move |_, _| websocket::dial(broker.clone(), Arc::clone(&tls)));
         } else {
@@ -117,7 +117,7 @@ impl Client {
         let mut options = MqttOptions::new(id, Broker::tcp(broker.host.as_str(), broker.port));
         if let Carrier::WebSocket { .. } = broker.carrier {
             let (broker, tls) = (broker.clone(), Arc::clone(tls));
-            // What it makes is TLS and WebSocket already.
+            // Plain TCP for the client: the connector below adds TLS and WebSocket.
             options.set_transport(Transport::tcp());
             options.set_socket_connector(move |_, _| websocket::dial(broker.clone(), Arc::clone(&tls)));
         } else {
@@ -177,7 +177,7 @@ impl Client {
 
     /// Asks the connection to say good-bye and to end.
     pub(crate) async fn disconnect(&self) {
-        // Err: it has ended already.
+        // An error means that the connection has ended already.
         match &self.requests {
             Requests::V5(client) => drop(client.disconnect().await),
             Requests::V311(client) => drop(client.disconnect().await),

@@ -66,7 +66,7 @@ impl Device {
     pub(super) async fn run(mut self, stopping: watch::Receiver<bool>, held: watch::Receiver<bool>) {
         let id = format!("{}-{}", self.thermometer.device_id(), self.registry.run());
         let (client, connection) = Client::connect(self.protocol, &id, &self.broker, &self.tls, self.login.as_ref());
-        // Aborted with this task, should it not come to its end.
+        // Aborted if this task is dropped before its end.
         let mut connection = AbortOnDrop(connection);
         let (published, confirmations) = mpsc::channel(usize::from(WINDOW));
         let (topic, registry) = (self.topic.clone(), Arc::clone(&self.registry));
@@ -87,7 +87,7 @@ impl Device {
         loop {
             let ready = async {
                 sleep_until(due).await;
-                // An error says that the sensors are gone, and this task with them.
+                // An error means that the sensors have ended, and this task with them.
                 let _ = held.wait_for(|held| !held).await;
             };
             tokio::select! {

@@ -66,7 +66,7 @@ pub async fn mosquitto_pub(
     let stdin = child.stdin.take();
     let work = async {
         if let Some(mut stdin) = stdin {
-            // Err: it ended early, of which its status and its words tell more.
+            // An error means that it ended early; its exit status and output say why.
             let _ = stdin.write_all(lines.as_bytes()).await;
         }
         child.wait_with_output().await

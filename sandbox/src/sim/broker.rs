@@ -244,7 +244,7 @@ impl State {
             .collect();
         let mut members: Vec<_> =
             self.sessions.values().filter(matching).filter(|session| session.group().is_some()).collect();
-        // Who is connected comes first, where there is somebody.
+        // Members that are connected are preferred, if there are any.
         if members.iter().any(|session| session.connection.is_some()) {
             members.retain(|session| session.connection.is_some());
         }

@@ -166,7 +166,7 @@ impl Service for Caller {
         let running = request.is_invocation().then(|| self.count());
         let (sender, answer) = oneshot::channel();
         let (cloud, record) = (self.cloud.clone(), self.cloud.state().record.clone());
-        // On its own: what has begun goes on when the caller leaves.
+        // A task of its own: an invocation goes on when its caller hangs up.
         tokio::spawn(async move {
             let _ = sender.send(cloud.serve(request).await);
         });

@@ -19,43 +19,43 @@ use crate::soak::write_whole;
 /// How many of its last events a seed that fails shows.
 const LAST: usize = 100;
 
-/// Plays simulated worlds: the bridge's real code with a model broker, a model AWS and every fault drawn from a seed,
-/// on a virtual clock. A seed that fails is shown with its last events and as a picture, and is played again, event for
-/// event, with `--seed`.
+/// Simulate worlds: the bridge's real code with a model broker, a model AWS and faults that a seed decides, on a virtual
+/// clock. A seed that fails is shown with its last events and as a picture; `--seed` repeats it, event for event.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Flags {
-    /// How many seeds.
+    /// How many seeds to run.
     #[arg(long, default_value_t = 1000)]
     seeds: u64,
-    /// The first of them.
+    /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// One seed alone.
+    /// Run only this seed.
     #[arg(long, conflicts_with_all = ["seeds", "from", "all"])]
     seed: Option<u64>,
-    /// Show every event of it.
+    /// With `--seed`: print every event.
     #[arg(long, requires = "seed")]
     trace: bool,
-    /// Only events with this text.
+    /// With `--trace`: print only events that contain this text.
     #[arg(long, value_name = "TEXT", requires = "trace")]
     grep: Option<String>,
-    /// Find fewer faults that still break the promise.
+    /// After a failure, search for fewer faults that still break the promise.
     #[arg(long)]
     shrink: bool,
-    /// Only these faults of the seed, by the numbers that it shows; or `none`.
+    /// With `--seed`: keep only these of its faults, by the numbers that it prints, or `none`; all by default.
     #[arg(long, value_name = "NUMBERS", value_parser = profile::keep, requires = "seed")]
     keep: Option<Keep>,
-    /// Leave out what else the seed has drawn.
+    /// With `--seed`: leave out these other parts of its world, for example `lies` (invalid responses of the
+    /// function); an unknown name lists them all.
     #[arg(long, value_name = "NAMES", value_parser = profile::part, value_delimiter = ',', requires = "seed")]
     without: Vec<&'static str>,
-    /// Go on after a seed that fails.
+    /// Continue after a seed that fails.
     #[arg(long)]
     all: bool,
-    /// What kind of worlds: `broker=NAME` and `faults=none|usual|heavy`, parted by commas.
+    /// The kind of worlds: `broker=NAME` and `faults=none|usual|heavy`, separated by commas; any broker by default.
     #[arg(long, value_parser = profile::profile, default_value = "faults=usual")]
     profile: Profile,
-    /// Where the picture of the first seed that fails goes.
+    /// The file for the picture of the first seed that fails, as SVG.
     #[arg(long, value_name = "FILE", default_value = "target/sim.svg")]
     plot: PathBuf,
 }
@@ -68,11 +68,20 @@ type Keep = Vec<usize>;
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo sandbox sim                                     a thousand seeds
-  cargo sandbox sim --profile broker=vernemq,faults=heavy
-  cargo sandbox sim --seed 17 --trace                   one seed, event for event
-  cargo sandbox sim --seed 17 --shrink                  what it takes at least
-  cargo sandbox sim --seed 17 --keep 2,5 --without lies the same, smaller";
+  A thousand seeds; `cargo sim` is the same, optimised:
+    cargo sandbox sim
+
+  Worlds in which the broker behaves like VerneMQ, with many faults:
+    cargo sandbox sim --profile broker=vernemq,faults=heavy
+
+  One seed, event for event:
+    cargo sandbox sim --seed 17 --trace
+
+  The fewest faults with which it still fails; and to repeat them:
+    cargo sandbox sim --seed 17 --shrink
+    cargo sandbox sim --seed 17 --keep 2,5 --without lies
+
+Exit codes: 0 no promise was broken, 1 one was, 2 wrong usage.";
 
 /// True when no promise was broken.
 ///
@@ -102,7 +111,7 @@ fn one(seed: u64, less: &Less, flags: &Flags) -> io::Result<bool> {
     if flags.shrink {
         let fails = |plan: &Plan| run(plan).violations.iter().any(|violation| violation.promise == first.promise);
         let least = shrink(&plan, fails);
-        // The numbers of the whole plan.
+        // As numbered in the whole plan.
         let keep = least.keep.as_ref().map(|kept| match &less.keep {
             Some(given) => kept.iter().filter_map(|index| given.get(*index).copied()).collect(),
             None => kept.clone(),

@@ -122,7 +122,7 @@ impl Direction {
                 break;
             }
         }
-        // Err: the other end has gone first.
+        // An error means that the other end is gone already.
         let _ = self.to.shutdown().await;
     }
 

@@ -171,7 +171,7 @@ impl Record {
     /// The broker keeps this message and sends it to whoever subscribes.
     pub(super) fn owed(&self, number: u64) {
         if let Some(fate) = self.inner().fates.get_mut(&number) {
-            // One more where it was owed before.
+            // If the message was owed already, one more delivery is allowed.
             let again = std::mem::replace(&mut fate.owed, true);
             fate.allowed += u64::from(again);
             if again {

@@ -80,7 +80,7 @@ pub fn shrink(plan: &Plan, fails: impl Fn(&Plan) -> bool) -> Less {
             least = less;
         }
     }
-    // Halves first, then quarters, and one by one at last.
+    // Halves first, then quarters, and finally one by one.
     let mut size = plan.faults.len().div_ceil(2);
     while size > 0 {
         let mut at = 0;

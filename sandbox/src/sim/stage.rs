@@ -234,7 +234,7 @@ impl<'a> Stage<'a> {
             self.record.violated("rest", what);
             return;
         }
-        // What the broker has dropped may still run, and an acknowledgement be on its way.
+        // Messages that the broker has dropped may still run, and an acknowledgement may be on its way.
         let begun = Instant::now();
         loop {
             self.sleep_until(Instant::now() + Duration::from_mins(2)).await;

@@ -14,7 +14,7 @@ pub(super) fn of<'a>(
     lines: &[Line],
     violations: &[Violation],
 ) -> Plot {
-    // What waits to the end, waits to the end of the trouble at least.
+    // A message that is still owed at the end has waited at least until the last event.
     let last = lines.iter().rev().find(|line| line.who != "ORACLE").map_or(Duration::ZERO, |line| line.at);
     let owed = || fates.clone().filter(|fate| fate.owed);
     let waiting = owed().map(|fate| (fate.published, fate.settled));

@@ -54,7 +54,7 @@ impl Stage {
             .set("drain_timeout", &humantime::format_duration(DRAIN).to_string())
             .set("mqtt.keep_alive", &humantime::format_duration(KEEP_ALIVE).to_string())
             .set("mapping.timeout", "5s")
-            // So that all but the bad readings are handled in the end, whatever Lambda does.
+            // Unlimited attempts, so that all but the bad readings are handled in the end, whatever Lambda does.
             .set("mapping.retry.max_attempts", "1000000")
             .set("mapping.retry.max_age", "1day");
         let mut world = world.without_bridge().await.context("the soak cannot start")?;

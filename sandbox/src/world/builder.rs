@@ -189,7 +189,7 @@ fn defaults(world: &World) -> Vec<(String, String)> {
     [
         ("admin.listen", "127.0.0.1:0".to_owned()),
         ("lambda.client", lambda_client().to_string()),
-        // The faults of a test are for its messages.
+        // Otherwise the dry run would take a fault that the test means for its messages.
         ("lambda.dry_run", "false".to_owned()),
         ("mqtt.url", world.url().to_string()),
         ("mqtt.client_id", "sandbox".to_owned()),

@@ -61,7 +61,7 @@ async fn collect(
 ) {
     let mut reader = BufReader::new(stream).lines();
     while let Ok(Some(line)) = reader.next_line().await {
-        // The error says that the process is gone from here, and with it whoever could let it go on.
+        // An error means that the process is gone, and nothing can resume it.
         let _ = stalled.wait_for(|stalled| !*stalled).await;
         log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
         counted.send_modify(|count| *count += 1);
@@ -74,7 +74,7 @@ impl BridgeProcess {
         let log = Arc::new(Mutex::new(Vec::new()));
         let (counted, lines) = watch::channel(0);
         let stalled = watch::Sender::new(false);
-        // Together, as whoever collects the output of a container has them.
+        // Both streams in one log, as a container's log collector has them.
         if let Some(stdout) = child.stdout.take() {
             tokio::spawn(collect(stdout, Arc::clone(&log), counted.clone(), stalled.subscribe()));
         }

@@ -1,4 +1,4 @@
-//! What the function answers is published, and a device hears it.
+//! The function's answers are published, and a device receives them.
 
 use event::{Encoding, Publish, Response};
 use sandbox::lambda::{Answer, Call, Function};

@@ -22,14 +22,14 @@ pub const WINDOW: u64 = 20;
 pub struct Seen {
     pub lost: usize,
     pub extra: usize,
-    /// What else is worth a place in the table.
+    /// The note in the table.
     pub note: String,
-    /// What must hold and does not.
+    /// A condition that does not hold.
     pub wrong: Vec<String>,
 }
 
 impl Seen {
-    /// Takes it down when it does not hold.
+    /// Records the condition if it does not hold.
     pub fn must(&mut self, holds: bool, what: impl Into<String>) {
         if !holds {
             self.wrong.push(what.into());
@@ -47,7 +47,7 @@ pub struct Bench<'a> {
     pub broker: &'a mut Foreign,
     pub habits: Habits,
     pub protocol: Protocol,
-    /// Of this scenario alone: part of the client id, and of every topic.
+    /// Unique to this scenario: part of the client id, and of every topic.
     pub name: String,
 }
 
@@ -142,7 +142,7 @@ impl Stage {
         self.world.lambda.log().wait_for(PATIENCE, |log| log.totals().invoked >= count).await.unwrap();
     }
 
-    /// What is lost, once all is handled or patience is over, and all is quiet.
+    /// The lost messages, counted once all is handled, or patience is over and nothing arrives any more.
     pub async fn outcome(&self, sensors: &[&Sensors]) -> Seen {
         let lost = |fate: &Fate| sensors.iter().map(|sensors| fate.lost(sensors).len()).sum::<usize>();
         let begun = std::time::Instant::now();
@@ -155,7 +155,7 @@ impl Stage {
         Seen { lost: lost(&fate), extra: fate.extra(), ..Seen::default() }
     }
 
-    /// How many messages the broker may have in flight with us when something breaks.
+    /// The most messages in flight when something breaks.
     pub fn window() -> usize {
         usize::try_from(WINDOW).unwrap()
     }
@@ -176,7 +176,7 @@ pub fn gated() -> (Function, watch::Sender<bool>) {
     let function = Function::inline(FUNCTION, move |_: Call| {
         let mut open = open.clone();
         async move {
-            // Err: the test has ended.
+            // An error means that the test has ended.
             let _ = open.wait_for(|open| *open).await;
             Answer::null()
         }

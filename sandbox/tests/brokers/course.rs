@@ -71,7 +71,7 @@ impl Scenario {
         }
     }
 
-    /// Whether there is anything to see of it.
+    /// Whether the scenario makes sense with this broker and version.
     fn concerns(self, habits: &Habits, protocol: Protocol) -> bool {
         let only = std::env::var("BROKER_LAB_ONLY").unwrap_or_default();
         let wanted = only.is_empty() || only.split(',').any(|name| name.trim() == self.name());
@@ -81,7 +81,7 @@ impl Scenario {
             Self::Mqtt5Refused => habits.speaks.iter().all(|(version, _)| *version == Protocol::V311),
             _ => true,
         };
-        // The slow ones: a broker on a virtual machine takes seconds to come back.
+        // Slow, because a broker on a virtual machine takes seconds to restart.
         let fast = size() != "full";
         let is_slow = matches!(self, Self::BrokerRestarted) || (self == Self::Cut && protocol == Protocol::V311);
         wanted && concerned && !(fast && is_slow && habits.speaks.len() > 1)
@@ -135,7 +135,7 @@ pub async fn run(product: Product) {
     assert!(rows.red.is_empty(), "{}: {} scenarios failed:\n{}", product.name(), rows.red.len(), rows.red.join("\n"));
 }
 
-/// What a scenario has seen. One that panics has seen that something is wrong.
+/// The result of a scenario; a panic counts as a failure.
 async fn caught(scenario: impl Future<Output = Seen>) -> Seen {
     let mut scenario = std::pin::pin!(scenario);
     let polled = std::future::poll_fn(|context| {

@@ -52,7 +52,7 @@ impl Device {
                 }
             }
         };
-        // Err: fewer have come, which the number tells.
+        // A timeout means that fewer have arrived; the count shows it.
         let _ = timeout(PATIENCE, hearing).await;
         count
     }
@@ -69,7 +69,7 @@ fn fastrand_id() -> u32 {
     std::process::id() ^ std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().subsec_nanos()
 }
 
-/// Who listens, and where.
+/// A listener, and its topic.
 struct Peer {
     id: String,
     host: String,

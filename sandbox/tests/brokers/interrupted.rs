@@ -1,5 +1,5 @@
-//! With a bridge, a broker or a connection that breaks while functions run: nothing is lost of what the broker keeps, and
-//! what it does not keep is said (F1, F4, F7, F8, F29).
+//! The bridge, the broker or the connection breaks while functions run: no message that the broker keeps is lost, and
+//! the bridge reports a session that the broker has lost (F1, F4, F7, F8, F29).
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub enum How {
     Killed,
 }
 
-/// So many come and go before anything breaks: a broker that numbers its packets from 1 on each connection then sends what
-/// runs under other packet ids.
+/// So many messages are handled before anything breaks: a broker that numbers its packets from 1 on each connection
+/// then repeats running messages under other packet ids.
 const WARM_UP: u64 = 7;
 
 fn windowed() -> String {

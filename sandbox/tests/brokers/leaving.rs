@@ -10,7 +10,8 @@ use crate::bench::{Bench, Seen, gated, slow};
 use crate::common::{Fate, PATIENCE, eventually};
 use crate::device::publish_expiring;
 
-/// For each that runs at once: a broker that sends one at a time takes as long with a tenth of it.
+/// For each message that may be in flight: a broker that sends one at a time takes as long with a tenth of the
+/// messages.
 const MESSAGES: u64 = 30;
 
 pub async fn retire(bench: Bench<'_>) -> Seen {
@@ -33,7 +34,7 @@ pub async fn retire(bench: Bench<'_>) -> Seen {
     seen
 }
 
-/// After this the broker forgets a message, where the publisher can say so: MQTT 5 alone.
+/// The message expiry, which only MQTT 5 has.
 const EXPIRY: Duration = Duration::from_secs(2);
 
 pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
@@ -50,7 +51,7 @@ pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
     publish_expiring(&stage, &topic, EXPIRY, usize::try_from(expiring).unwrap()).await;
     let sensors = stage.publish(running).await;
     stage.invoked(running).await;
-    // Away for so long that the messages in flight have expired: the broker need not send them again.
+    // Away until the messages in flight have expired: the broker need not send them again.
     proxy.set(Quality { silent: true, ..Quality::default() });
     proxy.reset();
     tokio::time::sleep(2 * EXPIRY).await;
@@ -73,5 +74,5 @@ pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
     seen
 }
 
-/// The exit code of a bridge that has left, though it cannot know that the broker had nothing more.
+/// The exit code of a bridge that has retired without proof that the broker's queue was empty.
 const UNPROVEN: i32 = 3;

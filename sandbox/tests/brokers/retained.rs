@@ -64,7 +64,7 @@ async fn repeated(bench: &Bench<'_>, session: &str, filter: &str) -> (usize, See
     (count, seen)
 }
 
-/// A message that comes behind whatever the broker sends for the subscription.
+/// A message that arrives after all that the broker sends for the subscription.
 async fn marked(stage: &Stage) -> sandbox::sensors::Sensors {
     let sensors = stage.publish(1).await;
     stage.outcome(&[&sensors]).await;

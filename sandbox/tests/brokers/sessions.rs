@@ -1,4 +1,4 @@
-//! What CONNACK says is believed or said: a shorter session (F30), or another version of MQTT.
+//! The bridge reports what CONNACK grants: a shorter session (F30), or another version of MQTT.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub async fn expiry_is_said(bench: Bench<'_>) -> Seen {
     seen
 }
 
-/// A part of the name of what `/metrics` says of it.
+/// A part of the metric's name.
 const GAUGE: &str = "session_expiry";
 
 fn warned(bridge: &Replica) -> bool {

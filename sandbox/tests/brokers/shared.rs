@@ -1,4 +1,5 @@
-//! A shared subscription is shared, or its refusal is understood; where it cannot be seen, the bridge warns (F31).
+//! A shared subscription works, or the bridge reports its refusal; where a refusal is not visible, the bridge warns
+//! (F31).
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ pub async fn shared_or_refused(bench: Bench<'_>) -> Seen {
     }
 }
 
-/// Two replicas, and each has a part.
+/// Two replicas, each of which gets a part of the messages.
 async fn works(bench: &Bench<'_>, stage: &mut Stage) -> Seen {
     let _one = stage.bridge().await;
     stage.change(&format!("client_id = \"{}\"", bench.name), &format!("client_id = \"{}-two\"", bench.name));
@@ -45,7 +46,7 @@ async fn refused(stage: &mut Stage) -> Seen {
     seen
 }
 
-/// The broker says yes, so the bridge can only warn.
+/// The broker grants it, so the bridge can only warn.
 async fn taken_literally(stage: &mut Stage) -> Seen {
     let bridge = stage.bridge().await;
     let warned = |line: &String| line.contains("\"WARN\"") && line.contains("$share") && line.contains("3.1.1");

@@ -1,4 +1,4 @@
-//! With nothing that breaks: each message once, also where the broker sends it again by a timer (F28).
+//! Without faults each message is handled once, even if the broker sends it again by a timer (F28).
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub async fn sent_again_on_the_same_connection(bench: Bench<'_>) -> Seen {
     let _bridge = stage.bridge().await;
     let sensors = stage.publish(3).await;
     let mut seen = stage.outcome(&[&sensors]).await;
-    // The copies have come and gone; what comes now must not be taken for one of them.
+    // All copies have arrived; new messages must not be taken for copies.
     let later = stage.publish(3).await;
     let after = stage.outcome(&[&sensors, &later]).await;
     seen = Seen { lost: after.lost, extra: after.extra, ..seen };

@@ -19,8 +19,7 @@ use sandbox::tools;
 use sandbox::wiretap::{Packet, Seen, Wiretap};
 use sandbox::world::{BrokerKind, FUNCTION, World, WorldBuilder};
 
-/// Far more than anything here takes, also on a machine with ten times as much to do as it has cores: a test that needs it has
-/// failed.
+/// Far more than anything here takes, even on a heavily loaded machine: a test that needs it has failed.
 pub const PATIENCE: Duration = Duration::from_mins(3);
 
 /// The everyday size of a test, or its full one with `FULL_SIZE=1` in the environment.
@@ -96,7 +95,7 @@ pub fn willing() -> Function {
     Function::inline(FUNCTION, |_| async { Answer::null() })
 }
 
-/// A function that answers as this closure says.
+/// A function whose answers this closure makes.
 pub fn answering(answer: impl Fn(Call) -> Answer + Clone + Send + Sync + 'static) -> Function {
     Function::inline(FUNCTION, move |call| {
         let answer = answer.clone();
@@ -176,12 +175,12 @@ pub async fn acknowledged(world: &World, messages: u64) {
     assert_eq!(counters.acknowledged.get(), messages);
 }
 
-/// How many invocations ended as this says.
+/// How many invocations had this outcome.
 pub fn ended(world: &World, how: impl Fn(&Outcome) -> bool) -> usize {
     world.lambda.log().read(|log| log.invocations().filter(|i| i.outcome.as_ref().is_some_and(&how)).count())
 }
 
-/// Looks again and again until it holds, for as long as patience lasts.
+/// Polls until the condition holds, for as long as patience lasts.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
     while !holds() {

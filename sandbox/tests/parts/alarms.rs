@@ -13,8 +13,8 @@ fn declared(kind: &str) -> Map<String, Value> {
     all[kind].as_object().unwrap().clone()
 }
 
-/// The conditions of a filter pattern, any of which suffices, as fields and texts. Panics at what is none of
-/// `{ $.field = "text" }` and `{ ($.field = "text") || … }`, which is all that the alarms use of CloudWatch's language.
+/// The conditions of a filter pattern, any of which suffices, as fields and texts. Panics for any other form than `{
+/// $.field = "text" }` and `{ ($.field = "text") || … }`.
 fn conditions(pattern: &str) -> Vec<(String, String)> {
     let inside = pattern.strip_prefix("{ ").and_then(|rest| rest.strip_suffix(" }"));
     let parts: Vec<&str> = inside.unwrap_or_else(|| panic!("no pattern of JSON: {pattern}")).split(" || ").collect();
@@ -41,7 +41,7 @@ pub fn events() -> BTreeMap<String, Vec<String>> {
     all.filter(|(_, events)| !events.is_empty()).collect()
 }
 
-/// All that are declared.
+/// All declared alarms.
 pub fn names() -> Vec<String> {
     ["log", "metrics"].into_iter().flat_map(|kind| declared(kind).into_iter().map(|(name, _)| name)).collect()
 }
@@ -93,7 +93,7 @@ pub fn rung(lines: &[Value], chosen: impl Fn(&str) -> f64) -> BTreeSet<String> {
                 "Sum" => period.iter().sum(),
                 other => panic!("statistic {other}"),
             };
-            // What is missing does not breach.
+            // Missing data does not breach the threshold.
             !period.is_empty()
                 && match (alarm.get("above"), alarm.get("below")) {
                     (Some(above), None) => value > threshold(above),

@@ -1,5 +1,5 @@
-//! The API server of a Kubernetes that knows one StatefulSet: answers over TLS to who has the token of the service account, for
-//! the time of one test.
+//! A Kubernetes API server with one StatefulSet: answers over TLS to clients that send the token of the service
+//! account.
 
 use std::path::Path;
 use std::process::Output;
@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::common::PATIENCE;
 use crate::replica::Replica;
 
-/// What must never be seen in any output.
+/// A secret that must never appear in any output.
 pub const TOKEN: &str = "hidden-token-of-the-account";
 const PATH: &str = "GET /apis/apps/v1/namespaces/iot/statefulsets/bridge HTTP/1.";
 
@@ -37,7 +37,7 @@ impl Drop for ApiServer {
 }
 
 impl ApiServer {
-    /// One whose StatefulSet wants so many replicas.
+    /// A server whose StatefulSet wants this many replicas.
     pub async fn wanting(world: &World, replicas: u64) -> Self {
         let files = &world.files;
         let chain = CertificateDer::pem_file_iter(&files.broker.cert).unwrap().collect::<Result<_, _>>().unwrap();

@@ -1,5 +1,5 @@
-//! A headless Chromium that a test opens a page in: what the page asks for, what it complains of, and what it shows. Speaks the
-//! `DevTools` protocol over the browser's own pipe, so that it listens on no port.
+//! A headless Chromium in which a test opens a page: its requests, its errors, and what it shows. Speaks the `DevTools`
+//! protocol over a pipe, so that it listens on no port.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -27,11 +27,11 @@ pub struct Browser {
     said: Receiver<Value>,
     page: Value,
     last: u64,
-    /// What the page has asked for.
+    /// The requests of the page.
     pub requests: Vec<String>,
     /// The headers of the answers, by URL, as JSON.
     pub answers: Vec<(String, Value)>,
-    /// What was refused or went wrong in the page.
+    /// The page's errors, and requests that were refused.
     pub complaints: Vec<String>,
     _profile: tempfile::TempDir,
 }
@@ -84,20 +84,20 @@ impl Browser {
         browser
     }
 
-    /// Goes there.
+    /// Opens this URL.
     pub fn open(&mut self, url: &str) {
         let gone = self.order("Page.navigate", json!({ "url": url }));
         assert_eq!(gone["errorText"], Value::Null, "{gone}");
     }
 
-    /// What an expression says in the page, as text.
+    /// The value of an expression in the page, as text.
     pub fn evaluate(&mut self, expression: &str) -> String {
         let said = self.order("Runtime.evaluate", json!({ "expression": expression, "returnByValue": true }));
         let value = &said["result"]["value"];
         value.as_str().map_or_else(|| value.to_string(), str::to_owned)
     }
 
-    /// Waits until an expression is what is wished for.
+    /// Waits until an expression has this value.
     pub fn eventually(&mut self, expression: &str, wished: impl Fn(&str) -> bool) -> String {
         let begun = Instant::now();
         loop {

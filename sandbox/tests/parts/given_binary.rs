@@ -17,7 +17,7 @@ pub async fn subscribed(
     process
 }
 
-/// Ends it, which must succeed.
+/// Stops it, which must succeed.
 pub async fn stopped(mut process: BridgeProcess) {
     process.signal("TERM").await.unwrap();
     let status = process.exited(PATIENCE).await.unwrap();

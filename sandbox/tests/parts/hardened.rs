@@ -40,7 +40,7 @@ pub struct Hardened {
     subscribe: PathBuf,
 }
 
-/// An address that stays ours while the broker is down.
+/// An address that stays reserved while the broker is down.
 struct Listener {
     port: u16,
     _reserved: TcpSocket,
@@ -77,7 +77,7 @@ impl Hardened {
         Some(Self { pki, files, directory, listeners, open, broker, publish, subscribe })
     }
 
-    /// What a bridge finds.
+    /// The broker for a world: the bridge's listener, and the certificates.
     pub fn for_the_bridge(&self) -> BrokerKind {
         let url = BrokerUrl::mqtts("localhost", self.listeners[usize::from(self.open.contains(&1))].port);
         let files = self.files.clone();
@@ -133,7 +133,7 @@ impl Hardened {
         ended(command, payload).await
     }
 
-    /// Subscribes with a session that stays, and goes.
+    /// Subscribes with a persistent session, and disconnects.
     pub async fn subscribe(&self, who: &IdentityFiles, filter: &str) {
         let output = ended(self.subscriber(who, filter, &["-E"]), b"").await;
         assert!(output.status.success(), "{output:?}");
@@ -162,7 +162,7 @@ impl Hardened {
         String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
     }
 
-    /// Comes back to that session, and waits for one message: its topic and its payload.
+    /// Resumes that session, and waits for one message: its topic and its payload.
     pub async fn next(&self, who: &IdentityFiles, filter: &str) -> String {
         let output = ended(self.subscriber(who, filter, &["-C", "1", "-v"]), b"").await;
         assert!(output.status.success(), "{output:?}");
@@ -197,12 +197,12 @@ impl Hardened {
         self.broker = run(self.directory.path(), &self.listeners, &self.open).await;
     }
 
-    /// Subscribes in the name of somebody else's client id, and goes: with that, the session of that id is gone.
+    /// Takes over another client's id, which destroys the session of that id, and disconnects.
     pub async fn take_session(&self, who: &IdentityFiles, id: &str, version: &str) {
         let arguments = ["-i", id, "-V", version, "-q", "1", "-t", "sensor/data", "-E"];
         let mut command = self.client(&self.subscribe, 0, &arguments);
         command.arg("--cafile").arg(&self.files.ca).args(certificate(who));
-        // Refused or let in: either way it has tried.
+        // Refused or accepted: only the attempt counts.
         ended(command, b"").await;
     }
 
@@ -237,7 +237,7 @@ fn certificate(who: &IdentityFiles) -> [&std::ffi::OsStr; 4] {
 
 async fn ended(mut command: Command, input: &[u8]) -> Output {
     let mut child = command.spawn().unwrap();
-    // Err: it did not want to read, of which its status tells more.
+    // An error means that it did not read its input; its exit status says why.
     let _ = child.stdin.take().unwrap().write_all(input).await;
     timeout(PATIENCE, child.wait_with_output()).await.expect("an end in time").unwrap()
 }

@@ -1,4 +1,4 @@
-//! Publishes any bytes with any properties, which sensors never do, and books nothing.
+//! Publishes any bytes with any properties, which sensors never do, and does not count them.
 
 use std::time::Duration;
 

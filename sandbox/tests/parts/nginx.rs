@@ -1,4 +1,4 @@
-//! nginx as what ends TLS before a broker's listener for WebSocket: with client certificates, for the time of one test.
+//! nginx as a TLS proxy in front of a broker's WebSocket listener, with client certificates.
 
 use std::path::Path;
 use std::process::Stdio;

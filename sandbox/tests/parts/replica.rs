@@ -21,7 +21,7 @@ pub struct Replica {
     file: PathBuf,
 }
 
-/// All of a configuration that is about no mapping. `more` are further lines of `[mqtt]`.
+/// A configuration without mappings. `more` are further lines of `[mqtt]`.
 pub fn broker(url: &BrokerUrl, files: &PkiFiles, protocol: Protocol, client_id: &str, more: &str) -> String {
     let (ca, cert, key) = (files.ca.display(), files.bridge.cert.display(), files.bridge.key.display());
     format!(
@@ -80,7 +80,7 @@ impl Replica {
         self.until("it is ready", "/readyz", |answer| answer.starts_with("ready\n")).await;
     }
 
-    /// Asks again and again until the answer is as wanted.
+    /// Polls until the answer is the wanted one.
     pub async fn until(&self, what: &str, path: &str, wanted: impl Fn(&str) -> bool) {
         let asking = async {
             while !wanted(&self.ask("GET", path).await.1) {
@@ -140,7 +140,7 @@ impl Replica {
         self.connected(client_id)
     }
 
-    /// Waits for the end of the process, which must be a good one.
+    /// Waits until the process exits, with code 0.
     pub async fn ended(&mut self) {
         let status = self.process.exited(PATIENCE).await.unwrap();
         assert!(status.is_some_and(|status| status.success()), "{status:?} {:#?}", self.process.log());

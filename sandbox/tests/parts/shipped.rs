@@ -1,5 +1,5 @@
-//! The configurations of Mosquitto that the repository ships, and what the bridge that goes with each calls itself and
-//! subscribes to.
+//! The configurations of Mosquitto that the repository ships, and the client ids and topic filters of the bridge that
+//! goes with each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ impl Shipped {
             Self::Terraform => written(&read("terraform/modules/broker/templates/broker.sh.tftpl"), "/etc/mosquitto/")
                 .into_iter()
                 .map(|(name, text)| {
-                    // As `templatefile` does: the text is the name of what broker.tf gives it, a file of the same name.
+                    // As `templatefile` does: broker.tf puts a file of the same name in the place of this expression.
                     assert!(text.starts_with("${chomp("), "{text}");
                     let text = read(&format!("terraform/modules/broker/templates/{name}"));
                     (name.clone(), name, text)
@@ -83,7 +83,7 @@ impl Shipped {
                 read("terraform/modules/bridge/main.tf"),
                 "client_ids   = [for index in range(var.replicas.count) : \"",
             ),
-            // The walk names none, so it is the default.
+            // docs/tutorial.md sets no client id, so the default holds.
             Self::Walk => (bridge::config::commented_default(), "#client_id = \""),
             Self::Certs => (read("certs/README.md"), "\nclient_id = \""),
         };

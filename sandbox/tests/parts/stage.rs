@@ -15,7 +15,7 @@ use crate::common::side_by_side;
 /// How a script ends.
 pub type Played = Result<(), ScriptError>;
 
-/// Time in which something forbidden could happen, where nothing tells that it never will.
+/// How long to wait for something forbidden, where no event shows that it will not happen.
 pub const WINDOW: Duration = Duration::from_millis(300);
 
 pub struct Stage {
@@ -41,7 +41,7 @@ impl Stage {
         stage
     }
 
-    /// Another bridge in front of another broker, so that nothing of the ones before is left.
+    /// A new bridge in front of a new broker, without any earlier state.
     pub async fn again(&mut self) {
         self.world.crash_bridge();
         self.broker = Scripted::start(&self.world.files, self.protocol).await.unwrap();

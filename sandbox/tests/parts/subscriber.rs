@@ -82,7 +82,7 @@ impl Subscriber {
         taken
     }
 
-    /// Deliveries that come within `window`: for showing that there are none.
+    /// Deliveries within `window`, to show that there are none.
     pub async fn during(&mut self, window: Duration) -> usize {
         let mut count = 0;
         let _ = timeout(window, async {

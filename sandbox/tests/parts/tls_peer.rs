@@ -1,5 +1,5 @@
-//! The other end of a TLS connection, with the settings of a broker that is right, old or wrong. Behind the handshake it
-//! speaks just enough MQTT to be subscribed to.
+//! The other end of a TLS connection, with the settings of a correct, old or misconfigured broker. After the handshake
+//! it speaks just enough MQTT for a subscription.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -41,13 +41,13 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// What a rustls server demands and offers.
+/// The settings of a rustls server.
 #[derive(Clone)]
 pub struct Server {
     pub made: Made,
     pub versions: &'static [&'static SupportedProtocolVersion],
     pub provider: CryptoProvider,
-    /// Whom a client certificate must come from; `None` asks for no certificate.
+    /// The authority of client certificates; `None` asks for no certificate.
     pub clients: Option<String>,
     pub protocol: Protocol,
 }
@@ -73,7 +73,7 @@ impl Server {
         };
         let chain = CertificateDer::pem_slice_iter(self.made.chain.as_bytes()).collect::<Result<Vec<_>, _>>().unwrap();
         let key = PrivateKeyDer::from_pem_slice(self.made.key.as_bytes()).unwrap();
-        // As it is: rustls itself would refuse to show the worst of them.
+        // Without checks, because rustls refuses to present the worst of these certificates.
         let key = self.provider.key_provider.load_private_key(key).unwrap();
         builder.with_cert_resolver(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
     }
@@ -92,7 +92,7 @@ impl Server {
     }
 }
 
-/// `openssl s_server`, which can be told to speak what nobody should.
+/// `openssl s_server`, for protocols and suites that rustls does not support.
 pub async fn openssl(program: &Path, directory: &Path, made: &Made, arguments: &[&str]) -> Peer {
     let port = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
     let name = |kind: &str| directory.join(format!("server-{port}.{kind}"));
@@ -119,7 +119,7 @@ pub async fn openssl(program: &Path, directory: &Path, made: &Made, arguments: &
             break;
         }
     }
-    // Read on, so that it never waits for room.
+    // Its output is read, so that the process never blocks on a full pipe.
     let task = tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
     Peer { port, greeted: Arc::default(), _task: Some(AbortOnDrop(task)), _child: Some(child) }
 }

@@ -1,5 +1,5 @@
-//! Certificates with every flaw that a TLS client must find, made afresh for each run: with rcgen what it can make, with
-//! the openssl program what no sound library would.
+//! Certificates with every flaw that a TLS client must find, made for each run: by rcgen where it can, else by the
+//! openssl program.
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
@@ -23,10 +23,10 @@ pub struct Made {
     pub key: String,
 }
 
-/// Who signs.
+/// The signing authority.
 pub struct Authority {
     issuer: CertifiedIssuer<'static, KeyPair>,
-    /// What stands between it and its root.
+    /// The intermediate certificates.
     above: String,
 }
 
@@ -131,7 +131,7 @@ impl Authority {
     }
 }
 
-/// An authority of the openssl program, which signs also what nobody should.
+/// An authority of the openssl program, which also signs invalid certificates.
 pub struct Careless<'a> {
     pub openssl: &'a Path,
     pub directory: &'a Path,

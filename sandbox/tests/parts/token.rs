@@ -66,7 +66,7 @@ impl Tokens {
         assert!(output.status.success(), "softhsm2-util: {}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// What tells SoftHSM where its tokens are.
+    /// The environment that tells SoftHSM where its tokens are.
     pub fn variable(&self) -> (&'static str, String) {
         ("SOFTHSM2_CONF", self.directory.path().join("softhsm2.conf").display().to_string())
     }

@@ -63,14 +63,14 @@ impl Receiver {
         Self { port, spans, _child: child }
     }
 
-    /// Those it has, which must be so many.
+    /// The received spans, which must be this many.
     pub async fn spans(&self, count: usize) -> Vec<Value> {
         let spans = self.at_least(count).await;
         assert_eq!(spans.len(), count, "{spans:#?}");
         spans
     }
 
-    /// Those it has, once there are so many.
+    /// The received spans, once there are this many.
     pub async fn at_least(&self, count: usize) -> Vec<Value> {
         let have = || self.spans.lock().unwrap().clone();
         eventually(&format!("{count} spans"), || have().len() >= count).await;

@@ -1,5 +1,5 @@
-//! Promise: the demo's accounts are true. What a bridge leaves un-acknowledged is found at the broker, is not taken away
-//! by looking, and comes to the next bridge.
+//! Promise: the demo's accounts are true. Messages that a bridge leaves unacknowledged are counted at the broker, are
+//! not consumed by counting, and reach the next bridge.
 
 use crate::common;
 use std::collections::BTreeSet;
@@ -67,7 +67,7 @@ async fn demo(arguments: &[&str], interrupt_after: Option<Duration>) -> (Value, 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_demo_balances_with_bad_readings_and_faults() {
-    // Built before the clock of the demo runs.
+    // Built first, so that the build does not count into the demo's duration.
     sandbox::binaries::build().unwrap();
     let arguments =
         ["--duration", "3s", "--rate", "200", "--bad-every", "10", "--fault", "throttle", "--fault-every", "7"];

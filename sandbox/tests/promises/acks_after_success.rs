@@ -1,4 +1,4 @@
-//! Promise: the broker hears of a message only after the function has succeeded, or the message is a dead letter.
+//! Promise: the bridge acknowledges a message only after the function has succeeded, or the message is a dead letter.
 //! Watched on the wire.
 
 use std::fs::File;
@@ -55,7 +55,7 @@ async fn no_puback_while_every_invocation_fails() {
     .await;
 }
 
-/// The destination is held by its lock, so that the order of letter and acknowledgement is no matter of luck.
+/// The test holds the file's lock, so that the order of letter and acknowledgement does not depend on timing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_letter_is_on_disk_before_its_puback() {
     everywhere(|builder| async move {

@@ -1,5 +1,5 @@
-//! Promise: what the bridge writes for CloudWatch makes the alarms of `terraform/modules/bridge` ring when they should, and not
-//! when all is well. Those of the log are in `faults/rings.rs` and beside what causes their lines.
+//! Promise: the metrics that the bridge writes for CloudWatch trigger the alarms of `terraform/modules/bridge` when
+//! they should, and not otherwise. The alarms of the log are in `faults/rings.rs` and in the tests of the faults.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -25,7 +25,7 @@ fn usual(name: &str) -> f64 {
     }
 }
 
-/// The same, but that nobody waits five minutes for a message to be that old.
+/// The same, except that a message need not be five minutes old.
 fn impatient(name: &str) -> f64 {
     match name {
         "oldest_in_flight_seconds" => 1.0,

@@ -1,6 +1,6 @@
-//! Promise: what the function answers is published, to allowed topics only, and confirmed before the message that caused
-//! it is acknowledged. The hub and the cloud: a hub publishes to `devices/iot-hub-001/data`, and a high temperature is
-//! answered with a command to `devices/iot-hub-001/command`.
+//! Promise: the function's answers are published, to allowed topics only, and confirmed before the message that caused
+//! them is acknowledged. A hub publishes to `devices/iot-hub-001/data`, and a high temperature is answered with a
+//! command to `devices/iot-hub-001/command`.
 
 use crate::common;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Promise: what matters to an audit is in the log of the real binary under a name that does not change, with what is
-//! needed to follow it up, and without a payload.
+//! Promise: the log of the real binary has every event of an audit under a stable name, with the details to follow it
+//! up, and without a payload.
 
 use std::process::{Output, Stdio};
 
@@ -19,13 +19,13 @@ fn told(log: &[String], event: &str) -> Vec<Value> {
     lines.filter(|line| line["event"] == event).collect()
 }
 
-/// Waits for so many of them.
+/// Waits for this many of them.
 async fn events(process: &BridgeProcess, event: &str, count: usize) -> Vec<Value> {
     eventually(&format!("{count} {event}"), || told(&process.log(), event).len() >= count).await;
     told(&process.log(), event)
 }
 
-/// A bridge whose function takes nothing.
+/// A bridge whose function rejects everything.
 async fn refusing(adjust: impl FnOnce(WorldBuilder) -> WorldBuilder) -> (World, BridgeProcess) {
     let function = answering(|_| Answer::error("SensorError", "cannot"));
     let builder = World::builder().function(function).set("mapping.retry.max_attempts", "1");
@@ -69,7 +69,7 @@ async fn a_dead_letter_that_finds_no_place_is_told_and_so_is_the_place_that_took
     events(&process, "dead_letter.destination_restored", 1).await;
     assert_eq!(events(&process, "dead_letter.written", 2).await[1]["destination"], "sqs");
 
-    // Where no other takes it, it is held.
+    // Without another failure destination the message is held.
     let alone = World::builder().function(answering(|_| Answer::error("SensorError", "cannot")));
     let mut world = alone.set("mapping.retry.max_attempts", "1").without_bridge().await.unwrap();
     world.unset("mapping.on_failure.file");
@@ -210,7 +210,7 @@ async fn a_certificate_that_is_refused_is_told_by_subject_serial_and_reason() {
     }
 }
 
-/// A broker that is accepted is no such event; neither is a line that breaks.
+/// Neither an accepted broker nor a broken connection is such an event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_good_certificate_is_no_event() {
     let mut world = World::builder().function(willing()).without_bridge().await.unwrap();

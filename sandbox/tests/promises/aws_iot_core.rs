@@ -82,8 +82,8 @@ async fn twenty_filters_are_asked_for_and_given_up_eight_at_a_time() {
     .await;
 }
 
-/// The service says nothing: it closes. The bridge names what it had asked for, and waits as long as for anything that a person
-/// has to fix.
+/// The service closes the connection without a reason. The bridge names its last request, and uses the longest
+/// back-off, as for any error that an operator has to fix.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_policy_denies_closes_the_connection_and_is_named() {
     both(|protocol| async move {
@@ -120,7 +120,7 @@ async fn a_client_id_that_a_policy_denies_is_not_hammered() {
         }
         let trouble = || stage.world.bridge().unwrap().troubles().join("; ");
         eventually("it says so", || trouble().contains("CONNACK") || trouble().contains("CONNECT")).await;
-        // Three attempts take 50 and 100 ms at least, each drawn from below its limit.
+        // A back-off between attempts bounds how often it connects.
         assert!(stage.broker.connections() <= 8, "{} connections", stage.broker.connections());
         Ok(())
     })

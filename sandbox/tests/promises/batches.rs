@@ -1,5 +1,5 @@
-//! Promise: messages share an event up to the limits; of a batch only what failed is tried again; a poison record is
-//! found by halves and takes nobody along.
+//! Promise: messages share an event up to the limits; only the failed records of a batch are retried; a poison record
+//! is found by bisection, and the others succeed.
 
 use crate::common;
 use std::collections::BTreeMap;
@@ -166,8 +166,8 @@ async fn a_function_that_throws_is_asked_again_by_halves() {
     .await;
 }
 
-/// Records that fail alone wait for their next attempts side by side: one after the other they would hold the lane for as many
-/// waits as there are records.
+/// Records that fail alone wait for their next attempts at the same time: one after the other they would block the lane
+/// for the sum of the waits.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_fails_alone_waits_while_the_others_are_tried() {
     everywhere(|builder| async move {

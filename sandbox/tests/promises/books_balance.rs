@@ -59,7 +59,7 @@ fn sensors_on(topic: &str) -> Scene {
 
 async fn books_of(demo: Demo) -> Summary {
     let terminal = Terminal { out: Box::new(std::io::sink()), style: Style::Lines, live: true };
-    // Who says nothing in its log has no remarks.
+    // This demo writes no remarks.
     let (_remarks, none) = mpsc::channel(1);
     let (summary, ending) = demo::run(demo, terminal, none).await.unwrap();
     if let Some(letters) = ending.dead_letters() {
@@ -81,7 +81,7 @@ async fn commands_that_devices_hear_are_counted() {
     assert!(commands > 0 && commands <= summary.handled, "{summary}");
 }
 
-/// All combinations, counted up.
+/// All combinations, in order.
 fn combinations() -> impl Iterator<Item = [usize; 7]> {
     let all: usize = VALUES.iter().product();
     (0..all).map(|mut number| {

@@ -1,5 +1,5 @@
-//! Promise: `check` walks the whole way of a message and says of each step whether it would work, against a right set-up and against
-//! wrong ones; a bridge that runs does not notice.
+//! Promise: `check` tests each step that a message takes and reports whether it works, with a correct configuration and
+//! with wrong ones; a running bridge is not affected.
 
 mod account;
 mod scripted;
@@ -79,7 +79,7 @@ async fn a_bridge_that_runs_does_not_notice() {
         "failure destination",
     ];
     assert_eq!(names, expected);
-    // A handshake takes its time, and it is said of the step that has taken it.
+    // The duration of the handshake is reported with its own step.
     assert!(steps.iter().any(|step| step["step"] == "tls" && step["seconds"].as_f64() > Some(0.0)), "{report:#}");
     publish(&world, 5, |_| {}).await;
     acknowledged(&world, 5).await;

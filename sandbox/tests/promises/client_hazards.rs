@@ -11,7 +11,7 @@ use sandbox::wiretap::{self, Wiretap};
 use sandbox::world::World;
 use tokio::sync::mpsc;
 
-/// What the loop has come to.
+/// The result of the loop.
 enum Seen {
     Subscribed,
     Message(rumqttc::Publish),

@@ -1,5 +1,5 @@
-//! Promise: the bridge keeps the rules that MQTT has for a client, also with a broker that does not keep its own. Each test
-//! names the rule, by its number in MQTT 5; where MQTT 3.1.1 has it too, both versions are played.
+//! Promise: the bridge follows MQTT's rules for clients, even with a broker that violates its own. Each test names the
+//! rule by its number in MQTT 5, and runs under both versions if MQTT 3.1.1 has the rule too.
 
 mod acks;
 mod connect;

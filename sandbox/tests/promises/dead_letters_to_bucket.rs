@@ -1,5 +1,5 @@
-//! Promise: an S3 bucket keeps what the function will not have, an object each, byte for byte and confirmed by its SHA-256,
-//! before it is acknowledged; while it is in trouble the message is held.
+//! Promise: an S3 bucket stores messages that the function rejects, an object each, byte for byte and confirmed by its
+//! SHA-256, before they are acknowledged; while the bucket fails, the bridge holds the message.
 
 use crate::common;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn refusing() -> Function {
     })
 }
 
-/// Refuses what sensors mark as broken, and takes the rest.
+/// Rejects readings that sensors mark as broken, and accepts the rest.
 fn picky() -> Function {
     answering(|call| {
         let event = call.event().unwrap();
@@ -40,7 +40,7 @@ fn picky() -> Function {
     })
 }
 
-/// In the order of a listing.
+/// The letters, in the order of a listing.
 fn letters(bucket: &Bucket) -> Vec<DeadLetter> {
     bucket.objects().iter().map(|object| serde_json::from_slice(&object.body).unwrap()).collect()
 }
@@ -56,7 +56,7 @@ async fn with_the_original_bytes_and_properties() {
         let bucket = Bucket::start().await.unwrap();
         let world = world(builder, refusing(), &bucket).await;
         let messages = Messages::start(&world, protocol);
-        // More than a queue takes.
+        // Larger than an SQS message may be.
         let binary: Vec<u8> = (0..=255).cycle().take(1_500_000).collect();
         let sent = [Bytes::from(binary), Bytes::from("{ \"a\" :\t1 }\u{1}\u{fffe}\u{7f}\r\n"), Bytes::new()];
         let properties = Properties {
@@ -77,7 +77,7 @@ async fn with_the_original_bytes_and_properties() {
             assert_eq!((letter.error_type.as_str(), letter.attempts), ("Function.ItemFailure", 1));
             assert_eq!(letter.error_message, "no \u{ffff} use");
             if protocol == bridge::config::Protocol::V5 {
-                // The embedded broker adds one of its own.
+                // The embedded broker adds a user property of its own.
                 assert!(letter.user_properties.starts_with(&properties.user), "{:?}", letter.user_properties);
                 assert_eq!(letter.content_type, properties.content_type);
                 assert_eq!(letter.response_topic, properties.response_topic);
@@ -159,7 +159,7 @@ async fn a_bucket_in_trouble_holds_its_messages_while_others_flow() {
                 let failed = || world.counters().dead_letter_failures.get() > failures;
                 eventually("the bucket has failed", failed).await;
                 assert_eq!(world.counters().acknowledged.get(), (round - 1) * 6, "{trouble:?}");
-                // A place for letters that is down for a while is no reason to take the bridge out of service.
+                // A failure destination that is down does not make the bridge unready.
                 assert!(world.bridge().unwrap().troubles().is_empty(), "{trouble:?}");
                 bucket.trouble(None);
             }

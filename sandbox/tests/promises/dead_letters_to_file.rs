@@ -1,5 +1,5 @@
-//! Promise: what the function will not have is in the failure destination, byte for byte and with the reason, before it
-//! is acknowledged; the rest flows on.
+//! Promise: messages that the function rejects are in the failure destination, byte for byte and with the reason,
+//! before they are acknowledged; other messages are not delayed.
 
 use crate::common;
 use crate::common::{acknowledged, answering, everywhere, fault, nothing_lost, publish, willing};

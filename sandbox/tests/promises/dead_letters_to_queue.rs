@@ -1,5 +1,5 @@
-//! Promise: an SQS queue keeps what the function will not have, byte for byte and confirmed by its MD5, before it is
-//! acknowledged; while it is in trouble the message is held.
+//! Promise: an SQS queue stores messages that the function rejects, byte for byte and confirmed by their MD5, before
+//! they are acknowledged; while the queue fails, the bridge holds the message.
 
 use crate::common;
 use std::time::Duration;
@@ -30,7 +30,7 @@ fn refusing() -> Function {
     })
 }
 
-/// Refuses what sensors mark as broken, and takes the rest.
+/// Rejects readings that sensors mark as broken, and accepts the rest.
 fn picky() -> Function {
     answering(|call| {
         let event = call.event().unwrap();
@@ -72,7 +72,7 @@ async fn with_the_original_bytes_and_properties() {
             assert_eq!((letter.error_type.as_str(), letter.attempts), ("Function.ItemFailure", 1));
             assert_eq!(letter.error_message, "no \u{ffff} use");
             if protocol == bridge::config::Protocol::V5 {
-                // The embedded broker adds one of its own.
+                // The embedded broker adds a user property of its own.
                 assert!(letter.user_properties.starts_with(&properties.user), "{:?}", letter.user_properties);
                 assert_eq!(letter.content_type, properties.content_type);
                 assert_eq!(letter.response_topic, properties.response_topic);
@@ -141,7 +141,7 @@ async fn a_wrong_sum_is_no_confirmation() {
     .await;
 }
 
-/// A world whose function refuses everything, with the queue and then the file.
+/// A world whose function rejects everything, with the queue and then the file as destinations.
 async fn chained(builder: WorldBuilder, queue: &Queue) -> World {
     let builder = builder.function(refusing()).set("mapping.on_failure.sqs", &queue.url());
     builder.start().await.unwrap()
@@ -174,7 +174,7 @@ async fn f38_a_limit_that_was_not_known_is_learnt_from_a_refusal() {
         eventually("it was asked", || queue.asked() == 1).await;
         let messages = Messages::start(&world, protocol);
         let mut sent = 0;
-        // Asked again, and where that is denied, read out of the refusal.
+        // The bridge asks for the limit again; if that is denied, it reads it from the error.
         for (limit, is_reticent) in [(50_000, false), (20_000, true)] {
             queue.limit(limit, is_reticent);
             let before = queue.attempts();

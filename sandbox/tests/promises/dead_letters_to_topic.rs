@@ -1,5 +1,5 @@
-//! Promise: a topic of the same broker gets what the function will not have before it is acknowledged: under MQTT 5 the
-//! message itself with the reason beside it, under MQTT 3.1.1 the dead letter in JSON.
+//! Promise: a topic of the same broker gets messages that the function rejects before they are acknowledged: under MQTT
+//! 5 the message itself with the reason as properties, under MQTT 3.1.1 the dead letter in JSON.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use sandbox::world::{BrokerKind, FUNCTION, MAPPING, World, WorldBuilder};
 
 const TOPIC: &str = "dead/letters";
 
-/// A function that takes nothing, and who listens to the topic.
+/// A function that rejects everything, and a reader of the topic.
 async fn world(builder: WorldBuilder) -> (World, Subscriber) {
     let want = Want { protocol: builder.protocol_spoken(), qos: 1, receive_maximum: 1000 };
     let builder = builder.function(willing()).set("mapping.retry.max_attempts", "2");

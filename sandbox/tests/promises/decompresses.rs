@@ -1,5 +1,5 @@
-//! Promise: what a device has compressed reaches filters and function as it was before, and what cannot be decompressed, or
-//! becomes too long, is safe in the failure destination byte for byte.
+//! Promise: compressed payloads reach filters and function decompressed; those that cannot be decompressed, or become
+//! too long, are in the failure destination byte for byte.
 
 use std::io::Write;
 use std::path::Path;
@@ -104,7 +104,7 @@ async fn a_bomb_and_a_broken_stream_are_dead_letters_byte_for_byte() {
                 ("ContentTooLarge", bomb),
                 ("ContentUnreadable", small[..small.len() - 1].to_vec()),
                 ("ContentUnreadable", b"{\"plain\":1}".to_vec()),
-                // It has become too long before its end is missed.
+                // The limit is exceeded before the missing end is noticed.
                 ("ContentTooLarge", cut),
             ];
             kinds.sort();
@@ -127,7 +127,7 @@ async fn each_message_may_say_how_it_is_compressed() {
     let said = |value| ["-V", "5", "-D", "publish", "user-property", "content-encoding", value];
     device(&world, &tool, &ZSTD, &said("zstd")).await;
     device(&world, &tool, &gzip(br#"{"a":[1,2]}"#), &said("GZIP")).await;
-    // What is not known here, or not said, is the function's own business.
+    // An unknown encoding, or none, is passed to the function as it is.
     device(&world, &tool, br#"{"a":[1,2]}"#, &said("br")).await;
     device(&world, &tool, br#"{"a":[1,2]}"#, &["-V", "5"]).await;
     acknowledged(&world, 4).await;

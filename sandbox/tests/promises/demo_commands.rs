@@ -1,5 +1,5 @@
-//! Promise: `cargo sandbox` refuses what makes no sense with exit code 2 and the flag's name, shows its status page when asked to, and
-//! every command of it that the documentation names is one.
+//! Promise: `cargo sandbox` refuses invalid flags with exit code 2 and the flag's name, shows its status page when
+//! asked to, and accepts every command that the documentation names.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -79,7 +79,7 @@ fn each_command_in_the_documentation_is_understood() {
     assert!(read > 20, "only {read} commands were found");
 }
 
-/// All that is documentation.
+/// All documentation pages.
 fn pages() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
     let folders = ["", "docs", "docker", "examples", "fuzz", "certs", "terraform"].map(|folder| root.join(folder));

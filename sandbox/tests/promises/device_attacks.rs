@@ -18,7 +18,7 @@ use sandbox::world::World;
 /// How many messages are confirmed to their publisher.
 const ALL: usize = 100;
 
-/// What keeps a device from the bridge's client id.
+/// The directive that keeps a device from the bridge's client id.
 const PROTECTION: &str = "use_username_as_clientid true";
 
 async fn world(broker: &Hardened, topic_filter: &str) -> World {
@@ -45,7 +45,7 @@ async fn until_all_are_handled(world: &World, shipped: Shipped) {
     eventually(&format!("{shipped:?}: all that was confirmed is handled"), || handled(world).len() == ALL).await;
 }
 
-/// With nothing but its own certificate, a device connects as the bridge: while that is connected, and while it is away.
+/// With only its own certificate, a device connects as the bridge: while the bridge is connected, and while it is down.
 async fn no_device_takes_the_session(shipped: Shipped) {
     for version in VERSIONS {
         let Some(broker) = Hardened::start_as(shipped).await else { return };
@@ -55,7 +55,7 @@ async fn no_device_takes_the_session(shipped: Shipped) {
         confirmed(&broker, &sensor, 0..ALL / 2).await;
         assert_eq!(world.counters().connects.get(), 1, "{shipped:?}: a device has cut the bridge's connection");
 
-        // While the bridge is away, all that it has not had is in its session.
+        // The bridge is down, so its session holds all other messages.
         assert!(world.drain_bridge(PATIENCE).await);
         confirmed(&broker, &sensor, ALL / 2..ALL).await;
         broker.take_session(&attacker, "sandbox-sensor-data", version).await;
@@ -70,13 +70,14 @@ async fn no_device_takes_a_share(shipped: Shipped) {
     let Some(broker) = Hardened::start_as(shipped).await else { return };
     let (sensor, attacker) = (broker.certificate("C-Client-01"), broker.certificate("device-a"));
     let world = world(&broker, &shipped.topic_filter()).await;
-    // Under a session that stays, so that what it is given waits for it.
+    // A persistent session, so that messages wait for it.
     broker.subscribe(&attacker, "$share/bridge/sensor/data").await;
     confirmed(&broker, &sensor, 0..ALL).await;
     until_all_are_handled(&world, shipped).await;
 }
 
-/// The first attack without the line that protects: messages are lost, and the log has an error that rings.
+/// The first attack without the protecting directive: messages are lost, and the log has an error that triggers an
+/// alarm.
 async fn without_its_protection_the_session_is_taken(shipped: Shipped) {
     let unprotected = |name: &str, text: String| match name {
         "mosquitto.conf" => {
@@ -101,7 +102,7 @@ async fn without_its_protection_the_session_is_taken(shipped: Shipped) {
     confirmed(&broker, &sensor, ALL..ALL + 1).await;
     eventually("a later message is handled", || handled(&world).contains(&ALL.to_string())).await;
     assert_eq!(handled(&world).len(), 1, "{shipped:?}: what was confirmed is gone, or the protection is elsewhere");
-    // The next start has no memory of a session; the attack while it runs is noticed.
+    // A bridge that starts remembers no session; one that runs notices the attack.
     broker.take_session(&attacker, "bridge-sensor-data", VERSIONS[0]).await;
     eventually("it is said", || !bridge.logged("session.lost").is_empty()).await;
     assert_eq!(bridge.logged("session.lost")[0]["level"], "ERROR");
@@ -115,7 +116,7 @@ async fn with_a_shared_filter_a_share_is_lost(shipped: Shipped) {
     let world = world(&broker, &format!("$share/bridge/{}", shipped.topic_filter())).await;
     broker.subscribe(&attacker, "$share/bridge/sensor/data").await;
     confirmed(&broker, &sensor, 0..ALL).await;
-    // Of several later ones at least one is the bridge's.
+    // At least one of several later messages reaches the bridge.
     confirmed(&broker, &sensor, ALL..2 * ALL).await;
     let later = |handled: &BTreeSet<String>| handled.iter().any(|number| number.parse::<usize>().unwrap() >= ALL);
     eventually("a later message is handled", || later(&handled(&world))).await;

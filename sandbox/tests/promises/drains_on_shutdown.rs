@@ -1,5 +1,6 @@
-//! Promise: a bridge that is told to stop finishes what it has admitted, acknowledges it and goes, within its time; what
-//! it cannot finish stays un-acknowledged for the next start. Matrix rows F2 and F3, on the real binary.
+//! Promise: a bridge that is told to stop finishes the messages it has admitted, acknowledges them and exits within its
+//! time; messages that it cannot finish stay unacknowledged for the next start. Matrix rows F2 and F3, on the real
+//! binary.
 
 use crate::common;
 use std::time::Duration;

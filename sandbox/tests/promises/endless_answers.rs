@@ -1,4 +1,5 @@
-//! Promise: an answer that does not end is cut where Lambda's own ends, its connection closed, and no other mapping waits for it.
+//! Promise: a response without an end is cut at Lambda's own limit and its connection closed, and no other mapping
+//! waits for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,7 +48,7 @@ async fn an_answer_without_an_end_is_cut_and_its_connection_closed() {
         let error = tokio::time::timeout(PATIENCE, client.invoke(b"{}".to_vec())).await.unwrap().unwrap_err();
         assert!(error.to_string().contains(words), "{error}");
         assert_eq!(error.disposition(), Disposition::Retry);
-        // The client stands, and so would a connection that it keeps.
+        // The client still exists, so a connection that it kept would be open.
         let written = tokio::time::timeout(PATIENCE, server).await.unwrap().unwrap();
         assert!((LIMIT..LIMIT + IN_BETWEEN).contains(&written), "{written}");
         drop(client);

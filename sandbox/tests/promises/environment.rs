@@ -92,13 +92,13 @@ async fn f42_a_credentials_endpoint_that_hangs_dead_letters_nothing() {
         .without_bridge()
         .await
         .unwrap();
-    // Accepts, and never answers.
+    // Accepts connections, and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let uri = format!("AWS_CONTAINER_CREDENTIALS_FULL_URI=http://{}/", silent.local_addr().unwrap());
     let keys = ["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_DISABLED=true", &uri];
     let mut process = with(&world, &keys).await;
     let admin = admin(&mut process).await;
-    // Before the first message too.
+    // Not ready even before the first message.
     eventually("not ready", || get(&admin, "/readyz").contains("credentials")).await;
     publish(&world, 3, |_| {}).await;
     tokio::time::timeout(Duration::from_secs(12), std::future::pending::<()>()).await.unwrap_err();

@@ -103,7 +103,7 @@ async fn other_successes_are_none(by: LambdaClient) {
     check_names(&error, 200, &lambda);
 }
 
-/// A proxy that refuses what the needle is in.
+/// A proxy that refuses requests that contain the needle.
 fn block(world: &World, needle: &str) {
     let refusal = Refusal::Raw { status: 403, code: None, body: PAGE };
     world.lambda.faults().add(Fault::new(When::Always, Action::Refuse(refusal)).containing(needle));

@@ -72,7 +72,7 @@ async fn nothing_is_lost_by_a_change_of_broker_under_load_and_back() {
         assert_eq!(fate.most(&on_second), 1, "the second broker was left with something unacknowledged");
         assert!(fate.most(&on_first) <= 2, "one death of a broker brings a message again once");
         assert_eq!(world.counters().session_lost.get(), 0);
-        // The second broker has forgotten the session, which nobody would read; it starts over there.
+        // The second broker has deleted the session, which would otherwise fill up; it starts over there.
         eventually("all is settled", || world.counters().outstanding.get() == 0).await;
         let before = connects(&world)[1];
         world.broker.as_mut().unwrap().kill().await.unwrap();
@@ -86,7 +86,7 @@ async fn nothing_is_lost_by_a_change_of_broker_under_load_and_back() {
     }
 }
 
-/// A first broker that accepts and says nothing, and how often it was tried.
+/// A first broker that accepts connections and sends nothing, and the number of attempts.
 async fn dead_broker() -> (u16, Arc<AtomicUsize>, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();

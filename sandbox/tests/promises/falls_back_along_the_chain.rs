@@ -9,7 +9,7 @@ use sandbox::lambda::{Action, When};
 use sandbox::queue::{Queue, Trouble};
 use sandbox::world::{World, WorldBuilder};
 
-/// A queue first, then a file; the function takes nothing.
+/// A queue first, then a file; the function rejects everything.
 async fn world(builder: WorldBuilder, queue: &Queue) -> World {
     let builder = builder.function(willing()).set("mapping.retry.max_attempts", "1");
     let world = builder.set("mapping.on_failure.sqs", &queue.url()).start().await.unwrap();
@@ -60,7 +60,7 @@ async fn what_is_too_large_for_the_queue() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f38_what_no_destination_can_ever_take_is_held_and_stops_nobody() {
-    // More than there are lanes, so that none is left if one that holds such a message waits for it.
+    // More messages than lanes, so that no lane is free if a lane waits for such a message.
     const HELD: usize = 12;
     const BEHIND: usize = 5;
     // All messages have one key, which those that are held must not keep.

@@ -1,5 +1,5 @@
-//! Promises about how much flows: filters, pace, adaptation to throttling, asynchronous invocation, message expiry,
-//! several sessions of one shared subscription.
+//! Promises about the flow of messages: filters, rate limits, adaptation to throttling, asynchronous invocation,
+//! message expiry, several sessions of one shared subscription.
 
 use crate::common;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Promise: a window that has been full for a minute is said by the log, by a note of `/readyz` and by the metrics; and so is that it
+//! Promise: the log, a note of `/readyz` and the metrics report a window that has been full for a minute, and that it
 //! has room again. The bridge stays ready.
 
 use std::time::Duration;

@@ -1,5 +1,6 @@
-//! Promise: behind the Mosquitto of `docker/mosquitto` a device speaks for itself alone, whoever is out stays out, and
-//! what the broker has confirmed outlives it. Its configuration is tested as it is shipped.
+//! Promise: with the Mosquitto of `docker/mosquitto` a device can use only its own topics, clients without a
+//! certificate are refused, and confirmed messages survive a crash of the broker. The configuration is tested as it is
+//! shipped.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ async fn world(broker: &Hardened, function: Function) -> World {
     builder.set("mapping.concurrency", "1").set("mapping.topic_filter", "#").start().await.unwrap()
 }
 
-/// A world whose bridge reads this and whose function may publish that.
+/// A world with this topic filter and these topics for answers.
 async fn answering_world(broker: &Hardened, function: Function, reads: &str, allow: &str) -> World {
     let builder = World::builder().broker(broker.for_the_bridge()).function(function);
     let builder = builder.set("mapping.topic_filter", reads).set("mapping.response.allow", allow);
@@ -90,7 +91,7 @@ async fn a_device_reads_its_own_commands_and_nothing_else() {
     let world = answering_world(&broker, commands, "devices/+/data", "devices/+/command").await;
     broker.subscribe(&one, "#").await;
     broker.subscribe(&other, "devices/+/command").await;
-    // Not by one of the two: a client that starts over ends its earlier session.
+    // A third client, because one of the two would end its earlier session by connecting again.
     let third = broker.certificate("device-c");
     assert!(broker.publish(&third, "devices/device-c/data", b"21.0", &[]).await.status.success());
     eventually("both commands are published", || world.counters().published.get() == 2).await;

@@ -101,7 +101,7 @@ async fn under_lost_connections() {
         tokio::time::timeout(common::PATIENCE, sensors.finished()).await.unwrap();
         nothing_lost(&world, &sensors).await;
         eventually("all is settled", || world.counters().outstanding.get() == 0).await;
-        // A message whose PUBACK was lost with the connection comes again, as a new one behind: first times count.
+        // A message whose PUBACK was lost comes again behind others: only the first time counts.
         let firsts: BTreeMap<_, Vec<u64>> = taken
             .lock()
             .unwrap()

@@ -76,7 +76,7 @@ async fn key_and_certificate_are_renewed_while_it_runs() {
     eventually("a connection with the new key", || process.count("\"subscribed\"") > 1).await;
     let sensors = publish(&world, 20, |_| {}).await;
     nothing_lost(&world, &sensors).await;
-    // And a key of another kind.
+    // A key of another kind.
     let third = world.pki.issue(&leaf(KeyKind::Rsa)).unwrap();
     tokens.import(TOKEN, "tls", "03", &third);
     write(&third);
@@ -85,7 +85,7 @@ async fn key_and_certificate_are_renewed_while_it_runs() {
     stopped(process).await;
 }
 
-/// A PIN that is wrong is tried once, a new one when its file changes.
+/// A wrong PIN is tried once; a new one when its file changes.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_pin_is_refused_while_it_runs_and_the_right_one_taken() {
     let Some((bridge, world, tokens, _)) = world(KeyKind::P256).await else { return };
@@ -203,7 +203,7 @@ fn is_in_memory(process: &BridgeProcess, number: &[u8; 32]) -> bool {
         let (from, to) = range.split_once('-').unwrap();
         let (from, to) = (u64::from_str_radix(from, 16).unwrap(), u64::from_str_radix(to, 16).unwrap());
         let mut bytes = vec![0; usize::try_from(to - from).unwrap()];
-        // A part that the process gives back meanwhile cannot be read.
+        // Memory that the process has released meanwhile cannot be read.
         let Ok(()) = memory.read_exact_at(&mut bytes, from) else { continue };
         read += bytes.len();
         let is_there = |wanted: &[u8]| bytes.windows(32).any(|window| window[0] == wanted[0] && window == wanted);

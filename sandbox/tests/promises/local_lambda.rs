@@ -1,4 +1,4 @@
-//! The local Lambda keeps AWS's promises: what it answers, what it refuses, what it does to processes.
+//! The local Lambda behaves like AWS's: its responses, its refusals, and how it treats processes.
 //!
 //! Speaks plain HTTP, so that no client's own opinion stands between the test and the wire.
 
@@ -268,7 +268,7 @@ async fn a_stall_sends_half_and_a_hang_nothing() {
         while !half.is_empty() && !got.ends_with(half.as_bytes()) {
             assert_ne!(timeout(DEADLINE, stream.read_buf(&mut got)).await.unwrap().unwrap(), 0, "{action}");
         }
-        // Whatever else were to come would come now.
+        // Any further line would arrive now.
         timeout(Duration::from_millis(100), stream.read_buf(&mut got)).await.unwrap_err();
         drop(stream);
         lambda.log().wait_for(DEADLINE, |history| history.totals().in_flight == 0).await.unwrap();
@@ -306,7 +306,7 @@ async fn a_client_context_reaches_the_function_in_synchronous_invocations() {
     log.wait_for(DEADLINE, |log| log.totals().succeeded == 2).await.unwrap();
     let Some(Outcome::Answered(answer)) = log.invocations().remove(1).outcome else { panic!("no answer") };
     assert_eq!(&answer[..], b"null");
-    // Of 3,580 and 3,584 bytes.
+    // In base64, of 3,580 and 3,584 bytes.
     let (fits, too_long) =
         (["IiAg", &"ICAg".repeat(893), "ICAi"].concat(), ["IiAg", &"ICAg".repeat(894), "ICAi"].concat());
     assert_eq!((fits.len(), too_long.len()), (3580, 3584));

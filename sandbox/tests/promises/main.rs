@@ -1,5 +1,6 @@
-//! The promises, each in a file of its own that opens with it. One program, so that what waits for a broker, a function or a
-//! clock waits beside the others, and is linked once. `cargo test -p sandbox --test promises retires` plays one file.
+//! The promises, each in a file of its own that opens with it. One program, so that tests that wait for a broker, a
+//! function or a clock run in parallel, and are linked once. `cargo test -p sandbox --test promises retires` runs one
+//! file.
 
 #![allow(clippy::large_futures, reason = "each is polled once, in a test")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]

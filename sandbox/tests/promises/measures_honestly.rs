@@ -1,11 +1,11 @@
-//! Promise: `cargo sandbox bench` plays its cases through real processes, says what has cost what, and a message that does not arrive
-//! is a row that says so and an exit code that is not 0.
+//! Promise: `cargo sandbox bench` measures its cases with real processes, and reports a message that does not arrive in
+//! its row and by an exit code other than 0.
 
 use std::process::{Command, Output};
 
 use serde_json::Value;
 
-/// Plays a hundredth of a scenario, once.
+/// Runs a hundredth of a scenario, once.
 fn bench(scenario: &str, more: &[&str]) -> Output {
     let bridge = sandbox::binaries::build().unwrap().bridge;
     let mut command = Command::new(env!("CARGO_BIN_EXE_sandbox"));

@@ -1,5 +1,5 @@
-//! Promise: what goes wrong at night is said at once and truly, by a line of the log, by `/readyz` and by the metrics, which agree;
-//! and so is that it is over. A row a case.
+//! Promise: the log, `/readyz` and the metrics report each fault at once, correctly and in agreement, and report its
+//! end. One row for each case.
 
 mod door;
 mod page;
@@ -74,7 +74,7 @@ async fn a_function_that_throws_is_a_line_a_minute_with_an_example() {
     assert!(first["record"].is_string(), "{first}");
 }
 
-/// What it is, whom it may call and as whom, where it is connected, what it is subscribed to, and nothing else.
+/// The lines of a good start: version, identity, functions, connections and subscriptions, and nothing else.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_start_is_a_short_true_account() {
     let world = World::builder().function(willing()).set("lambda.dry_run", "true").without_bridge().await.unwrap();

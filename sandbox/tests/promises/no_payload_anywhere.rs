@@ -148,7 +148,7 @@ async fn every_error_of_lambda_and_every_bad_answer_keeps_the_payload_to_itself(
     assert!(world.dead_letters().unwrap().len() > 5);
 }
 
-/// A function that quotes what it was sent in every word that it can say.
+/// A function that quotes its event in every part of its response.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_function_quotes_is_in_its_dead_letter_and_in_no_output() {
     let quoting = answering(|call| {

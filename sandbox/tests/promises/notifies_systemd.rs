@@ -1,5 +1,5 @@
-//! Promise: a service manager hears that the bridge is ready when `/readyz` says so and not before, how it stands, that it lives, and
-//! that it stops.
+//! Promise: the bridge tells the service manager that it is ready when `/readyz` is, and not before; its status; that
+//! it is alive; and that it stops.
 
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};

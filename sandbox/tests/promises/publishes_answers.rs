@@ -1,5 +1,5 @@
-//! Promise: what the bridge publishes arrives at least once, over any number of broken connections, and whoever asked
-//! for it hears of the broker's verdict. One message that the broker will not have holds up no other.
+//! Promise: what the bridge publishes arrives at least once, over any number of broken connections, and the caller gets
+//! the broker's verdict. A message that the broker refuses delays no other.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -60,7 +60,7 @@ fn message(topic: &str, payload: impl ToString) -> Outgoing {
     Outgoing::new(topic, payload.to_string())
 }
 
-/// What a scripted broker makes of a PUBLISH.
+/// How a scripted broker answers a PUBLISH.
 enum Verdict {
     /// PUBACK with this reason code.
     Answer(u8),
@@ -200,7 +200,7 @@ async fn all_of_500_arrive_over_connections_that_break() {
                     }
                     handle.publish(message(TOPIC, number)).await.unwrap();
                     if confirmed.fetch_add(1, Ordering::Relaxed) % 100 == 50 {
-                        // While the other callers wait for theirs.
+                        // Cut while other callers wait for their confirmations.
                         tap.cut();
                     }
                 }
@@ -268,7 +268,7 @@ async fn mqtt_5_properties_travel_along() {
             let arrived = publish.properties.unwrap();
             assert_eq!(arrived.content_type, sent.content_type);
             assert_eq!(arrived.correlation_data, sent.correlation_data);
-            // The embedded broker adds one of its own.
+            // The embedded broker adds a user property of its own.
             assert!(arrived.user_properties.starts_with(&sent.user), "{:?}", arrived.user_properties);
             assert!(arrived.message_expiry_interval.is_some_and(|seconds| (590..=600).contains(&seconds)));
         }
@@ -284,7 +284,7 @@ async fn a_topic_that_mosquitto_denies_is_the_callers_error() {
     let place = Place::new(true, Protocol::V5).await;
     let mut subscriber = place.subscriber().await;
     let publisher = place.publisher();
-    // Mosquitto lets no client write there.
+    // Mosquitto allows no client to publish there.
     let error = publisher.publish(message("$SYS/forged", 1)).await.unwrap_err();
     assert!(matches!(&error, PublishError::Refused { code: 0x87, .. }), "{error}");
     assert_eq!(error.to_string(), "publish to `$SYS/forged`: refused by the broker: not authorized");
@@ -414,7 +414,7 @@ async fn it_works_through_a_drain_and_says_goodbye_when_nobody_can_publish_any_m
             }
         };
         timeout(PATIENCE, goodbye).await.expect("a DISCONNECT");
-        // A bridge that is gone would count as stopping.
+        // Dropped last: a dropped bridge counts as stopping.
         drop(announcer);
     })
     .await;

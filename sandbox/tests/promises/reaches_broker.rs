@@ -1,5 +1,5 @@
-//! Promise: whatever the way to the broker, the same everyday holds on it: messages are invoked for once and acknowledged, a
-//! broker that restarts is found again, and a name that the certificate does not hold is refused.
+//! Promise: every way to the broker behaves alike: messages are invoked once and acknowledged, the bridge reconnects
+//! after a restart of the broker, and refuses a name that is not in the certificate.
 
 use crate::common;
 use crate::common::{acknowledged, answering, eventually, nothing_lost, publish, side_by_side, willing};
@@ -34,7 +34,7 @@ fn websocket_ports(world: &World) -> (u16, u16) {
     }
 }
 
-/// The everyday, on the way that the world's bridge is told to take.
+/// The common test, with the configured way.
 async fn everyday(mut world: World) {
     world.start_bridge().await.unwrap();
     let first = publish(&world, 20, |_| {}).await;
@@ -54,7 +54,7 @@ async fn everyday(mut world: World) {
     nothing_lost(&world, &second).await;
     assert_eq!(world.counters().session_lost.get(), 0);
     assert!(world.counters().published.get() > published, "no answer after the restart");
-    // A new bridge, and a name that the certificate does not hold.
+    // A new bridge, with a server name that is not in the certificate.
     assert!(world.drain_bridge(common::PATIENCE).await);
     world.set("mqtt.tls.server_name", "other.example");
     let said = complaint(&mut world).await;
@@ -64,7 +64,7 @@ async fn everyday(mut world: World) {
 /// What a new bridge says that cannot connect.
 async fn complaint(world: &mut World) -> String {
     world.launch_bridge().await.unwrap();
-    // It is counted before it is told.
+    // The failure is counted before it is reported.
     let is_told = || world.bridge().unwrap().troubles().iter().all(|trouble| trouble != "connecting");
     eventually("a failure", || world.counters().connection_failures.get() > 0 && is_told()).await;
     let troubles = world.bridge().unwrap().troubles();
@@ -128,7 +128,7 @@ async fn by_ipv6(world: &mut World) -> JoinSet<()> {
     tasks
 }
 
-/// One and the same everyday, whatever carries it.
+/// The common test over every way.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_everyday_is_the_same_on_every_way() {
     let mut cases = Vec::new();

@@ -1,5 +1,5 @@
-//! Promise: a connection to Lambda that is dead, refused or not trusted is never the function's fault: what no function saw is
-//! not given up, and the way to AWS follows `AWS_CA_BUNDLE`, `HTTPS_PROXY` and `NO_PROXY`.
+//! Promise: a dead, refused or untrusted connection to Lambda never counts as a failure of the function: a message that
+//! no function saw is not given up. Connections to AWS follow `AWS_CA_BUNDLE`, `HTTPS_PROXY` and `NO_PROXY`.
 
 use std::time::Duration;
 
@@ -212,7 +212,7 @@ async fn f41_waiting_for_a_connection_is_not_the_functions_time() {
     let mut process = world.spawn_bridge_under(&["/usr/bin/env", &endpoint]).unwrap();
     assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
     publish(&world, 1, |_| {}).await;
-    // Each is longer than the function has, and there are more of them than attempts.
+    // Each connection attempt takes longer than the function's timeout, and there are more than `max_attempts`.
     eventually("three times no connection", || process.count("no connection in time") >= 3).await;
     assert_eq!(world.dead_letters().unwrap(), []);
     assert_eq!(process.count("no whole response"), 0, "{:#?}", process.log());
@@ -243,7 +243,7 @@ async fn answer(listener: tokio::net::TcpListener, head: &'static str, body: &'s
     assert!(stream.read(&mut request).await.unwrap() > 0);
     let answer = format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).await.unwrap();
-    // Until the client has read it.
+    // Wait until the client has read it and closed.
     drop(stream.read(&mut request).await);
 }
 

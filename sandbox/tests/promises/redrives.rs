@@ -19,7 +19,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 const LETTERS: usize = 50;
-/// As many letters are under way at once.
+/// The letters in flight.
 const BATCH: usize = 10;
 
 fn letter(number: usize) -> DeadLetter {
@@ -71,7 +71,7 @@ fn file(world: &World) -> String {
     format!("file:{}", world.dead_letter_file().display())
 }
 
-/// Runs it to its end: the exit code and the summary.
+/// Runs it until it exits: the exit code and the summary.
 async fn run(world: &World, from: &str, flags: &[&str]) -> (i32, Value) {
     finish(command(world, from, flags)).await
 }
@@ -357,7 +357,7 @@ async fn a_queue_after_a_kill() {
     let log = world.lambda.log();
     log.wait_for(PATIENCE, |log| log.totals().succeeded >= 25).await.unwrap();
     process.kill().await.unwrap();
-    // What it held comes back when its time is over, which the queue lets pass now.
+    // Held messages come back after their visibility timeout, which the queue ends now.
     queue.release_all();
     assert_eq!(run(&world, &from, &[]).await.0, 0);
     let taken = taken(&world);
@@ -369,7 +369,7 @@ async fn a_queue_after_a_kill() {
 /// A world, and a bucket that holds so many letters.
 async fn with_bucket(letters: usize) -> (World, Bucket) {
     let (world, bucket) = (world(0).await, Bucket::start().await.unwrap());
-    // In a bucket they get into their order by themselves.
+    // Put in reverse, because a bucket lists its keys in order.
     (1..=letters).rev().for_each(|number| bucket.put(&name(number), line(number)));
     (world, bucket)
 }
@@ -387,7 +387,7 @@ async fn every_letter_of_a_bucket() {
     let (world, bucket) = with_bucket(LETTERS).await;
     bucket.put("", "");
     bucket.put("notes.txt", "no letter");
-    // By its name: what it is reached at comes from the environment.
+    // Only the bucket's name: its endpoint comes from the environment.
     let run = |flags| {
         let mut command = command(&world, &bucket.name(), flags);
         command.env("AWS_ENDPOINT_URL_S3", bucket.endpoint());
@@ -460,7 +460,7 @@ async fn a_bucket_in_trouble_loses_nothing() {
         (bucket::Trouble::NoSuchBucket, "NoSuchBucket: ".into()),
         (bucket::Trouble::AccessDenied, "AccessDenied: ".into()),
         (bucket::Trouble::Damaged, "checksum".into()),
-        // Only what is to be deleted is refused now, and that only after the first ten are taken.
+        // Only deletions are refused, after the first ten letters have been sent.
         (bucket::Trouble::ReadOnly, "AccessDenied: ".into()),
     ] {
         assert_eq!(world.lambda.log().totals().invoked, 0, "before {trouble:?}");

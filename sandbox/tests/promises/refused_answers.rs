@@ -1,5 +1,5 @@
-//! Promise: an answer that a real broker does not take costs its own record and nothing else: not the other answers, not the
-//! other mappings, and never a second invocation.
+//! Promise: an answer that a real broker refuses affects only its own record: not the other answers, not the other
+//! mappings, and never causes a second invocation.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use sandbox::lambda::{Answer, Call};
 use sandbox::world::{BrokerKind, World};
 use serde_json::value::RawValue;
 
-/// What Mosquitto takes at most.
+/// Mosquitto's limit for a packet.
 const LARGEST: u32 = 2_000;
 
 /// Answers each record at a topic of its device; the device `big` gets more than the broker takes.

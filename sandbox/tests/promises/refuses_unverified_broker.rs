@@ -1,5 +1,5 @@
-//! Promise: the bridge talks to the broker it was told to and to nobody else. Every refusal says what is wrong, and
-//! nothing is sent to a broker that is refused.
+//! Promise: the bridge connects only to the configured broker. Every refusal says why, and nothing is sent to a refused
+//! broker.
 
 use crate::common;
 use std::time::Duration;

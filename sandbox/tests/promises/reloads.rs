@@ -1,5 +1,5 @@
-//! Promise: SIGHUP has a running bridge take up its configuration again. What has not changed does not notice, what has
-//! loses nothing, and a configuration that is wrong changes nothing. On the real binary.
+//! Promise: at SIGHUP a running bridge reads its configuration again. Unchanged mappings keep running, changed ones
+//! lose nothing, and an invalid configuration changes nothing. On the real binary.
 
 use crate::common;
 use std::collections::BTreeSet;
@@ -83,7 +83,7 @@ async fn what_has_not_changed_does_not_notice_and_the_rest_starts_changes_and_go
         nothing_lost(&world, &to_comes).await;
         // Had the broker kept the session, or its subscription, this would come with it.
         let to_nobody = publish_to(&world, "c", 5).await;
-        // Under MQTT 3.1.1 one connection more has made the broker forget.
+        // Under MQTT 3.1.1 one more connection made the broker delete the session.
         let before = bridge.connected("b-goes").len();
         assert_eq!(bridge.reload(&first).await["event"], "configuration.reloaded");
         eventually("it is back", || bridge.connected("b-goes").len() > before).await;
@@ -102,7 +102,7 @@ async fn a_configuration_that_is_wrong_changes_nothing_and_is_told_with_its_plac
     assert_eq!(bridge.metric("mqtt_lambda_bridge_last_reload_successful").await, Some(1.0));
     let line = |config: &str, key: &str| config.lines().position(|line| line.contains(key)).unwrap() + 1;
     let other = mapping("other", "b", "");
-    // What is right in it must not be taken up either.
+    // The valid parts of the file must not be applied either.
     let changed = mqtt("") + &mapping("one", "a", "timeout = \"20s\"") + &other;
     let cases = [
         ("qos = 3", format!("{changed}qos = 3\n"), "mapping.qos: out of bounds"),
@@ -188,7 +188,7 @@ async fn fewer_sessions_lose_nothing_and_leave_nothing_behind() {
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len() as u64, fate.extra()), (total, 0));
 
-        // Under MQTT 3.1.1 one connection more has made the broker forget.
+        // Under MQTT 3.1.1 one more connection made the broker delete the session.
         let before = bridge.connected("b-m-2").len();
         bridge.reload(&config(2)).await;
         eventually("the second is new", || bridge.connected("b-m-2").len() > before).await;
@@ -209,7 +209,7 @@ async fn a_pause_outlives_reloads_of_others_and_of_the_mapping_itself() {
         let both = "held: paused\nother: ready\n";
         bridge.until("the other is there, this one is held", "/mappings", |answer| answer == both).await;
         assert_eq!(bridge.connected("b-held"), [false]);
-        // More than a session may hold at once, so that it must not come to read it while it is held.
+        // More than a session may hold at once: a paused session must not read them.
         let sensors = publish_to(&world, "a", 300).await;
         bridge.reload(&(mqtt("") + &held("timeout = \"20s\""))).await;
         eventually("it is back", || bridge.connected("b-held") == [false, true]).await;

@@ -1,5 +1,5 @@
-//! Promise: a broker that takes a connection and ends it at once is tried ever more seldom. Only a connection that has
-//! lived ends the row of failures.
+//! Promise: the bridge backs off from a broker that accepts a connection and ends it at once. Only a connection that
+//! lasted resets the back-off.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn waits(process: &BridgeProcess, count: usize) -> Vec<f64> {
 async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
     const SERVER_BUSY: u8 = 0x89;
     let stage = Stage::new(Protocol::V5, |b| b.function(willing()).set("mqtt.backoff", BACKOFF)).await;
-    // The same failure is said once a minute, and each time at the level debug.
+    // The same failure is logged once a minute, and each time at the level debug.
     let process = stage.world.spawn_bridge_under(&["env", "RUST_LOG=info,bridge::mqtt::failing=debug"]).unwrap();
     for nth in 0..YOUNG {
         let mut peer = stage.broker.accept().await?;
@@ -54,7 +54,7 @@ async fn only_a_connection_that_has_lived_ends_a_row_of_failures() -> Played {
     let mut peer = stage.broker.accept().await?;
     peer.greet(&ConnAck::fresh()).await?;
     peer.grant(1).await?;
-    // Nothing is waited for here: to have lived is to have been there for a time.
+    // No event to wait for: the connection only has to last for this time.
     tokio::time::sleep(LIFE).await;
     peer.disconnect(SERVER_BUSY).await?;
     peer.end().await?;
@@ -83,7 +83,7 @@ fn rests_long(line: &str) -> bool {
     seconds.and_then(|seconds| seconds.parse::<u64>().ok()).is_some_and(|seconds| (2880..=3600).contains(&seconds))
 }
 
-/// Somebody has mended what was wrong, and need not tell the bridge.
+/// The fault is fixed, and the bridge notices by itself.
 #[tokio::test(flavor = "multi_thread")]
 async fn new_tls_files_end_the_longest_rest() {
     let builder = World::builder().function(willing()).set("mqtt.backoff", BACKOFF);

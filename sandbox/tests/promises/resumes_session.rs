@@ -1,5 +1,5 @@
-//! Promise: what the broker holds for the bridge outlives connections, crashes of the bridge and restarts of the broker,
-//! and comes to the function; what was under way is not invoked twice for a lost connection alone.
+//! Promise: queued messages survive lost connections, crashes of the bridge and restarts of the broker, and reach the
+//! function; a lost connection alone does not cause a second invocation.
 
 use crate::common;
 use std::collections::BTreeSet;

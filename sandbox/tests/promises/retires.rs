@@ -1,5 +1,5 @@
-//! Promise: a replica that leaves for good loses nothing. It unsubscribes, finishes what the broker still has for it, and
-//! has the broker forget its session. The last part of matrix row F25, on the real binary.
+//! Promise: a replica that retires loses nothing. It unsubscribes, finishes what the broker still has for it, and has
+//! the broker delete its session. The last part of matrix row F25, on the real binary.
 
 use crate::common;
 use std::time::Duration;
@@ -31,7 +31,7 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
         let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
         let stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
         let part = sized(100, 3_000);
-        // Slow enough for a machine with other work: a queue that grows is fetched before anybody leaves.
+        // Slow enough for a busy machine: a queue that grows is fetched before a replica leaves.
         let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
         eventually("both have had a part", || sensors.acked() > part).await;
         assert_eq!(goes.ask("POST", "/retire").await.0, 202);
@@ -44,7 +44,7 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
         assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0), "nobody was restarted");
         assert_eq!(goes.logged("session.retired").len(), 1);
         assert_eq!(stays.connected("stays-m"), [false], "the other one has not noticed");
-        // What it had is at nobody's any more: the broker has forgotten the session.
+        // The broker has deleted the session.
         let again = Replica::start(&world, "again", &config("goes", SHARED)).await;
         assert_eq!(again.sessions("goes-m").await, [false]);
     })
@@ -70,7 +70,7 @@ async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_wai
         eventually("both have had a part", || sensors.acked() > part).await;
         // All replicas are given the same list.
         for (replica, name) in [(&mut stays, "stays"), (&mut goes, "goes")] {
-            // It holds the second mapping until the first has left.
+            // The second mapping is paused until the first has left.
             if name == "goes" {
                 assert_eq!(replica.ask("POST", "/mappings/n/pause").await.0, 200);
             }
@@ -92,7 +92,7 @@ async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_wai
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
         assert_eq!((goes.logged("session.retired").len(), goes.logged("bridge.retired").len()), (2, 1));
-        // The broker has forgotten both sessions: nothing is put aside for them any more.
+        // The broker has deleted both sessions and queues nothing for them.
         let again = Replica::start(&world, "again", &config("goes")).await;
         for mapping in ["m", "n"] {
             assert_eq!(stays.connected(&format!("stays-{mapping}")), [false], "the other one has not noticed");
@@ -117,7 +117,7 @@ async fn a_replica_that_starts_as_one_that_leaves_fetches_what_is_left_and_subsc
         goes.until("it has retired", "/readyz", |answer| answer == "retired\n").await;
         let fate = Fate::of(&world);
         assert_eq!((fate.lost(&sensors).len(), fate.handled.len(), fate.extra()), (0, 100, 0));
-        // As often as its container may be started: there is nothing left to do, and nothing is put aside again.
+        // A container that is started again finds nothing left to do, and makes no new session.
         goes.process.signal("TERM").await.unwrap();
         goes.ended().await;
         let restarted = Replica::launch(&world, "restarted", &leaving).await;

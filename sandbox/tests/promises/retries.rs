@@ -1,5 +1,5 @@
-//! Promise: throttling, server errors, timeouts, broken connections and failing functions are tried again by policy,
-//! and none of them loses or acknowledges a message.
+//! Promise: throttling, server errors, timeouts, broken connections and failing functions are retried by policy, and
+//! none of them loses or acknowledges a message.
 
 use std::time::Duration;
 

@@ -10,7 +10,7 @@ use serde_json::Value;
 /// How long a broken connection waits at most; the window in which connections are counted has four times that.
 const LONGEST: u64 = 2;
 
-/// So many connections of one process may fall into one window.
+/// The most connections of one process in one window.
 const MOST: usize = 10;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,4 @@
-//! The parts of the sandbox keep their word: both brokers, under both versions of MQTT, and the sensors.
+//! The parts of the sandbox work: both brokers, under both versions of MQTT, and the sensors.
 //!
 //! What the end-to-end tests build on is checked here, so that a failure there points at the bridge.
 

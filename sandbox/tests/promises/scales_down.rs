@@ -1,5 +1,6 @@
-//! Promise: a pod of a Kubernetes StatefulSet retires when it was scaled away, and only then. Rolling updates, evictions and an API
-//! server that does not answer keep its sessions, and lose nothing. On the real binary, with the command of the chart's `preStop`.
+//! Promise: a pod of a Kubernetes StatefulSet retires if it was scaled down, and only then. After rolling updates,
+//! evictions and an API server that does not answer, its sessions are kept and nothing is lost. On the real binary,
+//! with the command of the chart's `preStop`.
 
 use std::process::Output;
 
@@ -34,7 +35,7 @@ async fn scaling_from_three_to_one_retires_the_others_alone() {
             pods.push(Replica::start(&world, pod, &config(pod)).await);
         }
         let part = sized(30, 500);
-        // Slow enough for a machine with other work: a queue that grows is fetched before anybody leaves.
+        // Slow enough for a busy machine: a queue that grows is fetched before a replica leaves.
         let mut sensors = world.sensors(|options| options.rate = 10.0).unwrap();
         eventually("messages flow", || sensors.acked() > part).await;
         api.wants(1);
@@ -43,7 +44,7 @@ async fn scaling_from_three_to_one_retires_the_others_alone() {
             assert!(good, "{text}");
             assert_eq!(text.contains("not retired"), ordinal == 0, "bridge-{ordinal}: {text}");
             if ordinal > 0 {
-                // The hook has waited, so Kubernetes sends SIGTERM to nobody.
+                // The hook has waited until the bridge exited, so there is no process for a SIGTERM.
                 pod.ended().await;
                 assert_eq!(pod.logged("session.retired").len(), 1);
             }
@@ -53,7 +54,7 @@ async fn scaling_from_three_to_one_retires_the_others_alone() {
         assert_eq!(sensors.stop(common::PATIENCE).await, 0);
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len() as u64, fate.extra()), (sensors.published(), 0));
-        // Nobody's share is left at the broker.
+        // No queue is left at the broker.
         let again = Replica::start(&world, "again", &config("bridge-1")).await;
         assert_eq!(again.sessions("bridge-1-m").await, [false]);
     })
@@ -129,7 +130,7 @@ async fn without_a_clear_answer_nobody_retires() {
     api.wants(1);
     let (good, text) = said(&api.pre_stop(&world, "no-ordinal", &pod).await);
     assert!(!good && text.contains("no pod of a StatefulSet"), "{text}");
-    // An authority that is not the server's.
+    // An authority that did not issue the server's certificate.
     let stranger = sandbox::certs::Pki::generate().unwrap();
     std::fs::write(api.account().join("ca.crt"), stranger.ca_pem()).unwrap();
     let (good, text) = said(&api.pre_stop(&world, "bridge-1", &pod).await);

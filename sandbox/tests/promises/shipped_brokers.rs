@@ -37,7 +37,7 @@ fn parse(text: &str) -> Configuration {
             port = value.split(' ').next().map(str::to_owned);
         }
         let section = match &port {
-            // The directories of more files stand behind the listeners, and are the broker's.
+            // `include_dir` comes after the listeners, but belongs to the whole broker.
             Some(port) if name != "include_dir" => found.listeners.entry(port.clone()).or_default(),
             _ => &mut found.all,
         };
@@ -226,12 +226,12 @@ async fn what_is_dropped_is_told(shipped: Shipped) {
         })
         .await;
     assert!(bridge.logged("broker.dropped").is_empty());
-    // A device does not hear it, though the number is retained and its filter comes first.
+    // A device does not receive the retained number, though it subscribes to it first.
     let own = "devices/C-Client-01/command";
     assert!(broker.publish_as_the_bridge(own, b"on").await.status.success());
     assert_eq!(broker.first(&sensor, [DROPPED, own]).await, format!("{own} on"));
 
-    // Held, so that the broker can only queue.
+    // The bridge is paused, so that the broker can only queue.
     assert_eq!(bridge.ask("POST", "/mappings/m/pause").await.0, 200);
     publish_all(&broker, &sensor).await;
     eventually("it is said", || !bridge.logged("broker.dropped").is_empty()).await;

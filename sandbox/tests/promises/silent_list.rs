@@ -1,5 +1,5 @@
-//! Promise: an access list that grants a subscription and sends nothing, as Mosquitto's does, is found by `check --probe`, and a
-//! bridge says that nothing comes.
+//! Promise: `check --probe` finds an access list that grants a subscription and sends nothing, as Mosquitto's does, and
+//! a bridge reports that nothing arrives.
 
 use crate::common::{PATIENCE, eventually, willing};
 use crate::hardened::Hardened;

@@ -1,5 +1,4 @@
-//! Promise: the status page shows what happens while it happens, on a phone and in the dark as well, and asks nobody but the
-//! bridge.
+//! Promise: the status page updates live, works on a phone and in dark mode, and sends requests only to the bridge.
 
 use crate::common;
 use std::path::Path;

@@ -1,5 +1,5 @@
-//! Promise: who reads the status topic knows whether the bridge is online: after it was ready, at a clean end, and when it dies;
-//! and a broker that does not take it keeps nothing from working.
+//! Promise: the status topic says whether the bridge is online: once it is ready, after a clean stop, and after a
+//! crash; a broker that refuses the topic affects nothing else.
 
 use std::process::Stdio;
 use std::time::Duration;

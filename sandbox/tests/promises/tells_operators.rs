@@ -1,5 +1,4 @@
-//! Promise: an operator can see how the bridge stands, and can hold a mapping and let it go again without losing its
-//! session.
+//! Promise: an operator can see the state of the bridge, and can pause and resume a mapping without losing its session.
 
 use crate::common::{acknowledged, eventually, everywhere, fault, publish, tapped, willing};
 use sandbox::lambda::{Action, When};

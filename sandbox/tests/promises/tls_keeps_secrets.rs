@@ -1,5 +1,5 @@
-//! Promise: what leaves the bridge towards the broker, and what comes back, shows neither topic nor payload nor client id to
-//! who reads the line. Every byte between the two is recorded below TLS.
+//! Promise: the traffic between bridge and broker reveals neither topic nor payload nor client id. Every byte between
+//! the two is recorded below TLS.
 
 use std::sync::{Arc, Mutex};
 

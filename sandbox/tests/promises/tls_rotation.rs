@@ -1,5 +1,6 @@
 //! Promise: certificate, key, authority and revocation list are renewed while the bridge runs, without losing a message
-//! and without invoking twice; a bad set leaves the old one in use; what a new list revokes is let go.
+//! and without invoking twice; an invalid set leaves the old one in use; the bridge leaves a broker that a new list
+//! revokes.
 
 use crate::common;
 use std::fs;
@@ -138,7 +139,7 @@ async fn a_bad_set_leaves_the_old_one_in_use() {
     eventually("a good set is still taken", || renewals(&world, "renewed") >= 1).await;
 }
 
-/// What changes from look to look is not finished, so it is neither taken nor refused.
+/// Files that change between two checks are incomplete, so they are neither loaded nor refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_set_that_is_being_written_is_left_alone() {
     /// Time for two looks at least.
@@ -247,7 +248,7 @@ async fn the_publisher_confirms_before_it_gives_way() {
     });
     let builder = World::builder().function(function).set("mapping.response.allow", "answers");
     let world = builder.start().await.unwrap();
-    // A second bridge would only tell what it takes itself; the books of its function tell what came twice.
+    // Counted at the function: a second bridge knows only what it received itself.
     let mut second = World::builder()
         .function(willing())
         .broker(BrokerKind::External {

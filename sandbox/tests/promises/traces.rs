@@ -87,7 +87,7 @@ async fn a_delivery_is_one_span_and_its_context_goes_on() {
         let bad = sampled.to_uppercase();
         send(&world, &[Some(&sampled), Some(&unsampled), Some(&bad), None]).await;
         records(&seen, 4).await;
-        // Long before their window is over: the end of a bridge sends what waits.
+        // Long before the window ends: a bridge that stops sends the spans that wait.
         stopped(process).await;
         let spans = receiver.spans(3).await;
         let seen = seen.lock().unwrap();

@@ -1,5 +1,5 @@
-//! Promise: a broker that wants a user name and a password gets them, on every connection and as the file has them now; and
-//! nobody else does, whatever goes wrong.
+//! Promise: a broker that requires a user name and a password gets them on every connection, as the file has them now;
+//! they appear nowhere else, whatever goes wrong.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn enter(program: &Path, file: &Path, password: &str) {
     assert!(status.unwrap().success());
 }
 
-/// Everything that the process shows of itself.
+/// Fails if the arguments or the log of the process show a password.
 fn assert_shows_no_password(process: &BridgeProcess) {
     let shown = std::fs::read(format!("/proc/{}/cmdline", process.id().unwrap())).unwrap();
     let shown = String::from_utf8_lossy(&shown).into_owned();
@@ -125,7 +125,7 @@ async fn a_wrong_one_is_a_lasting_refusal_that_ends_with_another_file() {
         assert!(!said.contains(WRONG), "{said}");
         assert!(!stage.world.bridge().unwrap().metrics().render().contains(WRONG));
         assert_eq!((stage.world.counters().connects.get(), stage.world.counters().ready.get()), (0, 0));
-        // In an hour by itself, but at once when there is something new to say.
+        // The next attempt is due in an hour, but a new token causes one at once.
         stage.say(RIGHT);
         let counters = stage.world.counters();
         eventually("it is connected", || counters.ready.get() == 1).await;
@@ -143,7 +143,7 @@ async fn the_real_binary_waits_longest_recovers_and_tells_nobody() {
     for word in ["\"ERROR\"", "authentication failed: CONNECT as", "the password in "] {
         assert!(refused.contains(word), "{word} is missing in {refused}");
     }
-    // What cannot be used is no news, and does not end the wait.
+    // An unusable token causes no attempt.
     let token = stage.say("");
     std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
     stage.say(RIGHT);
@@ -172,7 +172,7 @@ async fn a_file_that_has_gone_is_told_and_waited_for() {
 async fn the_variable_serves_too() {
     for protocol in [Protocol::V5, Protocol::V311] {
         let Some(mut stage) = Stage::new(|b| b.protocol(protocol).function(willing())).await else { return };
-        // The name of the variable; in a file of settings there is no such key.
+        // `BRIDGE_MQTT_PASSWORD`; a configuration file has no such key.
         stage.world.set("mqtt.password", RIGHT);
         let mut process = stage.world.spawn_bridge().unwrap();
         assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());

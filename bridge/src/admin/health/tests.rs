@@ -176,7 +176,7 @@ fn the_gauges_say_what_readyz_says_of_a_mapping_that_changes_or_leaves_and_of_th
     let with = |status| shows(&[watched.clone(), publisher(status)]);
     assert_eq!(with(Status::Ready(None)), (1, 0, true));
     assert_eq!((with(Status::Connecting), with(Status::Failing("refused".into()))), ((1, 0, false), (1, 0, false)));
-    // It has nothing more to do, and its publisher is no reason to keep it.
+    // A retiring bridge is ready, whatever the state of its publisher.
     assert!(
         is_ready(&[], LIMITS, Phase::Retiring) && is_ready(&[publisher(Status::Connecting)], LIMITS, Phase::Retiring)
     );

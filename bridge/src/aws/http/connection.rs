@@ -38,7 +38,7 @@ impl Connection {
     {
         let (sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(|error| HttpError::Broken(error.into()))?;
-        // The exchange that runs on it gets the reason.
+        // The exchange that runs on the connection gets the error, so it is dropped here.
         let task = tokio::spawn(async move { drop(connection.await) });
         Ok(Self { sender, forwarded, made: Instant::now(), task })
     }

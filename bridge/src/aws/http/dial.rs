@@ -39,7 +39,7 @@ impl Dialler {
         let builder = ClientConfig::builder_with_provider(Arc::new(crypto::provider(&[], &[])));
         let builder = builder.with_safe_default_protocol_versions()?;
         let mut tls = builder.with_root_certificates(roots).with_no_client_auth();
-        // Alone, so that nobody chooses HTTP/2.
+        // The only protocol offered, so that the server cannot choose HTTP/2.
         tls.alpn_protocols = vec![b"http/1.1".to_vec()];
         Ok(Self { tcp, tls: Some(Arc::new(tls).into()), proxies })
     }
@@ -104,7 +104,7 @@ fn refused(error: TunnelError, authority: &str) -> HttpError {
     match error {
         TunnelError::Broken(error) => HttpError::Connect(error),
         TunnelError::Answered(407) => HttpError::Proxy("it wants a user name and a password, or others (407)".into()),
-        // It would let the bridge through, but does not reach the other side now.
+        // The proxy accepts the bridge but cannot reach the target now.
         TunnelError::Answered(status @ 500..=599) => {
             HttpError::Connect(io::Error::other(format!("the proxy answers {status}")))
         }

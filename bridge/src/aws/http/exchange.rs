@@ -159,7 +159,7 @@ impl Network {
     async fn connection(&self, target: &Target, limits: Limits) -> Result<(Connection, bool), HttpError> {
         let pooled = self.pool.take(&target.origin);
         match pooled {
-            // The usual case needs no clock.
+            // The usual case needs no timeout.
             Some(connection) if connection.sender.is_ready() => Ok((connection, false)),
             pooled => {
                 let connecting = self.connect(target, pooled);

@@ -71,7 +71,7 @@ impl Pool {
             let change = Arc::clone(&self.lots().entry(origin.clone()).or_default().change);
             let changed = change.notified();
             tokio::pin!(changed);
-            // Before looking, so that no change is missed.
+            // Registered before the look, so that no change in between is missed.
             changed.as_mut().enable();
             if let Some(next) = self.now(origin) {
                 return next;
@@ -146,7 +146,7 @@ impl Drop for Dial<'_> {
         let Some(lot) = lots.get_mut(self.origin) else { return };
         lot.dials -= 1;
         lot.most_dials = if self.succeeded { (lot.most_dials + 1).min(MOST) } else { FIRST_DIALS };
-        // For this one's place, and for the one more.
+        // One waiter for the place that is free again, and one because the limit has grown.
         lot.change.notify_one();
         lot.change.notify_one();
     }

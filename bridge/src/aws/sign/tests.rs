@@ -21,7 +21,7 @@ pub(super) fn example() -> Identity {
 }
 
 pub(super) fn identity_with(token: &str) -> Identity {
-    // Others than those of the example.
+    // Credentials other than those of AWS's example.
     identity(token.len() as u64 + 100, "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", Some(token))
 }
 

@@ -72,7 +72,7 @@ impl Lean {
     /// # Errors
     /// Why there is no whole response.
     pub(super) async fn call(&self, kind: Kind, request: Request) -> Result<Said, Fault> {
-        // Not on the function's time.
+        // Credentials are fetched before the function's timeout begins.
         let identity = self.credentials.identity().await.map_err(Fault::Credentials)?;
         let request = self.request(kind, request, &identity, self.clock.now()).ok_or(Fault::Request)?;
         let response = self.http.send_to(&self.target, request, self.limits).await?;

@@ -91,7 +91,7 @@ fn refused(error: &SdkError<InvokeError>) -> Result<Said, Fault> {
         return Err(fault);
     }
     match error.raw_response() {
-        // Broken off, or no answer of the Invoke API though it says 200.
+        // The response broke off, or is not one of the Invoke API in spite of status 200.
         Some(response) if response.status().is_success() => {
             Err(Fault::Connection("the response broke off, or is none of the Invoke API's".into()))
         }

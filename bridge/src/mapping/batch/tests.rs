@@ -160,7 +160,7 @@ async fn a_key_is_freed_however_many_are_freed_at_once() {
         source.send(&format!("k{key}"), b"x".to_vec());
         out.extend(batches.next().await.unwrap());
     }
-    // Ten keys, through a queue with room for two, and nobody else runs meanwhile.
+    // Ten keys, through a queue with room for two, while no other task runs.
     out.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));
     for key in 0..10 {
         source.send(&format!("k{key}"), b"x".to_vec());

@@ -167,7 +167,7 @@ fn an_alternative_without_payload_takes_what_is_not_json() {
     assert!(filters.matches(&with_payload("no JSON")));
 }
 
-/// What is seen, as JSON.
+/// The view of a payload, as JSON.
 fn shown(seen: &Seen<'_>) -> Value {
     match seen {
         Seen::Object(view) => view.iter().map(|(name, seen)| ((*name).to_owned(), shown(seen))).collect(),
@@ -199,8 +199,7 @@ fn only_what_patterns_name_is_read() {
     );
 }
 
-/// As the function gets it: text, so patterns about fields do not match, whatever the fields are, and those about text
-/// do.
+/// A text payload: patterns about fields do not match, whatever the fields are, and patterns about text do.
 #[test]
 fn json_that_not_every_function_can_read_is_seen_as_text() {
     let deep = |levels| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
@@ -416,7 +415,7 @@ fn document(scalars: impl Strategy<Value = Value> + 'static) -> impl Strategy<Va
     })
 }
 
-/// What is, or looks like, a rule.
+/// A rule, or something similar.
 fn rule() -> impl Strategy<Value = Value> {
     let operator = select(vocabulary::OPERATORS.to_vec());
     prop_oneof![scalar(), (operator, document(scalar())).prop_map(|(operator, operand)| json!({ operator: operand }))]
@@ -442,7 +441,7 @@ fn valid_fields(leaf: impl Strategy<Value = Value> + 'static) -> impl Strategy<V
     object(node.boxed())
 }
 
-/// What looks like a pattern.
+/// Something similar to a pattern.
 fn invalid_pattern() -> impl Strategy<Value = Value> {
     let names = ["a", "$or", "payload", "topic", "topicLevels", "qos", "retain", "userProperties", "numeric"];
     let node = prop_oneof![rule(), prop::collection::vec(rule(), 0..3).prop_map(Value::from)];

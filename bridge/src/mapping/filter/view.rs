@@ -87,7 +87,7 @@ impl Wanted {
         match json.value() {
             Value::Null => Seen::Scalar(Scalar::Null),
             Value::Bool(value) => Seen::Scalar(Scalar::Bool(value)),
-            // It has been checked, so it is one.
+            // The text has been checked, so it parses.
             Value::Number(text) => Seen::Scalar(text.parse().map_or(Scalar::Null, Scalar::Number)),
             Value::Text(text) => Seen::Scalar(Scalar::Text(text)),
             Value::List(elements) => Seen::Elements(elements, self),

@@ -81,7 +81,7 @@ impl Lane {
     pub(super) async fn probe(&mut self, batches: &Batches) -> bool {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         let mut probe_at = now() + backoff.next(fastrand::f64());
-        // Never dropped half-way: it may have gathered some already.
+        // Never dropped before it completes: it may already hold deliveries.
         let mut next = pin!(batches.next());
         loop {
             if self.shutdown.phase() >= Phase::Draining {

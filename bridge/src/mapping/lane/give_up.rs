@@ -75,11 +75,11 @@ impl Lane {
 
     /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
     pub(super) async fn give_up(&mut self, delivery: Delivery, pending: &Pending, failure: &Failure) {
-        // One of its key was abandoned meanwhile, and must not be overtaken.
+        // Another delivery of its key was abandoned meanwhile, and must not be overtaken.
         if delivery.hold.as_ref().is_some_and(|hold| hold.is_abandoned()) {
             return;
         }
-        // It went again for the sake of another one's place only.
+        // The function has taken it already; it was sent again only to keep the order of its key.
         if delivery.taken {
             return delivery.settle(Outcome::Delivered);
         }

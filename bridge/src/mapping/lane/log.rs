@@ -55,8 +55,8 @@ impl Lane {
         let Some(failures) = self.mapping.said.failed(Matter::Function) else { return };
         let (records, attempts) = (pending.deliveries.len(), pending.attempts);
         let (record, topic) = named(example);
-        // Not why: the function's words can hold anything that it was sent. They are in the dead letter, and in its own
-        // log.
+        // Without the function's message, which can contain any part of the event. It is in the dead letter and in the
+        // function's own log.
         let event = "function.failed";
         warn!(event, mapping, failures, attempts, records, record, topic, kind = %failure.kind, "function failed");
     }

@@ -163,7 +163,7 @@ pub(super) mod tests {
     #[test]
     fn the_second_half_does_not_overtake_an_abandoned_first() {
         let mut deliveries = deliveries(&[Some(1), Some(2), Some(1), None]);
-        // Those of one key in one batch share their hold.
+        // Deliveries of one key in one batch share their hold.
         deliveries[2].hold = deliveries[0].hold.clone();
         let Onward::Halves(first, mut second) = Pending::new(deliveries, BACKOFF).halves() else { panic!("halves") };
         second.abandon_behind();

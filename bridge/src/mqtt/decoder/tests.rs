@@ -11,7 +11,7 @@ use crate::mqtt::buffer::make_room;
 struct Reader {
     decoder: Decoder,
     input: BytesMut,
-    /// The most that was ever buffered.
+    /// The highest number of buffered bytes.
     most: usize,
 }
 
@@ -67,7 +67,7 @@ fn message(packet: Incoming) -> (u16, Message) {
     }
 }
 
-/// As long as it has no other owner: how many bytes of memory a slice keeps alive.
+/// How many bytes of memory a slice keeps alive, if it has no other owner.
 fn kept(part: Bytes) -> usize {
     part.try_into_mut().expect("a buffer that several messages share").capacity()
 }
@@ -98,7 +98,7 @@ fn small_messages_keep_no_buffer_alive() {
     let (mut told, mut real) = (0, 0);
     for message in messages {
         told += message.weight();
-        // In a queue, as a delivery, which is more than the message.
+        // Queued as a delivery, which is larger than the message.
         real += size_of::<crate::delivery::Delivery>() + kept_both(message.topic.into_bytes(), message.payload);
         let properties = std::sync::Arc::into_inner(message.properties.unwrap()).unwrap();
         real += size_of_val(&properties) + kept(properties.correlation_data.unwrap());
@@ -142,7 +142,7 @@ fn the_buffer_of_a_large_packet_is_not_kept_for_small_ones() {
     assert!(reader.input.capacity() <= 32 * 1024, "{}", reader.input.capacity());
 }
 
-/// 4 MB here, as there could be 250: what counts is that nothing of it is kept.
+/// 4 MB here; MQTT allows 250 MB. Nothing of it may be kept.
 #[test]
 fn a_publish_full_of_properties_goes_by_and_is_known_by_its_digest() {
     let mut reader = Reader::new(Protocol::V5);
@@ -186,7 +186,7 @@ fn what_goes_by_must_be_a_publish_all_the_same() {
     }
 }
 
-/// Of each only the front is there, or it is small: nothing is waited for.
+/// Only the front of each is there, or it is small: the refusal needs no further byte.
 #[test]
 fn what_is_too_large_and_no_publish_is_refused_before_it_is_there() {
     let huge_suback = &packet(0x90, &[&vec![0; 300_000]])[..20];

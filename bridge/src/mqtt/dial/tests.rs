@@ -17,7 +17,7 @@ fn broker(host: &str, port: u16) -> Place {
     Place { host: host.into(), port }
 }
 
-/// What an address does with an attempt.
+/// How an address answers an attempt.
 #[derive(Clone, Copy)]
 enum Does {
     Swallow,

@@ -251,7 +251,7 @@ impl Model {
         }
     }
 
-    /// Everything comes to its end: then nothing may be left, neither at the broker nor in the ledger.
+    /// Everything completes: then nothing may be left, neither at the broker nor in the ledger.
     fn finish(mut self) {
         self.apply(Step::Reconnect { kept: Kept::Yes, renumber: false, dup: true, drops: None });
         while !(self.running.is_empty() && self.down.is_empty() && self.up.is_empty()) {

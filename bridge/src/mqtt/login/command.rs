@@ -59,7 +59,7 @@ impl PasswordCommand {
     /// # Errors
     /// When it cannot be started, fails, takes too long, or says what cannot be a password.
     pub(super) async fn run(&self) -> Result<Secret, String> {
-        // It is never closed.
+        // The semaphore is never closed.
         let _turn = TURNS.acquire().await;
         let ended = timeout(self.patience, self.output()).await.unwrap_or_else(|_| {
             let limit = humantime::format_duration(self.patience);
@@ -141,7 +141,7 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // No number until its end was seen can be another's: it is reaped afterwards.
+        // The process is not reaped yet, so its id cannot belong to another one.
         #[cfg(unix)]
         if let Some(group) = self.0.id().and_then(|id| rustix::process::Pid::from_raw(id.cast_signed())) {
             // Processes that have already ended need not be killed.

@@ -142,7 +142,7 @@ impl Window {
                 };
                 return Some(entry);
             }
-            // No sender waits for it; it marks the number as finished.
+            // No sender waits for this entry; only its packet identifier is freed.
             self.finish(entry, Err(PublishError::Ended));
         }
         None

@@ -248,7 +248,7 @@ impl Machine {
     /// The action that is due.
     fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         if self.is_closed(line) {
-            // Nothing is read, so a missing packet is not the broker's fault.
+            // The bridge reads nothing now, so a missing packet is not the broker's fault.
             line.keep_alive.alive(now);
             line.postpone(self.settings.link.connect_timeout, now);
         }

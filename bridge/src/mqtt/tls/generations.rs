@@ -72,7 +72,7 @@ impl Freshness {
         let Ok(turn) = self.all.0.turn.clone().acquire_owned().await else { return };
         let accepted = self.all.0.accepted.clone().notified_owned();
         tokio::spawn(async move {
-            // A timeout is no failure, because the others must not keep an old set for ever.
+            // A timeout counts as done, so that the other connections do not keep an old set for ever.
             let _ = tokio::time::timeout(TURN, accepted).await;
             drop(turn);
         });

@@ -106,7 +106,7 @@ impl LiveTls {
             looks.tick().await;
             let reading = self.read().await;
             if last.as_ref() == Some(&reading) && self.is_news(&reading) {
-                // Said by `take` already.
+                // `take` has logged the error.
                 let _ = self.take(reading.clone());
             }
             last = Some(reading);

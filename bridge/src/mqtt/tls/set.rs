@@ -72,7 +72,7 @@ impl Set {
             .with_protocol_versions(versions(settings.min_version))
             .map_err(setup)?
             .dangerous()
-            // Which decides nothing: it is the verifier above that does.
+            // This wrapper only logs; the verifier above decides.
             .with_custom_certificate_verifier(Arc::new(LoggingVerifier::of(verifier.build().map_err(setup)?)));
         let mut client = match identity(files, settings, &provider)? {
             Some((identity, own)) => {

@@ -12,7 +12,7 @@ use tokio_tungstenite::{WebSocketStream, accept_hdr_async};
 use super::*;
 use crate::mqtt::tls::Failure;
 
-/// A byte, or the error in its place, of which one comes soon.
+/// The next byte, or an error.
 async fn byte(ours: &mut WebSocket<DuplexStream>) -> io::Result<u8> {
     timeout(Duration::from_secs(30), ours.read_u8()).await.expect("nothing comes")
 }
@@ -31,7 +31,7 @@ async fn pair() -> (WebSocket<DuplexStream>, WebSocketStream<DuplexStream>) {
     (ours.unwrap(), theirs.unwrap())
 }
 
-/// What becomes of an upgrade that is answered with these bytes.
+/// The outcome of an upgrade that gets these bytes as response.
 async fn refused(answer: &str) -> Failure {
     let (ours, mut theirs) = duplex(64 * 1024);
     theirs.write_all(answer.as_bytes()).await.unwrap();

@@ -14,7 +14,7 @@ use super::*;
 use crate::aws::{Answering, Service};
 use crate::metrics::Metrics;
 
-/// Answers each request with what stands first, the last of them for ever, and keeps how many spans it had.
+/// Answers the requests in this order, the last answer for ever, and records the number of spans in each.
 #[derive(Debug, Clone)]
 struct Collector(Arc<Mutex<Kept>>);
 
@@ -117,7 +117,7 @@ async fn what_a_collector_does_not_take_is_counted_and_the_next_batch_goes_on() 
     assert_eq!(running.requests(), [4, 4, 4], "no batch is sent twice");
 }
 
-/// Whoever puts a span in never waits, however long the collector takes.
+/// Adding a span never waits, however long the collector takes.
 #[tokio::test(start_paused = true)]
 async fn a_collector_that_never_answers_costs_spans_alone() {
     let running = Running::with(&[None]);

@@ -1,4 +1,4 @@
-//! What an item is, by the reading that it is made of and by who named that.
+//! The item of a reading, by its content and by the origin of its id.
 
 use event::Event;
 

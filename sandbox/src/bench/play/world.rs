@@ -13,7 +13,7 @@ const QUEUE: usize = 1_000_000;
 
 /// One for this case, whose bridge has its admin endpoint on this port.
 pub(super) async fn of(case: &Case, broker: &Choice, admin: u16) -> Result<World, BenchError> {
-    // Nothing may be dropped, nor wait for the broker.
+    // The broker must not drop messages, and must not be the bottleneck.
     let options = BrokerOptions {
         max_queued_messages: QUEUE,
         max_inflight: u16::MAX,

@@ -5,7 +5,7 @@ use super::*;
 
 /// Benchmarks of two days differ by 1.4 either way on the same code, and the fit by some percent more.
 const CPU_BAND: f64 = 1.5;
-/// Broker and endpoint take something of the two cores, so that a replica does less than its CPU alone would let it.
+/// Broker and endpoint share the two cores, so a replica reaches less than its CPU cost alone would allow.
 const RATE_BAND: f64 = 1.8;
 
 /// A row that was measured: of this batch size.
@@ -33,13 +33,13 @@ fn number(cell: &str) -> f64 {
 fn rows(page: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     for row in &cells(page, "One message an invocation")[1..] {
-        // Of the clients the default; HTTPS is what Lambda speaks.
+        // The rows of the default client, and of HTTPS, which Lambda requires.
         if row[0].contains("\"lean\"") || row[0].contains("HTTPS") {
             rows.push(Row { batch: 1.0, cpu: number(row[2]), rate: Some(number(row[1])) });
         }
     }
     for row in &cells(page, "In batches")[1..] {
-        // Not that with a filter, id and key.
+        // Without the row that has a filter, an id and a key.
         let Some(Ok(batch)) = row[0].strip_prefix("batches of ").map(|size| size.replace(',', "").parse()) else {
             continue;
         };
@@ -53,14 +53,14 @@ fn rows(page: &str) -> Vec<Row> {
     rows
 }
 
-/// The middle one; the mean of the two in the middle.
+/// The median.
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     let middle = figures.len() / 2;
     if figures.len().is_multiple_of(2) { f64::midpoint(figures[middle - 1], figures[middle]) } else { figures[middle] }
 }
 
-/// What the constants would be, by the figures of one message and of a hundred.
+/// The constants that follow from the figures of one message and of a hundred.
 fn fitted(rows: &[Row]) -> String {
     let cpu =
         |batch: f64| median(rows.iter().filter(|row| (row.batch - batch).abs() < 0.5).map(|row| row.cpu).collect());

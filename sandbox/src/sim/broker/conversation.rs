@@ -173,7 +173,7 @@ impl Talk {
         session.expires_at = None;
         let receive_maximum = connect.receive_maximum.map_or(usize::MAX, usize::from);
         session.window = habits.window.min(receive_maximum.saturating_mul(habits.exceeds));
-        // A session that is said not to be there gives nothing to recognise, nor does what is not marked.
+        // The bridge cannot recognise a message if CONNACK denies the session, or if DUP is not set.
         let knows = std::mem::replace(&mut session.restarts, record.restarts()) == record.restarts();
         record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
         session.rewind(habits.renumbers, habits.first_id);

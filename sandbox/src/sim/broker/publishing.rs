@@ -73,7 +73,7 @@ impl Confirmations {
             return refuse(state, said.packet_id, subject, never, output);
         }
         if state.refuses(Refuses::Confirmations) {
-            // One silence is one connection that the bridge leaves.
+            // Each silence makes the bridge leave one connection.
             if !std::mem::replace(&mut self.silent, true) {
                 record.broke();
             }

@@ -56,10 +56,11 @@ impl State {
         session.filter = None;
         record.say("broker", format!("UNSUBSCRIBE by {}", session.client_id));
         if drops {
-            // Allowed (MQTT 5, 3.10.4), and yet owed: whoever leaves has to fetch it before.
+            // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
             let queue = std::mem::take(&mut session.queue);
             for stored in &queue {
-                // What was published while the proof and UNSUBSCRIBE were on their ways, nobody can fetch.
+                // The bridge cannot fetch messages that were published after its proof of an empty queue and before
+                // UNSUBSCRIBE arrived.
                 if proven.is_some_and(|proven| record.published_since(stored.number, proven)) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
                 } else {

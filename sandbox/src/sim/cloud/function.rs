@@ -96,7 +96,7 @@ impl State {
     /// What Lambda says, when the function does not run.
     fn refusal(&mut self, numbers: &[u64]) -> Option<Fate> {
         if self.is(Weather::Silence) {
-            // It may have run.
+            // The function may have run.
             self.record.say("lambda", format!("no answer for {numbers:?}"));
             self.record.invoked(numbers);
             self.record.allow(numbers);
@@ -179,7 +179,7 @@ impl State {
     /// What the function says, record by record.
     fn answer(&mut self, seen: &[Seen]) -> Answer {
         let ends: Vec<_> = seen.iter().map(|seen| self.end(seen.number)).collect();
-        // Those of its key behind a failed record go again with it.
+        // Records of the same key behind a failed one are sent again with it.
         let failed = |end: &End| *end == End::Failed;
         let again = |end: &End| failed(end) || self.ordered && ends.iter().any(failed);
         let pairs = || seen.iter().zip(&ends);
@@ -234,7 +234,7 @@ impl State {
         if replies && let Some(asks) = asks {
             let answer = self.record.answered(*number, false);
             reply.push(json!({ "itemIdentifier": id, "payload": { "a": answer, "n": number } }));
-            // A device that asks for a reply elsewhere gets none, and holds nobody up.
+            // A device that asks for a reply on another topic gets none, and delays nobody.
             said.extend((*asks == Asks::Rightly).then_some(answer));
         }
         said

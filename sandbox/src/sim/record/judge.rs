@@ -53,14 +53,14 @@ impl Record {
             let mut inner = self.inner();
             let now = inner.begun.elapsed();
             let blamed = for_answer && inner.may_give_up_answer_of(number);
-            // It went again with its answer, which nobody would have if it counted as delivered.
+            // It was sent again because its answer was not confirmed, so it does not count as delivered.
             let unanswered = inner.unsettled_answer_of(number);
             let Some(fate) = inner.fates.get_mut(&number) else { return };
             fate.settle(now);
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
             let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
-            // Of two copies that know nothing of each other, one was taken, and the other has become too old.
+            // The function took one of two copies that the bridge could not match; the other became too old.
             let is_old_copy = fate.copied && age >= MAX_AGE;
             let taken = fate.taken && !fate.taken_late && !is_old_copy && !unanswered;
             let early = !blamed && (taken || !spent);
@@ -107,8 +107,7 @@ fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Opt
 /// A message of these that has no outcome, though a later one of its key was taken and does not stand behind it here.
 fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
-        // A copy that the bridge cannot know for one may stand in the same event once more: the first of them is in its
-        // place.
+        // A copy that the bridge cannot recognise may be in the same event; only the first of them is at its place.
         let is_copy = numbers[..at].contains(number);
         let fate = fates.get(number).filter(|fate| !is_copy && fate.waits(now))?;
         let passed = |later: &Fate| later.key == fate.key && later.passed && !later.is_expired(now);

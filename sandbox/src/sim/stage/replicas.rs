@@ -34,7 +34,7 @@ impl Stage<'_> {
                 self.starts[replica] = None;
                 self.start(replica);
             }
-            // One that drains takes its time: it starts when it has ended.
+            // A replica that drains is started again once it has ended.
             if self.processes[replica].is_some() && self.starts[replica].is_some_and(|at| at <= now) {
                 self.starts[replica] = Some(now + Duration::from_secs(1));
             }

@@ -46,7 +46,7 @@ impl Stage<'_> {
             Fault::BlackHole(how_long) => {
                 self.links.set(State::BlackHole);
                 let links = self.links.clone();
-                // Those that are made meanwhile are not in it, and stay whole.
+                // Connections made later are not in this list, and stay intact.
                 tokio::spawn(async move {
                     sleep(how_long).await;
                     links.reopen();
@@ -57,7 +57,7 @@ impl Stage<'_> {
             Fault::BrokerRefuses(how_long) => self.cut_and_refuse(Refuses::Connections, how_long),
             Fault::SubscriptionsRefused(how_long) => self.cut_and_refuse(Refuses::Subscriptions, how_long),
             other => {
-                // Under MQTT 3.1.1 there is no telling, so that brokers must not do it.
+                // MQTT 3.1.1 cannot report it, so the model does it under MQTT 5 only.
                 if other == Fault::SubscriptionsForgotten && self.plan.protocol == Protocol::V5 {
                     self.broker.forget_subscriptions();
                 }

@@ -1,5 +1,5 @@
-//! What everybody on the machine can read of the running process: nothing that is secret. Wrong arguments, and secrets as
-//! arguments, end it before it runs; the bridge's own test has those.
+//! Every user of the machine can read a process's arguments: they hold no secret. Wrong arguments, and secrets as
+//! arguments, are tested beside the bridge.
 
 use bridge::config::Protocol;
 
@@ -13,7 +13,7 @@ async fn the_command_line_in_proc_is_as_it_was_given_and_holds_no_secret() -> Pl
     let files = &stage.world.files;
     let key_file = files.bridge.key.display().to_string();
     let arguments = ["run", "--key-file", &key_file, "--url", &stage.broker.url().to_string()].map(str::to_owned);
-    // What is secret comes by the environment, or lies in a file.
+    // Secrets come from the environment or a file.
     command.args(&arguments).env("AWS_SECRET_ACCESS_KEY", "hunter2").env("AWS_SESSION_TOKEN", "hunter2");
     let mut child = command.stderr(std::process::Stdio::null()).spawn().unwrap();
     stage.fresh().await?;

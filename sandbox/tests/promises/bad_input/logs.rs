@@ -9,11 +9,11 @@ use sandbox::world::BridgeProcess;
 use crate::common::{PATIENCE, answering, eventually};
 use crate::stage::{Played, Stage};
 
-/// Stands in every payload, and so in no line.
+/// A part of every payload, which must be in no log line.
 const MARK: &str = "payload-7f3a9c";
 const FORGED: &str = "\n{\"level\":\"ERROR\",\"fields\":{\"message\":\"forged\"}}\r\n\u{1b}[31mred\u{9b}0m";
 
-/// Looks like a key, and is none.
+/// Looks like an access key.
 fn secrets() -> String {
     let begin = "-----BEGIN ".to_owned();
     format!("{MARK} {begin}PRIVATE KEY----- AKIAIOSFODNN7EXAMPLE password=hunter2 Authorization: Bearer abc{FORGED}")
@@ -56,7 +56,7 @@ async fn session(stage: &Stage, connack: &ConnAck) -> Result<Peer, ScriptError> 
     }
 }
 
-/// Every way in which a stranger's words can come near the log.
+/// Every way in which foreign text can reach the log.
 async fn provoke(stage: &Stage, process: &mut BridgeProcess) -> Played {
     session(stage, &ConnAck::refused(0x97).reason(FORGED)).await?;
     let mut peer = session(stage, &ConnAck::fresh()).await?;

@@ -166,7 +166,7 @@ async fn a_broken_answer_to_connect_ends_the_attempt_with_its_reason() {
     .await;
 }
 
-/// Half a packet is none, however large it says to be, and whatever its first half is good for.
+/// An incomplete packet is never handled, however large it claims to be.
 #[tokio::test(flavor = "multi_thread")]
 async fn half_a_packet_brings_nothing() {
     both(|protocol| async move {
@@ -192,8 +192,8 @@ async fn half_a_packet_brings_nothing() {
     .await;
 }
 
-/// A message before the broken packet, in the same write, is one all the same: taken once, and acknowledged on the
-/// connection on which it comes again.
+/// A message before the broken packet, in the same write, is still handled: once, and acknowledged on the connection on
+/// which it comes again.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_comes_before_a_broken_packet_is_not_lost() -> Played {
     let stage = Stage::start(Protocol::V5, |b| b.function(willing())).await;
@@ -209,7 +209,7 @@ async fn what_comes_before_a_broken_packet_is_not_lost() -> Played {
     Ok(())
 }
 
-/// Closing would bring it back for ever, and decoding it would take many times its length.
+/// Closing the connection would repeat it for ever, and decoding it would take many times its length.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_full_of_properties_is_dead_lettered_by_its_digest_and_acknowledged() -> Played {
     let stage = Stage::start(Protocol::V5, |b| b.function(willing())).await;

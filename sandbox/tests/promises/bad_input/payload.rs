@@ -1,4 +1,4 @@
-//! Payloads that nobody expects, through the real function: it takes a reading and refuses everything else.
+//! Unusual payloads, with the real function: it accepts a reading and rejects everything else.
 
 use bridge::config::Protocol;
 use sandbox::lambda::SYNC_LIMIT;
@@ -92,7 +92,7 @@ async fn each_payload_is_handled_or_dead_lettered_exactly_once_and_acknowledged(
     .await;
 }
 
-/// All of them in one event: none costs its neighbours anything.
+/// All of them in one event: none affects the others.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_payload_costs_its_neighbours_nothing() -> Played {
     let adjust = |b: sandbox::world::WorldBuilder| {
@@ -115,14 +115,14 @@ async fn a_bad_payload_costs_its_neighbours_nothing() -> Played {
     Ok(())
 }
 
-/// Lambda takes 6,291,456 bytes; one more is the failure destination's, and costs no invocation.
+/// Lambda accepts 6,291,456 bytes; a larger event goes to the failure destination, without an invocation.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_may_be_as_large_as_lambda_takes_and_no_larger() {
     both(|protocol| async move {
         let stage = Stage::start(protocol, |b| b.function(willing())).await;
         let mut peer = stage.fresh().await?;
         let mut next = 0;
-        // Quotes and all; ids have one digit here, so that the rest of the event is always as long.
+        // Sizes include the quotes. Ids have one digit here, so that the rest of the event always has the same length.
         let mut publish = async |payload: Vec<u8>| {
             next += 1;
             peer.publish(&Message::new(next, payload)).await?;

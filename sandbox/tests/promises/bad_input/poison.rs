@@ -46,7 +46,7 @@ fn poisons() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Plays all of them, each in an event of its own.
+/// Publishes all of them, each in an event of its own.
 async fn innocents_are_handled_beside(function: Function) -> Played {
     let adjust = |b: sandbox::world::WorldBuilder| {
         let b = b.set("mapping.batch.max_records", "100").set("mapping.batch.max_window", "1m");
@@ -55,7 +55,7 @@ async fn innocents_are_handled_beside(function: Function) -> Played {
     let stage = Stage::start(Protocol::V5, adjust).await;
     let mut peer = stage.fresh().await?;
     for (round, (name, poison)) in poisons().into_iter().enumerate() {
-        // Not always the same place, and never the first, so that it is the batch that is read.
+        // Never the first record, and not always the same one, so that the bridge has to read the whole response.
         let bad = 1 + u16::try_from(round).unwrap() * 5;
         for id in 1..=BATCH {
             let payload = if id == bad + 1 { poison.clone() } else { format!("{{\"n\":{id}}}").into_bytes() };

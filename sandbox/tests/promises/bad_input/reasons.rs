@@ -1,4 +1,4 @@
-//! The words of others reach the operator, but never with a secret in them, and never at any length.
+//! Foreign texts reach the operator, but never with a secret in them, and only up to a limit.
 
 use std::os::unix::fs::PermissionsExt;
 
@@ -80,7 +80,7 @@ async fn a_password_that_a_broker_repeats_is_nowhere_and_a_long_reason_is_cut() 
     assert_eq!(letters.matches("Function.RefusedResponse").count(), 2, "{letters}");
     for line in process.log().iter().map(String::as_str).chain([readyz.as_str()]).chain(letters.lines()) {
         assert!(!line.contains(PART), "{line}");
-        // What rustls says of a handshake at the level trace is long, and not of these words.
+        // rustls logs long lines about a handshake at the level trace, without these words.
         let foreign = line.contains("\"target\":\"rustls");
         assert!(foreign || line.len() < LONGEST_LINE, "{} bytes: {line}", line.len());
     }
@@ -88,7 +88,7 @@ async fn a_password_that_a_broker_repeats_is_nowhere_and_a_long_reason_is_cut() 
     let said = |packet: &str, what: &str| lines.iter().any(|line| line.contains(packet) && line.contains(what));
     for packet in ["CONNECT as", "the broker disconnects", "answers not published"] {
         assert!(said(packet, "not shown, as it holds a secret"), "{packet}: {lines:#?}");
-        // Of failures that repeat within a minute only the first is told.
+        // Of failures that repeat within a minute only the first is logged.
         let is_summarised = packet == "answers not published";
         assert!(is_summarised || said(packet, "… (65535 bytes)"), "{packet}: {lines:#?}");
     }

@@ -1,4 +1,4 @@
-//! Topics that MQTT allows and nobody expects. Those that it forbids are among the packets.
+//! Unusual topics that MQTT allows. Forbidden ones are in `packet.rs`.
 
 use event::Event;
 use sandbox::scripted::Message;
@@ -54,7 +54,7 @@ async fn each_topic_is_carried_as_it_is_and_acknowledged() {
 #[tokio::test(flavor = "multi_thread")]
 async fn each_topic_is_kept_as_it_is_in_its_dead_letter() {
     both(|protocol| async move {
-        // The real function takes no reading from a text.
+        // The real function accepts readings only as JSON.
         let stage = Stage::start(protocol, |b| b).await;
         let mut peer = stage.fresh().await?;
         for (id, (name, topic)) in (1..).zip(rows()) {

@@ -1,4 +1,4 @@
-//! The rows at AWS, right and wrong. Plays nothing.
+//! The rows about AWS, right and wrong. Runs nothing.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ fn code(status: u16, code: &'static str) -> Refusal {
     Refusal::Raw { status, code: Some(code), body: "{}" }
 }
 
-/// What does not end in a failure.
+/// Rows without a failure.
 pub fn right_accounts() -> Vec<Case> {
     let right = Case { code: 0, ..CASE };
     vec![
@@ -72,7 +72,7 @@ pub fn wrong_accounts() -> Vec<Case> {
                 ("AWS_SECRET_ACCESS_KEY", ""),
                 ("AWS_EC2_METADATA_DISABLED", "true"),
             ],
-            // A file needs none.
+            // A file as failure destination needs no credentials.
             says: &["ok   connect", "FAIL credentials", "hint: set AWS_ACCESS_KEY_ID", "ok   failure destination"],
             ..CASE
         },
@@ -114,7 +114,7 @@ pub fn wrong_accounts() -> Vec<Case> {
     ]
 }
 
-/// What the function, its key or a destination lacks.
+/// Missing functions, keys, destinations and permissions.
 pub fn wrong_functions() -> Vec<Case> {
     vec![
         Case {

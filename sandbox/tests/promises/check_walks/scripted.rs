@@ -1,4 +1,4 @@
-//! Brokers that grant less than was asked, or nothing: what `check` says of each.
+//! Brokers that grant less than requested, or nothing, and what `check` reports.
 
 use super::walk;
 use crate::common::{side_by_side, willing};
@@ -41,7 +41,7 @@ pub fn brokers() -> Vec<Row> {
     [subscribers(), publishers(), by_the_old_protocol()].concat()
 }
 
-/// MQTT 3.1.1 knows fewer reasons.
+/// MQTT 3.1.1 has fewer reasons.
 fn by_the_old_protocol() -> Vec<Row> {
     let old = Row { protocol: Protocol::V311, ..ROW };
     vec![
@@ -147,7 +147,7 @@ fn subscribers() -> Vec<Row> {
     ]
 }
 
-/// What may be published.
+/// Brokers that restrict publishing.
 fn publishers() -> Vec<Row> {
     vec![
         Row {
@@ -245,7 +245,7 @@ async fn row_of(row: Row) {
     for part in row.says {
         assert!(text.contains(part), "{}: `{part}` is missing in\n{text}", row.name);
     }
-    // Whoever asks in the place of the bridge would take its session.
+    // A check under the bridge's own client id would take over its session.
     for heard in broker.heard() {
         if let Packet::Connect(connect) = heard.packet {
             assert!(connect.client_id.contains("-check") && connect.clean_start, "{connect:?}");
@@ -253,7 +253,7 @@ async fn row_of(row: Row) {
     }
 }
 
-/// Until the client leaves.
+/// Answers until the client disconnects.
 async fn answer(mut peer: Peer, row: Row) -> Result<(), ScriptError> {
     if !row.answers {
         return std::future::pending().await;

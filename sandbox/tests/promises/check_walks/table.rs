@@ -1,4 +1,4 @@
-//! The rows: what a set-up is and what must be said of it; the right ones, and those with wrong files. Plays nothing.
+//! The rows: a configuration and the expected report, for correct ones and for wrong files. Runs nothing.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -7,17 +7,17 @@ use sandbox::certs::{Leaf, Role, Validity};
 use sandbox::lambda::{Function, Refusal};
 use sandbox::world::World;
 
-/// A set-up, and what must be said of it. By default all is well.
+/// A configuration and the expected report. By default all is well.
 #[derive(Clone)]
 pub struct Case {
     pub name: &'static str,
-    /// Keys of the configuration; an empty value takes one away.
+    /// Keys of the configuration; an empty value removes one.
     pub keys: &'static [(&'static str, &'static str)],
-    /// More of them, of which the world decides the values.
+    /// Further keys, whose values depend on the world.
     pub with: fn(&World) -> Vec<(&'static str, String)>,
     pub variables: &'static [(&'static str, &'static str)],
     pub arguments: &'static [&'static str],
-    /// What becomes of the function.
+    /// Changes the function of the world.
     pub function: fn(&mut Function),
     pub is_other_function: bool,
     /// What Lambda answers to a dry run.
@@ -41,7 +41,7 @@ pub const CASE: Case = Case {
 };
 
 impl Case {
-    /// Whether it changes what other rows would notice.
+    /// Whether it affects other rows, and so needs a world of its own.
     pub fn has_own_world(&self) -> bool {
         self.is_other_function || self.fault.is_some()
     }

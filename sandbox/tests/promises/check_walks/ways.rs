@@ -1,4 +1,4 @@
-//! The rows that are wrong on the way to the broker. Plays nothing.
+//! The rows with faults on the way to the broker. Runs nothing.
 
 use std::net::TcpListener;
 
@@ -6,7 +6,7 @@ use sandbox::certs::{Pki, Role, Validity};
 
 use super::table::{CASE, Case, write};
 
-/// Names, certificates, and nobody there.
+/// Wrong names and certificates, and ports without a listener.
 pub fn wrong_ways() -> Vec<Case> {
     vec![
         Case {
@@ -60,7 +60,7 @@ pub fn wrong_ways() -> Vec<Case> {
     ]
 }
 
-/// Where something listens, and not what was meant.
+/// Ports with another service.
 pub fn wrong_ports() -> Vec<Case> {
     vec![
         Case {
@@ -73,7 +73,7 @@ pub fn wrong_ports() -> Vec<Case> {
             name: "a port that says nothing",
             keys: &[("mqtt.connect_timeout", "1s")],
             with: |_| {
-                // Until the program ends.
+                // Open until the test process exits.
                 let silent = Box::leak(Box::new(TcpListener::bind("127.0.0.1:0").unwrap()));
                 vec![("mqtt.url", format!("mqtts://{}", silent.local_addr().unwrap()))]
             },

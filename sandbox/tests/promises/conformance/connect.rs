@@ -1,4 +1,4 @@
-//! CONNECT, what it asks for, and a connection that is silent.
+//! CONNECT, what it requests, and a silent connection.
 
 use std::time::Duration;
 
@@ -52,14 +52,14 @@ async fn mqtt_3_2_2_21_the_servers_keep_alive_is_obeyed() -> Played {
     for _ in 0..3 {
         peer.ping().await?;
     }
-    // It holds for the other direction, too.
+    // The limit holds for the other direction too.
     peer.mute();
     assert_eq!(peer.end().await?, Some(0));
     stage.resumed().await?;
     Ok(())
 }
 
-/// A timeout for each read would be none: a broker that drips bytes never lets one run out.
+/// A timeout for each read would not be enough: a broker that sends byte by byte never triggers it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_never_answers_connect_is_left_also_when_it_drips() {
     both(|protocol| async move {
@@ -70,7 +70,7 @@ async fn a_broker_that_never_answers_connect_is_left_also_when_it_drips() {
 
         let mut peer = stage.broker.accept().await?;
         peer.connect().await?;
-        // A CONNACK that would last for a minute under MQTT 5, and a PINGRESP after which nothing follows else.
+        // Sent byte by byte: under MQTT 5 a CONNACK that takes a minute, else a PINGRESP with nothing behind it.
         let drip = match protocol {
             Protocol::V5 => ConnAck::fresh().reason(&"x".repeat(300)).bytes(protocol),
             Protocol::V311 => vec![0x20],

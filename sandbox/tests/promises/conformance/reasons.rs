@@ -1,4 +1,4 @@
-//! What the bridge makes of the broker's reasons (3.2.2.2, 3.14.2.1, 4.13): those that pass, and those that last.
+//! How the bridge treats the broker's reason codes (3.2.2.2, 3.14.2.1, 4.13): temporary and permanent ones.
 
 use bridge::config::Protocol;
 use sandbox::scripted::{ConnAck, Scripted};
@@ -6,13 +6,13 @@ use sandbox::scripted::{ConnAck, Scripted};
 use crate::common::{eventually, willing};
 use crate::stage::{Played, Stage, WINDOW, both};
 
-/// In the first second after a reason that lasts nothing may be tried; after one that passes, something must be.
+/// In the first second after a permanent reason the bridge must not reconnect; after a temporary one it must.
 const BACKOFF: &str = "1ms..1h";
 
-/// A reason code, what the operator reads, and whether somebody has to mend something first.
+/// A reason code, what the operator reads, and whether an operator has to fix something first.
 type Row = (u8, &'static str, bool);
 
-/// Ends with the bridge's verdict on the only connection so far.
+/// Completes with the bridge's verdict on the only connection so far.
 async fn judge(stage: &Stage, (code, words, lasting): Row) -> Played {
     let troubles = || stage.world.bridge().unwrap().troubles().join("; ");
     if lasting {

@@ -1,5 +1,5 @@
-//! More than was asked for. MQTT 5, 3.3.4-9 lets a client close with 0x93 over it; this bridge holds its reading instead,
-//! which bounds its memory without giving a broker that counts wrongly a reconnect loop (ARCHITECTURE.md).
+//! A broker that exceeds Receive Maximum. MQTT 5, 3.3.4-9 lets a client close with 0x93; this bridge stops reading
+//! instead, which bounds its memory without a reconnect loop for a broker that counts wrongly (ARCHITECTURE.md).
 
 use bridge::config::Protocol;
 use sandbox::scripted::{ConnAck, Message};
@@ -79,7 +79,7 @@ async fn bytes_are_bounded_beside_the_number_of_messages() {
     .await;
 }
 
-/// A bridge that holds its reading still speaks, and does not take its own deafness for the broker's silence.
+/// A bridge that has stopped reading still sends, and does not take the missing packets for a silent broker.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_that_is_held_up_pings_and_lives() -> Played {
     let (function, gate) = gated();

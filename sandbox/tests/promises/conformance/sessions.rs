@@ -121,7 +121,7 @@ async fn a_broker_that_denies_a_session_it_kept_is_found_out_and_raises_no_alarm
         gate.open("same");
         assert_eq!(peer.ack().await?.packet_id, 1);
         peer.reset();
-        // From now on this is what that broker always says.
+        // From now on that broker always denies the session.
         let mut peer = stage.fresh().await?;
         peer.publish(&Message::new(2, "next")).await?;
         gate.open("next");
@@ -171,7 +171,7 @@ async fn f27_what_comes_again_while_it_runs_is_invoked_once_and_acknowledged_onc
         stage.invoked(3).await;
         peer.reset();
 
-        // Once is chance; over several connections in a row nothing changes.
+        // The same on several connections in a row.
         for _ in 0..2 {
             let mut peer = stage.resumed().await?;
             for message in messages.clone() {

@@ -1,4 +1,4 @@
-//! SUBSCRIBE, what it asks for, and a SUBACK that grants something else.
+//! SUBSCRIBE, what it requests, and a SUBACK that grants something else.
 
 use bridge::config::Protocol;
 use bridge::outgoing::Outgoing;
@@ -66,7 +66,7 @@ async fn mqtt_3_9_3_1_a_refused_or_downgraded_subscription_is_loud_and_not_ready
     .await;
 }
 
-/// A message that comes at once, before SUBACK, is one all the same (3.8.4-3).
+/// A message that arrives before SUBACK is handled like any other (3.8.4-3).
 #[tokio::test(flavor = "multi_thread")]
 async fn mqtt_3_8_4_3_messages_may_come_before_suback() {
     both(|protocol| async move {

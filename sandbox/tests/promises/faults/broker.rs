@@ -1,4 +1,4 @@
-//! F7: what can happen to the broker. What it had saved is there again; when it has lost its sessions, that is loud.
+//! F7: what can happen to the broker. Saved messages are there again; lost sessions are logged.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn f7_broker_sigkill_after_it_has_saved() {
             let mut scene = Scene::start(builder).await;
             let mut extra = 0;
             for _ in 0..kills {
-                // Most of them still wait at the broker when it dies.
+                // Slow, so that most messages still wait at the broker when it is killed.
                 fault(&scene.world, When::Always, Action::Delay(Duration::from_millis(500)));
                 let sensors = publish(&scene.world, messages, |_| {}).await;
                 match autosave {

@@ -30,7 +30,7 @@ async fn two(builder: WorldBuilder) -> (World, Replicas, watch::Sender<bool>) {
     let function = Function::inline(FUNCTION, move |_| {
         let mut gate = closed.clone();
         async move {
-            // An error is the end of the test.
+            // An error means that the test has ended.
             let _ = gate.wait_for(|is_open| *is_open).await;
             Answer::null()
         }

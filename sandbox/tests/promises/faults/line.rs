@@ -79,7 +79,7 @@ async fn f4_resets_while_more_waits_than_fits() {
         }
         let fate = scene.settled("F4, backlog", &mut sensors, resets).await;
         assert_eq!(fate.handled.len() as u64, messages);
-        // Mosquitto up to 2.0.12 exceeds Receive Maximum, of which the bridge bears twice as much.
+        // Mosquitto up to 2.0.12 exceeds Receive Maximum; the bridge tolerates up to twice that.
         assert!(fate.extra() as u64 <= 2 * 50 * resets, "{} extra", fate.extra());
         scene.check_acks();
     })

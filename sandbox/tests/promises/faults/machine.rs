@@ -1,4 +1,5 @@
-//! F20, F21, F22: a machine with a wrong clock, a full disk, nobody who reads the log, too few descriptors, and no names.
+//! F20, F21, F22: a machine with a wrong clock, a full disk, a log without a reader, too few file descriptors, and no
+//! DNS.
 
 use std::fs;
 use std::io::{Seek, Write};
@@ -31,7 +32,7 @@ async fn still_runs(process: &mut BridgeProcess) {
     assert_eq!(ended, None, "{:#?}", process.log());
 }
 
-/// Ends it in good order.
+/// Stops it cleanly.
 async fn ends_well(mut process: BridgeProcess) {
     process.signal("TERM").await.unwrap();
     let status = process.exited(PATIENCE).await.unwrap().expect("an end");
@@ -79,7 +80,7 @@ async fn f20_a_clock_that_is_wrong() {
         assert!(log.contains(verdict) && !log.contains("panicked") && !log.contains("\"connected\""), "{clock}: {log}");
     }
     assert_eq!(world.lambda.log().totals().invoked, 0);
-    // A day ahead the certificates are still valid: nothing else of the bridge may go by the clock on the wall.
+    // A day ahead the certificates are still valid: nothing else in the bridge may depend on the wall clock.
     let process = spawn_at(&world, &faketime, "+1d");
     let fate = nothing_lost(&world, &sensors).await;
     assert_eq!((fate.handled.len(), fate.extra()), (20, 0));
@@ -121,7 +122,7 @@ async fn f21_a_disk_that_is_full() {
     let acknowledged = acks(&tap.seen()).len();
     assert!(acknowledged <= written(), "{acknowledged} acknowledged, {} on disk", written());
     still_runs(&mut process).await;
-    // Each of them is tried again and again meanwhile.
+    // Each letter is retried all the time, but not logged each time.
     let lines = process.count("dead letter not written") + process.count("failure destination failing");
     assert!(lines <= 4, "{lines} lines within less than two minutes");
 
@@ -163,7 +164,7 @@ async fn f21_a_log_that_nobody_reads_any_more() {
     let world = with_session().await;
     let mut process = subscribed(&world).await;
     process.stop_reading();
-    // Each failure is a line.
+    // Each failure writes a log line.
     fault(&world, When::Every(3), Action::status(500));
     let sensors = publish(&world, sized(500, 10_000), |_| {}).await;
     nothing_lost(&world, &sensors).await;
@@ -182,7 +183,7 @@ async fn f21_a_log_whose_reader_stalls() {
             .lines()
             .find_map(|line| line.strip_prefix("mqtt_lambda_bridge_log_lines_lost_total ")?.parse::<u64>().ok())
     };
-    // Each order is a line, until neither the pipe nor the queue takes any.
+    // Each order writes a log line, until the pipe and the queue are full.
     while lost() == Some(0) {
         for order in ["pause", "resume"].repeat(50) {
             post(&admin, &format!("/mappings/{MAPPING}/{order}"));

@@ -1,5 +1,5 @@
-//! F1, F23: a bridge that starts with more waiting for it than it may hold, or stands still for longer than its broker
-//! waits.
+//! F1, F23: a bridge that starts with more queued messages than it may hold, or that is stopped for longer than its
+//! broker waits.
 
 use std::time::{Duration, Instant};
 
@@ -51,10 +51,10 @@ async fn f23_stopped_for_two_keep_alives_and_continued() {
         log.wait_for(PATIENCE, |log| log.totals().succeeded >= 50 && log.totals().in_flight > 0).await.unwrap();
         let begun = Instant::now();
         scene.process.signal("STOP").await.unwrap();
-        // Two are enough for a broker that looks at once; a busy one has a third.
+        // Two keep-alives are enough for a broker that checks at once; a busy one gets a third.
         tokio::time::sleep_until((begun + KEEP_ALIVE * 3 + Duration::from_secs(1)).into()).await;
         scene.process.signal("CONT").await.unwrap();
-        // What its invocations brought meanwhile is read before it learns that the connection is gone.
+        // It reads the responses of its invocations before it notices that the connection is gone.
         eventually("the bridge is back", || scene.proxy.connections() > 1).await;
         scene.flow_resumes(messages).await;
         let fate = scene.settled("F23", &mut sensors, 1).await;

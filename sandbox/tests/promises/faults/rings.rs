@@ -1,4 +1,4 @@
-//! What a person at night must hear of rings: the health check that is shipped, and the patterns of the alarms that are.
+//! Whatever needs an operator at night triggers the shipped health check, or an alarm of the shipped patterns.
 
 use std::fs;
 use std::path::Path;
@@ -49,7 +49,7 @@ fn every_alarm_counts_events_that_the_bridge_has() {
     assert_eq!(alarms.len(), 4, "{alarms:?}");
     for (alarm, events) in alarms {
         for event in events {
-            // A test holds that table and the source together.
+            // A test compares that table with the source.
             assert!(page.contains(&format!("`{event}`")), "{alarm}: `{event}` is no event of the bridge");
         }
     }

@@ -29,7 +29,7 @@ pub async fn both_protocols<F>(scenario: impl Fn(WorldBuilder) -> F)
 where
     F: Future<Output = ()>,
 {
-    // Cargo blocks, and what runs beside it would stand still with it.
+    // Building blocks the thread, and would stop every other task on it.
     tokio::task::spawn_blocking(sandbox::binaries::build).await.unwrap().unwrap();
     tokio::join!(scenario(world(Protocol::V5)), scenario(world(Protocol::V311)));
 }

@@ -9,7 +9,7 @@ use crate::common::sized;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f24_soak() {
-    // Built before the clock of the soak runs.
+    // Built first, so that the build does not count into the soak's duration.
     sandbox::binaries::build().unwrap();
     let directory = tempfile::tempdir().unwrap();
     let picture = directory.path().join("soak.svg");

@@ -113,7 +113,7 @@ pub fn door_leads_to_proxy<'a>(_: &'a mut World, scene: &'a mut Scene) -> Done<'
     })
 }
 
-/// Its own is not the one behind the broker's certificate.
+/// An authority that did not issue the broker's certificate.
 pub fn other_authority<'a>(world: &'a mut World, _: &'a mut Scene) -> Done<'a> {
     let file = authority_file(world);
     std::fs::write(&file, Pki::generate().unwrap().ca_pem()).unwrap();

@@ -1,4 +1,4 @@
-//! The table: what goes wrong, what must be said of it, and how it ends. Plays nothing.
+//! The table: the fault, the expected reports, and how it ends. Runs nothing.
 
 use super::scene::{self, Step};
 use crate::common::publish;
@@ -8,7 +8,7 @@ use sandbox::world::FUNCTION;
 /// How a case ends, and what says so.
 #[derive(Clone, Copy)]
 pub enum Over {
-    /// There is nothing to be repaired, or nothing that the bridge would notice.
+    /// Nothing to repair, or nothing that the bridge would notice.
     Never,
     /// This event of the running process, once the faults are cleared and the case is repaired.
     Said(&'static str),
@@ -19,7 +19,7 @@ pub enum Over {
 }
 use Over::{Elsewhere, Never, Restart, Said};
 
-/// What goes wrong, and what must be said of it. By default nothing does, and the bridge says that it is ready.
+/// A fault and the expected reports. By default there is none, and the bridge reports that it is ready.
 #[derive(Clone)]
 pub struct Case {
     pub name: &'static str,
@@ -69,7 +69,7 @@ const CASE: Case = Case {
 };
 
 const NO_KEYS: &[&str] = &["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_DISABLED=true"];
-/// So that what takes minutes takes seconds.
+/// Settings with which minutes become seconds.
 const SOON: &[(&str, &str)] = &[("admin.degraded_after", "1s"), ("mapping.retry.max_attempts", "1000000")];
 
 /// Long enough that a recovery has a line of its own, which a short trouble has not.

@@ -261,7 +261,7 @@ async fn a_root_that_ends_while_in_use_is_trusted_no_more() {
     let config = side.config(peer.port);
     let tls = LiveTls::load(config.mqtt.tls.clone(), Metrics::new().tls()).unwrap();
     let connector = Connector::of(&config.mqtt, tls).unwrap();
-    // Nothing is waited for but the date; certificates know whole seconds.
+    // Only time has to pass; validity is in whole seconds.
     tokio::time::sleep(end.duration_since(SystemTime::now()).unwrap_or_default() + Duration::from_secs(1)).await;
     let refused = connector.open(&StageCell::default()).await.err().expect("a root that has ended is trusted");
     assert!(refused.to_string().contains("unknown issuer"), "{refused}");

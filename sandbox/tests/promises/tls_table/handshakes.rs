@@ -1,4 +1,4 @@
-//! What a broker speaks: versions, suites, resumption; and what speaks no MQTT at all, or not in time.
+//! Versions, suites and resumption of a broker; and servers that speak no MQTT, or not in time.
 
 use std::sync::Arc;
 use std::time::Duration;

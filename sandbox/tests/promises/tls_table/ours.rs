@@ -1,4 +1,4 @@
-//! What the bridge shows, and the files that it has of its own.
+//! The bridge's own certificate, and its own files.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;

@@ -28,7 +28,7 @@ impl Http {
     }
 }
 
-/// The head of a request; none when the client has left.
+/// The head of a request; none if the client has closed the connection.
 async fn head(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -153,7 +153,7 @@ async fn an_exchange_that_times_out_closes_its_connection_and_those_that_are_idl
     assert!(matches!(error, HttpError::Timeout), "{error:?}");
     assert!(http.network().pool.take(&origin(url)).is_none());
     for end in &mut ends {
-        // To the end of what was sent.
+        // Read until the client has closed the connection.
         end.read_to_end(&mut Vec::new()).await.unwrap();
     }
 }
@@ -174,7 +174,7 @@ async fn slow(mut stream: impl AsyncRead + AsyncWrite + Unpin, takes: Duration) 
     }
 }
 
-/// A client whose names have the address that stands there.
+/// A client with these names and addresses.
 fn with_names(address: Arc<Mutex<IpAddr>>) -> Http {
     let lookup = move |_| {
         let address = *address.lock().unwrap();
@@ -232,7 +232,7 @@ async fn a_name_that_is_not_found_in_time_is_no_connection_whatever_the_exchange
 /// Requests of a cold start.
 const AT_ONCE: usize = 64;
 
-/// Sends them all, and opens the gate when no more names are looked up.
+/// Sends them all, and opens the gate once no more names are looked up.
 async fn cold_start(http: &Http, url: &str, looked_up: &AtomicUsize, gate: &watch::Sender<bool>) -> Vec<Outcome> {
     let sends = (0..AT_ONCE).map(|_| http.send(get(url), Limits::default()));
     let opens = async {
@@ -250,7 +250,7 @@ async fn cold_start(http: &Http, url: &str, looked_up: &AtomicUsize, gate: &watc
 
 type Outcome = Result<Response<Bytes>, HttpError>;
 
-/// A client whose names are looked up when the gate is open, with how many have been; then they are this.
+/// A client whose names resolve to this address once the gate is open, and the number of look-ups.
 fn gated(address: Option<IpAddr>) -> (Http, Arc<AtomicUsize>, watch::Sender<bool>) {
     let (gate, opened) = watch::channel(false);
     let count = Arc::new(AtomicUsize::new(0));

@@ -23,7 +23,7 @@ impl Service for Kept {
     }
 }
 
-/// What the SDK sends, or nothing where it has no endpoint.
+/// The request of the SDK, or none without an endpoint.
 async fn of_the_sdk(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> Option<hyper::Request<Bytes>> {
     let kept = Kept::default();
     let sent = Sdk::new(&made_up.in_memory(kept.clone()), function, TIMEOUT).call(kind, request).await;
@@ -37,7 +37,7 @@ fn time_of(stamp: &str) -> SystemTime {
     humantime::parse_rfc3339(&text).unwrap()
 }
 
-/// Headers that say something of the client alone.
+/// Headers that describe only the client.
 fn is_of_the_client(name: &str) -> bool {
     name.starts_with("amz-sdk-") || ["user-agent", "x-amz-user-agent", "content-length"].contains(&name)
 }
@@ -75,7 +75,7 @@ async fn same(made_up: MadeUp, function: &str, kind: Kind, request: Request) -> 
     let signed = Prepared::new("POST", &aws::canonical(lean.target.path()), &headers);
     let moment = lean.signer.moment(&identity, time_of(stamp)).unwrap();
     assert_eq!(moment.authorization(&signed, &[], &request.event), authorization);
-    // And it covers all that we send and may matter.
+    // The signature covers every header that the bridge sends and Lambda may use.
     let ours = ours.headers();
     let covered = ours["authorization"].to_str().unwrap().split("SignedHeaders=").nth(1).unwrap();
     let covered = covered.split(',').next().unwrap();
@@ -159,7 +159,7 @@ async fn every_kind_of_call_is_that_of_the_sdk() {
     }
 }
 
-/// The date that a request has, which is then answered so.
+/// The date of a request that gets this response.
 async fn answered(listener: &TcpListener, head: &str) -> SystemTime {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut request = String::new();

@@ -19,7 +19,7 @@ pub(in crate::lambda::client) fn endpoint(aws: &Aws) -> Option<String> {
         .build()
         .ok()?;
     let resolver = DefaultResolver::new();
-    // It computes, and never waits.
+    // The resolver only computes, so that one poll completes it.
     match pin!(resolver.resolve_endpoint(&params)).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(Ok(endpoint)) => Some(endpoint.url().to_owned()),
         Poll::Ready(Err(_)) | Poll::Pending => None,

@@ -49,7 +49,7 @@ async fn the_environment_is_what_is_named_and_nothing_else() {
     let names = environment(env.clone()).await;
     assert!(names.contains(&"PATH".to_owned()), "{names:?}");
     assert!(names.iter().all(|name| ENVIRONMENT.contains(&&**name)), "{names:?}");
-    // Cargo gives it to each test.
+    // Cargo sets this variable for each test.
     env.environment.push("CARGO_MANIFEST_DIR".to_owned());
     let more = environment(env).await;
     assert!(more.contains(&"CARGO_MANIFEST_DIR".to_owned()) && more.len() == names.len() + 1, "{more:?}");
@@ -90,7 +90,7 @@ async fn one_that_takes_too_long_is_ended() {
     assert!(error.starts_with("/bin/sh: still running after 50ms, and killed; "), "{error}");
 }
 
-/// Nobody waits any more, as in a bridge that is stopped: what it has started goes with it.
+/// The caller is dropped, as in a bridge that stops: the program and its children end with it.
 #[tokio::test]
 async fn it_is_killed_with_all_that_it_has_started() {
     let directory = tempfile::tempdir().unwrap();

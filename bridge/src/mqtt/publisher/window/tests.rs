@@ -28,7 +28,7 @@ impl Fixture {
         topics.into_iter().for_each(|topic| self.publish(topic, Qos::AtLeastOnce));
     }
 
-    /// Sends all that may be sent; what that is, with packet identifiers.
+    /// Sends all that may be sent, and returns it with packet identifiers.
     fn send(&mut self) -> Vec<(u16, String)> {
         let mut sent = Vec::new();
         let (topics, left) = (&self.topics, &self.left);

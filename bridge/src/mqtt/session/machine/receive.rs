@@ -53,7 +53,7 @@ impl Machine {
                 self.ledger.ponged();
                 line.answered();
                 if line.undisturbed && self.ledger.broker_has_room() && !self.ledger.is_doubtful() {
-                    // It has nothing more to send, so it sends nothing again either.
+                    // The broker has nothing more to send, so it will not send anything again either.
                     self.ledger.forget_settled();
                     self.paired |= self.subscribed.iter().all(|subscribed| *subscribed) && line.unanswered.is_empty();
                 }

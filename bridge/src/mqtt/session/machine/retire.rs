@@ -64,7 +64,7 @@ impl Machine {
         if self.retirement == Retirement::Emptied {
             return Err(End::Retired);
         }
-        // Nothing confirms the session any more, so that this must do.
+        // No SUBACK will confirm the session, so the doubt about it begins here.
         self.begin_doubt(line, now);
         Ok(())
     }
@@ -142,7 +142,7 @@ impl Machine {
             let why = format!("UNSUBSCRIBE `{filter}`: refused by the broker with reason 0x{code:02x}");
             return Err(End::lasting(with_their_words(why, said)));
         }
-        // The next one has as much time, however many there are.
+        // Each UNSUBACK gets the full time.
         line.unsuback_due = (!line.unsubscribing.is_empty()).then(|| now + self.settings.link.connect_timeout);
         if line.unsuback_due.is_some() {
             return Ok(());

@@ -29,7 +29,7 @@ impl Machine {
             return;
         }
         self.ledger.connect(Kept::Doubtful);
-        // Where nothing was in flight nothing can come again.
+        // If nothing was in flight, the broker cannot send anything again.
         if !self.ledger.is_doubtful() {
             self.lose_session();
         }

@@ -87,7 +87,7 @@ impl Machine {
         for (index, code) in indices.into_iter().zip(codes) {
             self.judge_granted(index, *code, said, line);
         }
-        // The next one has as much time, however many there are.
+        // Each SUBACK gets the full time.
         line.suback_due = (!line.unanswered.is_empty()).then(|| now + self.settings.link.connect_timeout);
         if line.suback_due.is_some() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What a broker may do, and how the session reacts: no socket, no clock, a few lines for each case.
+//! The session's reaction to whatever a broker may do: no socket, no clock, a few lines for each case.
 
 mod bench;
 mod brokers;

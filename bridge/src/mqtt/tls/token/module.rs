@@ -73,7 +73,7 @@ impl Locked<'_> {
     /// Begins again, without any session.
     pub(super) fn restart(&mut self) -> Result<(), Fault> {
         self.0.stamp.starts += 1;
-        // One that was not initialized cannot be finalized; what counts is the next step.
+        // Fails for a module that was not initialized; only the next step counts.
         let _ = self.0.context.clone().finalize();
         initialize(&self.0.context)
     }
@@ -81,7 +81,7 @@ impl Locked<'_> {
     /// Ends a session, unless a start has done so before.
     pub(super) fn close(&self, session: Session, stamp: Stamp) {
         if stamp.starts == self.0.stamp.starts {
-            // It may be the token that is gone.
+            // Fails if the token has been removed.
             let _ = session.close();
         }
     }

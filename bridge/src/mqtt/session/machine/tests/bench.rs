@@ -68,7 +68,7 @@ pub(super) fn settings(protocol: Protocol) -> Settings {
     }
 }
 
-/// Plays the case under both protocol versions.
+/// Runs the case under both protocol versions.
 pub(super) fn both(case: impl Fn(Protocol)) {
     for protocol in [Protocol::V5, Protocol::V311] {
         eprintln!("MQTT {protocol}");

@@ -169,7 +169,7 @@ fn an_unanswered_connect_and_a_lost_session_forget_every_filter() {
     }
 }
 
-/// What a reload hands on: the filters that stay are not subscribed to again, which would repeat retained messages.
+/// A reload does not subscribe again to filters that stay, which would repeat retained messages.
 #[test]
 fn a_filter_that_is_added_is_the_only_one_that_is_asked_for_under_mqtt_3_1_1() {
     let mut bench =

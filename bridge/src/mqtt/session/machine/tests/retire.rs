@@ -1,4 +1,4 @@
-//! F25, F39 and F40: leaving for good.
+//! F25, F39 and F40: retirement.
 
 use super::bench::{Bench, SECOND, Sent, both, fresh, present, settings};
 use crate::config::Protocol;
