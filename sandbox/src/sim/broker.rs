@@ -4,6 +4,7 @@
 
 mod conversation;
 mod habits;
+mod matching;
 mod publishing;
 mod session;
 mod subscribing;
@@ -19,6 +20,7 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::matching::Copy;
 use self::session::{Session, Stored};
 use super::record::Record;
 
@@ -54,6 +56,10 @@ struct State {
     retained: BTreeMap<String, Stored>,
     /// Every so many answers one that it never takes; 0 for none.
     refused_every: u64,
+    /// Filters that it refuses, and until when.
+    refused_filters: Vec<(String, Instant)>,
+    /// How many filters a mapping has.
+    filters: usize,
     /// Whose turn it is in each group.
     turn: usize,
 }
@@ -84,10 +90,10 @@ pub(super) struct Published {
 }
 
 impl Broker {
-    /// Every so many answers of the bridge there is one that it never takes; 0 for none.
+    /// Every so many answers of the bridge there is one that it never takes, 0 for none; and a mapping has so many filters.
     pub(super) fn new(
         (habits, protocol): (Habits, Protocol),
-        refused_every: u64,
+        (refused_every, filters): (u64, usize),
         configured_expiry: Duration,
         record: Record,
     ) -> Self {
@@ -95,6 +101,8 @@ impl Broker {
             habits,
             protocol,
             refused_every,
+            refused_filters: Vec::new(),
+            filters,
             record,
             configured_expiry,
             sessions: BTreeMap::new(),
@@ -126,19 +134,24 @@ impl Broker {
         let mut state = self.state();
         state.expire();
         let is_there = state.away_until.is_none_or(|until| until <= Instant::now());
-        let takers = if is_there { state.takers(&message.topic) } else { Vec::new() };
+        let copies = if is_there { state.copies(&message.topic) } else { Vec::new() };
         let record = state.record.clone();
         let Published { number, key, topic, payload, retain, expires_after, response_topic } = message;
-        record.published(number, key, !takers.is_empty(), expires_after);
+        record.published(number, key, !copies.is_empty(), expires_after);
+        let takers: Vec<_> = copies.iter().map(|copy| &copy.client_id).collect();
         record.say("device", format!("publishes {number} on {topic}, for {takers:?}"));
-        let expires = expires_after.map(|after| Instant::now() + after);
-        let stored =
-            Stored { number, topic, payload, retain: false, expires, response_topic, sent: false, keeps: None };
-        if retain && is_there {
-            state.retained.insert(stored.topic.clone(), Stored { retain: true, ..stored.clone() });
+        if copies.iter().any(|copy| copy.repeats) {
+            record.repeats(&vec![number; copies.len() - 1]);
         }
-        for taker in takers {
-            state.keep(&taker, stored.clone());
+        let expires = expires_after.map(|after| Instant::now() + after);
+        let (sent, keeps, by, is_copy) = (false, None, Vec::new(), copies.len() > 1);
+        let stored =
+            Stored { number, topic, payload, retain: false, expires, response_topic, sent, keeps, by, is_copy };
+        if retain && is_there {
+            state.retained.insert(stored.topic.clone(), Stored { retain: true, is_copy: false, ..stored.clone() });
+        }
+        for Copy { client_id, by, .. } in copies {
+            state.keep(&client_id, Stored { by, ..stored.clone() });
         }
     }
 
@@ -162,7 +175,17 @@ impl Broker {
 
     /// Keeps its sessions, and forgets what they are subscribed to.
     pub(super) fn forget_subscriptions(&self) {
-        self.state().sessions.values_mut().for_each(|session| session.filter = None);
+        self.state().sessions.values_mut().for_each(|session| session.subscriptions.clear());
+    }
+
+    /// The same for one of its filters.
+    pub(super) fn forget_subscription(&self, filter: &str) {
+        self.state().sessions.values_mut().for_each(|session| session.unsubscribe(filter));
+    }
+
+    /// Refuses this filter for a while.
+    pub(super) fn refuse_filter(&self, filter: String, how_long: Duration) {
+        self.state().refused_filters.push((filter, Instant::now() + how_long));
     }
 
     /// Ends every conversation because somebody else has its client id.
@@ -182,9 +205,15 @@ impl Broker {
         connections.filter_map(|number| state.begun.get(usize::try_from(number).ok()?)).min().copied()
     }
 
-    /// How many sessions hold a subscription.
-    pub(super) fn subscribed(&self) -> usize {
-        self.state().sessions.values().filter(|session| session.filter.is_some()).count()
+    /// Whether a session holds one of these subscriptions.
+    pub(super) fn holds_any(&self, filters: &[String]) -> bool {
+        self.state().sessions.values().any(|session| filters.iter().any(|filter| session.holds(filter)))
+    }
+
+    /// How many sessions hold these subscriptions.
+    pub(super) fn subscribed(&self, filters: &[String]) -> usize {
+        let holds_all = |session: &&Session| filters.iter().all(|filter| session.holds(filter));
+        self.state().sessions.values().filter(holds_all).count()
     }
 }
 
@@ -192,6 +221,11 @@ impl State {
     fn refuses(&self, what: Refuses) -> bool {
         let now = Instant::now();
         self.refusing.iter().any(|(kind, until)| *kind == what && *until > now)
+    }
+
+    fn refuses_filter(&self, filter: &str) -> bool {
+        let now = Instant::now();
+        self.refused_filters.iter().any(|(refused, until)| refused == filter && *until > now)
     }
 
     /// Puts a message behind what waits for this session.
@@ -208,9 +242,15 @@ impl State {
 
     /// What a member of a group leaves goes to another that is there, where the broker does that.
     fn hand_over(&mut self, client_id: &str) {
-        let shared = self.sessions.get(client_id).and_then(|session| session.filter.clone());
-        let Some(filter) = shared.filter(|filter| filter.is_shared() && self.habits.redistributes) else { return };
-        let is_heir = |session: &&Session| session.connection.is_some() && session.filter.as_ref() == Some(&filter);
+        let filters = |session: &Session| -> Vec<_> {
+            let shared = session.subscriptions.iter().filter(|subscription| subscription.filter.is_shared());
+            shared.map(|subscription| subscription.filter.clone()).collect()
+        };
+        let shared = self.sessions.get(client_id).map(filters).unwrap_or_default();
+        if shared.is_empty() || !self.habits.redistributes {
+            return;
+        }
+        let is_heir = |session: &&Session| session.connection.is_some() && filters(session) == shared;
         let Some(heir) = self.sessions.values().find(is_heir).map(|session| session.client_id.clone()) else { return };
         let Some(session) = self.sessions.get_mut(client_id) else { return };
         let again = session.comes_again();
@@ -230,29 +270,6 @@ impl State {
         for sender in std::mem::take(&mut self.connections).into_values() {
             let _ = sender.send(Word::End(reason));
         }
-    }
-
-    /// The sessions that get a message on this topic: each for itself, and one of each group.
-    fn takers(&mut self, topic: &str) -> Vec<String> {
-        let matching = |session: &&Session| session.filter.as_ref().is_some_and(|filter| filter.matches(topic));
-        let mut takers: Vec<_> = self
-            .sessions
-            .values()
-            .filter(matching)
-            .filter(|session| session.group().is_none())
-            .map(|session| session.client_id.clone())
-            .collect();
-        let mut members: Vec<_> =
-            self.sessions.values().filter(matching).filter(|session| session.group().is_some()).collect();
-        // Who is connected comes first, where there is somebody.
-        if members.iter().any(|session| session.connection.is_some()) {
-            members.retain(|session| session.connection.is_some());
-        }
-        if !members.is_empty() {
-            self.turn += 1;
-            takers.push(members[self.turn % members.len()].client_id.clone());
-        }
-        takers
     }
 
     /// Forgets the sessions whose time is over.

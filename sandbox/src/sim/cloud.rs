@@ -19,6 +19,7 @@ use self::answer::{Answer, Fate};
 use super::chance::Chance;
 use super::plan::{Answers, Moods, Plan};
 use super::record::Record;
+use super::settings;
 
 /// What goes wrong for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,8 @@ struct State {
     moods: Moods,
     answers: Answers,
     ordered: bool,
+    /// The mapping's own.
+    filters: Vec<String>,
     weather: Vec<(Weather, Instant)>,
     invocations: u64,
 }
@@ -60,6 +63,7 @@ impl Cloud {
             moods: plan.moods,
             answers: plan.answers,
             ordered: plan.ordered,
+            filters: settings::filters(plan, None).0,
             weather: Vec::new(),
             invocations: 0,
         })))

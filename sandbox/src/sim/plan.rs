@@ -2,6 +2,7 @@
 //! Plain data; a plan can be made smaller and run again.
 
 mod fault;
+mod filters;
 mod moods;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use super::broker::Habits;
 use super::chance::Chance;
 
 pub use fault::{Fault, Faults};
+pub use filters::Filters;
 pub use moods::{Answers, Moods};
 
 /// What kind of worlds to draw.
@@ -22,6 +24,8 @@ pub struct Profile {
     pub broker: Option<&'static str>,
     /// How much breaks.
     pub faults: Faults,
+    /// Whether every mapping has several topic filters; drawn unless set.
+    pub several_filters: bool,
 }
 
 /// A place for dead letters. Files are for the tests with real parts: what a disk does follows no virtual clock.
@@ -54,6 +58,8 @@ pub struct Plan {
     pub expiring: u32,
     /// How many of them are retained, in percent.
     pub retained: u32,
+    /// `mapping.topic_filter`.
+    pub filters: Filters,
     /// `mapping.qos`.
     pub qos: u8,
     /// `mapping.concurrency`.
@@ -114,10 +120,11 @@ impl Plan {
         let faults = fault::draw(&mut chance, profile.faults, publishing);
         // Small pieces with long delays would be a line that carries less than the broker sends again.
         let (delay, piece) = chance.one_of(&[(0, 3), (0, 16_384), (0, 100), (5, 500), (200, 16_384)]);
-        Self {
+        let plan = Self {
             seed,
             protocol,
             habits,
+            filters: Filters::default(),
             messages: chance.number(200..400),
             devices: chance.one_of(&[1, 3, 20]),
             publishing,
@@ -142,7 +149,25 @@ impl Plan {
             answers: Answers::draw(&mut chance, protocol),
             client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
             faults,
+        };
+        plan.with_several_filters(profile)
+    }
+
+    /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.
+    fn with_several_filters(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 9);
+        if !chance.percent(20) && !profile.several_filters {
+            return self;
         }
+        self.filters = Filters::several(&mut chance);
+        self.habits = self.habits.with_overlaps(self.protocol, &mut chance);
+        if self.ordered {
+            // A retained message comes when its filter is granted, which may be after later ones of its key.
+            self.retained = 0;
+        }
+        self.faults.extend(filters::faults(&mut chance, self.filters, profile.faults, self.publishing));
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
     }
 }
 
@@ -160,6 +185,9 @@ impl fmt::Display for Plan {
             format!("dead letters to {:?}", self.places),
         ];
         words.extend(self.most_bytes.map(|most| format!("{most} bytes")));
+        if self.filters.count() > 1 {
+            words.push(format!("filters {}", self.filters.texts(false).collect::<Vec<_>>().join(" ")));
+        }
         for (word, is_so) in [
             ("bisected", self.bisect),
             ("ordered", self.ordered),

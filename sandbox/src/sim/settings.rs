@@ -11,12 +11,22 @@ use super::plan::{Place, Plan};
 /// Longer than all that breaks.
 pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);
 
-/// The configuration of one replica; `window` is how long a batch waits, in milliseconds.
+/// The filters that the mapping has, and those that it had, when it is `without` one.
+pub(super) fn filters(plan: &Plan, without: Option<usize>) -> (Vec<String>, Vec<String>) {
+    let shared = plan.sessions * plan.replicas > 1;
+    let numbered = plan.filters.texts(shared).enumerate();
+    let (former, kept): (Vec<_>, Vec<_>) = numbered.partition(|(index, _)| Some(*index) == without);
+    let texts = |numbered: Vec<(usize, String)>| numbered.into_iter().map(|(_, text)| text).collect();
+    (texts(kept), texts(former))
+}
+
+/// The configuration of one replica; `window` is how long a batch waits, in milliseconds, and the mapping may be
+/// `without` one of its filters.
 ///
 /// # Panics
 /// When the bridge refuses it, which is a fault of the plan.
-pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
-    let shared = plan.sessions * plan.replicas > 1;
+pub(super) fn of(plan: &Plan, replica: usize, window: u64, without: Option<usize>) -> Config {
+    let (filters, former) = filters(plan, without);
     let mut variables = vec![
         ("ADMIN_LISTEN", "off".to_owned()),
         ("DRAIN_TIMEOUT", "20s".to_owned()),
@@ -29,7 +39,7 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         // The model of AWS knows invocations alone.
         ("LAMBDA_DRY_RUN", "false".to_owned()),
         ("MAPPING_NAME", "m".to_owned()),
-        ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),
+        ("MAPPING_TOPIC_FILTER", filters.join(",")),
         ("MAPPING_FUNCTION", "f".to_owned()),
         ("MAPPING_QOS", plan.qos.to_string()),
         ("MAPPING_SESSIONS", plan.sessions.to_string()),
@@ -40,6 +50,9 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MAPPING_BATCH_MAX_WINDOW", format!("{window}ms")),
         ("MAPPING_BATCH_BISECT_ON_ERROR", plan.bisect.to_string()),
     ];
+    if !former.is_empty() {
+        variables.push(("MAPPING_FORMER_TOPIC_FILTERS", former.join(",")));
+    }
     if let Some(most) = plan.most_bytes {
         variables.push(("MAPPING_MAX_OUTSTANDING_BYTES", most.to_string()));
     }

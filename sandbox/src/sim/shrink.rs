@@ -3,7 +3,7 @@
 
 use bridge::config::LambdaClient;
 
-use super::plan::{Answers, Plan};
+use super::plan::{Answers, Filters, Plan};
 
 /// What is left out of what a seed draws.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,6 +32,7 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("expiry", |plan| plan.expiring = 0),
     ("retained", |plan| plan.retained = 0),
     ("retirement", |plan| plan.retires = None),
+    ("filters", |plan| plan.filters = Filters::default()),
     ("bytes", |plan| plan.most_bytes = None),
     ("replicas", |plan| plan.replicas = 1),
     ("network", |plan| (plan.delay, plan.piece) = (0, 16_384)),

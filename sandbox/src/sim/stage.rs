@@ -79,6 +79,8 @@ struct Stage<'a> {
     /// When an operator lets go.
     resumes: Option<Instant>,
     reloads: u64,
+    /// The filter that the mapping is without.
+    without: Option<usize>,
     /// When there were new TLS files last.
     rotated: Option<Instant>,
     chance: Chance,
@@ -88,7 +90,7 @@ impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
         let broker = Broker::new(
             (plan.habits, plan.protocol),
-            plan.answers.refused_every,
+            (plan.answers.refused_every, plan.filters.count()),
             settings::SESSION_EXPIRY,
             record.clone(),
         );
@@ -103,6 +105,7 @@ impl<'a> Stage<'a> {
             starts: vec![None; plan.replicas],
             resumes: None,
             reloads: 0,
+            without: None,
             rotated: None,
             chance: Chance::of(plan.seed, 3),
         }
@@ -155,7 +158,8 @@ impl<'a> Stage<'a> {
     /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
     async fn probe(&mut self) {
         if !self.until(Self::is_subscribed, REST_WITHIN).await {
-            let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.broker.subscribed());
+            let what =
+                format!("{} sessions are subscribed after {REST_WITHIN:?}", self.broker.subscribed(&self.wanted()));
             return self.record.violated("rest", what);
         }
         let mut chance = Chance::of(self.plan.seed, 7);
@@ -171,7 +175,7 @@ impl<'a> Stage<'a> {
         // Some ask for a reply where none is allowed.
         let response_topic =
             asks.then(|| if chance.percent(10) { "secrets".to_owned() } else { format!("replies/{key}") });
-        let (topic, retain) = (format!("devices/{key}/data"), chance.percent(self.plan.retained));
+        let (topic, retain) = (self.plan.filters.topic(number, key), chance.percent(self.plan.retained));
         self.broker.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
     }
 
@@ -202,11 +206,22 @@ impl<'a> Stage<'a> {
     }
 
     fn is_subscribed(&self) -> bool {
-        self.broker.subscribed() >= self.plan.sessions * self.plan.replicas
+        self.broker.subscribed(&self.wanted()) >= self.plan.sessions * self.plan.replicas
+    }
+
+    /// The filters that every session has to hold.
+    fn wanted(&self) -> Vec<String> {
+        settings::filters(self.plan, self.without).0
+    }
+
+    /// Those that it has to give up.
+    fn unwanted(&self) -> Vec<String> {
+        settings::filters(self.plan, self.without).1
     }
 
     fn is_at_rest(&self) -> bool {
         self.broker.is_empty()
+            && !self.broker.holds_any(&self.unwanted())
             && self.record.waiting().is_empty()
             && self.starts.iter().all(Option::is_none)
             && self.processes.iter().all(Option::is_some)

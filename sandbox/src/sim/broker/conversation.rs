@@ -99,13 +99,15 @@ impl Talk {
         match packet {
             Packet::Connect(connect) => self.connect(&mut state, &connect, output),
             Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
-            Packet::Unsubscribe { packet_id, .. } => state.unsubscribe(self.number, packet_id, answered_last, output),
+            Packet::Unsubscribe { packet_id, filters } => {
+                state.unsubscribe(self.number, (packet_id, &filters), answered_last, output);
+            }
             Packet::Ack(ack) if ack.received => {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
                 match received {
                     Some(number) => {
                         state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
-                        state.record.acknowledged(number);
+                        state.acknowledged(number);
                     }
                     None => state.record.say("broker", format!("PUBREC {} for nothing new", ack.packet_id)),
                 }
@@ -116,7 +118,7 @@ impl Talk {
                 match acknowledged {
                     Some(stored) => {
                         state.record.say("broker", format!("PUBACK {} for {}", ack.packet_id, stored.number));
-                        state.record.acknowledged(stored.number);
+                        state.acknowledged(stored.number);
                     }
                     None => state.record.say("broker", format!("PUBACK {} for nothing", ack.packet_id)),
                 }
@@ -176,6 +178,9 @@ impl Talk {
         // A session that is said not to be there gives nothing to recognise, nor does what is not marked.
         let knows = std::mem::replace(&mut session.restarts, record.restarts()) == record.restarts();
         record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
+        // It may be that no more than one of them was subscribed to, so all of them count.
+        record.repeats(&session.copies());
+        session.is_new = !present;
         session.rewind(habits.renumbers, habits.first_id);
         if let Some(earlier) = session.connection.replace(self.number)
             && let Some(sender) = state.connections.get(&earlier)
@@ -189,6 +194,9 @@ impl Talk {
         }
         if let Some(seconds) = habits.server_keep_alive {
             connack = connack.server_keep_alive(seconds);
+        }
+        if self.protocol == Protocol::V5 && !habits.names_filters {
+            connack = connack.without_identifiers();
         }
         if let Some(number) = habits.takes {
             connack = connack.receive_maximum(number);
@@ -267,6 +275,7 @@ fn message(packet_id: u16, stored: &Stored, now: Instant) -> Message {
         message_expiry_interval,
         response_topic,
         correlation_data,
+        subscription_identifiers: stored.by.iter().filter_map(|by| by.id).collect(),
         ..PublishProperties::default()
     })
 }
@@ -282,6 +291,13 @@ impl State {
     /// The session that this connection has.
     pub(super) fn session(&mut self, connection: u64) -> Option<&mut Session> {
         self.sessions.values_mut().find(|session| session.connection == Some(connection))
+    }
+
+    /// The client is done with a copy of this message: with the last one it is done with the message.
+    fn acknowledged(&self, number: u64) {
+        if !self.sessions.values().any(|session| session.has(number)) {
+            self.record.acknowledged(number);
+        }
     }
 
     /// The connection has ended.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bridge::topic::TopicFilter;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -51,9 +52,11 @@ enum End {
 impl Cloud {
     /// `Invoke`.
     pub(super) async fn invoke(&self, body: &[u8]) -> Fate {
-        let seen = records(body);
+        let event: Value = serde_json::from_slice(body).unwrap_or_default();
+        let seen = records(&event);
         let (took, fate) = {
             let mut state = self.state();
+            state.look_at_filters(&event);
             state.invocations += 1;
             let took = state.took();
             (took, state.judge(&seen))
@@ -63,8 +66,7 @@ impl Cloud {
     }
 }
 
-fn records(body: &[u8]) -> Vec<Seen> {
-    let event: Value = serde_json::from_slice(body).unwrap_or_default();
+fn records(event: &Value) -> Vec<Seen> {
     let seen = |record: &Value| Seen {
         number: record["payload"]["n"].as_u64().unwrap_or(u64::MAX),
         id: record["id"].as_str().unwrap_or_default().to_owned(),
@@ -81,6 +83,20 @@ impl State {
         // Most are quick, and some take their time.
         let longest = if self.chance.percent(80) { self.moods.longest / 20 } else { self.moods.longest };
         self.chance.millis(1..longest + 2)
+    }
+
+    /// A record names a filter of its mapping that matches its topic, or none.
+    fn look_at_filters(&self, event: &Value) {
+        for record in event["records"].as_array().into_iter().flatten() {
+            let (topic, by) = (record["topic"].as_str().unwrap_or_default(), record["subscription"].as_str());
+            let is_right = |by: &str| {
+                let matches = by.parse().is_ok_and(|filter: TopicFilter| filter.matches(topic));
+                matches && self.filters.iter().any(|filter| filter == by)
+            };
+            if !by.is_none_or(is_right) {
+                self.record.violated("filter", format!("a message on {topic} is said to come by {by:?}"));
+            }
+        }
     }
 
     /// Decides at once; the function has run as far as it ever will.

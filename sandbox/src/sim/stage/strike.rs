@@ -11,13 +11,19 @@ use crate::sim::cloud::Weather;
 use crate::sim::link::State;
 use crate::sim::plan::Fault;
 use crate::sim::process::{Order, Process};
+use crate::sim::settings;
 
 impl Stage<'_> {
     pub(super) async fn strike(&mut self, fault: Fault) {
         self.record.fault(format!("{fault:?}"));
         match fault {
             Fault::Killed(away) => self.kill(away).await,
-            Fault::Stopped(_) | Fault::Retired | Fault::Paused(_) | Fault::Reloaded | Fault::Rotated => {
+            Fault::Stopped(_)
+            | Fault::Retired
+            | Fault::Paused(_)
+            | Fault::Reloaded
+            | Fault::FilterReloaded(_)
+            | Fault::Rotated => {
                 self.operate(fault);
             }
             Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
@@ -56,6 +62,18 @@ impl Stage<'_> {
             Fault::TakenOver => self.broker.take_over(),
             Fault::BrokerRefuses(how_long) => self.cut_and_refuse(Refuses::Connections, how_long),
             Fault::SubscriptionsRefused(how_long) => self.cut_and_refuse(Refuses::Subscriptions, how_long),
+            Fault::FilterRefused(filter, how_long) => {
+                if let Some(filter) = self.filter(filter) {
+                    self.broker.refuse_filter(filter, how_long);
+                }
+                self.links.set(State::Cut);
+            }
+            Fault::FilterForgotten(filter) => {
+                if let Some(filter) = self.filter(filter).filter(|_| self.plan.protocol == Protocol::V5) {
+                    self.broker.forget_subscription(&filter);
+                }
+                self.links.set(State::Cut);
+            }
             other => {
                 // Under MQTT 3.1.1 there is no telling, so that brokers must not do it.
                 if other == Fault::SubscriptionsForgotten && self.plan.protocol == Protocol::V5 {
@@ -106,8 +124,18 @@ impl Stage<'_> {
                 self.rotated = Some(Instant::now());
                 self.processes.iter().flatten().for_each(Process::renew);
             }
+            Fault::FilterReloaded(filter) if self.plan.filters.count() > 1 => {
+                // Back with the one that it is without, or away with this one.
+                self.without = self.without.is_none().then_some(filter);
+                self.reload();
+            }
             _ => self.reload(),
         }
+    }
+
+    /// One of the filters, as the broker knows it.
+    fn filter(&self, index: usize) -> Option<String> {
+        settings::filters(self.plan, None).0.into_iter().nth(index)
     }
 
     fn reload(&mut self) {
