@@ -7,6 +7,7 @@ mod habits;
 mod matching;
 mod publishing;
 mod session;
+mod sessions;
 mod subscribing;
 
 pub use habits::Habits;
@@ -22,6 +23,7 @@ use tokio::time::Instant;
 
 use self::matching::Copy;
 use self::session::{Session, Stored};
+use super::plan::{Mapping, Plan};
 use super::record::Record;
 
 /// What a conversation is told beside its packets.
@@ -58,6 +60,7 @@ struct State {
     refused_every: u64,
     /// Filters that it refuses, and until when.
     refused_filters: Vec<(String, Instant)>,
+    mappings: &'static [Mapping],
     /// How many filters a mapping has.
     filters: usize,
     /// Whose turn it is in each group.
@@ -90,19 +93,14 @@ pub(super) struct Published {
 }
 
 impl Broker {
-    /// Every so many answers of the bridge there is one that it never takes, 0 for none; and a mapping has so many filters.
-    pub(super) fn new(
-        (habits, protocol): (Habits, Protocol),
-        (refused_every, filters): (u64, usize),
-        configured_expiry: Duration,
-        record: Record,
-    ) -> Self {
+    pub(super) fn new(plan: &Plan, configured_expiry: Duration, record: Record) -> Self {
         Self(Arc::new(Mutex::new(State {
-            habits,
-            protocol,
-            refused_every,
+            habits: plan.habits,
+            protocol: plan.protocol,
+            refused_every: plan.answers.refused_every,
             refused_filters: Vec::new(),
-            filters,
+            mappings: Mapping::all(plan.two_mappings),
+            filters: plan.filters.count(),
             record,
             configured_expiry,
             sessions: BTreeMap::new(),
@@ -137,21 +135,19 @@ impl Broker {
         let copies = if is_there { state.copies(&message.topic) } else { Vec::new() };
         let record = state.record.clone();
         let Published { number, key, topic, payload, retain, expires_after, response_topic } = message;
-        record.published(number, key, !copies.is_empty(), expires_after);
         let takers: Vec<_> = copies.iter().map(|copy| &copy.client_id).collect();
         record.say("device", format!("publishes {number} on {topic}, for {takers:?}"));
-        if copies.iter().any(|copy| copy.repeats) {
-            record.repeats(&vec![number; copies.len() - 1]);
-        }
         let expires = expires_after.map(|after| Instant::now() + after);
-        let (sent, keeps, by, is_copy) = (false, None, Vec::new(), copies.len() > 1);
+        let (sent, keeps, by, is_copy) = (false, None, Vec::new(), false);
         let stored =
             Stored { number, topic, payload, retain: false, expires, response_topic, sent, keeps, by, is_copy };
         if retain && is_there {
-            state.retained.insert(stored.topic.clone(), Stored { retain: true, is_copy: false, ..stored.clone() });
+            state.retained.insert(stored.topic.clone(), Stored { retain: true, ..stored.clone() });
         }
-        for Copy { client_id, by, .. } in copies {
-            state.keep(&client_id, Stored { by, ..stored.clone() });
+        for mapping in state.mappings {
+            let own: Vec<_> = copies.iter().filter(|copy| copy.mapping() == *mapping).collect();
+            record.published(mapping.own(number), mapping.own(key), !own.is_empty(), expires_after);
+            state.hand_out(mapping.own(number), &own, &stored);
         }
     }
 
@@ -204,17 +200,6 @@ impl Broker {
         let connections = state.sessions.values().filter_map(|session| session.connection);
         connections.filter_map(|number| state.begun.get(usize::try_from(number).ok()?)).min().copied()
     }
-
-    /// Whether a session holds one of these subscriptions.
-    pub(super) fn holds_any(&self, filters: &[String]) -> bool {
-        self.state().sessions.values().any(|session| filters.iter().any(|filter| session.holds(filter)))
-    }
-
-    /// How many sessions hold these subscriptions.
-    pub(super) fn subscribed(&self, filters: &[String]) -> usize {
-        let holds_all = |session: &&Session| filters.iter().all(|filter| session.holds(filter));
-        self.state().sessions.values().filter(holds_all).count()
-    }
 }
 
 impl State {
@@ -226,6 +211,16 @@ impl State {
     fn refuses_filter(&self, filter: &str) -> bool {
         let now = Instant::now();
         self.refused_filters.iter().any(|(refused, until)| refused == filter && *until > now)
+    }
+
+    /// One message for one mapping, in one copy or several.
+    fn hand_out(&mut self, number: u64, copies: &[&Copy], stored: &Stored) {
+        if copies.iter().any(|copy| copy.repeats) {
+            self.record.repeats(&vec![number; copies.len() - 1]);
+        }
+        for Copy { client_id, by, .. } in copies {
+            self.keep(client_id, Stored { number, by: by.clone(), is_copy: copies.len() > 1, ..stored.clone() });
+        }
     }
 
     /// Puts a message behind what waits for this session.
@@ -240,26 +235,6 @@ impl State {
         self.wake(connection);
     }
 
-    /// What a member of a group leaves goes to another that is there, where the broker does that.
-    fn hand_over(&mut self, client_id: &str) {
-        let filters = |session: &Session| -> Vec<_> {
-            let shared = session.subscriptions.iter().filter(|subscription| subscription.filter.is_shared());
-            shared.map(|subscription| subscription.filter.clone()).collect()
-        };
-        let shared = self.sessions.get(client_id).map(filters).unwrap_or_default();
-        if shared.is_empty() || !self.habits.redistributes {
-            return;
-        }
-        let is_heir = |session: &&Session| session.connection.is_some() && filters(session) == shared;
-        let Some(heir) = self.sessions.values().find(is_heir).map(|session| session.client_id.clone()) else { return };
-        let Some(session) = self.sessions.get_mut(client_id) else { return };
-        let again = session.comes_again();
-        let all = session.take_all();
-        self.record.sent_again(&again, false);
-        self.record.say("broker", format!("hands {} of {client_id} over to {heir}", all.len()));
-        all.into_iter().for_each(|stored| self.keep(&heir, stored));
-    }
-
     fn wake(&self, connection: Option<u64>) {
         if let Some(sender) = connection.and_then(|connection| self.connections.get(&connection)) {
             let _ = sender.send(Word::Send);
@@ -269,26 +244,6 @@ impl State {
     fn end_all(&mut self, reason: u8) {
         for sender in std::mem::take(&mut self.connections).into_values() {
             let _ = sender.send(Word::End(reason));
-        }
-    }
-
-    /// Forgets the sessions whose time is over.
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let over: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.expires_at.is_some_and(|at| at <= now))
-            .map(|(client_id, _)| client_id.clone())
-            .collect();
-        for client_id in over {
-            if let Some(session) = self.sessions.remove(&client_id) {
-                if session.expires_after < self.configured_expiry && self.habits.grants.is_none() {
-                    session.drop_as_asked(&self.record, "the session has expired, sooner than configured");
-                } else {
-                    session.drop_all(&self.record, "the session has expired");
-                }
-            }
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod fault;
 mod filters;
+mod mappings;
 mod moods;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use super::chance::Chance;
 
 pub use fault::{Fault, Faults};
 pub use filters::Filters;
+pub(super) use mappings::{Mapping, plain};
 pub use moods::{Answers, Moods};
 
 /// What kind of worlds to draw.
@@ -26,6 +28,10 @@ pub struct Profile {
     pub faults: Faults,
     /// Whether every mapping has several topic filters; drawn unless set.
     pub several_filters: bool,
+    /// Whether every world has two mappings; drawn unless set.
+    pub two_mappings: bool,
+    /// Whether something else answers in Lambda's place in every world; drawn unless set.
+    pub strangers: bool,
 }
 
 /// A place for dead letters. Files are for the tests with real parts: what a disk does follows no virtual clock.
@@ -41,6 +47,7 @@ pub enum Place {
 
 /// A whole world, as a seed has drawn it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
@@ -60,6 +67,8 @@ pub struct Plan {
     pub retained: u32,
     /// `mapping.topic_filter`.
     pub filters: Filters,
+    /// Whether a second mapping has a function of its own for the same messages.
+    pub two_mappings: bool,
     /// `mapping.qos`.
     pub qos: u8,
     /// `mapping.concurrency`.
@@ -125,6 +134,7 @@ impl Plan {
             protocol,
             habits,
             filters: Filters::default(),
+            two_mappings: profile.two_mappings || Chance::of(seed, 10).percent(12),
             messages: chance.number(200..400),
             devices: chance.one_of(&[1, 3, 20]),
             publishing,
@@ -150,7 +160,7 @@ impl Plan {
             client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
             faults,
         };
-        plan.with_several_filters(profile)
+        plan.with_several_filters(profile).with_strangers(profile)
     }
 
     /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.
@@ -166,6 +176,29 @@ impl Plan {
             self.retained = 0;
         }
         self.faults.extend(filters::faults(&mut chance, self.filters, profile.faults, self.publishing));
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// In some worlds something else answers in Lambda's place now and then. From a stream of its own, too.
+    fn with_strangers(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 11);
+        if !chance.percent(12) && !profile.strangers {
+            return self;
+        }
+        self.moods.strange = chance.one_of(&[0, 2, 10]);
+        // What waits behind it in its key, nobody can let pass; and what is given up must go somewhere.
+        // With one message at a time none passes beside it.
+        let several = self.receive_maximum > 1 && self.habits.window > 1 && self.most_bytes.is_none();
+        if several && !self.ordered && !self.places.is_empty() {
+            self.moods.blocked_every = chance.one_of(&[0, 45]);
+        }
+        let within = u64::try_from(self.publishing.as_millis()).unwrap_or(u64::MAX);
+        let number = if profile.faults == Faults::None { 0 } else { chance.number(1..4) };
+        for _ in 0..number {
+            let (at, how_long) = (chance.millis(0..within), chance.millis(10..30_000));
+            self.faults.push((at, Fault::SomebodyElse(how_long)));
+        }
         self.faults.sort_by_key(|(at, _)| *at);
         self
     }
@@ -186,9 +219,10 @@ impl fmt::Display for Plan {
         ];
         words.extend(self.most_bytes.map(|most| format!("{most} bytes")));
         if self.filters.count() > 1 {
-            words.push(format!("filters {}", self.filters.texts(false).collect::<Vec<_>>().join(" ")));
+            words.push(format!("filters {}", self.filters.texts().collect::<Vec<_>>().join(" ")));
         }
         for (word, is_so) in [
+            ("two mappings", self.two_mappings),
             ("bisected", self.bisect),
             ("ordered", self.ordered),
             ("message_id", self.identified),

@@ -52,6 +52,7 @@ impl fmt::Display for Violation {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     begun: Instant,
     lines: Vec<Line>,
@@ -74,6 +75,8 @@ struct Inner {
     windows: BTreeMap<String, Window>,
     /// Whether one of them has held too much; that is said once.
     exceeded: bool,
+    /// Invocations that functions have run for, as far as the bridge has heard.
+    passed: u64,
     /// The bridge has said that it could not prove a queue to be empty.
     said_unproven: bool,
 }
@@ -100,6 +103,7 @@ impl Record {
             windows: BTreeMap::new(),
             exceeded: false,
             said_unproven: false,
+            passed: 0,
         })))
     }
 

@@ -1,6 +1,7 @@
 //! Runs a plan from its first event to the end, and returns the result.
 
 mod replicas;
+mod rest;
 mod strike;
 
 use std::time::Duration;
@@ -15,7 +16,7 @@ use super::cloud::Cloud;
 use super::link::Links;
 use super::oracle;
 use super::plan::Plan;
-use super::process::{End, Numbers, Order, Process};
+use super::process::{End, Order, Process};
 use super::record::{Line, Record, Violation};
 use super::watcher::{MARKER, Watcher};
 use super::{settings, timeline};
@@ -88,12 +89,7 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let broker = Broker::new(
-            (plan.habits, plan.protocol),
-            (plan.answers.refused_every, plan.filters.count()),
-            settings::SESSION_EXPIRY,
-            record.clone(),
-        );
+        let broker = Broker::new(plan, settings::SESSION_EXPIRY, record.clone());
         let cloud = Cloud::new(record.clone(), plan);
         Self {
             plan,
@@ -119,7 +115,7 @@ impl<'a> Stage<'a> {
         self.trouble().await;
         self.repair();
         self.probe().await;
-        let rested = self.until(Self::is_at_rest, REST_WITHIN).await;
+        let rested = self.rest().await;
         self.judge(rested).await;
         if let Some(burst) = self.plan.retires.filter(|_| rested) {
             self.retire(burst).await;
@@ -158,8 +154,7 @@ impl<'a> Stage<'a> {
     /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
     async fn probe(&mut self) {
         if !self.until(Self::is_subscribed, REST_WITHIN).await {
-            let what =
-                format!("{} sessions are subscribed after {REST_WITHIN:?}", self.broker.subscribed(&self.wanted()));
+            let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.subscribed());
             return self.record.violated("rest", what);
         }
         let mut chance = Chance::of(self.plan.seed, 7);
@@ -205,28 +200,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn is_subscribed(&self) -> bool {
-        self.broker.subscribed(&self.wanted()) >= self.plan.sessions * self.plan.replicas
-    }
-
-    /// The filters that every session has to hold.
-    fn wanted(&self) -> Vec<String> {
-        settings::filters(self.plan, self.without).0
-    }
-
-    /// Those that it has to give up.
-    fn unwanted(&self) -> Vec<String> {
-        settings::filters(self.plan, self.without).1
-    }
-
-    fn is_at_rest(&self) -> bool {
-        self.broker.is_empty()
-            && !self.broker.holds_any(&self.unwanted())
-            && self.record.waiting().is_empty()
-            && self.starts.iter().all(Option::is_none)
-            && self.processes.iter().all(Option::is_some)
-    }
-
     /// Waits for this, a second at a time. False when it took too long.
     async fn until(&mut self, done: impl Fn(&Self) -> bool, patience: Duration) -> bool {
         let begun = Instant::now();
@@ -237,41 +210,6 @@ impl<'a> Stage<'a> {
             self.sleep_until(Instant::now() + Duration::from_secs(1)).await;
         }
         true
-    }
-
-    async fn judge(&mut self, rested: bool) {
-        oracle::nothing_lost(&self.record);
-        oracle::no_needless_invocations(&self.record);
-        if !rested {
-            let waiting = self.record.waiting().len();
-            let what =
-                format!("after {REST_WITHIN:?}: {waiting} wait, the broker is empty: {}", self.broker.is_empty());
-            self.record.violated("rest", what);
-            return;
-        }
-        // What the broker has dropped may still run, and an acknowledgement be on its way.
-        let begun = Instant::now();
-        loop {
-            self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
-            let busy = self.busy().await;
-            if busy.is_none() {
-                return oracle::rotated(&self.record, self.rotated, self.broker.oldest_connection());
-            }
-            if begun.elapsed() >= REST_WITHIN {
-                return oracle::at_rest(&self.record, busy);
-            }
-        }
-    }
-
-    /// The numbers of a process that holds something.
-    async fn busy(&self) -> Option<Numbers> {
-        for process in self.processes.iter().flatten() {
-            let numbers = process.look().await;
-            if numbers.is_some_and(|numbers| !numbers.are_at_rest(self.plan.sessions)) {
-                return numbers;
-            }
-        }
-        None
     }
 
     /// The bridge leaves for good, and nothing stays behind.

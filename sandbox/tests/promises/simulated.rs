@@ -32,14 +32,20 @@ fn seeds_that_found_a_fault_find_it_no_more() {
     }
 }
 
+/// With something else in Lambda's place in every world: one part of a batch was given up at its first refusal, because another part had
+/// been refused before (39).
+#[test]
+fn seeds_with_strangers_that_found_a_fault_find_it_no_more() {
+    let violations = run(&Plan::draw(39, Profile { strangers: true, ..Profile::default() })).violations;
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
 /// With several filters in every world: a broker that calls each session new had kept messages that only one filter brings, which were
 /// acknowledged as spare copies (37).
 #[test]
 fn seeds_with_several_filters_that_found_a_fault_find_it_no_more() {
-    for seed in [37] {
-        let violations = run(&Plan::draw(seed, Profile { several_filters: true, ..Profile::default() })).violations;
-        assert!(violations.is_empty(), "seed {seed}: {violations:?}");
-    }
+    let violations = run(&Plan::draw(37, Profile { several_filters: true, ..Profile::default() })).violations;
+    assert!(violations.is_empty(), "{violations:?}");
 }
 
 /// In each the bridge was right, and its judge was not: what a broker drops at UNSUBSCRIBE (4094), a dead letter on its way when a copy

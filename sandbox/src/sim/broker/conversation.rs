@@ -286,34 +286,3 @@ fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
         output.extend(&bytes);
     }
 }
-
-impl State {
-    /// The session that this connection has.
-    pub(super) fn session(&mut self, connection: u64) -> Option<&mut Session> {
-        self.sessions.values_mut().find(|session| session.connection == Some(connection))
-    }
-
-    /// The client is done with a copy of this message: with the last one it is done with the message.
-    fn acknowledged(&self, number: u64) {
-        if !self.sessions.values().any(|session| session.has(number)) {
-            self.record.acknowledged(number);
-        }
-    }
-
-    /// The connection has ended.
-    fn leave(&mut self, connection: u64) {
-        let now = Instant::now();
-        let Some(session) = self.session(connection) else { return };
-        session.connection = None;
-        if session.expires_after.is_zero() {
-            let client_id = session.client_id.clone();
-            if let Some(session) = self.sessions.remove(&client_id) {
-                session.drop_as_asked(&self.record, "the session ends with its connection");
-            }
-        } else {
-            session.expires_at = Some(now + session.expires_after);
-            let client_id = session.client_id.clone();
-            self.hand_over(&client_id);
-        }
-    }
-}

@@ -6,6 +6,7 @@ use bridge::config::Protocol;
 
 use super::State;
 use super::session::{Session, Subscription};
+use crate::sim::plan::Mapping;
 
 /// One copy for one session.
 #[derive(Debug)]
@@ -15,6 +16,13 @@ pub(super) struct Copy {
     pub(super) by: Vec<Subscription>,
     /// Whether another copy may come to the function, too: the bridge cannot tell them apart.
     pub(super) repeats: bool,
+}
+
+impl Copy {
+    /// The mapping that it is owed to.
+    pub(super) fn mapping(&self) -> Mapping {
+        Mapping::of_client(&self.client_id)
+    }
 }
 
 impl State {
@@ -57,7 +65,8 @@ impl State {
                 groups.entry(subscription.filter.as_str()).or_default().push((session, subscription));
             }
         }
-        let repeats = groups.len() > 1;
+        // Each mapping has a group, with as many filters.
+        let repeats = groups.len() > 1 && self.filters > 1;
         let mut copies = Vec::new();
         for mut members in groups.into_values() {
             // Who is connected comes first, where there is somebody.

@@ -100,14 +100,12 @@ impl Session {
     /// Whether this was no subscription before; one of the same filter is replaced (MQTT 5, 3.8.4).
     pub(super) fn subscribe(&mut self, subscription: Subscription) -> bool {
         let same = self.subscriptions.iter_mut().find(|known| known.filter == subscription.filter);
-        match same {
-            Some(known) => *known = subscription,
-            None => {
-                self.subscriptions.push(subscription);
-                return true;
-            }
+        if let Some(known) = same {
+            *known = subscription;
+            return false;
         }
-        false
+        self.subscriptions.push(subscription);
+        true
     }
 
     pub(super) fn unsubscribe(&mut self, filter: &str) {

@@ -8,6 +8,7 @@ use super::session::{Stored, Subscription};
 use super::{Refuses, State};
 use crate::scripted::heard::Subscribe;
 use crate::scripted::said::frame;
+use crate::sim::plan::Mapping;
 
 /// Not authorized (MQTT 5, 3.9.3), or unspecified.
 const REFUSED_FILTER: u8 = 0x87;
@@ -16,15 +17,15 @@ const REFUSED: u8 = 0x80;
 impl State {
     /// Each filter is granted or refused by itself (MQTT 5, 3.8.4-6).
     pub(super) fn subscribe(&mut self, connection: u64, subscribe: &Subscribe, output: &mut Vec<u8>) {
-        let (record, refuses) = (self.record.clone(), self.refuses(Refuses::Subscriptions));
+        let (record, none) = (self.record.clone(), self.refuses(Refuses::Subscriptions));
         let Some(session) = self.session(connection) else { return };
         let client_id = session.client_id.clone();
         let mut codes = Vec::new();
         let mut granted = Vec::new();
         for filter in std::iter::once(&subscribe.filter).chain(&subscribe.more) {
-            let refused = refuses || self.refuses_filter(filter);
+            let refused = none || self.refuses_filter(filter);
             record.say("broker", format!("SUBSCRIBE {filter} by {client_id}, refused: {refused}"));
-            let names = !refuses && self.protocol == Protocol::V5;
+            let names = !none && self.protocol == Protocol::V5;
             codes.push(match refused {
                 true if names => REFUSED_FILTER,
                 true => REFUSED,
@@ -59,8 +60,9 @@ impl State {
             return;
         }
         let retained = self.retained.values().filter(|stored| filter.matches(&stored.topic));
-        let by = vec![subscription.clone()];
-        let retained: Vec<_> = retained.map(|stored| Stored { by: by.clone(), ..stored.clone() }).collect();
+        let (by, mapping) = (vec![subscription.clone()], Mapping::of_client(client_id));
+        let own = |stored: &Stored| Stored { by: by.clone(), number: mapping.own(stored.number), ..stored.clone() };
+        let retained: Vec<_> = retained.map(own).collect();
         for stored in retained {
             if is_new || self.protocol == Protocol::V311 {
                 self.record.owed(stored.number);

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use super::answer::{Answer, Fate};
 use super::{Cloud, State, Weather};
-use crate::sim::plan::{Answers, Moods};
+use crate::sim::plan::{Answers, Mapping, Moods};
 
 /// Answers that must never be taken for a success.
 const LIES: &[(u16, &str)] = &[
@@ -51,9 +51,9 @@ enum End {
 
 impl Cloud {
     /// `Invoke`.
-    pub(super) async fn invoke(&self, body: &[u8]) -> Fate {
+    pub(super) async fn invoke(&self, mapping: Mapping, body: &[u8]) -> Fate {
         let event: Value = serde_json::from_slice(body).unwrap_or_default();
-        let seen = records(&event);
+        let seen = records(mapping, &event);
         let (took, fate) = {
             let mut state = self.state();
             state.look_at_filters(&event);
@@ -66,9 +66,9 @@ impl Cloud {
     }
 }
 
-fn records(event: &Value) -> Vec<Seen> {
+fn records(mapping: Mapping, event: &Value) -> Vec<Seen> {
     let seen = |record: &Value| Seen {
-        number: record["payload"]["n"].as_u64().unwrap_or(u64::MAX),
+        number: record["payload"]["n"].as_u64().map_or(u64::MAX, |number| mapping.own(number)),
         id: record["id"].as_str().unwrap_or_default().to_owned(),
         device: record["topic"].as_str().and_then(|topic| topic.split('/').nth(1)).unwrap_or_default().to_owned(),
         asks: record["responseTopic"]
@@ -103,9 +103,9 @@ impl State {
     fn judge(&mut self, seen: &[Seen]) -> Fate {
         let numbers: Vec<_> = seen.iter().map(|seen| seen.number).collect();
         self.record.asked(&numbers);
-        match self.refusal(&numbers) {
+        match self.stranger(&numbers).or_else(|| self.refusal(&numbers)) {
             Some(fate) => fate,
-            None => self.run(seen, &numbers),
+            None => self.run(seen, &numbers).passing(),
         }
     }
 

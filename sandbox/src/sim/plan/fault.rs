@@ -68,6 +68,8 @@ pub enum Fault {
     ServiceErrors(Duration),
     /// The set-up of the function is wrong.
     SetUpWrong(Duration),
+    /// Something else answers in Lambda's place.
+    SomebodyElse(Duration),
     /// Invocations get no answer.
     Silence(Duration),
     /// The queue for dead letters takes nothing.

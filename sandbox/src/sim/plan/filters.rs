@@ -37,10 +37,9 @@ impl Filters {
         self.0.len()
     }
 
-    /// Their texts, in a group or not.
-    pub(in crate::sim) fn texts(self, shared: bool) -> impl Iterator<Item = String> {
-        let group = if shared { "$share/g/" } else { "" };
-        self.0.iter().map(move |filter| format!("{group}{filter}"))
+    /// Their texts.
+    pub(in crate::sim) fn texts(self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied()
     }
 
     /// The topic of this message of this device.

@@ -9,7 +9,7 @@ use super::Stage;
 use crate::sim::broker::Refuses;
 use crate::sim::cloud::Weather;
 use crate::sim::link::State;
-use crate::sim::plan::Fault;
+use crate::sim::plan::{Fault, Mapping};
 use crate::sim::process::{Order, Process};
 use crate::sim::settings;
 
@@ -29,6 +29,7 @@ impl Stage<'_> {
             Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
             Fault::ServiceErrors(how_long) => self.cloud.set(Weather::ServiceErrors, how_long),
             Fault::SetUpWrong(how_long) => self.cloud.set(Weather::SetUpWrong, how_long),
+            Fault::SomebodyElse(how_long) => self.cloud.set(Weather::SomebodyElse, how_long),
             Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
             Fault::QueueFails(how_long) => self.cloud.set(Weather::QueueFails, how_long),
             Fault::BucketFails(how_long) => self.cloud.set(Weather::BucketFails, how_long),
@@ -133,9 +134,9 @@ impl Stage<'_> {
         }
     }
 
-    /// One of the filters, as the broker knows it.
+    /// One of the first mapping's filters, as the broker knows it.
     fn filter(&self, index: usize) -> Option<String> {
-        settings::filters(self.plan, None).0.into_iter().nth(index)
+        settings::filters(self.plan, Mapping::First, None).0.into_iter().nth(index)
     }
 
     fn reload(&mut self) {
