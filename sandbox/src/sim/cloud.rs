@@ -2,6 +2,7 @@
 //! function continues to run when its caller leaves, as in AWS.
 
 mod answer;
+mod dry_run;
 mod function;
 mod stores;
 mod stranger;
@@ -97,6 +98,9 @@ impl Cloud {
     }
 
     async fn serve(self, request: Request) -> Fate {
+        if request.is_dry_run {
+            return self.dry_run(&request.body).await;
+        }
         if request.is_invocation() {
             return self.invoke(Mapping::of_request(&request.path), &request.body).await;
         }
@@ -122,12 +126,13 @@ struct Request {
     method: String,
     path: String,
     target: String,
+    is_dry_run: bool,
     body: Bytes,
 }
 
 impl Request {
     fn is_invocation(&self) -> bool {
-        self.path.ends_with("/invocations")
+        !self.is_dry_run && self.path.ends_with("/invocations")
     }
 }
 
@@ -176,6 +181,7 @@ impl Service for Caller {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             target: target.unwrap_or_default(),
+            is_dry_run: head.headers.get("x-amz-invocation-type").is_some_and(|kind| kind == "DryRun"),
             body,
         };
         let running = request.is_invocation().then(|| self.count(Mapping::of_request(&request.path)));

@@ -52,8 +52,8 @@ pub struct Flags {
     /// Go on after a seed that fails.
     #[arg(long)]
     all: bool,
-    /// What kind of worlds: `broker=NAME`, `faults=none|usual|heavy`, `filters=several`, `mappings=two` and
-    /// `lambda=strange`, parted by commas.
+    /// What kind of worlds: `broker=NAME`, `faults=none|usual|heavy`, `filters=several`, `mappings=two`,
+    /// `lambda=strange` and `worlds=plain`, parted by commas.
     #[arg(long, value_parser = profile::profile, default_value = "faults=usual")]
     profile: Profile,
     /// Where the picture of the first seed that fails goes.

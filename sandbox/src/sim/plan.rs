@@ -21,6 +21,7 @@ pub use moods::{Answers, Moods};
 
 /// What kind of worlds to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is chosen by itself")]
 pub struct Profile {
     /// The broker's habits; drawn unless given.
     pub broker: Option<&'static str>,
@@ -32,6 +33,9 @@ pub struct Profile {
     pub two_mappings: bool,
     /// Whether something else answers in Lambda's place in every world; drawn unless set.
     pub strangers: bool,
+    /// Without the parts that some seeds have drawn since, each from a stream of its own: the worlds in which old seeds found
+    /// faults.
+    pub plain: bool,
 }
 
 /// A place for dead letters. Files are for the tests with real parts: what a disk does follows no virtual clock.
@@ -103,6 +107,8 @@ pub struct Plan {
     pub answers: Answers,
     /// `lambda.client`.
     pub client: LambdaClient,
+    /// `lambda.dry_run`.
+    pub asks_first: bool,
     /// What breaks, and when.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -134,7 +140,7 @@ impl Plan {
             protocol,
             habits,
             filters: Filters::default(),
-            two_mappings: profile.two_mappings || Chance::of(seed, 10).percent(12),
+            two_mappings: profile.two_mappings || !profile.plain && Chance::of(seed, 10).percent(12),
             messages: chance.number(200..400),
             devices: chance.one_of(&[1, 3, 20]),
             publishing,
@@ -158,6 +164,7 @@ impl Plan {
             moods,
             answers: Answers::draw(&mut chance, protocol),
             client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
+            asks_first: !profile.plain && Chance::of(seed, 15).percent(12),
             faults,
         };
         plan.with_several_filters(profile).with_strangers(profile)
@@ -166,7 +173,7 @@ impl Plan {
     /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.
     fn with_several_filters(mut self, profile: Profile) -> Self {
         let mut chance = Chance::of(self.seed, 9);
-        if !chance.percent(20) && !profile.several_filters {
+        if (profile.plain || !chance.percent(20)) && !profile.several_filters {
             return self;
         }
         self.filters = Filters::several(&mut chance);
@@ -183,7 +190,7 @@ impl Plan {
     /// In some worlds something else answers in Lambda's place now and then. From a stream of its own, too.
     fn with_strangers(mut self, profile: Profile) -> Self {
         let mut chance = Chance::of(self.seed, 11);
-        if !chance.percent(12) && !profile.strangers {
+        if (profile.plain || !chance.percent(12)) && !profile.strangers {
             return self;
         }
         self.moods.strange = chance.one_of(&[0, 2, 10]);
@@ -223,6 +230,7 @@ impl fmt::Display for Plan {
         }
         for (word, is_so) in [
             ("two mappings", self.two_mappings),
+            ("asks first", self.asks_first),
             ("bisected", self.bisect),
             ("ordered", self.ordered),
             ("message_id", self.identified),

@@ -46,8 +46,7 @@ fn of_one(plan: &Plan, replica: usize, (mapping, window): (Mapping, u64), withou
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
         ("LAMBDA_CLIENT", format!("{:?}", plan.client).to_lowercase()),
-        // The model of AWS knows invocations alone.
-        ("LAMBDA_DRY_RUN", "false".to_owned()),
+        ("LAMBDA_DRY_RUN", plan.asks_first.to_string()),
         ("MAPPING_NAME", mapping.name().to_owned()),
         ("MAPPING_TOPIC_FILTER", filters.join(",")),
         ("MAPPING_FUNCTION", mapping.function().to_owned()),

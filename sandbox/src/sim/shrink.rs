@@ -34,6 +34,7 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("expiry", |plan| plan.expiring = 0),
     ("retained", |plan| plan.retained = 0),
     ("retirement", |plan| plan.retires = None),
+    ("asking", |plan| plan.asks_first = false),
     ("mapping", |plan| plan.two_mappings = false),
     ("filters", |plan| plan.filters = Filters::default()),
     ("bytes", |plan| plan.most_bytes = None),

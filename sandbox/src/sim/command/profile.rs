@@ -14,12 +14,13 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
             Some(("filters", "several")) => profile.several_filters = true,
             Some(("mappings", "two")) => profile.two_mappings = true,
             Some(("lambda", "strange")) => profile.strangers = true,
+            Some(("worlds", "plain")) => profile.plain = true,
             Some(("faults", "none")) => profile.faults = Faults::None,
             Some(("faults", "usual")) => profile.faults = Faults::Usual,
             Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
             _ => {
                 return Err(format!(
-                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two or lambda=strange"
+                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, lambda=strange or worlds=plain"
                 ));
             }
         }
