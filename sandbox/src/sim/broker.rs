@@ -23,7 +23,7 @@ use tokio::time::Instant;
 
 use self::matching::Copy;
 use self::session::{Session, Stored};
-use super::plan::{Mapping, Plan};
+use super::mapping::Mapping;
 use super::record::Record;
 
 /// What a conversation is told beside its packets.
@@ -67,6 +67,18 @@ struct State {
     turn: usize,
 }
 
+/// What a plan says of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) habits: Habits,
+    pub(super) protocol: Protocol,
+    /// Every so many answers of the bridge there is one that it never takes; 0 for none.
+    pub(super) refused_every: u64,
+    pub(super) mappings: &'static [Mapping],
+    /// How many filters a mapping has.
+    pub(super) filters: usize,
+}
+
 /// What a broker may not do for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refuses {
@@ -93,14 +105,15 @@ pub(super) struct Published {
 }
 
 impl Broker {
-    pub(super) fn new(plan: &Plan, configured_expiry: Duration, record: Record) -> Self {
+    pub(super) fn new(setup: Setup, configured_expiry: Duration, record: Record) -> Self {
+        let Setup { habits, protocol, refused_every, mappings, filters } = setup;
         Self(Arc::new(Mutex::new(State {
-            habits: plan.habits,
-            protocol: plan.protocol,
-            refused_every: plan.answers.refused_every,
+            habits,
+            protocol,
+            refused_every,
             refused_filters: Vec::new(),
-            mappings: Mapping::all(plan.two_mappings),
-            filters: plan.filters.count(),
+            mappings,
+            filters,
             record,
             configured_expiry,
             sessions: BTreeMap::new(),

@@ -19,7 +19,8 @@ use tokio::time::Instant;
 
 use self::answer::{Answer, Fate};
 use super::chance::Chance;
-use super::plan::{Answers, Mapping, Moods, Plan};
+use super::mapping::Mapping;
+use super::plan::{Answers, Moods, Plan};
 use super::record::Record;
 use super::settings;
 

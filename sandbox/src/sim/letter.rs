@@ -3,7 +3,7 @@
 use bridge::dead_letter::DeadLetter;
 use serde_json::Value;
 
-use super::plan::Mapping;
+use super::mapping::Mapping;
 use super::record::Record;
 
 /// Where dead letters go, when they go to the broker.

@@ -3,7 +3,6 @@
 
 mod fault;
 mod filters;
-mod mappings;
 mod moods;
 
 use std::fmt;
@@ -16,7 +15,6 @@ use super::chance::Chance;
 
 pub use fault::{Fault, Faults};
 pub use filters::Filters;
-pub(super) use mappings::{Mapping, plain};
 pub use moods::{Answers, Moods};
 
 /// What kind of worlds to draw.

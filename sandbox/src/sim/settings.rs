@@ -6,7 +6,8 @@ use std::time::Duration;
 use bridge::config::{Config, Overrides};
 
 use super::letter;
-use super::plan::{Mapping, Place, Plan};
+use super::mapping::Mapping;
+use super::plan::{Place, Plan};
 
 /// Longer than all that breaks.
 pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);

@@ -10,10 +10,11 @@ use bridge::config::Protocol;
 use tokio::time::{Instant, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::broker::{Broker, Published};
+use super::broker::{Broker, Published, Setup};
 use super::chance::Chance;
 use super::cloud::Cloud;
 use super::link::Links;
+use super::mapping::Mapping;
 use super::oracle;
 use super::plan::Plan;
 use super::process::{End, Order, Process};
@@ -89,7 +90,14 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let broker = Broker::new(plan, settings::SESSION_EXPIRY, record.clone());
+        let setup = Setup {
+            habits: plan.habits,
+            protocol: plan.protocol,
+            refused_every: plan.answers.refused_every,
+            mappings: Mapping::all(plan.two_mappings),
+            filters: plan.filters.count(),
+        };
+        let broker = Broker::new(setup, settings::SESSION_EXPIRY, record.clone());
         let cloud = Cloud::new(record.clone(), plan);
         Self {
             plan,

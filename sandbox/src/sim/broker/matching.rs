@@ -6,7 +6,7 @@ use bridge::config::Protocol;
 
 use super::State;
 use super::session::{Session, Subscription};
-use crate::sim::plan::Mapping;
+use crate::sim::mapping::Mapping;
 
 /// One copy for one session.
 #[derive(Debug)]

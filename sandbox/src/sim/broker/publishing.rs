@@ -12,7 +12,7 @@ use super::{Refuses, State};
 use crate::scripted::heard::Properties;
 use crate::scripted::said::frame;
 use crate::sim::letter::{Letter, TOPIC};
-use crate::sim::plan::{Mapping, plain};
+use crate::sim::mapping::{Mapping, plain};
 
 /// PUBLISH from the bridge.
 #[derive(Debug)]

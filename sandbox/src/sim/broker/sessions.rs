@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::session::Session;
 use super::{Broker, State};
-use crate::sim::plan::Mapping;
+use crate::sim::mapping::Mapping;
 
 impl Broker {
     /// Whether a session of this mapping holds one of these subscriptions.

@@ -8,7 +8,7 @@ use super::session::{Stored, Subscription};
 use super::{Refuses, State};
 use crate::scripted::heard::Subscribe;
 use crate::scripted::said::frame;
-use crate::sim::plan::Mapping;
+use crate::sim::mapping::Mapping;
 
 /// Not authorized (MQTT 5, 3.9.3), or unspecified.
 const REFUSED_FILTER: u8 = 0x87;

@@ -8,7 +8,8 @@ use tokio::time::sleep;
 
 use super::answer::{Answer, Fate};
 use super::{Cloud, State, Weather};
-use crate::sim::plan::{Answers, Mapping, Moods};
+use crate::sim::mapping::Mapping;
+use crate::sim::plan::{Answers, Moods};
 
 /// Answers that must never be taken for a success.
 const LIES: &[(u16, &str)] = &[

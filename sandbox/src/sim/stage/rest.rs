@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{REST_WITHIN, Stage};
 use crate::sim::chance::Chance;
-use crate::sim::plan::Mapping;
+use crate::sim::mapping::Mapping;
 use crate::sim::process::Numbers;
 use crate::sim::{oracle, settings};
 

@@ -9,7 +9,8 @@ use super::Stage;
 use crate::sim::broker::Refuses;
 use crate::sim::cloud::Weather;
 use crate::sim::link::State;
-use crate::sim::plan::{Fault, Mapping};
+use crate::sim::mapping::Mapping;
+use crate::sim::plan::Fault;
 use crate::sim::process::{Order, Process};
 use crate::sim::settings;
 

@@ -7,19 +7,19 @@ const OFFSET: u64 = 1_000_000;
 
 /// One of the mappings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::sim) enum Mapping {
+pub(super) enum Mapping {
     First,
     Second,
 }
 
 impl Mapping {
     /// All that a world with so many has.
-    pub(in crate::sim) fn all(two: bool) -> &'static [Self] {
+    pub(super) fn all(two: bool) -> &'static [Self] {
         if two { &[Self::First, Self::Second] } else { &[Self::First] }
     }
 
     /// `mapping.name`.
-    pub(in crate::sim) fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Self::First => "m",
             Self::Second => "n",
@@ -27,30 +27,30 @@ impl Mapping {
     }
 
     /// `mapping.function`.
-    pub(in crate::sim) fn function(self) -> &'static str {
+    pub(super) fn function(self) -> &'static str {
         match self {
             Self::First => "f",
             Self::Second => "g",
         }
     }
 
-    pub(in crate::sim) fn named(name: &str) -> Self {
+    pub(super) fn named(name: &str) -> Self {
         if name == Self::Second.name() { Self::Second } else { Self::First }
     }
 
     /// Whose session this client identifier is: `bridge-REPLICA-MAPPING`, and perhaps the number of the session.
-    pub(in crate::sim) fn of_client(client_id: &str) -> Self {
+    pub(super) fn of_client(client_id: &str) -> Self {
         client_id.split('-').nth(2).map_or(Self::First, Self::named)
     }
 
     /// Whose function this request invokes: `/DATE/functions/FUNCTION/invocations`.
-    pub(in crate::sim) fn of_request(path: &str) -> Self {
+    pub(super) fn of_request(path: &str) -> Self {
         let is_second = path.ends_with(&format!("/{}/invocations", Self::Second.function()));
         if is_second { Self::Second } else { Self::First }
     }
 
     /// The number, or key, of a message as one that is owed to this mapping.
-    pub(in crate::sim) fn own(self, number: u64) -> u64 {
+    pub(super) fn own(self, number: u64) -> u64 {
         match self {
             Self::First => number,
             Self::Second => number + OFFSET,
@@ -59,7 +59,7 @@ impl Mapping {
 }
 
 /// The number, or key, in the message itself.
-pub(in crate::sim) fn plain(number: u64) -> u64 {
+pub(super) fn plain(number: u64) -> u64 {
     number % OFFSET
 }
 
