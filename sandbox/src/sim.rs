@@ -11,6 +11,7 @@ mod cloud;
 pub mod command;
 mod letter;
 mod link;
+mod mapping;
 mod oracle;
 mod plan;
 mod process;

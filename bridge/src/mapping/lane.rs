@@ -40,8 +40,6 @@ use work::Work;
 pub(super) struct Lane {
     mapping: Arc<Mapping>,
     shutdown: Listener,
-    /// How many events the function had answered when the work in hand was first refused without a known reason.
-    refused_at: Option<u64>,
     /// Work that waits for another event to pass, the oldest first.
     aside: VecDeque<Aside>,
     /// The current event, if it should be set aside.
@@ -70,7 +68,7 @@ impl Attempted {
 
 impl Lane {
     pub(super) fn new(mapping: Arc<Mapping>, shutdown: Listener) -> Self {
-        Self { mapping, shutdown, refused_at: None, aside: VecDeque::new(), putting_aside: None }
+        Self { mapping, shutdown, aside: VecDeque::new(), putting_aside: None }
     }
 
     /// The first lane of a mapping `asks` whether the function can be invoked.
@@ -97,12 +95,12 @@ impl Lane {
     async fn take(&mut self, batch: Vec<Delivery>) {
         let mut pending = Pending::new(batch, self.mapping.settings.retry.backoff);
         self.give_up_unreadable(&mut pending).await;
-        self.go_on(Work::new(pending), None).await;
+        self.go_on(Work::new(pending)).await;
     }
 
     /// Brings events to their outcomes, or sets them aside.
-    async fn go_on(&mut self, work: Work, refused_at: Option<u64>) {
-        self.finish(work, refused_at).await;
+    async fn go_on(&mut self, work: Work) {
+        self.finish(work).await;
         self.mapping.held.look(&self.mapping.settings);
     }
 
@@ -212,6 +210,8 @@ impl Lane {
     /// Settles the records that the answer settles.
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
+        // It has passed itself, so nothing on the way refuses it.
+        pending.refused_at = None;
         self.lambda_works();
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
@@ -299,8 +299,9 @@ impl Lane {
             pending.attempts -= 1;
         }
         let unexplained = error.is_unexplained();
-        let again = self.refused_at.is_some();
-        let alone = unexplained && self.others_pass(passed_before);
+        let again = pending.refused_at.is_some();
+        let passed = self.mapping.passed.load(Ordering::Relaxed);
+        let alone = unexplained && pending.others_pass(passed, passed_before);
         let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
         self.log_refusal(&error, disposition, pending.attempts, pending.deliveries.first());
         let retry_after = error.retry_after();

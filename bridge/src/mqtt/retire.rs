@@ -85,7 +85,7 @@ pub enum Search {
 /// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the
 /// broker has read every acknowledgement, which may only then have made room: it may answer before it sends what there
 /// is room for. By the second one it has sent them.
-const ROUNDS: u8 = 2;
+pub const ROUNDS: u8 = 2;
 
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
 /// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without

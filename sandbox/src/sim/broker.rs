@@ -4,8 +4,10 @@
 
 mod conversation;
 mod habits;
+mod matching;
 mod publishing;
 mod session;
+mod sessions;
 mod subscribing;
 
 pub use habits::Habits;
@@ -19,7 +21,9 @@ use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use self::matching::Copy;
 use self::session::{Session, Stored};
+use super::mapping::Mapping;
 use super::record::Record;
 
 /// What a conversation is told beside its packets.
@@ -54,8 +58,25 @@ struct State {
     retained: BTreeMap<String, Stored>,
     /// Every so many answers one that it never takes; 0 for none.
     refused_every: u64,
+    /// Filters that it refuses, and until when.
+    refused_filters: Vec<(String, Instant)>,
+    mappings: &'static [Mapping],
+    /// How many filters a mapping has.
+    filters: usize,
     /// Whose turn it is in each group.
     turn: usize,
+}
+
+/// What a plan says of it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Setup {
+    pub(super) habits: Habits,
+    pub(super) protocol: Protocol,
+    /// Every so many answers of the bridge there is one that it never takes; 0 for none.
+    pub(super) refused_every: u64,
+    pub(super) mappings: &'static [Mapping],
+    /// How many filters a mapping has.
+    pub(super) filters: usize,
 }
 
 /// What a broker may not do for a while.
@@ -84,17 +105,15 @@ pub(super) struct Published {
 }
 
 impl Broker {
-    /// Every so many answers of the bridge there is one that it never takes; 0 for none.
-    pub(super) fn new(
-        (habits, protocol): (Habits, Protocol),
-        refused_every: u64,
-        configured_expiry: Duration,
-        record: Record,
-    ) -> Self {
+    pub(super) fn new(setup: Setup, configured_expiry: Duration, record: Record) -> Self {
+        let Setup { habits, protocol, refused_every, mappings, filters } = setup;
         Self(Arc::new(Mutex::new(State {
             habits,
             protocol,
             refused_every,
+            refused_filters: Vec::new(),
+            mappings,
+            filters,
             record,
             configured_expiry,
             sessions: BTreeMap::new(),
@@ -126,19 +145,22 @@ impl Broker {
         let mut state = self.state();
         state.expire();
         let is_there = state.away_until.is_none_or(|until| until <= Instant::now());
-        let takers = if is_there { state.takers(&message.topic) } else { Vec::new() };
+        let copies = if is_there { state.copies(&message.topic) } else { Vec::new() };
         let record = state.record.clone();
         let Published { number, key, topic, payload, retain, expires_after, response_topic } = message;
-        record.published(number, key, !takers.is_empty(), expires_after);
+        let takers: Vec<_> = copies.iter().map(|copy| &copy.client_id).collect();
         record.say("device", format!("publishes {number} on {topic}, for {takers:?}"));
         let expires = expires_after.map(|after| Instant::now() + after);
+        let (sent, keeps, by, is_copy) = (false, None, Vec::new(), false);
         let stored =
-            Stored { number, topic, payload, retain: false, expires, response_topic, sent: false, keeps: None };
+            Stored { number, topic, payload, retain: false, expires, response_topic, sent, keeps, by, is_copy };
         if retain && is_there {
             state.retained.insert(stored.topic.clone(), Stored { retain: true, ..stored.clone() });
         }
-        for taker in takers {
-            state.keep(&taker, stored.clone());
+        for mapping in state.mappings {
+            let own: Vec<_> = copies.iter().filter(|copy| copy.mapping() == *mapping).collect();
+            record.published(mapping.own(number), mapping.own(key), !own.is_empty(), expires_after);
+            state.hand_out(mapping.own(number), &own, &stored);
         }
     }
 
@@ -162,7 +184,17 @@ impl Broker {
 
     /// Keeps its sessions, and forgets what they are subscribed to.
     pub(super) fn forget_subscriptions(&self) {
-        self.state().sessions.values_mut().for_each(|session| session.filter = None);
+        self.state().sessions.values_mut().for_each(|session| session.subscriptions.clear());
+    }
+
+    /// The same for one of its filters.
+    pub(super) fn forget_subscription(&self, filter: &str) {
+        self.state().sessions.values_mut().for_each(|session| session.unsubscribe(filter));
+    }
+
+    /// Refuses this filter for a while.
+    pub(super) fn refuse_filter(&self, filter: String, how_long: Duration) {
+        self.state().refused_filters.push((filter, Instant::now() + how_long));
     }
 
     /// Ends every conversation because somebody else has its client id.
@@ -181,17 +213,27 @@ impl Broker {
         let connections = state.sessions.values().filter_map(|session| session.connection);
         connections.filter_map(|number| state.begun.get(usize::try_from(number).ok()?)).min().copied()
     }
-
-    /// How many sessions hold a subscription.
-    pub(super) fn subscribed(&self) -> usize {
-        self.state().sessions.values().filter(|session| session.filter.is_some()).count()
-    }
 }
 
 impl State {
     fn refuses(&self, what: Refuses) -> bool {
         let now = Instant::now();
         self.refusing.iter().any(|(kind, until)| *kind == what && *until > now)
+    }
+
+    fn refuses_filter(&self, filter: &str) -> bool {
+        let now = Instant::now();
+        self.refused_filters.iter().any(|(refused, until)| refused == filter && *until > now)
+    }
+
+    /// One message for one mapping, in one copy or several.
+    fn hand_out(&mut self, number: u64, copies: &[&Copy], stored: &Stored) {
+        if copies.iter().any(|copy| copy.repeats) {
+            self.record.repeats(&vec![number; copies.len() - 1]);
+        }
+        for Copy { client_id, by, .. } in copies {
+            self.keep(client_id, Stored { number, by: by.clone(), is_copy: copies.len() > 1, ..stored.clone() });
+        }
     }
 
     /// Puts a message behind what waits for this session.
@@ -206,20 +248,6 @@ impl State {
         self.wake(connection);
     }
 
-    /// What a member of a group leaves goes to another that is there, where the broker does that.
-    fn hand_over(&mut self, client_id: &str) {
-        let shared = self.sessions.get(client_id).and_then(|session| session.filter.clone());
-        let Some(filter) = shared.filter(|filter| filter.is_shared() && self.habits.redistributes) else { return };
-        let is_heir = |session: &&Session| session.connection.is_some() && session.filter.as_ref() == Some(&filter);
-        let Some(heir) = self.sessions.values().find(is_heir).map(|session| session.client_id.clone()) else { return };
-        let Some(session) = self.sessions.get_mut(client_id) else { return };
-        let again = session.comes_again();
-        let all = session.take_all();
-        self.record.sent_again(&again, false);
-        self.record.say("broker", format!("hands {} of {client_id} over to {heir}", all.len()));
-        all.into_iter().for_each(|stored| self.keep(&heir, stored));
-    }
-
     fn wake(&self, connection: Option<u64>) {
         if let Some(sender) = connection.and_then(|connection| self.connections.get(&connection)) {
             let _ = sender.send(Word::Send);
@@ -229,49 +257,6 @@ impl State {
     fn end_all(&mut self, reason: u8) {
         for sender in std::mem::take(&mut self.connections).into_values() {
             let _ = sender.send(Word::End(reason));
-        }
-    }
-
-    /// The sessions that get a message on this topic: each for itself, and one of each group.
-    fn takers(&mut self, topic: &str) -> Vec<String> {
-        let matching = |session: &&Session| session.filter.as_ref().is_some_and(|filter| filter.matches(topic));
-        let mut takers: Vec<_> = self
-            .sessions
-            .values()
-            .filter(matching)
-            .filter(|session| session.group().is_none())
-            .map(|session| session.client_id.clone())
-            .collect();
-        let mut members: Vec<_> =
-            self.sessions.values().filter(matching).filter(|session| session.group().is_some()).collect();
-        // Members that are connected are preferred, if there are any.
-        if members.iter().any(|session| session.connection.is_some()) {
-            members.retain(|session| session.connection.is_some());
-        }
-        if !members.is_empty() {
-            self.turn += 1;
-            takers.push(members[self.turn % members.len()].client_id.clone());
-        }
-        takers
-    }
-
-    /// Forgets the sessions whose time is over.
-    fn expire(&mut self) {
-        let now = Instant::now();
-        let over: Vec<_> = self
-            .sessions
-            .iter()
-            .filter(|(_, session)| session.expires_at.is_some_and(|at| at <= now))
-            .map(|(client_id, _)| client_id.clone())
-            .collect();
-        for client_id in over {
-            if let Some(session) = self.sessions.remove(&client_id) {
-                if session.expires_after < self.configured_expiry && self.habits.grants.is_none() {
-                    session.drop_as_asked(&self.record, "the session has expired, sooner than configured");
-                } else {
-                    session.drop_all(&self.record, "the session has expired");
-                }
-            }
         }
     }
 }

@@ -2,8 +2,10 @@
 //! function continues to run when its caller leaves, as in AWS.
 
 mod answer;
+mod dry_run;
 mod function;
 mod stores;
+mod stranger;
 
 use std::io;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,8 +19,10 @@ use tokio::time::Instant;
 
 use self::answer::{Answer, Fate};
 use super::chance::Chance;
+use super::mapping::Mapping;
 use super::plan::{Answers, Moods, Plan};
 use super::record::Record;
+use super::settings;
 
 /// What goes wrong for a while.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +33,8 @@ pub(super) enum Weather {
     ServiceErrors,
     /// Codes that somebody has to repair.
     SetUpWrong,
+    /// Something else answers in its place.
+    SomebodyElse,
     /// No answer.
     Silence,
     /// The queue refuses.
@@ -45,9 +51,15 @@ pub(super) struct Cloud(Arc<Mutex<State>>);
 struct State {
     record: Record,
     chance: Chance,
+    /// For what is no answer of Lambda's.
+    strange: Chance,
     moods: Moods,
     answers: Answers,
     ordered: bool,
+    /// How many there are before those that show that all works again.
+    messages: u64,
+    /// The mappings' own.
+    filters: Vec<String>,
     weather: Vec<(Weather, Instant)>,
     invocations: u64,
 }
@@ -57,9 +69,12 @@ impl Cloud {
         Self(Arc::new(Mutex::new(State {
             record,
             chance: Chance::of(plan.seed, 2),
+            strange: Chance::of(plan.seed, 12),
             moods: plan.moods,
             answers: plan.answers,
             ordered: plan.ordered,
+            messages: plan.messages,
+            filters: Mapping::all(true).iter().flat_map(|mapping| settings::filters(plan, *mapping, None).0).collect(),
             weather: Vec::new(),
             invocations: 0,
         })))
@@ -78,14 +93,17 @@ impl Cloud {
         self.state().invocations
     }
 
-    /// As one process of the bridge sees it, which may invoke so many times at once.
+    /// As one process of the bridge sees it, which may invoke each function so many times at once.
     pub(super) fn caller(&self, most: usize) -> Caller {
-        Caller { cloud: self.clone(), most, running: Arc::default(), ended: Arc::default() }
+        Caller { cloud: self.clone(), most, running: <[_; 2]>::default(), ended: Arc::default() }
     }
 
     async fn serve(self, request: Request) -> Fate {
+        if request.is_dry_run {
+            return self.dry_run(&request.body).await;
+        }
         if request.is_invocation() {
-            return self.invoke(&request.body).await;
+            return self.invoke(Mapping::of_request(&request.path), &request.body).await;
         }
         if request.target == "AmazonSQS.SendMessage" {
             return self.queue(&request.body).await;
@@ -109,12 +127,13 @@ struct Request {
     method: String,
     path: String,
     target: String,
+    is_dry_run: bool,
     body: Bytes,
 }
 
 impl Request {
     fn is_invocation(&self) -> bool {
-        self.path.ends_with("/invocations")
+        !self.is_dry_run && self.path.ends_with("/invocations")
     }
 }
 
@@ -123,7 +142,8 @@ impl Request {
 pub(super) struct Caller {
     cloud: Cloud,
     most: usize,
-    running: Arc<AtomicUsize>,
+    /// By function.
+    running: [Arc<AtomicUsize>; 2],
     ended: Arc<AtomicU64>,
 }
 
@@ -134,13 +154,14 @@ impl Caller {
     }
 
     /// Counts an invocation until the guard is dropped.
-    fn count(&self) -> Running {
-        let running = self.running.fetch_add(1, Ordering::Relaxed) + 1;
+    fn count(&self, mapping: Mapping) -> Running {
+        let counter = &self.running[mapping as usize];
+        let running = counter.fetch_add(1, Ordering::Relaxed) + 1;
         if running > self.most {
             let what = format!("{running} invocations of a process that may have {}", self.most);
             self.cloud.state().record.violated("too many at once", what);
         }
-        Running(self.running.clone())
+        Running(counter.clone())
     }
 }
 
@@ -161,9 +182,10 @@ impl Service for Caller {
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             target: target.unwrap_or_default(),
+            is_dry_run: head.headers.get("x-amz-invocation-type").is_some_and(|kind| kind == "DryRun"),
             body,
         };
-        let running = request.is_invocation().then(|| self.count());
+        let running = request.is_invocation().then(|| self.count(Mapping::of_request(&request.path)));
         let (sender, answer) = oneshot::channel();
         let (cloud, record) = (self.cloud.clone(), self.cloud.state().record.clone());
         // A task of its own: an invocation goes on when its caller hangs up.

@@ -3,6 +3,7 @@
 use bridge::dead_letter::DeadLetter;
 use serde_json::Value;
 
+use super::mapping::Mapping;
 use super::record::Record;
 
 /// Where dead letters go, when they go to the broker.
@@ -21,15 +22,16 @@ impl Letter {
     /// As it stands in a queue or a bucket.
     pub(super) fn read(bytes: &[u8]) -> Option<Self> {
         let letter: DeadLetter = serde_json::from_slice(bytes).ok()?;
-        Self::of(&serde_json::from_str(&letter.payload).ok()?, &letter.error_type)
+        Self::of(&serde_json::from_str(&letter.payload).ok()?, &letter.error_type, Mapping::named(&letter.mapping))
     }
 
-    /// Of this payload, for this reason.
-    pub(super) fn of(payload: &Value, error_type: &str) -> Option<Self> {
-        match payload["a"].as_u64() {
-            Some(answer) => Some(Self::Answer(answer)),
-            None => Some(Self::Message(payload["n"].as_u64()?, error_type == "Function.RefusedResponse")),
+    /// Of this payload, for this reason, from this mapping.
+    pub(super) fn of(payload: &Value, error_type: &str, mapping: Mapping) -> Option<Self> {
+        if let Some(answer) = payload["a"].as_u64() {
+            return Some(Self::Answer(answer));
         }
+        let number = mapping.own(payload["n"].as_u64()?);
+        Some(Self::Message(number, error_type == "Function.RefusedResponse"))
     }
 
     /// The bridge hears that it is.

@@ -2,6 +2,7 @@
 //! Plain data; a plan can be made smaller and run again.
 
 mod fault;
+mod filters;
 mod moods;
 
 use std::fmt;
@@ -13,15 +14,26 @@ use super::broker::Habits;
 use super::chance::Chance;
 
 pub use fault::{Fault, Faults};
+pub use filters::Filters;
 pub use moods::{Answers, Moods};
 
 /// What kind of worlds to draw.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is chosen by itself")]
 pub struct Profile {
     /// The broker's habits; drawn unless given.
     pub broker: Option<&'static str>,
     /// How much breaks.
     pub faults: Faults,
+    /// Whether every mapping has several topic filters; drawn unless set.
+    pub several_filters: bool,
+    /// Whether every world has two mappings; drawn unless set.
+    pub two_mappings: bool,
+    /// Whether something else answers in Lambda's place in every world; drawn unless set.
+    pub strangers: bool,
+    /// Without the parts that some seeds have drawn since, each from a stream of its own: the worlds in which old seeds found
+    /// faults.
+    pub plain: bool,
 }
 
 /// A place for dead letters. Files are for the tests with real parts: what a disk does follows no virtual clock.
@@ -37,6 +49,7 @@ pub enum Place {
 
 /// A whole world, as a seed has drawn it.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is drawn by itself")]
 pub struct Plan {
     /// The seed.
     pub seed: u64,
@@ -54,6 +67,10 @@ pub struct Plan {
     pub expiring: u32,
     /// How many of them are retained, in percent.
     pub retained: u32,
+    /// `mapping.topic_filter`.
+    pub filters: Filters,
+    /// Whether a second mapping has a function of its own for the same messages.
+    pub two_mappings: bool,
     /// `mapping.qos`.
     pub qos: u8,
     /// `mapping.concurrency`.
@@ -88,6 +105,8 @@ pub struct Plan {
     pub answers: Answers,
     /// `lambda.client`.
     pub client: LambdaClient,
+    /// `lambda.dry_run`.
+    pub asks_first: bool,
     /// What breaks, and when.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -114,10 +133,12 @@ impl Plan {
         let faults = fault::draw(&mut chance, profile.faults, publishing);
         // Small pieces with long delays would be a line that carries less than the broker sends again.
         let (delay, piece) = chance.one_of(&[(0, 3), (0, 16_384), (0, 100), (5, 500), (200, 16_384)]);
-        Self {
+        let plan = Self {
             seed,
             protocol,
             habits,
+            filters: Filters::default(),
+            two_mappings: profile.two_mappings || !profile.plain && Chance::of(seed, 10).percent(12),
             messages: chance.number(200..400),
             devices: chance.one_of(&[1, 3, 20]),
             publishing,
@@ -141,8 +162,50 @@ impl Plan {
             moods,
             answers: Answers::draw(&mut chance, protocol),
             client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
+            asks_first: !profile.plain && Chance::of(seed, 15).percent(12),
             faults,
+        };
+        plan.with_several_filters(profile).with_strangers(profile)
+    }
+
+    /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.
+    fn with_several_filters(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 9);
+        if (profile.plain || !chance.percent(20)) && !profile.several_filters {
+            return self;
         }
+        self.filters = Filters::several(&mut chance);
+        self.habits = self.habits.with_overlaps(self.protocol, &mut chance);
+        if self.ordered {
+            // A retained message comes when its filter is granted, which may be after later ones of its key.
+            self.retained = 0;
+        }
+        self.faults.extend(filters::faults(&mut chance, self.filters, profile.faults, self.publishing));
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
+    }
+
+    /// In some worlds something else answers in Lambda's place now and then. From a stream of its own, too.
+    fn with_strangers(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 11);
+        if (profile.plain || !chance.percent(12)) && !profile.strangers {
+            return self;
+        }
+        self.moods.strange = chance.one_of(&[0, 2, 10]);
+        // What waits behind it in its key, nobody can let pass; and what is given up must go somewhere.
+        // With one message at a time none passes beside it.
+        let several = self.receive_maximum > 1 && self.habits.window > 1 && self.most_bytes.is_none();
+        if several && !self.ordered && !self.places.is_empty() {
+            self.moods.blocked_every = chance.one_of(&[0, 45]);
+        }
+        let within = u64::try_from(self.publishing.as_millis()).unwrap_or(u64::MAX);
+        let number = if profile.faults == Faults::None { 0 } else { chance.number(1..4) };
+        for _ in 0..number {
+            let (at, how_long) = (chance.millis(0..within), chance.millis(10..30_000));
+            self.faults.push((at, Fault::SomebodyElse(how_long)));
+        }
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
     }
 }
 
@@ -160,7 +223,12 @@ impl fmt::Display for Plan {
             format!("dead letters to {:?}", self.places),
         ];
         words.extend(self.most_bytes.map(|most| format!("{most} bytes")));
+        if self.filters.count() > 1 {
+            words.push(format!("filters {}", self.filters.texts().collect::<Vec<_>>().join(" ")));
+        }
         for (word, is_so) in [
+            ("two mappings", self.two_mappings),
+            ("asks first", self.asks_first),
             ("bisected", self.bisect),
             ("ordered", self.ordered),
             ("message_id", self.identified),

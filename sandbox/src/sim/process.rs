@@ -18,7 +18,7 @@ pub(super) enum Order {
     Stop,
     /// `POST /retire`.
     Retire,
-    /// `POST /mappings/m/pause`, or `resume`.
+    /// `POST /mappings/NAME/pause`, or `resume`, for each mapping.
     Pause(bool),
     /// SIGHUP.
     Reload(Box<Config>),
@@ -27,7 +27,7 @@ pub(super) enum Order {
 }
 
 /// Its own numbers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Numbers {
     pub(super) outstanding: i64,
     pub(super) outstanding_bytes: i64,
@@ -130,7 +130,10 @@ async fn live(
             return End::Broken;
         }
     };
-    record.watch(&config, bridge.metrics().mapping("m"));
+    for mapping in &config.mappings {
+        record.watch(&config.mqtt, mapping, bridge.metrics().mapping(&mapping.name));
+    }
+    let names: Vec<_> = config.mappings.iter().map(|mapping| mapping.name.clone()).collect();
     let mut drained = false;
     loop {
         tokio::select! {
@@ -143,8 +146,10 @@ async fn live(
                 }
                 Some(Order::Retire) => bridge.ask_to_retire(),
                 Some(Order::Pause(paused)) => {
-                    if !bridge.pause("m", paused) {
-                        record.say("operator", "no mapping to pause");
+                    for name in &names {
+                        if !bridge.pause(name, paused) {
+                            record.say("operator", "no mapping to pause");
+                        }
                     }
                 }
                 Some(Order::Reload(config)) => {
@@ -153,7 +158,7 @@ async fn live(
                         record.say("operator", "not reloaded");
                     }
                 }
-                Some(Order::Look(sender)) => drop(sender.send(numbers(&bridge, &caller, drained))),
+                Some(Order::Look(sender)) => drop(sender.send(numbers(&bridge, &names, &caller, drained))),
                 None => return End::Stopped,
             },
             exit = bridge.tend() => match exit {
@@ -164,17 +169,17 @@ async fn live(
     }
 }
 
-fn numbers(bridge: &Bridge, caller: &Caller, drained: bool) -> Numbers {
-    let metrics = bridge.metrics().mapping("m");
-    let answered = metrics.succeeded.get() + metrics.partial.get() + metrics.function_errors.get();
-    let refused = metrics.throttled.get() + metrics.misconfigured.get() + metrics.failed.get();
-    Numbers {
-        outstanding: metrics.outstanding.get(),
-        outstanding_bytes: metrics.outstanding_bytes.get(),
-        in_flight: metrics.in_flight.get(),
-        ready: metrics.subscribed.get(),
-        counted: answered + refused,
-        ended: caller.ended(),
-        drained,
+/// Of all its mappings together.
+fn numbers(bridge: &Bridge, names: &[String], caller: &Caller, drained: bool) -> Numbers {
+    let mut numbers = Numbers { ended: caller.ended(), drained, ..Numbers::default() };
+    for metrics in names.iter().map(|name| bridge.metrics().mapping(name)) {
+        let answered = metrics.succeeded.get() + metrics.partial.get() + metrics.function_errors.get();
+        let refused = metrics.throttled.get() + metrics.misconfigured.get() + metrics.failed.get();
+        numbers.outstanding += metrics.outstanding.get();
+        numbers.outstanding_bytes += metrics.outstanding_bytes.get();
+        numbers.in_flight += metrics.in_flight.get();
+        numbers.ready += metrics.subscribed.get();
+        numbers.counted += answered + refused;
     }
+    numbers
 }

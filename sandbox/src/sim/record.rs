@@ -52,6 +52,7 @@ impl fmt::Display for Violation {
 }
 
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     begun: Instant,
     lines: Vec<Line>,
@@ -74,6 +75,10 @@ struct Inner {
     windows: BTreeMap<String, Window>,
     /// Whether one of them has held too much; that is said once.
     exceeded: bool,
+    /// Invocations that functions have run for, as far as the bridge has heard.
+    passed: u64,
+    /// The bridge has said that it could not prove a queue to be empty.
+    said_unproven: bool,
 }
 
 /// Shared by all parts of a world.
@@ -97,6 +102,8 @@ impl Record {
             has_destination,
             windows: BTreeMap::new(),
             exceeded: false,
+            said_unproven: false,
+            passed: 0,
         })))
     }
 
@@ -178,6 +185,27 @@ impl Record {
                 (fate.copied, fate.not_before) = (true, None);
             }
         }
+    }
+
+    /// Each comes once more, as a copy by another filter that the bridge cannot know for one.
+    pub(super) fn repeats(&self, numbers: &[u64]) {
+        self.allow(numbers);
+        let mut inner = self.inner();
+        for number in numbers {
+            if let Some(fate) = inner.fates.get_mut(number) {
+                (fate.copied, fate.not_before) = (true, None);
+            }
+        }
+    }
+
+    /// The bridge says that it gives up a filter though the broker may have messages for it.
+    pub(super) fn said_unproven(&self) {
+        self.inner().said_unproven = true;
+    }
+
+    /// Whether it has just said so.
+    pub(super) fn has_said_unproven(&self) -> bool {
+        std::mem::take(&mut self.inner().said_unproven)
     }
 
     /// One more invocation for each is no surprise.

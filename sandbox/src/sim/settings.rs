@@ -6,17 +6,38 @@ use std::time::Duration;
 use bridge::config::{Config, Overrides};
 
 use super::letter;
+use super::mapping::Mapping;
 use super::plan::{Place, Plan};
 
 /// Longer than all that breaks.
 pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);
 
-/// The configuration of one replica; `window` is how long a batch waits, in milliseconds.
-///
+/// The filters that a mapping has, and those that it had: the first may be `without` one.
+pub(super) fn filters(plan: &Plan, mapping: Mapping, without: Option<usize>) -> (Vec<String>, Vec<String>) {
+    let shared = plan.sessions * plan.replicas > 1;
+    let without = without.filter(|_| mapping == Mapping::First);
+    // Each mapping has a group of its own.
+    let group = if shared { format!("$share/{}/", mapping.name()) } else { String::new() };
+    let numbered = plan.filters.texts().map(|filter| format!("{group}{filter}")).enumerate();
+    let (former, kept): (Vec<_>, Vec<_>) = numbered.partition(|(index, _)| Some(*index) == without);
+    let texts = |numbered: Vec<(usize, String)>| numbered.into_iter().map(|(_, text)| text).collect();
+    (texts(kept), texts(former))
+}
+
+/// The configuration of one replica; `window` is how long a batch of the first mapping waits, in milliseconds, and it may be
+/// `without` one of its filters. A reload leaves the second as it is.
+pub(super) fn of(plan: &Plan, replica: usize, window: u64, without: Option<usize>) -> Config {
+    let mut config = of_one(plan, replica, (Mapping::First, window), without);
+    if plan.two_mappings {
+        config.mappings.extend(of_one(plan, replica, (Mapping::Second, 10), None).mappings);
+    }
+    config
+}
+
 /// # Panics
 /// When the bridge refuses it, which is a fault of the plan.
-pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
-    let shared = plan.sessions * plan.replicas > 1;
+fn of_one(plan: &Plan, replica: usize, (mapping, window): (Mapping, u64), without: Option<usize>) -> Config {
+    let (filters, former) = filters(plan, mapping, without);
     let mut variables = vec![
         ("ADMIN_LISTEN", "off".to_owned()),
         ("DRAIN_TIMEOUT", "20s".to_owned()),
@@ -26,11 +47,10 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
         ("LAMBDA_CLIENT", format!("{:?}", plan.client).to_lowercase()),
-        // The model of AWS knows invocations alone.
-        ("LAMBDA_DRY_RUN", "false".to_owned()),
-        ("MAPPING_NAME", "m".to_owned()),
-        ("MAPPING_TOPIC_FILTER", if shared { "$share/g/devices/+/data" } else { "devices/+/data" }.to_owned()),
-        ("MAPPING_FUNCTION", "f".to_owned()),
+        ("LAMBDA_DRY_RUN", plan.asks_first.to_string()),
+        ("MAPPING_NAME", mapping.name().to_owned()),
+        ("MAPPING_TOPIC_FILTER", filters.join(",")),
+        ("MAPPING_FUNCTION", mapping.function().to_owned()),
         ("MAPPING_QOS", plan.qos.to_string()),
         ("MAPPING_SESSIONS", plan.sessions.to_string()),
         ("MAPPING_CONCURRENCY", plan.concurrency.to_string()),
@@ -40,6 +60,9 @@ pub(super) fn of(plan: &Plan, replica: usize, window: u64) -> Config {
         ("MAPPING_BATCH_MAX_WINDOW", format!("{window}ms")),
         ("MAPPING_BATCH_BISECT_ON_ERROR", plan.bisect.to_string()),
     ];
+    if !former.is_empty() {
+        variables.push(("MAPPING_FORMER_TOPIC_FILTERS", former.join(",")));
+    }
     if let Some(most) = plan.most_bytes {
         variables.push(("MAPPING_MAX_OUTSTANDING_BYTES", most.to_string()));
     }

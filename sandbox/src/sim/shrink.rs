@@ -3,7 +3,7 @@
 
 use bridge::config::LambdaClient;
 
-use super::plan::{Answers, Plan};
+use super::plan::{Answers, Filters, Plan};
 
 /// What is left out of what a seed draws.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -27,11 +27,16 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("poison", |plan| plan.moods.poison_every = 0),
     ("hopeless", |plan| plan.moods.hopeless_every = 0),
     ("refused", |plan| plan.moods.refused_every = 0),
+    ("strange", |plan| plan.moods.strange = 0),
+    ("blocked", |plan| plan.moods.blocked_every = 0),
     ("slowness", |plan| plan.moods.longest = 1),
     ("answers", |plan| plan.answers = Answers::default()),
     ("expiry", |plan| plan.expiring = 0),
     ("retained", |plan| plan.retained = 0),
     ("retirement", |plan| plan.retires = None),
+    ("asking", |plan| plan.asks_first = false),
+    ("mapping", |plan| plan.two_mappings = false),
+    ("filters", |plan| plan.filters = Filters::default()),
     ("bytes", |plan| plan.most_bytes = None),
     ("replicas", |plan| plan.replicas = 1),
     ("network", |plan| (plan.delay, plan.piece) = (0, 16_384)),

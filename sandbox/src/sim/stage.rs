@@ -1,6 +1,7 @@
 //! Runs a plan from its first event to the end, and returns the result.
 
 mod replicas;
+mod rest;
 mod strike;
 
 use std::time::Duration;
@@ -9,13 +10,14 @@ use bridge::config::Protocol;
 use tokio::time::{Instant, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::broker::{Broker, Published};
+use super::broker::{Broker, Published, Setup};
 use super::chance::Chance;
 use super::cloud::Cloud;
 use super::link::Links;
+use super::mapping::Mapping;
 use super::oracle;
 use super::plan::Plan;
-use super::process::{End, Numbers, Order, Process};
+use super::process::{End, Order, Process};
 use super::record::{Line, Record, Violation};
 use super::watcher::{MARKER, Watcher};
 use super::{settings, timeline};
@@ -79,6 +81,8 @@ struct Stage<'a> {
     /// When an operator lets go.
     resumes: Option<Instant>,
     reloads: u64,
+    /// The filter that the mapping is without.
+    without: Option<usize>,
     /// When there were new TLS files last.
     rotated: Option<Instant>,
     chance: Chance,
@@ -86,12 +90,14 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let broker = Broker::new(
-            (plan.habits, plan.protocol),
-            plan.answers.refused_every,
-            settings::SESSION_EXPIRY,
-            record.clone(),
-        );
+        let setup = Setup {
+            habits: plan.habits,
+            protocol: plan.protocol,
+            refused_every: plan.answers.refused_every,
+            mappings: Mapping::all(plan.two_mappings),
+            filters: plan.filters.count(),
+        };
+        let broker = Broker::new(setup, settings::SESSION_EXPIRY, record.clone());
         let cloud = Cloud::new(record.clone(), plan);
         Self {
             plan,
@@ -103,6 +109,7 @@ impl<'a> Stage<'a> {
             starts: vec![None; plan.replicas],
             resumes: None,
             reloads: 0,
+            without: None,
             rotated: None,
             chance: Chance::of(plan.seed, 3),
         }
@@ -116,7 +123,7 @@ impl<'a> Stage<'a> {
         self.trouble().await;
         self.repair();
         self.probe().await;
-        let rested = self.until(Self::is_at_rest, REST_WITHIN).await;
+        let rested = self.rest().await;
         self.judge(rested).await;
         if let Some(burst) = self.plan.retires.filter(|_| rested) {
             self.retire(burst).await;
@@ -155,7 +162,7 @@ impl<'a> Stage<'a> {
     /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
     async fn probe(&mut self) {
         if !self.until(Self::is_subscribed, REST_WITHIN).await {
-            let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.broker.subscribed());
+            let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.subscribed());
             return self.record.violated("rest", what);
         }
         let mut chance = Chance::of(self.plan.seed, 7);
@@ -171,7 +178,7 @@ impl<'a> Stage<'a> {
         // Some ask for a reply where none is allowed.
         let response_topic =
             asks.then(|| if chance.percent(10) { "secrets".to_owned() } else { format!("replies/{key}") });
-        let (topic, retain) = (format!("devices/{key}/data"), chance.percent(self.plan.retained));
+        let (topic, retain) = (self.plan.filters.topic(number, key), chance.percent(self.plan.retained));
         self.broker.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
     }
 
@@ -201,17 +208,6 @@ impl<'a> Stage<'a> {
         }
     }
 
-    fn is_subscribed(&self) -> bool {
-        self.broker.subscribed() >= self.plan.sessions * self.plan.replicas
-    }
-
-    fn is_at_rest(&self) -> bool {
-        self.broker.is_empty()
-            && self.record.waiting().is_empty()
-            && self.starts.iter().all(Option::is_none)
-            && self.processes.iter().all(Option::is_some)
-    }
-
     /// Waits for this, a second at a time. False when it took too long.
     async fn until(&mut self, done: impl Fn(&Self) -> bool, patience: Duration) -> bool {
         let begun = Instant::now();
@@ -222,41 +218,6 @@ impl<'a> Stage<'a> {
             self.sleep_until(Instant::now() + Duration::from_secs(1)).await;
         }
         true
-    }
-
-    async fn judge(&mut self, rested: bool) {
-        oracle::nothing_lost(&self.record);
-        oracle::no_needless_invocations(&self.record);
-        if !rested {
-            let waiting = self.record.waiting().len();
-            let what =
-                format!("after {REST_WITHIN:?}: {waiting} wait, the broker is empty: {}", self.broker.is_empty());
-            self.record.violated("rest", what);
-            return;
-        }
-        // Messages that the broker has dropped may still run, and an acknowledgement may be on its way.
-        let begun = Instant::now();
-        loop {
-            self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
-            let busy = self.busy().await;
-            if busy.is_none() {
-                return oracle::rotated(&self.record, self.rotated, self.broker.oldest_connection());
-            }
-            if begun.elapsed() >= REST_WITHIN {
-                return oracle::at_rest(&self.record, busy);
-            }
-        }
-    }
-
-    /// The numbers of a process that holds something.
-    async fn busy(&self) -> Option<Numbers> {
-        for process in self.processes.iter().flatten() {
-            let numbers = process.look().await;
-            if numbers.is_some_and(|numbers| !numbers.are_at_rest(self.plan.sessions)) {
-                return numbers;
-            }
-        }
-        None
     }
 
     /// The bridge leaves for good, and nothing stays behind.

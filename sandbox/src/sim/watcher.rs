@@ -25,6 +25,9 @@ impl<S: Subscriber> Layer<S> for Watcher {
         if line.0.contains(MARKER) {
             self.0.violated("payload in a log line", format!("{} says so", event.metadata().target()));
         }
+        if line.0.contains("session.queue_unproven") {
+            self.0.said_unproven();
+        }
         self.0.say("bridge", line.0);
     }
 }

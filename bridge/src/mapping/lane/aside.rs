@@ -3,7 +3,6 @@
 //! long, which alternate with others. Keeps the order of ordering keys.
 
 use std::pin::pin;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
@@ -24,22 +23,19 @@ const TURN: Duration = Duration::from_secs(5);
 /// The events of a batch that are set aside.
 pub(super) struct Aside {
     work: Work,
-    refused_at: Option<u64>,
     /// When its turn comes; none when it was refused without a known reason, and waits for others to pass.
     turn: Option<Instant>,
 }
 
 impl Lane {
     /// Brings events to their outcomes, or sets them aside. Events that are dropped on the way are abandoned.
-    pub(super) async fn finish(&mut self, mut work: Work, refused_at: Option<u64>) {
-        self.refused_at = refused_at;
+    pub(super) async fn finish(&mut self, mut work: Work) {
         let turn_ends = now() + TURN;
         loop {
             if self.gives_way(&work)
                 && let Some(due) = work.due(now()).filter(|due| *due >= turn_ends)
             {
-                let refused_at = self.refused_at;
-                self.aside.push_back(Aside { work, refused_at, turn: Some(due) });
+                self.aside.push_back(Aside { work, turn: Some(due) });
                 return;
             }
             let Some(next) = work.next() else { return };
@@ -61,13 +57,12 @@ impl Lane {
                 Onward::Again(pending, wait) => work.again(pending, wait, now()),
             }
             let Some(pending) = self.putting_aside.take() else { continue };
-            let refused_at = self.refused_at;
             if work.has_keys_of(&pending) {
                 work.put_back(pending);
-                self.aside.push_back(Aside { work, refused_at, turn: None });
+                self.aside.push_back(Aside { work, turn: None });
                 return;
             }
-            self.aside.push_back(Aside { work: Work::new(pending), refused_at, turn: None });
+            self.aside.push_back(Aside { work: Work::new(pending), turn: None });
         }
     }
 
@@ -111,12 +106,12 @@ impl Lane {
                 }
                 None => {
                     let aside = turn.and_then(|(index, _)| self.aside.remove(index));
-                    let Some(Aside { work, refused_at, turn }) = aside else { continue };
+                    let Some(Aside { work, turn }) = aside else { continue };
                     if turn.is_none() {
                         probe_at = now() + backoff.next(fastrand::f64());
                         self.mapping.metrics.retries.inc();
                     }
-                    self.go_on(work, refused_at).await;
+                    self.go_on(work).await;
                 }
             }
         }
@@ -131,9 +126,9 @@ impl Lane {
     /// There are no more batches: divided batches continue to their end, and events that were refused without a known
     /// reason are abandoned.
     async fn finish_turns(&mut self) {
-        while let Some(Aside { work, refused_at, turn }) = self.aside.pop_front() {
+        while let Some(Aside { work, turn }) = self.aside.pop_front() {
             if turn.is_some() {
-                self.go_on(work, refused_at).await;
+                self.go_on(work).await;
             }
         }
     }
@@ -150,14 +145,6 @@ impl Lane {
         };
         self.putting_aside = Some(whole);
         Onward::Nothing
-    }
-
-    /// Whether another event has passed after the one in hand was first refused and before its last attempt began. An
-    /// event that has passed meanwhile proves nothing, because the cause of both refusals may have been repaired in
-    /// between.
-    pub(super) fn others_pass(&mut self, passed_before: u64) -> bool {
-        let passed = self.mapping.passed.load(Ordering::Relaxed);
-        *self.refused_at.get_or_insert(passed) < passed_before
     }
 }
 

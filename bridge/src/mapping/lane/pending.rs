@@ -15,6 +15,9 @@ pub(super) struct Pending {
     pub(super) first_attempt_at: SystemTime,
     pub(super) last_attempt_at: SystemTime,
     pub(super) backoff: Backoff,
+    /// How many events had passed when this one, or the one that it is a part of, was first refused without a known
+    /// reason.
+    pub(super) refused_at: Option<u64>,
 }
 
 /// What to do with records that have no outcome after an attempt.
@@ -31,7 +34,7 @@ impl Pending {
     pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
         let now = SystemTime::now();
         let backoff = Backoff::new(backoff);
-        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff }
+        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff, refused_at: None }
     }
 
     /// The record that an answer is about; one of them, when it is about none.
@@ -66,6 +69,13 @@ impl Pending {
     pub(super) fn of_age(&mut self, age: Duration, now: Instant) -> Vec<Delivery> {
         let is_of_age = |delivery: &mut Delivery| now.saturating_duration_since(delivery.received) >= age;
         self.deliveries.extract_if(.., is_of_age).collect()
+    }
+
+    /// It is refused without a known reason. Whether another event has passed after this one was first refused so and
+    /// before its last attempt began. An event that has passed meanwhile proves nothing, because the cause of both
+    /// refusals may have been repaired in between.
+    pub(super) fn others_pass(&mut self, passed: u64, passed_before: u64) -> bool {
+        *self.refused_at.get_or_insert(passed) < passed_before
     }
 
     /// Dividing is no attempt: each half has as many left as the whole had before.
@@ -112,6 +122,24 @@ pub(super) mod tests {
 
     pub(in crate::mapping::lane) const BACKOFF: Range =
         Range { min: Duration::from_millis(1), max: Duration::from_millis(2) };
+
+    #[test]
+    fn an_event_is_to_blame_when_it_is_refused_again_after_others_have_passed() {
+        let mut event = Pending::new(deliveries(&[None; 4]), BACKOFF);
+        assert!(!event.others_pass(1, 1), "nobody has passed since");
+        assert!(!event.others_pass(2, 1), "one has meanwhile");
+        assert!(event.others_pass(2, 2));
+        let Onward::Halves(first, second) = event.halves() else { panic!("not divided") };
+        assert_eq!((first.refused_at, second.refused_at), (Some(1), Some(1)), "both were in it");
+    }
+
+    #[test]
+    fn the_refusal_of_one_half_says_nothing_of_the_other() {
+        let event = Pending::new(deliveries(&[None; 4]), BACKOFF);
+        let Onward::Halves(mut first, mut second) = event.halves() else { panic!("not divided") };
+        assert!(!first.others_pass(1, 1));
+        assert!(!second.others_pass(2, 2), "its first refusal, though one has passed since that of the other half");
+    }
 
     #[derive(Debug)]
     struct Nobody;

@@ -275,8 +275,7 @@ impl Machine {
 
     /// Behind all acknowledgements that were released.
     fn ping(&mut self, line: &mut Line, output: &mut BytesMut) -> Result<(), WireError> {
-        line.pings += 1;
-        line.undisturbed = true;
+        line.asked(self.ledger.broker_has_room());
         self.ledger.pinged();
         self.wire.pingreq(output)
     }

@@ -99,13 +99,15 @@ impl Talk {
         match packet {
             Packet::Connect(connect) => self.connect(&mut state, &connect, output),
             Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
-            Packet::Unsubscribe { packet_id, .. } => state.unsubscribe(self.number, packet_id, answered_last, output),
+            Packet::Unsubscribe { packet_id, filters } => {
+                state.unsubscribe(self.number, (packet_id, &filters), answered_last, output);
+            }
             Packet::Ack(ack) if ack.received => {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
                 match received {
                     Some(number) => {
                         state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
-                        state.record.acknowledged(number);
+                        state.acknowledged(number);
                     }
                     None => state.record.say("broker", format!("PUBREC {} for nothing new", ack.packet_id)),
                 }
@@ -116,7 +118,7 @@ impl Talk {
                 match acknowledged {
                     Some(stored) => {
                         state.record.say("broker", format!("PUBACK {} for {}", ack.packet_id, stored.number));
-                        state.record.acknowledged(stored.number);
+                        state.acknowledged(stored.number);
                     }
                     None => state.record.say("broker", format!("PUBACK {} for nothing", ack.packet_id)),
                 }
@@ -176,6 +178,9 @@ impl Talk {
         // The bridge cannot recognise a message if CONNACK denies the session, or if DUP is not set.
         let knows = std::mem::replace(&mut session.restarts, record.restarts()) == record.restarts();
         record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
+        // It may be that no more than one of them was subscribed to, so all of them count.
+        record.repeats(&session.copies());
+        session.is_new = !present;
         session.rewind(habits.renumbers, habits.first_id);
         if let Some(earlier) = session.connection.replace(self.number)
             && let Some(sender) = state.connections.get(&earlier)
@@ -189,6 +194,9 @@ impl Talk {
         }
         if let Some(seconds) = habits.server_keep_alive {
             connack = connack.server_keep_alive(seconds);
+        }
+        if self.protocol == Protocol::V5 && !habits.names_filters {
+            connack = connack.without_identifiers();
         }
         if let Some(number) = habits.takes {
             connack = connack.receive_maximum(number);
@@ -267,6 +275,7 @@ fn message(packet_id: u16, stored: &Stored, now: Instant) -> Message {
         message_expiry_interval,
         response_topic,
         correlation_data,
+        subscription_identifiers: stored.by.iter().filter_map(|by| by.id).collect(),
         ..PublishProperties::default()
     })
 }
@@ -275,29 +284,5 @@ fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
     // Its own codec writes what the model has made.
     if let Ok(bytes) = message.bytes(protocol) {
         output.extend(&bytes);
-    }
-}
-
-impl State {
-    /// The session that this connection has.
-    pub(super) fn session(&mut self, connection: u64) -> Option<&mut Session> {
-        self.sessions.values_mut().find(|session| session.connection == Some(connection))
-    }
-
-    /// The connection has ended.
-    fn leave(&mut self, connection: u64) {
-        let now = Instant::now();
-        let Some(session) = self.session(connection) else { return };
-        session.connection = None;
-        if session.expires_after.is_zero() {
-            let client_id = session.client_id.clone();
-            if let Some(session) = self.sessions.remove(&client_id) {
-                session.drop_as_asked(&self.record, "the session ends with its connection");
-            }
-        } else {
-            session.expires_at = Some(now + session.expires_after);
-            let client_id = session.client_id.clone();
-            self.hand_over(&client_id);
-        }
     }
 }

@@ -51,6 +51,12 @@ pub struct Habits {
     pub takes: Option<u16>,
     /// How long it takes to confirm what is published.
     pub confirms_after: Duration,
+    /// Where several filters of a session match, each brings a copy of its own (MQTT 5, 3.3.4; MQTT 3.1.1, 3.3.5).
+    pub sends_each: bool,
+    /// The copy of the filter that was subscribed to last comes first.
+    pub last_first: bool,
+    /// It knows subscription identifiers (MQTT 5, 3.2.2.3.12).
+    pub names_filters: bool,
 }
 
 const USUAL: Habits = Habits {
@@ -74,6 +80,9 @@ const USUAL: Habits = Habits {
     redistributes: false,
     takes: None,
     confirms_after: Duration::ZERO,
+    sends_each: false,
+    last_first: false,
+    names_filters: true,
 };
 
 /// The habits of real brokers.
@@ -134,7 +143,22 @@ impl Habits {
             redistributes: chance.percent(30),
             takes: chance.one_of(&[None, Some(1), Some(10)]),
             confirms_after: chance.one_of(&[Duration::ZERO, Duration::from_millis(50), Duration::from_secs(1)]),
+            ..USUAL
         }
+    }
+
+    /// What it does where filters overlap. Mosquitto 2.0 sends a copy for each under MQTT 5 and one message under MQTT
+    /// 3.1.1, as seen; VerneMQ a copy for each, by the documentation of products that are made of it. What the others
+    /// do is drawn.
+    pub(in crate::sim) fn with_overlaps(self, protocol: Protocol, chance: &mut Chance) -> Self {
+        let (each, last_first) = (chance.percent(60), chance.percent(30));
+        let names_filters = chance.percent(85);
+        let sends_each = match self.name {
+            name if name.starts_with("mosquitto") => protocol == Protocol::V5,
+            "vernemq" => true,
+            _ => each,
+        };
+        Self { sends_each, last_first, names_filters: names_filters || self.name != "drawn", ..self }
     }
 
     pub(in crate::sim) fn protocol(&self, chance: &mut Chance) -> Protocol {

@@ -12,6 +12,7 @@ use super::{Refuses, State};
 use crate::scripted::heard::Properties;
 use crate::scripted::said::frame;
 use crate::sim::letter::{Letter, TOPIC};
+use crate::sim::mapping::{Mapping, plain};
 
 /// PUBLISH from the bridge.
 #[derive(Debug)]
@@ -103,17 +104,22 @@ fn refuse(state: &State, packet_id: u16, subject: Subject, never: bool, output: 
 fn subject(state: &State, said: &Said) -> Option<Subject> {
     let payload: Value = serde_json::from_slice(&said.payload).ok()?;
     if said.topic == TOPIC {
-        let kind = |(name, _): &&(String, String)| name == "dead-letter-error-type";
-        let kind = said.properties.user.iter().find(kind).map(|(_, kind)| kind.as_str());
+        let about = |name: &str| {
+            let found = said.properties.user.iter().find(|(known, _)| known == name);
+            found.map(|(_, value)| value.as_str())
+        };
         let letter = match state.protocol {
-            Protocol::V5 => Letter::of(&payload, kind?),
+            Protocol::V5 => {
+                let mapping = Mapping::named(about("dead-letter-mapping")?);
+                Letter::of(&payload, about("dead-letter-error-type")?, mapping)
+            }
             Protocol::V311 => Letter::read(&said.payload),
         };
         return letter.map(Subject::Letter);
     }
     let answer = payload["a"].as_u64()?;
     let number = state.record.about(answer)?;
-    let key = state.record.key_of(number)?;
+    let key = plain(state.record.key_of(number)?);
     let asks = Bytes::from(number.to_string());
     let is_right = said.topic == format!("commands/{key}/{number}")
         || said.topic == format!("replies/{key}") && said.properties.correlation_data == Some(asks);

@@ -9,6 +9,14 @@ use tokio::time::Instant;
 
 use super::super::record::Record;
 
+/// One subscription of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Subscription {
+    pub(super) filter: TopicFilter,
+    /// Its identifier, where it has one.
+    pub(super) id: Option<usize>,
+}
+
 /// A message that is kept for a session.
 #[derive(Debug, Clone)]
 pub(super) struct Stored {
@@ -25,6 +33,10 @@ pub(super) struct Stored {
     pub(super) sent: bool,
     /// The packet identifier that it has to keep.
     pub(super) keeps: Option<u16>,
+    /// The subscriptions that it came by.
+    pub(super) by: Vec<Subscription>,
+    /// It is one of several copies.
+    pub(super) is_copy: bool,
 }
 
 /// A message that was sent on a connection and is not acknowledged.
@@ -40,7 +52,7 @@ pub(super) struct InFlight {
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) client_id: String,
-    pub(super) filter: Option<TopicFilter>,
+    pub(super) subscriptions: Vec<Subscription>,
     pub(super) qos: u8,
     pub(super) queue: VecDeque<Stored>,
     pub(super) in_flight: Vec<InFlight>,
@@ -51,6 +63,8 @@ pub(super) struct Session {
     pub(super) window: usize,
     /// How often the bridge had forgotten everything when it connected last.
     pub(super) restarts: u64,
+    /// It was made for the connection that has it.
+    pub(super) is_new: bool,
     /// How long it outlives its connection.
     pub(super) expires_after: Duration,
     pub(super) expires_at: Option<Instant>,
@@ -60,7 +74,7 @@ impl Session {
     pub(super) fn new(client_id: String, first_id: u16) -> Self {
         Self {
             client_id,
-            filter: None,
+            subscriptions: Vec::new(),
             qos: 0,
             queue: VecDeque::new(),
             in_flight: Vec::new(),
@@ -68,13 +82,53 @@ impl Session {
             connection: None,
             window: 1,
             restarts: 0,
+            is_new: true,
             expires_after: Duration::ZERO,
             expires_at: None,
         }
     }
 
-    pub(super) fn group(&self) -> Option<&str> {
-        self.filter.as_ref()?.share_group()
+    /// The subscriptions that a message on this topic comes by.
+    pub(super) fn matching(&self, topic: &str) -> impl Iterator<Item = &Subscription> {
+        self.subscriptions.iter().filter(move |subscription| subscription.filter.matches(topic))
+    }
+
+    pub(super) fn holds(&self, filter: &str) -> bool {
+        self.subscriptions.iter().any(|subscription| subscription.filter.as_str() == filter)
+    }
+
+    /// Whether this was no subscription before; one of the same filter is replaced (MQTT 5, 3.8.4).
+    pub(super) fn subscribe(&mut self, subscription: Subscription) -> bool {
+        let same = self.subscriptions.iter_mut().find(|known| known.filter == subscription.filter);
+        if let Some(known) = same {
+            *known = subscription;
+            return false;
+        }
+        self.subscriptions.push(subscription);
+        true
+    }
+
+    pub(super) fn unsubscribe(&mut self, filter: &str) {
+        self.subscriptions.retain(|subscription| subscription.filter.as_str() != filter);
+    }
+
+    /// What waits for no subscription that is still there.
+    pub(super) fn take_unsubscribed(&mut self) -> Vec<Stored> {
+        let held = |stored: &Stored| stored.by.iter().any(|by| self.holds(by.filter.as_str()));
+        let (kept, gone) = self.queue.iter().cloned().partition(held);
+        self.queue = kept;
+        gone.into_iter().collect()
+    }
+
+    /// Whether it has this message, and nobody has acknowledged it.
+    pub(super) fn has(&self, number: u64) -> bool {
+        self.numbers().any(|held| held == number)
+    }
+
+    /// Those that it has of several copies.
+    pub(super) fn copies(&self) -> Vec<u64> {
+        let flying = self.in_flight.iter().filter(|flying| !flying.received).map(|flying| &flying.stored);
+        flying.chain(&self.queue).filter(|stored| stored.is_copy).map(|stored| stored.number).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -1,40 +1,68 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and the retained messages that come with a subscription.
 
 use bridge::config::Protocol;
+use bridge::topic::TopicFilter;
 use tokio::time::Instant;
 
+use super::session::{Stored, Subscription};
 use super::{Refuses, State};
 use crate::scripted::heard::Subscribe;
 use crate::scripted::said::frame;
+use crate::sim::mapping::Mapping;
+
+/// Not authorized (MQTT 5, 3.9.3), or unspecified.
+const REFUSED_FILTER: u8 = 0x87;
+const REFUSED: u8 = 0x80;
 
 impl State {
+    /// Each filter is granted or refused by itself (MQTT 5, 3.8.4-6).
     pub(super) fn subscribe(&mut self, connection: u64, subscribe: &Subscribe, output: &mut Vec<u8>) {
-        let (record, protocol, refuses) = (self.record.clone(), self.protocol, self.refuses(Refuses::Subscriptions));
+        let (record, none) = (self.record.clone(), self.refuses(Refuses::Subscriptions));
         let Some(session) = self.session(connection) else { return };
         let client_id = session.client_id.clone();
-        record.say("broker", format!("SUBSCRIBE {} by {client_id}, refused: {refuses}", subscribe.filter));
-        let [high, low] = subscribe.packet_id.to_be_bytes();
-        let code = if refuses { 0x80 } else { subscribe.qos };
-        output.extend(match protocol {
-            Protocol::V5 => frame(0x90, &[high, low, 0, code]),
-            Protocol::V311 => frame(0x90, &[high, low, code]),
-        });
-        if !refuses {
+        let mut codes = Vec::new();
+        let mut granted = Vec::new();
+        for filter in std::iter::once(&subscribe.filter).chain(&subscribe.more) {
+            let refused = none || self.refuses_filter(filter);
+            record.say("broker", format!("SUBSCRIBE {filter} by {client_id}, refused: {refused}"));
+            let names = !none && self.protocol == Protocol::V5;
+            codes.push(match refused {
+                true if names => REFUSED_FILTER,
+                true => REFUSED,
+                false => subscribe.qos,
+            });
+            let filter = filter.parse().ok().filter(|_: &TopicFilter| !refused);
+            granted.extend(filter.map(|filter| Subscription { filter, id: subscribe.identifier }));
+        }
+        self.answer(0x90, subscribe.packet_id, &codes, output);
+        for subscription in granted {
+            let Some(session) = self.session(connection) else { return };
             session.qos = subscribe.qos;
-            let is_new = session.filter.is_none();
-            session.filter = subscribe.filter.parse().ok();
-            self.send_retained(&client_id, subscribe.retain_handling, is_new);
+            let is_new = session.subscribe(subscription.clone());
+            self.send_retained(&client_id, &subscription, (subscribe.retain_handling, is_new));
         }
     }
 
+    /// SUBACK or UNSUBACK, which has no codes under MQTT 3.1.1.
+    fn answer(&self, first: u8, packet_id: u16, codes: &[u8], output: &mut Vec<u8>) {
+        let mut body = packet_id.to_be_bytes().to_vec();
+        if self.protocol == Protocol::V5 {
+            body.push(0);
+        }
+        body.extend(codes);
+        output.extend(frame(first, &body));
+    }
+
     /// MQTT 5, 3.8.3.1. MQTT 3.1.1 has no way to ask for less.
-    fn send_retained(&mut self, client_id: &str, handling: u8, is_new: bool) {
-        let filter = self.sessions.get(client_id).and_then(|session| session.filter.clone());
-        let Some(filter) = filter.filter(|filter| !filter.is_shared()) else { return };
-        if handling == 2 || handling == 1 && !is_new {
+    fn send_retained(&mut self, client_id: &str, subscription: &Subscription, (handling, is_new): (u8, bool)) {
+        let filter = &subscription.filter;
+        if filter.is_shared() || handling == 2 || handling == 1 && !is_new {
             return;
         }
-        let retained: Vec<_> = self.retained.values().filter(|stored| filter.matches(&stored.topic)).cloned().collect();
+        let retained = self.retained.values().filter(|stored| filter.matches(&stored.topic));
+        let (by, mapping) = (vec![subscription.clone()], Mapping::of_client(client_id));
+        let own = |stored: &Stored| Stored { by: by.clone(), number: mapping.own(stored.number), ..stored.clone() };
+        let retained: Vec<_> = retained.map(own).collect();
         for stored in retained {
             if is_new || self.protocol == Protocol::V311 {
                 self.record.owed(stored.number);
@@ -47,31 +75,29 @@ impl State {
     pub(super) fn unsubscribe(
         &mut self,
         connection: u64,
-        packet_id: u16,
+        (packet_id, filters): (u16, &[String]),
         proven: Option<Instant>,
         output: &mut Vec<u8>,
     ) {
-        let (record, protocol, drops) = (self.record.clone(), self.protocol, self.habits.drops_at_unsubscribe);
+        let (record, drops) = (self.record.clone(), self.habits.drops_at_unsubscribe);
         let Some(session) = self.session(connection) else { return };
-        session.filter = None;
-        record.say("broker", format!("UNSUBSCRIBE by {}", session.client_id));
+        filters.iter().for_each(|filter| session.unsubscribe(filter));
+        let leaves = session.subscriptions.is_empty();
+        record.say("broker", format!("UNSUBSCRIBE {} by {}", filters.join(" "), session.client_id));
         if drops {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
-            let queue = std::mem::take(&mut session.queue);
-            for stored in &queue {
+            let told = !leaves && record.has_said_unproven();
+            for stored in session.take_unsubscribed() {
                 // The bridge cannot fetch messages that were published after its proof of an empty queue and before
                 // UNSUBSCRIBE arrived.
-                if proven.is_some_and(|proven| record.published_since(stored.number, proven)) {
+                if told || proven.is_some_and(|proven| record.published_since(stored.number, proven)) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
                 } else {
                     record.dropped(stored.number, "UNSUBSCRIBE");
                 }
             }
         }
-        let [high, low] = packet_id.to_be_bytes();
-        output.extend(match protocol {
-            Protocol::V5 => frame(0xb0, &[high, low, 0, 0]),
-            Protocol::V311 => frame(0xb0, &[high, low]),
-        });
+        let codes = if self.protocol == Protocol::V5 { vec![0; filters.len()] } else { Vec::new() };
+        self.answer(0xb0, packet_id, &codes, output);
     }
 }

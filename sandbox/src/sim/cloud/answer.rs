@@ -20,6 +20,12 @@ pub(super) struct Answer {
     pub(super) succeeded: Vec<(u64, Vec<u64>)>,
     /// Those that it says have not, and whether that is for good.
     pub(super) failed: Vec<(u64, bool)>,
+    /// The function has run.
+    pub(super) passes: bool,
+    /// Those for which it explains nothing.
+    pub(super) unexplained: Vec<u64>,
+    /// It is not Lambda's.
+    pub(super) is_foreign: bool,
     /// Those that are not to be asked for again so soon.
     pub(super) put_off: Option<(Vec<u64>, Duration)>,
     /// What is safe now, and where.
@@ -34,6 +40,16 @@ pub(super) enum Fate {
     Broken,
     /// Nothing comes, ever.
     Silent,
+}
+
+impl Fate {
+    /// The function has run, whatever it answers.
+    pub(super) fn passing(self) -> Self {
+        match self {
+            Self::Answered(answer) => Self::Answered(Answer { passes: true, ..answer }),
+            other => other,
+        }
+    }
 }
 
 impl Answer {
@@ -60,16 +76,22 @@ impl Answer {
     pub(super) fn heard(self, record: &Record) -> io::Result<Response<Bytes>> {
         self.succeeded.into_iter().for_each(|(number, answers)| record.succeeded(number, answers));
         self.failed.iter().for_each(|(number, for_good)| record.failed(*number, *for_good));
+        record.refused_without_reason(&self.unexplained);
+        if self.passes {
+            record.let_pass();
+        }
         if let Some((numbers, wait)) = &self.put_off {
             record.put_off(numbers, *wait);
         }
         if let Some((letter, place)) = self.letter {
             letter.is_safe(record, place);
         }
-        let response = Response::builder()
-            .status(self.status)
-            .header("content-type", "application/x-amz-json-1.0")
-            .header("x-amzn-requestid", "simulated");
+        let response = Response::builder().status(self.status);
+        let response = if self.is_foreign {
+            response.header("content-type", "text/html")
+        } else {
+            response.header("content-type", "application/x-amz-json-1.0").header("x-amzn-requestid", "simulated")
+        };
         let response = self.headers.into_iter().fold(response, |response, (name, value)| response.header(name, value));
         response.body(self.body.into()).map_err(io::Error::other)
     }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use bridge::topic::TopicFilter;
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
 use super::answer::{Answer, Fate};
 use super::{Cloud, State, Weather};
+use crate::sim::mapping::Mapping;
 use crate::sim::plan::{Answers, Moods};
 
 /// Answers that must never be taken for a success.
@@ -50,10 +52,12 @@ enum End {
 
 impl Cloud {
     /// `Invoke`.
-    pub(super) async fn invoke(&self, body: &[u8]) -> Fate {
-        let seen = records(body);
+    pub(super) async fn invoke(&self, mapping: Mapping, body: &[u8]) -> Fate {
+        let event: Value = serde_json::from_slice(body).unwrap_or_default();
+        let seen = records(mapping, &event);
         let (took, fate) = {
             let mut state = self.state();
+            state.look_at_filters(&event);
             state.invocations += 1;
             let took = state.took();
             (took, state.judge(&seen))
@@ -63,10 +67,9 @@ impl Cloud {
     }
 }
 
-fn records(body: &[u8]) -> Vec<Seen> {
-    let event: Value = serde_json::from_slice(body).unwrap_or_default();
+fn records(mapping: Mapping, event: &Value) -> Vec<Seen> {
     let seen = |record: &Value| Seen {
-        number: record["payload"]["n"].as_u64().unwrap_or(u64::MAX),
+        number: record["payload"]["n"].as_u64().map_or(u64::MAX, |number| mapping.own(number)),
         id: record["id"].as_str().unwrap_or_default().to_owned(),
         device: record["topic"].as_str().and_then(|topic| topic.split('/').nth(1)).unwrap_or_default().to_owned(),
         asks: record["responseTopic"]
@@ -83,13 +86,27 @@ impl State {
         self.chance.millis(1..longest + 2)
     }
 
+    /// A record names a filter of its mapping that matches its topic, or none.
+    fn look_at_filters(&self, event: &Value) {
+        for record in event["records"].as_array().into_iter().flatten() {
+            let (topic, by) = (record["topic"].as_str().unwrap_or_default(), record["subscription"].as_str());
+            let is_right = |by: &str| {
+                let matches = by.parse().is_ok_and(|filter: TopicFilter| filter.matches(topic));
+                matches && self.filters.iter().any(|filter| filter == by)
+            };
+            if !by.is_none_or(is_right) {
+                self.record.violated("filter", format!("a message on {topic} is said to come by {by:?}"));
+            }
+        }
+    }
+
     /// Decides at once; the function has run as far as it ever will.
     fn judge(&mut self, seen: &[Seen]) -> Fate {
         let numbers: Vec<_> = seen.iter().map(|seen| seen.number).collect();
         self.record.asked(&numbers);
-        match self.refusal(&numbers) {
+        match self.stranger(&numbers).or_else(|| self.refusal(&numbers)) {
             Some(fate) => fate,
-            None => self.run(seen, &numbers),
+            None => self.run(seen, &numbers).passing(),
         }
     }
 

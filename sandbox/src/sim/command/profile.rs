@@ -11,10 +11,18 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
     for part in text.split(',').filter(|part| !part.is_empty()) {
         match part.split_once('=') {
             Some(("broker", name)) => profile.broker = Some(known("broker", name, Habits::names())?),
+            Some(("filters", "several")) => profile.several_filters = true,
+            Some(("mappings", "two")) => profile.two_mappings = true,
+            Some(("lambda", "strange")) => profile.strangers = true,
+            Some(("worlds", "plain")) => profile.plain = true,
             Some(("faults", "none")) => profile.faults = Faults::None,
             Some(("faults", "usual")) => profile.faults = Faults::Usual,
             Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
-            _ => return Err(format!("`{part}`: unknown; write broker=NAME or faults=none|usual|heavy")),
+            _ => {
+                return Err(format!(
+                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, lambda=strange or worlds=plain"
+                ));
+            }
         }
     }
     Ok(profile)
@@ -43,8 +51,11 @@ mod tests {
 
     #[test]
     fn a_profile_names_a_broker_and_how_much_breaks() {
-        let heavy = Profile { broker: Some("vernemq"), faults: Faults::Heavy };
+        let heavy = Profile { broker: Some("vernemq"), faults: Faults::Heavy, ..Profile::default() };
         assert_eq!(profile("broker=vernemq,faults=heavy"), Ok(heavy));
+        assert!(profile("filters=several").unwrap().several_filters);
+        assert!(profile("mappings=two").unwrap().two_mappings);
+        assert!(profile("lambda=strange").unwrap().strangers);
         assert_eq!(profile(""), Ok(Profile::default()));
         assert!(profile("broker=verne").unwrap_err().starts_with("broker `verne`: unknown; one of mosquitto, "));
         assert!(profile("faults=many").unwrap_err().contains("faults=none|usual|heavy"));

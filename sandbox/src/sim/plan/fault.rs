@@ -37,6 +37,13 @@ pub enum Fault {
     SubscriptionsRefused(Duration),
     /// The broker keeps its sessions and forgets what they are subscribed to, and all connections break. MQTT 5 only.
     SubscriptionsForgotten,
+    /// The broker refuses this one of the mapping's filters for a while (MQTT 5, 3.9.3: a reason code each), and all
+    /// connections break.
+    FilterRefused(usize, Duration),
+    /// The broker keeps its sessions and forgets this one of their filters, and all connections break. MQTT 5 only.
+    FilterForgotten(usize),
+    /// The configuration is read again, without this one of the filters, or with the one that it was without.
+    FilterReloaded(usize),
     /// Somebody else takes our client ids, once.
     TakenOver,
     /// The broker refuses what the bridge publishes for a while.
@@ -61,6 +68,8 @@ pub enum Fault {
     ServiceErrors(Duration),
     /// The set-up of the function is wrong.
     SetUpWrong(Duration),
+    /// Something else answers in Lambda's place.
+    SomebodyElse(Duration),
     /// Invocations get no answer.
     Silence(Duration),
     /// The queue for dead letters takes nothing.

@@ -25,6 +25,10 @@ pub struct Moods {
     pub hopeless_every: u64,
     /// Every so many messages Lambda refuses an event that holds it; 0 for none.
     pub refused_every: u64,
+    /// Something else answers in Lambda's place.
+    pub strange: u32,
+    /// Every so many messages a proxy lets no event through that holds it; 0 for none.
+    pub blocked_every: u64,
 }
 
 /// What the function has to say to devices.
@@ -51,7 +55,20 @@ impl Moods {
         let mut every = |numbers: &[u64]| if destinations { chance.one_of(numbers) } else { 0 };
         let (poison_every, hopeless_every) = (every(&[0, 0, 50]), every(&[0, 0, 0, 60]));
         let refused_every = every(&[0, 0, 0, 70]);
-        Self { longest, throws, partial, answer_lost, lies, service, poison_every, hopeless_every, refused_every }
+        let (strange, blocked_every) = (0, 0);
+        Self {
+            longest,
+            throws,
+            partial,
+            answer_lost,
+            lies,
+            service,
+            poison_every,
+            hopeless_every,
+            refused_every,
+            strange,
+            blocked_every,
+        }
     }
 }
 

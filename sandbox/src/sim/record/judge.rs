@@ -37,13 +37,34 @@ impl Record {
     /// Somebody asks Lambda to invoke a function for these.
     pub(in crate::sim) fn asked(&self, numbers: &[u64]) {
         let early = {
-            let inner = self.inner();
+            let mut inner = self.inner();
+            let passed = inner.passed;
+            for number in numbers {
+                inner.fates.entry(*number).and_modify(|fate| fate.passed_before = passed);
+            }
             let now = inner.begun.elapsed();
             let is_early = |number: &&u64| inner.fates.get(number).and_then(|fate| fate.not_before) > Some(now);
             numbers.iter().find(is_early).copied()
         };
         if let Some(number) = early {
             self.violated("too soon", format!("{number} is asked for again before the time that Retry-After gives"));
+        }
+    }
+
+    /// The bridge hears of an invocation that the function has run for.
+    pub(in crate::sim) fn let_pass(&self) {
+        self.inner().passed += 1;
+    }
+
+    /// The bridge hears a refusal of these that explains nothing. It may give them up when others have passed since the first
+    /// one, and they are refused again: then it is about them.
+    pub(in crate::sim) fn refused_without_reason(&self, numbers: &[u64]) {
+        let mut inner = self.inner();
+        let passed = inner.passed;
+        for number in numbers {
+            if let Some(fate) = inner.fates.get_mut(number) {
+                fate.blamed |= *fate.refused_at.get_or_insert(passed) < fate.passed_before;
+            }
         }
     }
 
@@ -59,9 +80,9 @@ impl Record {
             fate.settle(now);
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
-            let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless;
-            // The function took one of two copies that the bridge could not match; the other became too old.
-            let is_old_copy = fate.copied && age >= MAX_AGE;
+            let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless || fate.blamed;
+            // The function took one of two copies that the bridge could not match; the other became too old, or was refused.
+            let is_old_copy = fate.copied && (age >= MAX_AGE || fate.blamed);
             let taken = fate.taken && !fate.taken_late && !is_old_copy && !unanswered;
             let early = !blamed && (taken || !spent);
             early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))

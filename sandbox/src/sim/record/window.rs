@@ -1,6 +1,6 @@
 //! The oracle of memory: at no event may a process of the bridge hold more than its configuration allows, by its own gauges.
 
-use bridge::config::{Config, Protocol};
+use bridge::config::{Mapping, Mqtt, Protocol};
 use bridge::metrics::MappingMetrics;
 
 use super::Record;
@@ -8,7 +8,7 @@ use super::Record;
 /// More than the largest message of a world weighs, in bytes: the message that reaches the limit goes beyond it.
 const LARGEST: u64 = 1024;
 
-/// One process, and what it may hold.
+/// One mapping of a process, and what it may hold.
 #[derive(Debug)]
 pub(super) struct Window {
     metrics: MappingMetrics,
@@ -36,12 +36,11 @@ impl Record {
         self.violated("memory", what);
     }
 
-    /// From now on this process may hold at no event more than its configuration says. It takes the place of the one that had
+    /// From now on this mapping of a process may hold at no event more than its configuration says. It takes the place of the one that had
     /// its client identifier before.
-    pub(in crate::sim) fn watch(&self, config: &Config, metrics: MappingMetrics) {
-        let mapping = &config.mappings[0];
+    pub(in crate::sim) fn watch(&self, mqtt: &Mqtt, mapping: &Mapping, metrics: MappingMetrics) {
         let sessions = mapping.sessions as u64;
-        let window = match config.mqtt.protocol {
+        let window = match mqtt.protocol {
             Protocol::V311 => u64::from(mapping.receive_maximum),
             Protocol::V5 => 2 * u64::from(mapping.receive_maximum),
         };
@@ -50,7 +49,7 @@ impl Record {
         let messages = signed(4 * window * sessions);
         // The limit for this connection, for earlier ones, and for those receipts.
         let bytes = signed((3 * mapping.max_outstanding_bytes + LARGEST) * sessions);
-        self.inner().windows.insert(config.mqtt.client_id.clone(), Window { metrics, messages, bytes });
+        self.inner().windows.insert(mqtt.client_id_for(&mapping.name, 0), Window { metrics, messages, bytes });
     }
 }
 

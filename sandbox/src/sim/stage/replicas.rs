@@ -69,6 +69,6 @@ impl Stage<'_> {
 
     pub(super) fn config(&self, replica: usize) -> Config {
         // Each reload has other batches.
-        settings::of(self.plan, replica, 10 * (1 + self.reloads))
+        settings::of(self.plan, replica, 10 * (1 + self.reloads), self.without)
     }
 }

@@ -9,20 +9,28 @@ use super::Stage;
 use crate::sim::broker::Refuses;
 use crate::sim::cloud::Weather;
 use crate::sim::link::State;
+use crate::sim::mapping::Mapping;
 use crate::sim::plan::Fault;
 use crate::sim::process::{Order, Process};
+use crate::sim::settings;
 
 impl Stage<'_> {
     pub(super) async fn strike(&mut self, fault: Fault) {
         self.record.fault(format!("{fault:?}"));
         match fault {
             Fault::Killed(away) => self.kill(away).await,
-            Fault::Stopped(_) | Fault::Retired | Fault::Paused(_) | Fault::Reloaded | Fault::Rotated => {
+            Fault::Stopped(_)
+            | Fault::Retired
+            | Fault::Paused(_)
+            | Fault::Reloaded
+            | Fault::FilterReloaded(_)
+            | Fault::Rotated => {
                 self.operate(fault);
             }
             Fault::Throttles(how_long) => self.cloud.set(Weather::Throttles, how_long),
             Fault::ServiceErrors(how_long) => self.cloud.set(Weather::ServiceErrors, how_long),
             Fault::SetUpWrong(how_long) => self.cloud.set(Weather::SetUpWrong, how_long),
+            Fault::SomebodyElse(how_long) => self.cloud.set(Weather::SomebodyElse, how_long),
             Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
             Fault::QueueFails(how_long) => self.cloud.set(Weather::QueueFails, how_long),
             Fault::BucketFails(how_long) => self.cloud.set(Weather::BucketFails, how_long),
@@ -56,6 +64,18 @@ impl Stage<'_> {
             Fault::TakenOver => self.broker.take_over(),
             Fault::BrokerRefuses(how_long) => self.cut_and_refuse(Refuses::Connections, how_long),
             Fault::SubscriptionsRefused(how_long) => self.cut_and_refuse(Refuses::Subscriptions, how_long),
+            Fault::FilterRefused(filter, how_long) => {
+                if let Some(filter) = self.filter(filter) {
+                    self.broker.refuse_filter(filter, how_long);
+                }
+                self.links.set(State::Cut);
+            }
+            Fault::FilterForgotten(filter) => {
+                if let Some(filter) = self.filter(filter).filter(|_| self.plan.protocol == Protocol::V5) {
+                    self.broker.forget_subscription(&filter);
+                }
+                self.links.set(State::Cut);
+            }
             other => {
                 // MQTT 3.1.1 cannot report it, so the model does it under MQTT 5 only.
                 if other == Fault::SubscriptionsForgotten && self.plan.protocol == Protocol::V5 {
@@ -106,8 +126,18 @@ impl Stage<'_> {
                 self.rotated = Some(Instant::now());
                 self.processes.iter().flatten().for_each(Process::renew);
             }
+            Fault::FilterReloaded(filter) if self.plan.filters.count() > 1 => {
+                // Back with the one that it is without, or away with this one.
+                self.without = self.without.is_none().then_some(filter);
+                self.reload();
+            }
             _ => self.reload(),
         }
+    }
+
+    /// One of the first mapping's filters, as the broker knows it.
+    fn filter(&self, index: usize) -> Option<String> {
+        settings::filters(self.plan, Mapping::First, None).0.into_iter().nth(index)
     }
 
     fn reload(&mut self) {

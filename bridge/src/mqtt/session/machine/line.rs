@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::mqtt::decoder::Decoder;
 use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::KeepAlive;
-use crate::mqtt::retire::{EmptyQueue, Quiet};
+use crate::mqtt::retire::{EmptyQueue, Quiet, ROUNDS};
 use crate::mqtt::wire::Wire;
 
 /// See the module's page.
@@ -19,6 +19,10 @@ pub(super) struct Line {
     pub(super) begins: bool,
     /// What CONNACK said of the session.
     pub(super) session_present: bool,
+    /// CONNACK said that the session is new, and nothing has come that belies it.
+    pub(super) session_is_new: bool,
+    /// A SUBACK has come.
+    pub(super) has_suback: bool,
     /// What CONNACK says that the subscription needs and the broker has not.
     pub(super) missing: Option<End>,
     /// Whether subscriptions may have identifiers.
@@ -37,8 +41,9 @@ pub(super) struct Line {
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
     pub(super) pings: usize,
-    /// No message has arrived since the last of them.
-    pub(super) undisturbed: bool,
+    /// How many of them, one behind the other, were answered without a message before the answer. `None` since the last
+    /// message, or when the last PINGREQ proves nothing.
+    undisturbed: Option<u8>,
     /// Looks for a moment to unsubscribe.
     pub(super) search: Option<EmptyQueue>,
     /// Watches for the last message, once there is no subscription any more.
@@ -57,6 +62,8 @@ impl Line {
             keep_alive,
             begins: true,
             session_present,
+            session_is_new: !session_present,
+            has_suback: false,
             missing: None,
             has_identifiers: false,
             suback_due: None,
@@ -66,7 +73,7 @@ impl Line {
             unsubscribing: BTreeSet::new(),
             unsubscribes_all: false,
             pings: 0,
-            undisturbed: false,
+            undisturbed: None,
             search: None,
             quiet: None,
             alarm: None,
@@ -87,16 +94,31 @@ impl Line {
 
     /// A message has arrived, so earlier observations prove nothing about messages queued behind it.
     pub(super) fn disturbed(&mut self) {
-        self.undisturbed = false;
+        self.undisturbed = None;
+        // A new session has no subscription, and so no message, before the first SUBACK.
+        self.session_is_new &= self.has_suback;
         self.quiet.iter_mut().for_each(Quiet::disturbed);
         self.search.iter_mut().for_each(EmptyQueue::disturbed);
+    }
+
+    /// PINGREQ goes out. It proves nothing where the broker has no `room` in its window, or may read it together with an
+    /// earlier one.
+    pub(super) fn asked(&mut self, room: bool) {
+        self.undisturbed = (room && self.pings == 0).then(|| self.undisturbed.unwrap_or_default());
+        self.pings += 1;
     }
 
     /// PINGRESP has come.
     pub(super) fn answered(&mut self) {
         self.pings = self.pings.saturating_sub(1);
+        self.undisturbed = self.undisturbed.map(|answers| answers.saturating_add(1));
         self.quiet.iter_mut().for_each(Quiet::answered);
         self.search.iter_mut().for_each(EmptyQueue::answered);
+    }
+
+    /// Whether the broker has shown that nothing is queued.
+    pub(super) fn is_undisturbed(&self) -> bool {
+        self.undisturbed >= Some(ROUNDS)
     }
 
     pub(super) fn wakes(&self) -> Instant {

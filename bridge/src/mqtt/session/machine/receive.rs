@@ -52,7 +52,7 @@ impl Machine {
             Incoming::PingResp => {
                 self.ledger.ponged();
                 line.answered();
-                if line.undisturbed && self.ledger.broker_has_room() && !self.ledger.is_doubtful() {
+                if line.is_undisturbed() && !self.ledger.is_doubtful() {
                     // The broker has nothing more to send, so it will not send anything again either.
                     self.ledger.forget_settled();
                     self.paired |= self.subscribed.iter().all(|subscribed| *subscribed) && line.unanswered.is_empty();

@@ -84,6 +84,7 @@ impl Machine {
         if codes.len() != indices.len() {
             return Err(End::protocol_error("a SUBACK with more or fewer reason codes than filters"));
         }
+        line.has_suback = true;
         for (index, code) in indices.into_iter().zip(codes) {
             self.judge_granted(index, *code, said, line);
         }
@@ -98,7 +99,7 @@ impl Machine {
             return Err(End::lasting(format!("{why}{more}")));
         }
         // They were subscribed in their order, so the first of several that match was there before the others.
-        self.paired |= !line.session_present;
+        self.paired |= line.session_is_new && !self.denies_sessions;
         self.events.push(Event::Subscribed);
         self.begin_doubt(line, now);
         Ok(())

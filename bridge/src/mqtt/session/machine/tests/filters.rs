@@ -249,6 +249,48 @@ fn a_copy_that_may_be_the_only_one_goes_until_the_queue_was_seen_empty() {
     assert!(bench.take_sent().contains(&Sent::PubAck(2)));
 }
 
+/// A broker with a window of one sends the next message when it has read the acknowledgement, which may be after it has
+/// answered a PINGREQ.
+#[test]
+fn a_queue_is_seen_empty_by_two_pings_with_room_before_each() {
+    let (mut bench, [_, narrow]) = overlapping(&present());
+    bench.copy("a/b", 1, "slow", &[narrow]);
+    bench.pass(KEEP_ALIVE * 3 / 4, false);
+    assert_eq!(bench.pings(), 1, "while the function runs");
+    bench.done("slow");
+    bench.pong();
+    bench.copy("a/b", 2, "queued", &[narrow]);
+    bench.done("queued");
+    // Acknowledged with the PINGREQ right behind.
+    let before = bench.pings();
+    bench.pass(KEEP_ALIVE * 3 / 4, false);
+    assert_eq!(bench.pings(), before + 1);
+    bench.pong();
+    bench.copy("a/b", 3, "queued, too", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (3, 0));
+}
+
+/// Session Present may be wrong: nothing comes to a new session before it is subscribed.
+#[test]
+fn a_session_that_has_messages_before_it_is_subscribed_is_not_new() {
+    let mut bench = Bench::new(with(Protocol::V5, &["a/#", "a/b"]));
+    bench.connect(&fresh());
+    let narrow = bench.machine.filters.id(1);
+    bench.copy("a/b", 1, "kept", &[narrow]);
+    bench.suback_to(1, &[1]);
+    bench.suback_to(3, &[1]);
+    bench.copy("a/b", 2, "kept, too", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (2, 0));
+    // One that comes between two SUBACKs is as it should be.
+    let mut bench = Bench::new(with(Protocol::V5, &["a/#", "a/b"]));
+    bench.connect(&fresh());
+    bench.suback_to(1, &[1]);
+    bench.copy("a/b", 1, "wide", &[bench.machine.filters.id(0)]);
+    bench.suback_to(3, &[1]);
+    bench.copy("a/b", 2, "spare", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (1, 1));
+}
+
 /// A broker may have forgotten one of the subscriptions meanwhile, and say that the session is present.
 #[test]
 fn a_copy_on_a_new_connection_may_be_the_only_one_again() {
