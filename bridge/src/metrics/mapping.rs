@@ -190,7 +190,7 @@ numbers! {
         last_success: Gauge = "last_success_timestamp" Seconds;
         /// Messages held: un-acknowledged, or still on their way through the function.
         outstanding: Gauge = "outstanding";
-        /// What the messages held weigh.
+        /// What the messages held weigh; one of an earlier connection that has its outcome weighs nothing.
         outstanding_bytes: Gauge = "outstanding" Bytes;
         /// Messages that the broker may send ahead of our acknowledgements, over all sessions.
         window_capacity: Gauge = "window_capacity";

@@ -16,12 +16,6 @@ impl Ledger {
         self.outstanding() - self.carried.settled()
     }
 
-    /// The size of the outstanding messages in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.bytes
-    }
-
     /// How many messages, and bytes of them, count against further reading: those that this connection can acknowledge.
     /// What is carried over from earlier ones does not count, as only reading lets the broker send it again.
     #[must_use]

@@ -264,7 +264,7 @@ impl Model {
         assert!(freed <= ended);
         assert!(self.loses || freed == self.published, "{freed} of {} came through", self.published);
         self.ledger.forget_settled();
-        let left = (self.ledger.outstanding(), self.ledger.bytes(), self.ledger.running());
+        let left = (self.ledger.outstanding(), self.ledger.bytes, self.ledger.running());
         assert_eq!(left, (0, 0, 0), "{:?}", self.ledger);
         assert!(self.ledger.places.is_empty() && self.ledger.stale == 0);
     }

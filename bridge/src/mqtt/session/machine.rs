@@ -352,9 +352,9 @@ impl Machine {
         self.unproven
     }
 
-    /// Messages and bytes that it holds.
+    /// Messages that it holds, and the bytes of those whose payloads may still be in memory.
     pub(super) fn outstanding(&self) -> (usize, usize) {
-        (self.ledger.outstanding(), self.ledger.bytes())
+        (self.ledger.outstanding(), self.ledger.held_bytes())
     }
 }
 

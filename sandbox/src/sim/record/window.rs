@@ -12,16 +12,21 @@ const LARGEST: u64 = 1024;
 #[derive(Debug)]
 pub(super) struct Window {
     metrics: MappingMetrics,
-    messages: i64,
+    /// Of one connection.
+    messages: u64,
+    /// Of this connection and of earlier ones.
     bytes: i64,
 }
 
 impl Window {
-    /// What is too much.
+    /// What is too much. Beside this connection's window as many bytes, and twice as many messages, may run on from earlier
+    /// ones. Messages that have their outcome are held without their payloads until the broker sends them again or has shown
+    /// that it will not: a window of them for each connection.
     fn exceeded(&self) -> Option<String> {
         let (messages, bytes) = (self.metrics.outstanding.get(), self.metrics.outstanding_bytes.get());
-        let over = messages > self.messages || bytes > self.bytes;
-        over.then(|| format!("{messages} messages of {}, {bytes} bytes of {}", self.messages, self.bytes))
+        let most_messages = signed(self.messages * (3 + self.metrics.connects.get()));
+        let over = messages > most_messages || bytes > self.bytes;
+        over.then(|| format!("{messages} messages of {most_messages}, {bytes} bytes of {}", self.bytes))
     }
 }
 
@@ -39,16 +44,13 @@ impl Record {
     /// From now on this mapping of a process may hold at no event more than its configuration says. It takes the place of the one that had
     /// its client identifier before.
     pub(in crate::sim) fn watch(&self, mqtt: &Mqtt, mapping: &Mapping, metrics: MappingMetrics) {
-        let sessions = mapping.sessions as u64;
         let window = match mqtt.protocol {
             Protocol::V311 => u64::from(mapping.receive_maximum),
             Protocol::V5 => 2 * u64::from(mapping.receive_maximum),
         };
-        // A window on this connection, two of running deliveries, and one of receipts that wait for the broker to send
-        // their messages again.
-        let messages = signed(4 * window * sessions);
-        // The limit for this connection, for earlier ones, and for those receipts.
-        let bytes = signed((3 * mapping.max_outstanding_bytes + LARGEST) * sessions);
+        let sessions = mapping.sessions as u64;
+        let messages = window * sessions;
+        let bytes = signed((2 * mapping.max_outstanding_bytes + LARGEST) * sessions);
         self.inner().windows.insert(mqtt.client_id_for(&mapping.name, 0), Window { metrics, messages, bytes });
     }
 }
