@@ -313,6 +313,18 @@ fn f28_a_copy_that_crosses_our_puback_is_neither_invoked_nor_acknowledged() {
 }
 
 #[test]
+fn what_was_acknowledged_on_a_connection_crosses_nothing_on_the_next_one() {
+    let mut ledger = Ledger::default();
+    ledger.connect(Kept::No);
+    let ticket = admit(&mut ledger, 7, "x");
+    settle(&mut ledger, ticket, Outcome::Delivered);
+    assert_eq!(acks(&mut ledger), [7]);
+    ledger.connect(Kept::Yes);
+    // The acknowledgement was lost with the connection, so that only a second one frees the message.
+    assert!(matches!(receive(&mut ledger, 7, &again("x")), Admission::New(_)));
+}
+
+#[test]
 fn f28_other_content_under_an_open_identifier_takes_it_over() {
     for next in [once("y"), again("y"), once("x")] {
         let mut ledger = Ledger::default();
@@ -320,6 +332,7 @@ fn f28_other_content_under_an_open_identifier_takes_it_over() {
         let (old, behind) = (admit(&mut ledger, 7, "x"), admit(&mut ledger, 8, "z"));
         let Admission::New(new) = receive(&mut ledger, 7, &next) else { panic!("{next:?} is not new") };
         assert_eq!((ledger.outstanding(), ledger.in_flight(), ledger.running()), (3, 2, 3));
+        assert_eq!(ledger.in_the_way().0, 3, "what was taken over runs on");
         settle(&mut ledger, behind, Outcome::Delivered);
         assert_eq!(acks(&mut ledger), [8], "what will never be acknowledged holds up nobody");
         assert!(!settle(&mut ledger, old, Outcome::Delivered));

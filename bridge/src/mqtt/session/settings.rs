@@ -108,3 +108,15 @@ pub enum Status {
     /// The last attempt failed, or the connection broke; the reason.
     Failing(String),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_who_is_ready_is_ready() {
+        let note = || "a note".to_owned();
+        assert!(Status::Ready(None).is_ready() && Status::Ready(Some(note())).is_ready());
+        assert!(!Status::Connecting.is_ready() && !Status::Failing(note()).is_ready());
+    }
+}

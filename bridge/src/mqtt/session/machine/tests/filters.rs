@@ -313,3 +313,21 @@ fn a_session_that_leaves_unsubscribes_from_all_of_them() {
         assert!(packet.ends_with(b"\0\x01a\0\x01b"), "{packet:?}");
     });
 }
+
+#[test]
+fn an_empty_queue_proves_nothing_of_filters_while_suback_is_due() {
+    let patient = crate::mqtt::link::Link { connect_timeout: SECOND * 100, ..settings(Protocol::V5).link };
+    let mut bench = Bench::new(Settings { link: patient, ..with(Protocol::V5, &["a/#", "a/b"]) });
+    for _ in 0..2 {
+        bench.reconnect(&present());
+        bench.suback_to(1, &[1]);
+        bench.suback_to(3, &[1]);
+    }
+    // The third time the broker has not answered: it may have forgotten the first filter meanwhile.
+    bench.reconnect(&present());
+    bench.pass(KEEP_ALIVE * 2, true);
+    assert!(bench.pings() >= 2);
+    let later = bench.machine.filters.id(1);
+    bench.copy("a/b", 9, "x", &[later]);
+    assert_eq!(bench.running.len(), 1, "it may be the only copy");
+}
