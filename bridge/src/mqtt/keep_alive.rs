@@ -122,8 +122,9 @@ mod tests {
 
     #[test]
     fn a_silent_broker_is_dead_within_one_and_a_half_intervals() {
-        let (_, death) = run(false, 200);
+        let (pings, death) = run(false, 200);
         assert!(death.is_some_and(|second| second <= 30), "{death:?}");
+        assert_eq!(pings, 2, "until then it hears from us in time");
     }
 
     #[test]

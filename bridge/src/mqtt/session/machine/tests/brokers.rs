@@ -182,3 +182,16 @@ fn a_session_that_leaves_for_good_goes_back_nowhere() {
         assert_eq!(bench.machine.broker(), 1);
     });
 }
+
+#[test]
+fn a_session_that_has_unsubscribed_stays_with_its_broker() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.enter(Phase::Retiring);
+        assert!(!bench.machine.keeps_broker(), "it has not begun");
+        bench.pong();
+        bench.pong();
+        assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
+        assert!(bench.machine.keeps_broker());
+    });
+}

@@ -209,6 +209,25 @@ fn an_answer_to_ping_proves_nothing_of_what_came_before_it() {
 }
 
 #[test]
+fn answers_to_pings_that_a_broker_may_read_together_prove_nothing() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "1");
+        bench.reconnect(&present());
+        if protocol == Protocol::V5 {
+            bench.suback(1);
+        }
+        bench.done("1");
+        bench.forget();
+        bench.pass(KEEP_ALIVE, false);
+        assert_eq!(bench.pings(), 2);
+        (0..2).for_each(|_| bench.pong());
+        bench.again(1, "1");
+        assert_eq!(bench.admitted, 1, "a copy is a copy");
+    });
+}
+
+#[test]
 fn messages_of_earlier_connections_take_as_many_bytes_again_and_no_more() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
