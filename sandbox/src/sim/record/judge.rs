@@ -40,7 +40,8 @@ impl Record {
             let mut inner = self.inner();
             let passed = inner.passed;
             for number in numbers {
-                inner.fates.entry(*number).and_modify(|fate| fate.passed_before = passed);
+                // What the function took behind one that it failed comes along again, and alone once their event is divided.
+                inner.fates.entry(*number).and_modify(|fate| (fate.passed_before, fate.passed) = (passed, false));
             }
             let now = inner.begun.elapsed();
             let is_early = |number: &&u64| inner.fates.get(number).and_then(|fate| fate.not_before) > Some(now);
