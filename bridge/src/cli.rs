@@ -4,6 +4,7 @@
 mod address;
 mod ask;
 mod check;
+mod examples;
 mod failing;
 mod health;
 mod orders;
@@ -34,106 +35,9 @@ pub use shell::{CompletionsFlags, ManFlags};
 pub use status::StatusFlags;
 pub use write_files::WriteFilesFlags;
 
-// Lines of at most 80 columns, so that a terminal of that width does not wrap them once more.
-const EXAMPLES: &str = "\
-Examples:
-  Invoke `sensor-handler` for each message on sensor/data:
-    mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
-        --topic-filter sensor/data --function sensor-handler
-
-  The same with a client certificate, and a file for dead letters:
-    mqtt-lambda-bridge run --url mqtts://broker.example --ca-file ca.crt \\
-        --cert-file bridge.crt --key-file bridge.key \\
-        --topic-filter sensor/data --function sensor-handler \\
-        --on-failure-file dead-letters.jsonl
-
-  Several mappings, from a file that you edit first:
-    mqtt-lambda-bridge config > bridge.toml
-    mqtt-lambda-bridge run --config bridge.toml
-
-Every key of the file is also an environment variable: mqtt.url is
-BRIDGE_MQTT_URL. A flag wins over a variable, a variable over the file. A flag
-without a default is unset until you give it. No flag takes a password: write
-it to the file that --password-file names, or set BRIDGE_MQTT_PASSWORD. The AWS
-region, credentials and AWS_ENDPOINT_URL come from the standard chain of the
-AWS SDK. RUST_LOG sets the log level, `info` by default.
-Exit codes: 0 done, 1 failed while running, 2 wrong usage or configuration,
-3 retired, but the broker may have dropped messages.";
-
-const CHECK_EXAMPLES: &str = "\
-Examples:
-  Test files, broker, function and failure destinations:
-    mqtt-lambda-bridge check --config bridge.toml
-
-  Also publish a message, and wait until it comes back:
-    mqtt-lambda-bridge check --config bridge.toml --probe \\
-        --probe-topic devices/device-7/data
-
-`check` takes no message and leaves a running bridge alone: it connects as
-`{client_id}-check`.
-Exit codes: 0 all steps work, 1 a step fails, 2 wrong usage or configuration.";
-
-const CONFIG_EXAMPLES: &str = "\
-Examples:
-  A file to edit, with every key and its explanation:
-    mqtt-lambda-bridge config > bridge.toml
-
-  The shortest file that works, once its values are yours:
-    mqtt-lambda-bridge config --minimal > bridge.toml";
-
-const REDRIVE_EXAMPLES: &str = "\
-Examples:
-  Count what a redrive would send:
-    mqtt-lambda-bridge redrive --config bridge.toml --dry-run \\
-        --from file:dead-letters.jsonl
-
-  Send the letters of one device, no faster than 50 a second:
-    mqtt-lambda-bridge redrive --config bridge.toml --rate 50/s \\
-        --filter '{\"topicLevels\":[\"device-7\"]}' \\
-        --from sqs:https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters
-
-  Those of one day, from a bucket:
-    mqtt-lambda-bridge redrive --config bridge.toml \\
-        --from s3://my-bucket/dead-letters/20261120
-
-Letters that fail again stay. A redrive that is interrupted loses nothing; run
-it again.
-Exit codes: 0 done, 1 some failed or it ended early, 2 wrong usage or
-configuration.";
-
-const ORDER_EXIT: &str = "Exit codes: 0 done, 1 the bridge was not reached or refused, 2 wrong usage.";
-
-const RETIRE_EXAMPLES: &str = "\
-Examples:
-  Retire the bridge on this machine, and wait until it has exited:
-    mqtt-lambda-bridge retire --wait
-
-  The `preStop` hook of a StatefulSet, which must not retire at a restart:
-    mqtt-lambda-bridge retire --if-scaled-down --wait
-
-Exit codes: 0 done, 1 the bridge was not reached or refused, 2 wrong usage.";
-
-const WRITE_FILES_EXAMPLES: &str = "\
-Examples:
-  Two files, from a variable each:
-    mqtt-lambda-bridge write-files --into /run/tls \\
-        bridge.crt=BRIDGE_CERTIFICATE bridge.key=BRIDGE_KEY
-
-  All files of a JSON object such as {\"ca.crt\": \"...\"}, for another user:
-    mqtt-lambda-bridge write-files --into /run/tls --json TLS_FILES \\
-        --owner 65532:65532";
-
-const COMPLETIONS_EXAMPLES: &str = "\
-Example:
-  source <(mqtt-lambda-bridge completions bash)";
-
-const MAN_EXAMPLES: &str = "\
-Example:
-  mqtt-lambda-bridge man run > run.1 && man -l run.1";
-
 /// An event source mapping for MQTT: invokes an AWS Lambda function for each message of a broker.
 #[derive(Debug, Parser)]
-#[command(name = "mqtt-lambda-bridge", version, after_help = EXAMPLES, max_term_width = 100)]
+#[command(name = "mqtt-lambda-bridge", version, after_help = examples::RUN, max_term_width = 100)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -144,16 +48,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Connect to the broker and invoke functions until told to stop (SIGTERM, or Ctrl-C).
-    #[command(after_help = EXAMPLES)]
+    #[command(after_help = examples::RUN)]
     Run(Flags),
     /// Send dead letters to their functions again, and delete those that a function accepts.
-    #[command(after_help = REDRIVE_EXAMPLES)]
+    #[command(after_help = examples::REDRIVE)]
     Redrive(RedriveFlags),
     /// Test each step that a message takes, from the configuration to the function, and report it.
-    #[command(after_help = CHECK_EXAMPLES)]
+    #[command(after_help = examples::CHECK)]
     Check(CheckFlags),
     /// Print a configuration file with every key, its meaning and its default.
-    #[command(after_help = CONFIG_EXAMPLES)]
+    #[command(after_help = examples::CONFIG)]
     Config {
         /// Print the file's JSON Schema instead, for editors and other programs.
         #[arg(long, conflicts_with = "minimal")]
@@ -165,25 +69,25 @@ pub enum Command {
     /// Check whether the bridge on this machine is alive: exit code 0 if it is, 1 if not.
     Health(HealthFlags),
     /// Show the state of the bridge on this machine, mapping by mapping.
-    #[command(after_help = ORDER_EXIT)]
+    #[command(after_help = examples::ORDER_EXIT)]
     Status(StatusFlags),
     /// Pause a mapping: it keeps its session, finishes the messages it has, and takes no more.
-    #[command(after_help = ORDER_EXIT)]
+    #[command(after_help = examples::ORDER_EXIT)]
     Pause(MappingFlags),
     /// Resume a paused mapping.
-    #[command(after_help = ORDER_EXIT)]
+    #[command(after_help = examples::ORDER_EXIT)]
     Resume(MappingFlags),
     /// Remove the bridge for good: it unsubscribes, finishes what the broker has for it, and exits.
-    #[command(after_help = RETIRE_EXAMPLES)]
+    #[command(after_help = examples::RETIRE)]
     Retire(RetireFlags),
     /// Write environment variables to files of mode 0400, for platforms that pass secrets as variables.
-    #[command(after_help = WRITE_FILES_EXAMPLES)]
+    #[command(after_help = examples::WRITE_FILES)]
     WriteFiles(WriteFilesFlags),
     /// Print a script that completes commands and flags in a shell.
-    #[command(after_help = COMPLETIONS_EXAMPLES)]
+    #[command(after_help = examples::COMPLETIONS)]
     Completions(CompletionsFlags),
     /// Print the manual page of mqtt-lambda-bridge, or of one command.
-    #[command(after_help = MAN_EXAMPLES)]
+    #[command(after_help = examples::MAN)]
     Man(ManFlags),
 }
 
@@ -424,7 +328,7 @@ mod tests {
                     assert!(line.chars().count() <= 100, "{name} {help}: {line}");
                 }
                 // What is wrapped by hand is not wrapped once more.
-                let after = if ["--help", "run"].contains(&name) { EXAMPLES } else { "" };
+                let after = if ["--help", "run"].contains(&name) { examples::RUN } else { "" };
                 assert!(text.contains(after), "{name} {help}: {text}");
             }
         }

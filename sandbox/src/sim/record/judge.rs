@@ -40,7 +40,8 @@ impl Record {
             let mut inner = self.inner();
             let passed = inner.passed;
             for number in numbers {
-                // What the function took behind one that it failed comes along again, and alone once their event is divided.
+                // What the function took behind one that it failed comes along again, by itself once their event is
+                // divided.
                 inner.fates.entry(*number).and_modify(|fate| (fate.passed_before, fate.passed) = (passed, false));
             }
             let now = inner.begun.elapsed();

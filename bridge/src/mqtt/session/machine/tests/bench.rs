@@ -114,6 +114,14 @@ impl Bench {
         self.connect(connack);
     }
 
+    /// The next connection resumes the session. Under MQTT 5 it subscribes again, which is answered.
+    pub(super) fn resume(&mut self) {
+        self.reconnect(&present());
+        if self.v5() {
+            self.suback(1);
+        }
+    }
+
     pub(super) fn disconnect(&mut self) {
         let end = self.end.take().unwrap_or_else(|| End::lost("reset"));
         let end = self.machine.disconnected(end);

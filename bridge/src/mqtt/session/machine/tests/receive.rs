@@ -51,10 +51,7 @@ fn f27_f29_what_comes_again_over_a_resumed_session_joins_also_under_another_id()
         for (id, payload) in [(40, "a"), (41, "b")] {
             bench.publish(id, payload);
         }
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
+        bench.resume();
         bench.forget();
         bench.again(1, "a");
         bench.again(2, "b");
@@ -101,10 +98,7 @@ fn f26_an_outcome_of_a_connection_before_acknowledges_nothing_else() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         bench.publish(1, "gone");
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
+        bench.resume();
         bench.forget();
         bench.publish(1, "other");
         bench.done("gone");
@@ -153,10 +147,7 @@ fn deliveries_of_earlier_connections_are_as_many_again_and_no_more() {
             let before = bench.admitted;
             (1..=9).for_each(|id| bench.publish(id, &format!("{connection} {id}")));
             read.push(bench.admitted - before);
-            bench.reconnect(&present());
-            if protocol == Protocol::V5 {
-                bench.suback(1);
-            }
+            bench.resume();
         }
         assert_eq!((read, bench.machine.reads()), (vec![most, most, 0], false));
     });
@@ -191,10 +182,7 @@ fn an_answer_to_ping_proves_nothing_of_what_came_before_it() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         (1..=2).for_each(|id| bench.publish(id, &id.to_string()));
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
+        bench.resume();
         bench.done("1");
         bench.done("2");
         bench.pass(KEEP_ALIVE, false);
@@ -213,10 +201,7 @@ fn answers_to_pings_that_a_broker_may_read_together_prove_nothing() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
         bench.publish(1, "1");
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
+        bench.resume();
         bench.done("1");
         bench.forget();
         bench.pass(KEEP_ALIVE, false);
@@ -239,10 +224,7 @@ fn messages_of_earlier_connections_take_as_many_bytes_again_and_no_more() {
         for connection in 1..=5 {
             // The broker does not mark what it sends again, so each is a message of its own.
             (1..=4).for_each(|id| bench.publish(id, &format!("{connection} {id}")));
-            bench.reconnect(&present());
-            if protocol == Protocol::V5 {
-                bench.suback(1);
-            }
+            bench.resume();
         }
         let (messages, bytes) = bench.machine.outstanding();
         assert_eq!((messages, bytes, bench.machine.reads()), (4, 4 * one, false));
@@ -342,10 +324,7 @@ fn f39_what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() 
         let mut bench = Bench::ready(protocol);
         bench.publish(1, "a");
         bench.publish(2, "b");
-        bench.reconnect(&present());
-        if protocol == Protocol::V5 {
-            bench.suback(1);
-        }
+        bench.resume();
         bench.done("a");
         bench.done("b");
         assert_eq!(bench.machine.outstanding().0, 2, "they may come again");
