@@ -131,7 +131,7 @@ impl Ready {
         if let Some(kept) = self.kept().as_ref().filter(fresh) {
             return Ok(kept.identity.clone());
         }
-        self.ready().await?;
+        Box::pin(self.ready()).await?;
         let kept = self.kept().as_ref().map(|kept| kept.identity.clone());
         kept.ok_or_else(|| "none were fetched".to_owned())
     }

@@ -157,7 +157,8 @@ impl Client {
             Way::Sdk(sdk) => {
                 // Credentials are fetched before the function's timeout begins.
                 self.ready().await?;
-                sdk.call(kind, request).await
+                // In a box, or the future of each call would be as large as this one, which the SDK makes large.
+                Box::pin(sdk.call(kind, request)).await
             }
             Way::Lean(lean) => lean.call(kind, request).await,
         };

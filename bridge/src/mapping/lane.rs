@@ -326,3 +326,22 @@ fn too_large(bytes: usize, limit: usize) -> Attempted {
     let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
     Attempted { disposition: Disposition::GiveUp, ..Attempted::by_function(failure, true) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    /// A future moves when it is awaited, so the size of one that contains another is copied at each call in between, for every
+    /// message; and each lane keeps as much.
+    #[test]
+    fn what_a_lane_seldom_does_makes_its_futures_no_larger() {
+        let lane = size(|(lane, batches): (Lane, _)| lane.run(batches, false));
+        assert!(lane <= 6 * 1024, "{lane}");
+        let call = size(|(lane, request): (&Lane, Request)| lane.invoke(request, 1));
+        assert!(call <= 3 * 1024, "{call}");
+    }
+}

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use hyper::header::{CONTENT_TYPE, HOST, PROXY_AUTHORIZATION};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderName, PROXY_AUTHORIZATION};
 use hyper::{Request, Response};
 use hyper_util::client::proxy::matcher::Matcher;
+use tokio::time::timeout;
 
 use super::connection::{Body, Connection};
 use super::dial::Dialler;
@@ -119,8 +120,8 @@ impl Http {
             Way::Network(network) => network.send(target, request, limits, self.longest).await,
             Way::Memory(service) => {
                 *request.uri_mut() = target.uri.clone();
-                let exchange = memory::exchange(&**service, request, self.longest);
-                within(limits.exchange, exchange, HttpError::Timeout).await
+                let exchange = Box::pin(memory::exchange(&**service, request, self.longest));
+                timeout(most(limits.exchange), exchange).await.unwrap_or(Err(HttpError::Timeout))
             }
         }
     }
@@ -137,8 +138,11 @@ impl Network {
         loop {
             let (mut connection, fresh) = self.connection(target, limits).await?;
             address(&mut request, target, &connection);
-            let exchange = exchange(&mut connection, request, longest);
-            match within(limits.exchange, exchange, HttpError::Timeout).await {
+            // In one expression: a future in a variable is kept twice, there and where it is awaited.
+            match timeout(most(limits.exchange), exchange(&mut connection, request, longest))
+                .await
+                .unwrap_or(Err(HttpError::Timeout))
+            {
                 Ok(Sent::Answered(response)) => {
                     self.keep(target, connection, &response);
                     return Ok(response);
@@ -162,8 +166,10 @@ impl Network {
             // The usual case needs no timeout.
             Some(connection) if connection.sender.is_ready() => Ok((connection, false)),
             pooled => {
-                let connecting = self.connect(target, pooled);
-                within(limits.connect.or(Some(CONNECT)), connecting, HttpError::ConnectTimeout).await
+                // In a box, or every exchange would carry the room for a handshake.
+                let connecting = Box::pin(self.connect(target, pooled));
+                let limit = limits.connect.unwrap_or(CONNECT);
+                timeout(limit, connecting).await.unwrap_or(Err(HttpError::ConnectTimeout))
             }
         }
     }
@@ -201,10 +207,11 @@ impl Network {
 /// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators
 /// and the sources of credentials name none.
 fn is_of_the_service(response: &Response<Bytes>) -> bool {
-    let header = |name: &str| response.headers().get(name).map(hyper::header::HeaderValue::as_bytes);
-    let is_named = ["x-amzn-requestid", "x-amz-request-id"].into_iter().any(|name| header(name).is_some());
-    let is_page = header(CONTENT_TYPE.as_str()).is_some_and(|kind| kind.starts_with(b"text/html"));
-    is_named || (response.status().is_success() && !is_page)
+    static IDS: [HeaderName; 2] =
+        [HeaderName::from_static("x-amzn-requestid"), HeaderName::from_static("x-amz-request-id")];
+    let headers = response.headers();
+    let is_page = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
+    IDS.iter().any(|name| headers.contains_key(name)) || (response.status().is_success() && !is_page())
 }
 
 /// A server is asked for a path, a proxy for the whole URL (RFC 9112, 3.2).
@@ -236,15 +243,8 @@ async fn exchange(connection: &mut Connection, request: Request<Body>, longest: 
     }
 }
 
-async fn within<T>(
-    limit: Option<Duration>,
-    stage: impl Future<Output = Result<T, HttpError>>,
-    late: HttpError,
-) -> Result<T, HttpError> {
-    match limit {
-        Some(limit) => tokio::time::timeout(limit, stage).await.unwrap_or(Err(late)),
-        None => stage.await,
-    }
+fn most(limit: Option<Duration>) -> Duration {
+    limit.unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]

@@ -104,16 +104,10 @@ impl Pool {
     /// Keeps a connection whose exchange has ended.
     pub(super) fn put(&self, origin: &Origin, connection: Connection) {
         let mut lots = self.lots();
-        if !lots.contains_key(origin) {
-            lots.insert(origin.clone(), Lot::default());
+        match lots.get_mut(origin) {
+            Some(lot) => lot.put(connection),
+            None => lots.entry(origin.clone()).or_default().put(connection),
         }
-        let Some(lot) = lots.get_mut(origin) else { return };
-        // So that a call costs the same however many there are, only the one that was idle for longest is looked at.
-        while lot.idle.len() >= MOST || lot.idle.front().is_some_and(|oldest| !usable(oldest)) {
-            lot.idle.pop_front();
-        }
-        lot.idle.push_back((Instant::now(), connection));
-        lot.change.notify_one();
     }
 
     fn lots(&self) -> MutexGuard<'_, HashMap<Origin, Lot>> {
@@ -129,7 +123,18 @@ impl Default for Lot {
 
 impl Lot {
     fn take(&mut self) -> Option<Connection> {
-        std::iter::from_fn(|| self.idle.pop_back()).find(usable).map(|(_, connection)| connection)
+        let now = Instant::now();
+        std::iter::from_fn(|| self.idle.pop_back()).find(|idle| usable(idle, now)).map(|(_, connection)| connection)
+    }
+
+    fn put(&mut self, connection: Connection) {
+        let now = Instant::now();
+        // So that a call costs the same however many there are, only the one that was idle for longest is looked at.
+        while self.idle.len() >= MOST || self.idle.front().is_some_and(|oldest| !usable(oldest, now)) {
+            self.idle.pop_front();
+        }
+        self.idle.push_back((now, connection));
+        self.change.notify_one();
     }
 }
 
@@ -152,8 +157,8 @@ impl Drop for Dial<'_> {
     }
 }
 
-fn usable((since, connection): &(Instant, Connection)) -> bool {
-    since.elapsed() < IDLE && connection.made.elapsed() < OLDEST && !connection.is_closed()
+fn usable((since, connection): &(Instant, Connection), now: Instant) -> bool {
+    now.duration_since(*since) < IDLE && now.duration_since(connection.made) < OLDEST && !connection.is_closed()
 }
 
 #[cfg(test)]

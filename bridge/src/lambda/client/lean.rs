@@ -9,7 +9,7 @@ use aws_smithy_types::DateTime;
 use aws_smithy_types::date_time::Format;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, USER_AGENT};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT};
 use hyper::{HeaderMap, Method, Response};
 
 use super::kind::Kind;
@@ -25,6 +25,10 @@ static CONTEXT: HeaderName = HeaderName::from_static("x-amz-client-context");
 static STAMP: HeaderName = HeaderName::from_static("x-amz-date");
 static KIND: HeaderName = HeaderName::from_static("x-amz-invocation-type");
 static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
+// Of responses. A name as text is taken apart at each look.
+static ERRED: HeaderName = HeaderName::from_static("x-amz-function-error");
+static KIND_OF_ERROR: HeaderName = HeaderName::from_static("x-amzn-errortype");
+static NAMED: [HeaderName; 2] = [HeaderName::from_static(IDS[0]), HeaderName::from_static(IDS[1])];
 /// That a request may have.
 const MOST_HEADERS: usize = 9;
 
@@ -148,14 +152,15 @@ fn url(endpoint: &str, function: &str) -> Option<String> {
 
 /// Without its body.
 fn said(response: &Response<Bytes>) -> Said {
+    let headers = response.headers();
     let header =
-        |name: &str| response.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     Said {
         status: response.status().as_u16(),
-        has_id: IDS.into_iter().any(|name| response.headers().contains_key(name)),
-        function_error: header("x-amz-function-error"),
-        error_type: header("x-amzn-errortype"),
-        retry_after: header("retry-after"),
+        has_id: NAMED.iter().any(|name| headers.contains_key(name)),
+        function_error: header(&ERRED),
+        error_type: header(&KIND_OF_ERROR),
+        retry_after: header(&RETRY_AFTER),
         body: Bytes::new(),
     }
 }

@@ -52,12 +52,13 @@ impl Lane {
                 None => waiting.push(answer),
             }
         }
+        // In boxes, as most functions answer nothing that is published.
         if let Some(publisher) = &mapping.publisher
-            && !self.publish(publisher, waiting, &mut refused, pending).await
+            && !Box::pin(self.publish(publisher, waiting, &mut refused, pending)).await
         {
             return false;
         }
-        self.give_up_answers(refused, failures, pending).await
+        Box::pin(self.give_up_answers(refused, failures, pending)).await
     }
 
     /// Returns when each is confirmed, or in `refused`; false when the bridge drains before.

@@ -83,7 +83,7 @@ impl Lane {
         if delivery.taken {
             return delivery.settle(Outcome::Delivered);
         }
-        let letter = self.letter(&delivery, pending, failure);
+        let letter = Box::new(self.letter(&delivery, pending, failure));
         match self.write(&letter).await {
             Written::Safe => delivery.settle(Outcome::DeadLettered),
             Written::Never => self.mapping.held.hold(delivery),
@@ -101,7 +101,7 @@ impl Lane {
         failure: &Failure,
     ) -> bool {
         let Some(first) = pending.deliveries.first() else { return true };
-        let letter = self.letter(first, pending, failure).with_answer(answer, number);
+        let letter = Box::new(self.letter(first, pending, failure).with_answer(answer, number));
         loop {
             match self.write(&letter).await {
                 Written::Safe => return true,
@@ -133,7 +133,8 @@ impl Lane {
         let (name, record, error_type) = (&mapping.settings.name, &letter.id, &letter.error_type);
         let mut held = None;
         let destination = loop {
-            match destination.put(letter).await {
+            // In a box, or every lane would carry the room for all kinds of destinations.
+            match Box::pin(destination.put(letter)).await {
                 Ok(kind) => break kind,
                 Err(cause) if cause.is_final => {
                     let Some(messages) = mapping.said.failed(Matter::Impossible) else { return Written::Never };
