@@ -43,12 +43,12 @@ impl std::fmt::Debug for Shared {
 }
 
 struct Kept {
-    identity: Identity,
+    /// Shared by all calls: a copy of credentials copies all that the SDK keeps with them.
+    identity: Arc<Identity>,
     fetch_again: SystemTime,
 }
 
 /// The credentials that sign a request.
-#[derive(Clone)]
 pub(crate) struct Identity {
     pub(crate) credentials: Credentials,
     /// How many were fetched before: the same number is the same credentials.
@@ -108,7 +108,7 @@ impl Ready {
         };
         let mut kept = self.kept();
         let generation = kept.as_ref().map_or(0, |kept| kept.identity.generation + 1);
-        *kept = Some(Kept { identity: Identity { credentials, generation }, fetch_again });
+        *kept = Some(Kept { identity: Arc::new(Identity { credentials, generation }), fetch_again });
         Ok(())
     }
 
@@ -126,13 +126,13 @@ impl Ready {
     }
 
     /// Those for the next call, at once while they last.
-    pub(crate) async fn identity(&self) -> Result<Identity, String> {
+    pub(crate) async fn identity(&self) -> Result<Arc<Identity>, String> {
         let fresh = |kept: &&Kept| SystemTime::now() < kept.fetch_again;
         if let Some(kept) = self.kept().as_ref().filter(fresh) {
-            return Ok(kept.identity.clone());
+            return Ok(Arc::clone(&kept.identity));
         }
         Box::pin(self.ready()).await?;
-        let kept = self.kept().as_ref().map(|kept| kept.identity.clone());
+        let kept = self.kept().as_ref().map(|kept| Arc::clone(&kept.identity));
         kept.ok_or_else(|| "none were fetched".to_owned())
     }
 

@@ -120,8 +120,9 @@ impl Http {
             Way::Network(network) => network.send(target, request, limits, self.longest).await,
             Way::Memory(service) => {
                 *request.uri_mut() = target.uri.clone();
-                let exchange = Box::pin(memory::exchange(&**service, request, self.longest));
-                timeout(most(limits.exchange), exchange).await.unwrap_or(Err(HttpError::Timeout))
+                timeout(most(limits.exchange), memory::exchange(&**service, request, self.longest))
+                    .await
+                    .unwrap_or(Err(HttpError::Timeout))
             }
         }
     }
