@@ -42,13 +42,14 @@ async fn fight(replica: &Replica, times: u32, patience: Duration) -> Vec<Instant
         let reason = line["reason"].as_str().unwrap_or_default();
         line["level"] == "ERROR" && reason.contains("is another process running")
     };
-    let mut connects = Vec::new();
+    let (mut connects, mut counted) = (Vec::new(), 0.0);
     let watching = async {
         // The log summarises what repeats, the counters do not.
         while replica.metric("mqtt_lambda_bridge_session_taken_over_total{mapping=\"m\"} ").await < Some(times.into()) {
             let made = replica.metric("mqtt_lambda_bridge_connects_total{mapping=\"m\"} ").await.unwrap();
-            while made > connects.len() as f64 {
+            while counted < made {
                 connects.push(Instant::now());
+                counted += 1.0;
             }
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
