@@ -157,7 +157,7 @@ impl Client {
             Way::Sdk(sdk) => {
                 // Credentials are fetched before the function's timeout begins.
                 self.ready().await?;
-                // In a box, or the future of each call would be as large as this one, which the SDK makes large.
+                // In a box, or every lane would carry the room for the SDK's call.
                 Box::pin(sdk.call(kind, request)).await
             }
             Way::Lean(lean) => lean.call(kind, request).await,

@@ -335,8 +335,7 @@ mod tests {
         size_of::<F>()
     }
 
-    /// A future moves when it is awaited, so the size of one that contains another is copied at each call in between, for every
-    /// message; and each lane keeps as much.
+    /// Each lane keeps as much for as long as it runs, and there are as many lanes as invocations at once.
     #[test]
     fn what_a_lane_seldom_does_makes_its_futures_no_larger() {
         let lane = size(|(lane, batches): (Lane, _)| lane.run(batches, false));
