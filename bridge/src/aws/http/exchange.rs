@@ -244,6 +244,7 @@ async fn exchange(connection: &mut Connection, request: Request<Body>, longest: 
     }
 }
 
+/// How long a stage may take: for ever unless there is a limit.
 fn most(limit: Option<Duration>) -> Duration {
     limit.unwrap_or(Duration::MAX)
 }
