@@ -32,7 +32,7 @@ use crate::aws::Aws;
 use crate::config::Config;
 use crate::dead_letter::Destinations;
 use crate::metrics::Metrics;
-use crate::mqtt::{BrokerStats, Connector, Credentials, InMemory, LiveTls};
+use crate::mqtt::{BrokerStats, Connector, InMemory, LiveTls};
 use crate::otlp::Traces;
 use crate::shutdown::{self, Announcer, Listener, Phase};
 use prepare::{bind_admin, broker, gate, prepare, warn_about, warn_of_circles};
@@ -108,12 +108,12 @@ impl Bridge {
         Self::start_with(config, aws, metrics, connector, Some(tls)).await
     }
 
-    /// The same with a broker in this process: the configuration's URL and TLS files are not used.
+    /// The same with brokers in this process, one for each URL of the configuration, whose TLS files are not used.
     ///
     /// # Errors
     /// When something of the configuration cannot be used.
     pub async fn start_in_memory(config: Config, aws: &Aws, broker: InMemory) -> Result<Self, StartError> {
-        let connector = Connector::in_memory(broker).with(Credentials::of(&config.mqtt));
+        let connector = Connector::in_memory_of(&config.mqtt, broker);
         Self::start_with(config, aws, Metrics::new(), connector, None).await
     }
 

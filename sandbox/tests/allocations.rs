@@ -126,7 +126,7 @@ fn counted(settings: &[(&str, &str)]) -> AllocationInfo {
     let variables = variables.map(|(name, value)| (OsString::from(format!("BRIDGE_{name}")), OsString::from(value)));
     let config = Config::load(None, variables, Overrides::default()).unwrap();
     let (opened, mut connections) = mpsc::unbounded_channel();
-    let way = InMemory::new(move || {
+    let way = InMemory::new(move |_| {
         let (ours, theirs) = duplex(1 << 20);
         opened.send(theirs).map_err(io::Error::other)?;
         Ok(ours)

@@ -36,20 +36,21 @@ pub struct Connector {
 enum Way {
     /// In the order of preference; one at least.
     Network(Arc<[Route]>),
-    Memory(InMemory),
+    /// To so many brokers.
+    Memory(InMemory, usize),
 }
 
-/// The way to a broker in this very process: each call is a connection. There is no network below it, so nothing that
+/// The way to brokers in this very process: each call is a connection. There is no network below it, so nothing that
 /// TLS would have to protect.
 #[derive(Clone)]
 pub struct InMemory {
-    connect: Arc<dyn Fn() -> io::Result<DuplexStream> + Send + Sync>,
+    connect: Arc<dyn Fn(usize) -> io::Result<DuplexStream> + Send + Sync>,
     generations: Generations,
 }
 
 impl InMemory {
-    /// Connections are made by this function.
-    pub fn new(connect: impl Fn() -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
+    /// This function makes connections. It gets the broker's place in the configuration's list, from 0.
+    pub fn new(connect: impl Fn(usize) -> io::Result<DuplexStream> + Send + Sync + 'static) -> Self {
         Self { connect: Arc::new(connect), generations: Generations::default() }
     }
 
@@ -58,14 +59,16 @@ impl InMemory {
         self.generations.advance();
     }
 
-    fn open(&self, stage: &StageCell) -> Result<Connection, ConnectError> {
+    fn open(&self, place: usize, stage: &StageCell) -> Result<Connection, ConnectError> {
         let freshness = self.generations.freshness(self.generations.newest());
         stage.connected("the broker in this process");
         let unconnected = |error: io::Error| ConnectError::Tcp {
             broker: "the broker in this process".to_owned(),
             cause: error.to_string(),
         };
-        (self.connect)().map(|stream| Connection::new(Transport::Memory(stream), freshness, None)).map_err(unconnected)
+        (self.connect)(place)
+            .map(|stream| Connection::new(Transport::Memory(stream), freshness, None))
+            .map_err(unconnected)
     }
 }
 
@@ -83,8 +86,12 @@ impl Connector {
     pub fn of(mqtt: &config::Mqtt, tls: LiveTls) -> Result<Self, String> {
         let route = |url: &BrokerUrl| Ok::<_, String>(Route::new(url.clone(), tls.clone())?.configured(mqtt));
         let routes = mqtt.url.iter().map(route).collect::<Result<_, _>>()?;
+        Ok(Self::by(Way::Network(routes), mqtt))
+    }
+
+    fn by(way: Way, mqtt: &config::Mqtt) -> Self {
         let return_after = (mqtt.prefer == Prefer::First).then_some(mqtt.return_after);
-        Ok(Self { way: Way::Network(routes), credentials: Credentials::of(mqtt), return_after, last: Arc::default() })
+        Self { way, credentials: Credentials::of(mqtt), return_after, last: Arc::default() }
     }
 
     /// For this broker, with the TLS configuration that is in use when a connection is opened.
@@ -96,10 +103,17 @@ impl Connector {
         Ok(Self { way, credentials: Credentials::default(), return_after: None, last: Arc::default() })
     }
 
-    /// For a broker in this process.
+    /// For as many brokers in this process as the configuration has URLs.
     #[must_use]
-    pub fn in_memory(memory: InMemory) -> Self {
-        Self { way: Way::Memory(memory), credentials: Credentials::default(), return_after: None, last: Arc::default() }
+    pub fn in_memory_of(mqtt: &config::Mqtt, memory: InMemory) -> Self {
+        Self::by(Way::Memory(memory, mqtt.url.len()), mqtt)
+    }
+
+    /// For one broker in this process.
+    #[cfg(test)]
+    pub(super) fn in_memory(memory: InMemory) -> Self {
+        let way = Way::Memory(memory, 1);
+        Self { way, credentials: Credentials::default(), return_after: None, last: Arc::default() }
     }
 
     /// The same, with a user name or a password for the broker.
@@ -123,7 +137,7 @@ impl Connector {
         match &self.way {
             // All routes use the same files.
             Way::Network(routes) => routes[0].freshness(),
-            Way::Memory(memory) => memory.generations.freshness(memory.generations.newest()),
+            Way::Memory(memory, _) => memory.generations.freshness(memory.generations.newest()),
         }
     }
 
@@ -136,7 +150,7 @@ impl Connector {
     pub(super) fn choice(&self, client_id: &str) -> Choice {
         let places = match &self.way {
             Way::Network(routes) => routes.len(),
-            Way::Memory(_) => 1,
+            Way::Memory(_, places) => *places,
         };
         Choice::new(places, self.last().get(client_id).copied().unwrap_or(0))
     }
@@ -160,7 +174,7 @@ impl Connector {
     pub(super) fn url(&self, place: usize) -> Option<String> {
         match &self.way {
             Way::Network(routes) => routes.get(place).map(Route::url),
-            Way::Memory(_) => None,
+            Way::Memory(..) => None,
         }
     }
 
@@ -194,7 +208,7 @@ impl Connector {
         match &self.way {
             // In a box: a handshake is large, and most of a connection's life is after it.
             Way::Network(routes) => Box::pin(routes[place].open(stage)).await,
-            Way::Memory(memory) => memory.open(stage),
+            Way::Memory(memory, _) => memory.open(place, stage),
         }
     }
 }

@@ -77,7 +77,8 @@ impl Session {
         let (settler, settlements) = mpsc::channel(settings.max_running());
         let (status, heard) = watch::channel(Status::Connecting);
         let shown = Shown::new(metrics.clone(), &settings.link.client_id);
-        let machine = Machine::new(settings, metrics.clone(), fastrand::u64(..));
+        let last = connector.choice(&settings.link.client_id).at();
+        let machine = Machine::new(settings, metrics.clone(), fastrand::u64(..)).resuming_at(last);
         let (deliveries, note) = (Some(deliveries), None);
         let session = Self {
             machine,

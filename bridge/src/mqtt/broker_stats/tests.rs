@@ -27,7 +27,7 @@ fn bench() -> Bench {
         connect_timeout: second,
         backoff: Range { min: second, max: second },
     };
-    let connector = Connector::in_memory(InMemory::new(|| Err(std::io::Error::other("not dialled here"))));
+    let connector = Connector::in_memory(InMemory::new(|_| Err(std::io::Error::other("not dialled here"))));
     let (metrics, (announcer, shutdown)) = (Metrics::new(), shutdown::channel());
     let mut stats = BrokerStats::new(link, TOPIC.into(), connector, metrics.broker(), shutdown);
     let now = StdInstant::now();

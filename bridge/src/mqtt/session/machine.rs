@@ -73,6 +73,8 @@ pub(super) struct Machine {
     counts: FilterCounts,
     /// For which of them a SUBACK of this process granted what was asked, so that a session present holds them.
     subscribed: Vec<bool>,
+    /// Filters that it gives up at the current broker.
+    former: Vec<String>,
     /// Whether all that the broker has for the session was published when all filters were subscribed.
     paired: bool,
     /// Whether this process has had a session that the broker could lose.
@@ -103,6 +105,7 @@ impl Machine {
         let mut subscribed = settings.subscribed.clone();
         subscribed.resize(subscriptions.len(), false);
         let counts = metrics.received_by_filter.of(&subscriptions);
+        let former = settings.former_filters.clone();
         Self {
             settings,
             wire,
@@ -119,6 +122,7 @@ impl Machine {
             subscriptions,
             counts,
             subscribed,
+            former,
             paired: false,
             established: false,
             denies_sessions: false,

@@ -22,7 +22,7 @@ fn bench(protocol: Protocol, limits: Limits) -> Bench {
         connect_timeout: second,
         backoff: Range { min: second, max: second },
     };
-    let connector = Connector::in_memory(InMemory::new(|| Err(std::io::Error::other("not dialled here"))));
+    let connector = Connector::in_memory(InMemory::new(|_| Err(std::io::Error::other("not dialled here"))));
     let (say, online) = watch::channel(None);
     let (announcer, shutdown) = shutdown::channel();
     let told = Told { topic: "t".into(), offline: "off".into(), will_delay: 5 * second };

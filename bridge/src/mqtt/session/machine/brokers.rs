@@ -8,6 +8,7 @@ use super::Machine;
 use super::retire::Retirement;
 use crate::mqtt::ledger::Kept;
 use crate::mqtt::session::event::Event;
+use crate::mqtt::session::settings::Settings;
 use crate::shutdown::Phase;
 
 /// The brokers of a session, by their places in the configuration.
@@ -20,17 +21,36 @@ pub(super) struct Brokers {
 }
 
 /// The state of the session at a broker that is not the current one.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Known {
     subscribed: Vec<bool>,
+    former: Vec<String>,
     established: bool,
     denies_sessions: bool,
+}
+
+impl Known {
+    /// Of a broker at which this session was not yet: an earlier one may have been.
+    fn nothing(settings: &Settings) -> Self {
+        Self {
+            subscribed: vec![false; settings.topic_filters.len()],
+            former: settings.former_filters.clone(),
+            established: false,
+            denies_sessions: false,
+        }
+    }
 }
 
 impl Machine {
     /// The broker of the last connection.
     pub(in crate::mqtt::session) fn broker(&self) -> usize {
         self.brokers.current
+    }
+
+    /// The settings are about this broker: an earlier session of the same client id was connected to it last.
+    pub(in crate::mqtt::session) fn resuming_at(mut self, broker: usize) -> Self {
+        self.brokers.current = broker;
+        self
     }
 
     /// This one of the brokers has accepted a connection.
@@ -41,16 +61,17 @@ impl Machine {
         }
         // Messages in that broker's queue wait until the session comes back there.
         let unacknowledged = self.ledger.connect(Kept::No);
-        let here = self.brokers.elsewhere.remove(&broker).unwrap_or_default();
-        let Known { mut subscribed, established, denies_sessions } = here;
-        subscribed.resize(self.subscribed.len(), false);
+        let here = self.brokers.elsewhere.remove(&broker).unwrap_or_else(|| Known::nothing(&self.settings));
+        let Known { subscribed, former, established, denies_sessions } = here;
         let there = Known {
             subscribed: std::mem::replace(&mut self.subscribed, subscribed),
+            former: std::mem::replace(&mut self.former, former),
             established: std::mem::replace(&mut self.established, established),
             denies_sessions: std::mem::replace(&mut self.denies_sessions, denies_sessions),
         };
         self.brokers.elsewhere.insert(left, there);
         self.brokers.current = broker;
+        self.unsubscribes_unanswered = 0;
         self.stay();
         self.events.push(Event::BrokerChanged { left, unacknowledged });
     }

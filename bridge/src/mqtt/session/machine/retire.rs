@@ -79,15 +79,16 @@ impl Machine {
     /// Asks the broker for what the retirement needs next, one thing at a time.
     pub(super) fn go_on_retiring(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
         line.alarm = None;
-        // While an operator holds the mapping nothing is read, and so no PINGREQ is answered.
-        if line.listens() || self.paused {
+        // While an operator holds the mapping nothing is read, and so no PINGREQ is answered. While it drains nothing is
+        // admitted, so nobody knows how much of the broker's window is in use.
+        if line.listens() || self.paused || self.phase >= Phase::Draining {
             return Ok(());
         }
         let all = self.leaves();
         if all && line.quiet.is_some() {
             return self.watch_for_the_last(line, output, now);
         }
-        if !all && self.settings.former_filters.is_empty() {
+        if !all && self.former.is_empty() {
             return Ok(());
         }
         if !(all && self.retirement == Retirement::Unsubscribed) {
@@ -110,7 +111,7 @@ impl Machine {
     }
 
     fn unsubscribe(&mut self, all: bool, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
-        let mut filters = self.settings.former_filters.clone();
+        let mut filters = self.former.clone();
         if all {
             filters.extend(self.filters.all().iter().map(ToString::to_string));
             self.subscribed.fill(false);
@@ -148,7 +149,7 @@ impl Machine {
             return Ok(());
         }
         self.unsubscribes_unanswered = 0;
-        let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
+        let (former, all) = (std::mem::take(&mut self.former), line.unsubscribes_all);
         if all {
             self.retirement = Retirement::Unsubscribed;
             line.quiet = Some(Quiet::default());
@@ -166,7 +167,7 @@ impl Machine {
         }
         line.unsuback_due = None;
         line.unsubscribing.clear();
-        let (former, all) = (std::mem::take(&mut self.settings.former_filters), line.unsubscribes_all);
+        let (former, all) = (std::mem::take(&mut self.former), line.unsubscribes_all);
         if all {
             self.unproven |= !self.is_returning();
             self.retirement = Retirement::Unsubscribed;

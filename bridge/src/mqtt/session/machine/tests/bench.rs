@@ -86,7 +86,12 @@ pub(super) fn present() -> ConnAck {
 
 impl Bench {
     pub(super) fn new(settings: Settings) -> Self {
-        let machine = Machine::new(settings, Metrics::new().mapping("m"), 7);
+        Self::resuming(settings, 0)
+    }
+
+    /// An earlier session of the same client id was connected to this broker last.
+    pub(super) fn resuming(settings: Settings, broker: usize) -> Self {
+        let machine = Machine::new(settings, Metrics::new().mapping("m"), 7).resuming_at(broker);
         let (sent, events, running, subscribes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let (now, input, packets) = (Instant::now(), BytesMut::new(), HashMap::new());
         Self { machine, now, input, sent, packets, subscribes, events, running, admitted: 0, end: None }

@@ -1,7 +1,8 @@
 //! One of several brokers at a time.
 
-use super::bench::{Bench, SECOND, Sent, both, fresh, present};
+use super::bench::{Bench, SECOND, Sent, both, fresh, present, settings};
 use crate::config::Protocol;
+use crate::mqtt::Settings;
 use crate::mqtt::end::End;
 use crate::mqtt::session::event::Event;
 use crate::shutdown::Phase;
@@ -104,6 +105,41 @@ fn under_mqtt_3_1_1_a_subscription_is_remembered_for_its_own_broker() {
     bench.machine.unanswered_by(1);
     moves(&mut bench, 1, &present());
     assert_eq!(bench.take_sent(), [Sent::Subscribe], "a CONNECT may have made that session again");
+}
+
+#[test]
+fn a_former_filter_is_given_up_at_each_broker() {
+    both(|protocol| {
+        let former = vec!["former/topic".to_owned()];
+        let mut bench = Bench::new(Settings { former_filters: former, ..settings(protocol) });
+        bench.connect(&fresh());
+        for broker in [0, 1] {
+            bench.suback(1);
+            bench.take_sent();
+            bench.pong();
+            bench.pong();
+            assert_eq!(bench.take_sent(), [Sent::Unsubscribe], "at broker {broker}");
+            bench.unsuback(1);
+            moves(&mut bench, 1, &present());
+        }
+        moves(&mut bench, 0, &present());
+        bench.suback(1);
+        bench.take_sent();
+        bench.pass(SECOND * 60, true);
+        assert_eq!(bench.take_sent(), [], "it has given it up here");
+    });
+}
+
+#[test]
+fn what_an_earlier_session_of_this_process_held_it_held_at_the_last_broker() {
+    let held = Settings { subscribed: vec![true], ..settings(Protocol::V311) };
+    let mut bench = Bench::resuming(held, 1);
+    bench.machine.at_broker(1);
+    bench.connect(&present());
+    assert_eq!(bench.take_sent(), []);
+    assert!(!bench.events.iter().any(|event| matches!(event, Event::BrokerChanged { .. })), "{:?}", bench.events);
+    moves(&mut bench, 0, &present());
+    assert_eq!(bench.take_sent(), [Sent::Subscribe], "nobody knows what its session there holds");
 }
 
 #[test]

@@ -184,6 +184,27 @@ fn a_former_filter_whose_queue_is_not_proven_empty_is_no_session_that_may_have_l
 }
 
 #[test]
+fn f40_a_session_that_drains_gives_up_no_former_filter_as_it_takes_none_of_its_messages() {
+    both(|protocol| {
+        let former = vec!["former/topic".to_owned()];
+        let mut bench = Bench::new(Settings { former_filters: former, ..settings(protocol) });
+        bench.connect(&fresh());
+        bench.suback(1);
+        bench.publish(1, "a");
+        bench.publish(2, "b");
+        bench.done("a");
+        bench.take_sent();
+        bench.enter(Phase::Draining);
+        // With this one the broker's window is full, and its queue may hold more.
+        bench.publish(3, "c");
+        (0..5).for_each(|_| bench.pong());
+        assert_eq!(bench.take_sent(), []);
+        bench.done("b");
+        assert!(matches!(bench.end, Some(End::Drained)), "{}", bench.why());
+    });
+}
+
+#[test]
 fn f39_a_message_that_expired_at_the_broker_over_a_cut_does_not_hold_up_the_end() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
