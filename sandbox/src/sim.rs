@@ -18,6 +18,7 @@ mod process;
 mod record;
 mod settings;
 mod shrink;
+mod sites;
 mod stage;
 mod timeline;
 mod watcher;

@@ -36,8 +36,8 @@ pub enum Packet {
     },
     /// PINGREQ.
     PingReq,
-    /// DISCONNECT, with its reason code; 0 under MQTT 3.1.1.
-    Disconnect(u8),
+    /// DISCONNECT, with its reason code, 0 under MQTT 3.1.1, and the Session Expiry Interval that replaces that of CONNECT.
+    Disconnect(u8, Option<u32>),
     /// A packet by its name, or bytes that are none.
     Other(String),
 }
@@ -175,7 +175,10 @@ fn v5(bytes: &mut BytesMut) -> Option<Packet> {
             Packet::Unsubscribe { packet_id: unsubscribe.pkid, filters: unsubscribe.filters }
         }
         P::PingReq => Packet::PingReq,
-        P::Disconnect(bye) => Packet::Disconnect(bye.reason_code as u8),
+        P::Disconnect(bye) => {
+            let expiry = bye.properties.and_then(|properties| properties.session_expiry_interval);
+            Packet::Disconnect(bye.reason_code as u8, expiry)
+        }
         other => Packet::Other(format!("{:?}", other.packet_type())),
     })
 }
@@ -219,7 +222,7 @@ fn v311(bytes: &mut BytesMut) -> Option<Packet> {
         }
         P::Unsubscribe(unsubscribe) => Packet::Unsubscribe { packet_id: unsubscribe.pkid, filters: unsubscribe.topics },
         P::PingReq => Packet::PingReq,
-        P::Disconnect => Packet::Disconnect(0),
+        P::Disconnect => Packet::Disconnect(0, None),
         other => Packet::Other(format!("{:?}", other.packet_type())),
     })
 }

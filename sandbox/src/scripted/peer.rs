@@ -309,7 +309,7 @@ impl Peer {
         let end = async {
             let mut reason = None;
             while let Some(packet) = self.packets.recv().await {
-                if let Packet::Disconnect(code) = packet {
+                if let Packet::Disconnect(code, _) = packet {
                     reason = Some(code);
                 }
             }

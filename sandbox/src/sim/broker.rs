@@ -207,10 +207,11 @@ impl Broker {
         self.state().sessions.values().all(Session::is_empty)
     }
 
-    /// When the oldest connection began that a session has.
+    /// When the oldest connection began that a session has, and that its client has, too.
     pub(super) fn oldest_connection(&self) -> Option<Instant> {
         let state = self.state();
-        let connections = state.sessions.values().filter_map(|session| session.connection);
+        let held = state.sessions.values().filter(|session| state.record.is_here(&session.client_id));
+        let connections = held.filter_map(|session| session.connection);
         connections.filter_map(|number| state.begun.get(usize::try_from(number).ok()?)).min().copied()
     }
 }
@@ -241,7 +242,11 @@ impl State {
         let most = self.habits.queue;
         let Some(session) = self.sessions.get_mut(client_id) else { return };
         if session.queue.len() >= most {
-            return self.record.excuse(stored.number, "the queue is full");
+            self.record.excuse(stored.number, "the queue is full");
+            if stored.is_copy {
+                self.record.halved(stored.number);
+            }
+            return;
         }
         session.queue.push_back(stored);
         let connection = session.connection;

@@ -1,11 +1,11 @@
 //! A connection in memory with a network's faults: it delays, splits and joins bytes, breaks, lets nothing through, or
 //! breaks in one direction. Knows no packets.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::chance::Chance;
 
@@ -36,14 +36,25 @@ pub(super) struct Pace {
     pub(super) piece: u64,
 }
 
-/// All connections of a world, whole or not.
+/// All connections to a broker, whole or not.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Links(Arc<Mutex<Vec<watch::Sender<State>>>>);
+pub(super) struct Links(Arc<Mutex<Inner>>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    links: Vec<watch::Sender<State>>,
+    /// There are no new ones until then.
+    closed_until: Option<Instant>,
+}
 
 impl Links {
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Sets the state of all that are there. How many there were.
     pub(super) fn set(&self, state: State) -> usize {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = &mut self.inner().links;
         links.retain(|link| link.receiver_count() > 0);
         for link in links.iter() {
             link.send_if_modified(|now| {
@@ -58,17 +69,25 @@ impl Links {
 
     /// Cuts one of those that are there.
     pub(super) fn cut_one(&self, chance: &mut Chance) {
-        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = &mut self.inner().links;
         links.retain(|link| link.receiver_count() > 0);
         if !links.is_empty() {
             let _ = links[chance.index(links.len())].send(State::Cut);
         }
     }
 
+    /// There are no new ones until then.
+    pub(super) fn close_until(&self, until: Instant) {
+        self.inner().closed_until = Some(until);
+    }
+
+    pub(super) fn are_closed(&self) -> bool {
+        self.inner().closed_until.is_some_and(|until| until > Instant::now())
+    }
+
     /// Ends all black holes.
     pub(super) fn reopen(&self) {
-        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        for link in links.iter() {
+        for link in &self.inner().links {
             link.send_if_modified(|state| {
                 *state == State::BlackHole && {
                     *state = State::Whole;
@@ -82,7 +101,7 @@ impl Links {
     pub(super) fn connect(&self, pace: Pace, mut chance: Chance) -> (DuplexStream, DuplexStream) {
         let ((near, left), (right, far)) = (duplex(BUFFER), duplex(BUFFER));
         let (state, heard) = watch::channel(State::Whole);
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(state);
+        self.inner().links.push(state);
         let other = Chance::of(chance.number(0..u64::MAX), 1);
         tokio::spawn(async move {
             let ((from_bridge, to_bridge), (from_broker, to_broker)) = (split(left), split(right));

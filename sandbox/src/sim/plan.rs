@@ -1,6 +1,7 @@
 //! What a seed draws: the broker's behaviour, the mapping's settings, the function's moods, and the times of faults.
 //! Plain data; a plan can be made smaller and run again.
 
+mod brokers;
 mod fault;
 mod filters;
 mod moods;
@@ -13,6 +14,7 @@ use bridge::config::{LambdaClient, Protocol};
 use super::broker::Habits;
 use super::chance::Chance;
 
+pub use brokers::Brokers;
 pub use fault::{Fault, Faults};
 pub use filters::Filters;
 pub use moods::{Answers, Moods};
@@ -31,6 +33,8 @@ pub struct Profile {
     pub two_mappings: bool,
     /// Whether something else answers in Lambda's place in every world; drawn unless set.
     pub strangers: bool,
+    /// Whether every world has two brokers; drawn unless set.
+    pub two_brokers: bool,
     /// Without the parts that some seeds have drawn since, each from a stream of its own: the worlds in which old seeds found
     /// faults.
     pub plain: bool,
@@ -57,6 +61,8 @@ pub struct Plan {
     pub protocol: Protocol,
     /// The broker.
     pub habits: Habits,
+    /// A second broker, where there is one.
+    pub brokers: Option<Brokers>,
     /// How many messages are published.
     pub messages: u64,
     /// By how many devices, each with a topic of its own.
@@ -137,6 +143,7 @@ impl Plan {
             seed,
             protocol,
             habits,
+            brokers: None,
             filters: Filters::default(),
             two_mappings: profile.two_mappings || !profile.plain && Chance::of(seed, 10).percent(12),
             messages: chance.number(200..400),
@@ -165,7 +172,7 @@ impl Plan {
             asks_first: !profile.plain && Chance::of(seed, 15).percent(12),
             faults,
         };
-        plan.with_several_filters(profile).with_strangers(profile)
+        plan.with_several_filters(profile).with_strangers(profile).with_two_brokers(profile)
     }
 
     /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.
@@ -207,6 +214,22 @@ impl Plan {
         self.faults.sort_by_key(|(at, _)| *at);
         self
     }
+
+    /// In some worlds there are two brokers. From a stream of its own, too.
+    fn with_two_brokers(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 16);
+        if (profile.plain || !chance.percent(12)) && !profile.two_brokers {
+            return self;
+        }
+        self.brokers = Some(Brokers::draw(&mut chance));
+        // What waits at one of them is overtaken by what comes from the other; and more of it would be published where
+        // nobody is any more, by those who leave and by those who want to see a refused message pass.
+        (self.ordered, self.moods.blocked_every) = (false, 0);
+        self.retires = self.retires.map(|_| 0);
+        self.faults.extend(brokers::faults(&mut chance, profile.faults, self.publishing));
+        self.faults.sort_by_key(|(at, _)| *at);
+        self
+    }
 }
 
 impl fmt::Display for Plan {
@@ -226,6 +249,7 @@ impl fmt::Display for Plan {
         if self.filters.count() > 1 {
             words.push(format!("filters {}", self.filters.texts().collect::<Vec<_>>().join(" ")));
         }
+        words.extend(self.brokers.map(|brokers| format!("{brokers:?}")));
         for (word, is_so) in [
             ("two mappings", self.two_mappings),
             ("asks first", self.asks_first),

@@ -67,6 +67,8 @@ struct Inner {
     /// How many of these each client has noticed by now.
     noticed: BTreeMap<String, u64>,
     restarts: u64,
+    /// At which of the brokers each client was last, and how often it has changed.
+    places: BTreeMap<String, (&'static str, u64)>,
     /// Whether the outcomes of a key must come in order.
     ordered: bool,
     /// Whether there is a failure destination.
@@ -83,11 +85,15 @@ struct Inner {
 
 /// Shared by all parts of a world.
 #[derive(Debug, Clone)]
-pub(super) struct Record(Arc<Mutex<Inner>>);
+pub(super) struct Record {
+    inner: Arc<Mutex<Inner>>,
+    /// Which of the brokers it is that has it.
+    broker: &'static str,
+}
 
 impl Record {
     pub(super) fn new(ordered: bool, has_destination: bool) -> Self {
-        Self(Arc::new(Mutex::new(Inner {
+        let inner = Inner {
             begun: Instant::now(),
             lines: Vec::new(),
             fates: BTreeMap::new(),
@@ -98,17 +104,19 @@ impl Record {
             silent: 0,
             noticed: BTreeMap::new(),
             restarts: 0,
+            places: BTreeMap::new(),
             ordered,
             has_destination,
             windows: BTreeMap::new(),
             exceeded: false,
             said_unproven: false,
             passed: 0,
-        })))
+        };
+        Self { inner: Arc::new(Mutex::new(inner)), broker: "broker" }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn say(&self, who: &'static str, what: impl Into<String>) {
@@ -117,6 +125,16 @@ impl Record {
         inner.lines.push(Line { at, who, what: what.into() });
         drop(inner);
         self.look_at_windows();
+    }
+
+    /// The same one, for the broker of that name.
+    pub(super) fn of_broker(&self, broker: &'static str) -> Self {
+        Self { broker, ..self.clone() }
+    }
+
+    /// What the broker does.
+    pub(super) fn broker(&self, what: impl Into<String>) {
+        self.say(self.broker, what);
     }
 
     pub(super) fn violated(&self, promise: &'static str, what: impl Into<String>) {
@@ -156,9 +174,24 @@ impl Record {
         inner.fates.values_mut().for_each(|fate| (fate.not_before, fate.passed) = (None, false));
     }
 
-    /// How often that has happened.
-    pub(super) fn restarts(&self) -> u64 {
-        self.inner().restarts
+    /// This client connects to this broker. The number grows when the bridge knows nothing any more of what came on its
+    /// last connection: as a process has begun anew, or because it was at another broker.
+    pub(super) fn forgotten_by(&self, client_id: &str) -> u64 {
+        let mut inner = self.inner();
+        let restarts = inner.restarts;
+        let (place, changes) = inner.places.entry(client_id.to_owned()).or_insert((self.broker, 0));
+        *changes += u64::from(std::mem::replace(place, self.broker) != self.broker);
+        restarts + *changes
+    }
+
+    /// Whether this client has connected to no other broker since it was at this one.
+    pub(super) fn is_here(&self, client_id: &str) -> bool {
+        self.inner().places.get(client_id).is_some_and(|(place, _)| *place == self.broker)
+    }
+
+    /// Whether this client has ever come from another broker.
+    pub(super) fn has_changed(&self, client_id: &str) -> bool {
+        self.inner().places.get(client_id).is_some_and(|(_, changes)| *changes > 0)
     }
 
     /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
@@ -228,7 +261,7 @@ impl Record {
 
     /// The broker has dropped it, and that is nobody's right.
     pub(super) fn dropped(&self, number: u64, why: &'static str) {
-        self.say("broker", format!("drops {number}: {why}"));
+        self.broker(format!("drops {number}: {why}"));
         if let Some(fate) = self.inner().fates.get_mut(&number) {
             fate.dropped = true;
         }
@@ -250,7 +283,7 @@ impl Record {
 
     /// The broker has dropped it by itself.
     pub(super) fn excuse(&self, number: u64, why: &'static str) {
-        self.say("broker", format!("drops {number}: {why}"));
+        self.broker(format!("drops {number}: {why}"));
         if let Some(fate) = self.inner().fates.get_mut(&number) {
             fate.excused.get_or_insert(why);
         }
@@ -272,6 +305,13 @@ impl Record {
         if let Some(fate) = self.inner().fates.get_mut(&number) {
             (fate.taken, fate.passed) = (false, false);
             fate.hopeless |= for_good;
+        }
+    }
+
+    /// The broker has dropped one of its copies. The bridge cannot know that the other is no spare one.
+    pub(super) fn halved(&self, number: u64) {
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            fate.halved = true;
         }
     }
 

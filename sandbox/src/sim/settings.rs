@@ -7,7 +7,7 @@ use bridge::config::{Config, Overrides};
 
 use super::letter;
 use super::mapping::Mapping;
-use super::plan::{Place, Plan};
+use super::plan::{Brokers, Place, Plan};
 
 /// Longer than all that breaks.
 pub(super) const SESSION_EXPIRY: Duration = Duration::from_hours(1);
@@ -41,7 +41,6 @@ fn of_one(plan: &Plan, replica: usize, (mapping, window): (Mapping, u64), withou
     let mut variables = vec![
         ("ADMIN_LISTEN", "off".to_owned()),
         ("DRAIN_TIMEOUT", "20s".to_owned()),
-        ("MQTT_URL", "mqtts://broker".to_owned()),
         ("MQTT_CLIENT_ID", format!("bridge-{replica}")),
         ("MQTT_PROTOCOL", plan.protocol.to_string()),
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
@@ -60,6 +59,12 @@ fn of_one(plan: &Plan, replica: usize, (mapping, window): (Mapping, u64), withou
         ("MAPPING_BATCH_MAX_WINDOW", format!("{window}ms")),
         ("MAPPING_BATCH_BISECT_ON_ERROR", plan.bisect.to_string()),
     ];
+    let url = if plan.brokers.is_some() { "mqtts://broker,mqtts://other" } else { "mqtts://broker" };
+    variables.push(("MQTT_URL", url.to_owned()));
+    if let Some(Brokers { prefer, return_after, .. }) = plan.brokers {
+        variables.push(("MQTT_PREFER", format!("{prefer:?}").to_lowercase()));
+        variables.push(("MQTT_RETURN_AFTER", format!("{}s", return_after.as_secs())));
+    }
     if !former.is_empty() {
         variables.push(("MAPPING_FORMER_TOPIC_FILTERS", former.join(",")));
     }

@@ -37,6 +37,7 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("asking", |plan| plan.asks_first = false),
     ("mapping", |plan| plan.two_mappings = false),
     ("filters", |plan| plan.filters = Filters::default()),
+    ("broker", |plan| plan.brokers = None),
     ("bytes", |plan| plan.most_bytes = None),
     ("replicas", |plan| plan.replicas = 1),
     ("network", |plan| (plan.delay, plan.piece) = (0, 16_384)),

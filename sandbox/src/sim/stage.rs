@@ -10,17 +10,17 @@ use bridge::config::Protocol;
 use tokio::time::{Instant, sleep_until};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::broker::{Broker, Published, Setup};
+use super::broker::Published;
 use super::chance::Chance;
 use super::cloud::Cloud;
 use super::link::Links;
-use super::mapping::Mapping;
 use super::oracle;
 use super::plan::Plan;
 use super::process::{End, Order, Process};
 use super::record::{Line, Record, Violation};
+use super::sites::Sites;
+use super::timeline;
 use super::watcher::{MARKER, Watcher};
-use super::{settings, timeline};
 use crate::plot::Plot;
 
 /// When nothing breaks any more, all must be settled within this: the longest back-off, the longest hold, and as many
@@ -71,9 +71,8 @@ pub fn run(plan: &Plan) -> Outcome {
 struct Stage<'a> {
     plan: &'a Plan,
     record: Record,
-    broker: Broker,
+    sites: Sites,
     cloud: Cloud,
-    links: Links,
     /// By replica; `None` while one is away.
     processes: Vec<Option<Process>>,
     /// When a replica starts again.
@@ -90,21 +89,13 @@ struct Stage<'a> {
 
 impl<'a> Stage<'a> {
     fn new(plan: &'a Plan, record: Record) -> Self {
-        let setup = Setup {
-            habits: plan.habits,
-            protocol: plan.protocol,
-            refused_every: plan.answers.refused_every,
-            mappings: Mapping::all(plan.two_mappings),
-            filters: plan.filters.count(),
-        };
-        let broker = Broker::new(setup, settings::SESSION_EXPIRY, record.clone());
+        let sites = Sites::new(plan, &record);
         let cloud = Cloud::new(record.clone(), plan);
         Self {
             plan,
             record,
-            broker,
+            sites,
             cloud,
-            links: Links::default(),
             processes: (0..plan.replicas).map(|_| None).collect(),
             starts: vec![None; plan.replicas],
             resumes: None,
@@ -170,7 +161,7 @@ impl<'a> Stage<'a> {
         (first..first + PROBES).for_each(|number| self.publish(number, &mut chance));
     }
 
-    fn publish(&self, number: u64, chance: &mut Chance) {
+    fn publish(&mut self, number: u64, chance: &mut Chance) {
         let key = chance.number(0..self.plan.devices);
         let payload = format!("{{\"n\":{number},\"id\":\"m-{number}\",\"text\":\"{MARKER}\"}}").into_bytes();
         let expires_after = chance.percent(self.plan.expiring).then(|| Duration::from_secs(chance.number(1..60)));
@@ -179,7 +170,7 @@ impl<'a> Stage<'a> {
         let response_topic =
             asks.then(|| if chance.percent(10) { "secrets".to_owned() } else { format!("replies/{key}") });
         let (topic, retain) = (self.plan.filters.topic(number, key), chance.percent(self.plan.retained));
-        self.broker.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
+        self.sites.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
     }
 
     /// Sleeps, and sees to what is due meanwhile.
@@ -200,7 +191,7 @@ impl<'a> Stage<'a> {
     /// Everything works from now on.
     fn repair(&mut self) {
         self.record.say("fault", "nothing breaks any more");
-        self.links.reopen();
+        self.sites.links().for_each(Links::reopen);
         let now = Instant::now();
         self.starts.iter_mut().flatten().for_each(|at| *at = now);
         if self.resumes.is_some() {

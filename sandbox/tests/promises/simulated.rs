@@ -15,6 +15,7 @@ const PLAIN: Profile = Profile {
     several_filters: false,
     two_mappings: false,
     strangers: false,
+    two_brokers: false,
     plain: true,
 };
 
@@ -55,6 +56,17 @@ fn seeds_with_strangers_that_found_a_fault_find_it_no_more() {
 fn seeds_with_several_filters_that_found_a_fault_find_it_no_more() {
     let violations = run(&Plan::draw(37, Profile { several_filters: true, ..Profile::default() })).violations;
     assert!(violations.is_empty(), "{violations:?}");
+}
+
+/// With two brokers in every world: a filter that a reload had removed stayed subscribed at the broker that was not connected then
+/// (180), and a session that drained gave such a filter up though the broker's queue was full of its messages, which were dropped
+/// (808).
+#[test]
+fn seeds_with_two_brokers_that_found_a_fault_find_it_no_more() {
+    for seed in [180, 808] {
+        let violations = run(&Plan::draw(seed, Profile { two_brokers: true, ..Profile::default() })).violations;
+        assert!(violations.is_empty(), "seed {seed}: {violations:?}");
+    }
 }
 
 /// In each the bridge was right, and its judge was not: what a broker drops at UNSUBSCRIBE (4094), a dead letter on its way when a copy

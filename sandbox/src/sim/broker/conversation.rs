@@ -106,10 +106,10 @@ impl Talk {
                 let received = state.session(self.number).and_then(|session| session.received(ack.packet_id));
                 match received {
                     Some(number) => {
-                        state.record.say("broker", format!("PUBREC {} for {number}", ack.packet_id));
+                        state.record.broker(format!("PUBREC {} for {number}", ack.packet_id));
                         state.acknowledged(number);
                     }
-                    None => state.record.say("broker", format!("PUBREC {} for nothing new", ack.packet_id)),
+                    None => state.record.broker(format!("PUBREC {} for nothing new", ack.packet_id)),
                 }
                 output.extend(frame(0x62, &ack.packet_id.to_be_bytes()));
             }
@@ -117,10 +117,10 @@ impl Talk {
                 let acknowledged = state.session(self.number).and_then(|session| session.acknowledged(ack.packet_id));
                 match acknowledged {
                     Some(stored) => {
-                        state.record.say("broker", format!("PUBACK {} for {}", ack.packet_id, stored.number));
+                        state.record.broker(format!("PUBACK {} for {}", ack.packet_id, stored.number));
                         state.acknowledged(stored.number);
                     }
-                    None => state.record.say("broker", format!("PUBACK {} for nothing", ack.packet_id)),
+                    None => state.record.broker(format!("PUBACK {} for nothing", ack.packet_id)),
                 }
             }
             Packet::Complete(packet_id) => {
@@ -135,7 +135,13 @@ impl Talk {
                 self.answered_last = Some(Instant::now());
                 output.extend([0xd0, 0]);
             }
-            Packet::Disconnect(_) => self.will_end = true,
+            Packet::Disconnect(_, expiry) => {
+                // MQTT 5, 3.14.2.2.2.
+                if let Some((session, seconds)) = state.session(self.number).zip(expiry) {
+                    session.expires_after = Duration::from_secs(seconds.into());
+                }
+                self.will_end = true;
+            }
             Packet::Other(what) => {
                 state.record.violated("protocol", format!("the broker hears {what}"));
                 self.will_end = true;
@@ -176,7 +182,8 @@ impl Talk {
         let receive_maximum = connect.receive_maximum.map_or(usize::MAX, usize::from);
         session.window = habits.window.min(receive_maximum.saturating_mul(habits.exceeds));
         // The bridge cannot recognise a message if CONNACK denies the session, or if DUP is not set.
-        let knows = std::mem::replace(&mut session.restarts, record.restarts()) == record.restarts();
+        let forgotten = record.forgotten_by(&client_id);
+        let knows = std::mem::replace(&mut session.forgotten, forgotten) == forgotten;
         record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
         // It may be that no more than one of them was subscribed to, so all of them count.
         record.repeats(&session.copies());
@@ -187,7 +194,7 @@ impl Talk {
         {
             let _ = sender.send(Word::End(0x8e));
         }
-        record.say("broker", format!("CONNECT {client_id}, session present: {present}"));
+        record.broker(format!("CONNECT {client_id}, session present: {present}"));
         let mut connack = if present && habits.says_present { ConnAck::resumed() } else { ConnAck::fresh() };
         if granted < expiry {
             connack = connack.session_expiry(u32::try_from(granted.as_secs()).unwrap_or(u32::MAX));
@@ -220,7 +227,7 @@ impl Talk {
         let late = session.in_flight.iter_mut().filter(|flying| !flying.received && flying.sent_at + after <= now);
         for flying in late {
             flying.sent_at = now;
-            record.say("broker", format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
+            record.broker(format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
             write(message(flying.packet_id, &flying.stored, now).qos(qos).again(), protocol, output);
         }
     }
@@ -237,7 +244,7 @@ impl Talk {
             let dup = flying.stored.sent && habits.marks_again;
             let (packet_id, stored) = (flying.packet_id, &flying.stored);
             let again = if dup { ", DUP" } else { "" };
-            record.say("broker", format!("PUBLISH {packet_id} {}{again}", stored.number));
+            record.broker(format!("PUBLISH {packet_id} {}{again}", stored.number));
             let message = message(packet_id, stored, now).qos(qos);
             write(if dup { message.again() } else { message }, protocol, output);
             if let Some(flying) = session.in_flight.last_mut() {

@@ -63,7 +63,7 @@ impl Confirmations {
             record.violated("published", format!("a message on {}, of which nobody knows", said.topic));
             return false;
         };
-        record.say("broker", format!("hears {subject:?} on {}", said.topic));
+        record.broker(format!("hears {subject:?} on {}", said.topic));
         let most = state.habits.takes.filter(|_| state.protocol == Protocol::V5);
         if most.is_some_and(|most| self.due.len() >= most.into()) {
             record.violated("published", "more at once than the broker takes");

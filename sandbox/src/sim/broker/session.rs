@@ -62,7 +62,7 @@ pub(super) struct Session {
     /// How many may be in flight.
     pub(super) window: usize,
     /// How often the bridge had forgotten everything when it connected last.
-    pub(super) restarts: u64,
+    pub(super) forgotten: u64,
     /// It was made for the connection that has it.
     pub(super) is_new: bool,
     /// How long it outlives its connection.
@@ -81,7 +81,7 @@ impl Session {
             last_id: first_id,
             connection: None,
             window: 1,
-            restarts: 0,
+            forgotten: 0,
             is_new: true,
             expires_after: Duration::ZERO,
             expires_at: None,

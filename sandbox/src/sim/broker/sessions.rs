@@ -7,22 +7,46 @@ use super::{Broker, State};
 use crate::sim::mapping::Mapping;
 
 impl Broker {
-    /// Whether a session of this mapping holds one of these subscriptions.
-    pub(in crate::sim) fn holds_any(&self, mapping: Mapping, filters: &[String]) -> bool {
+    /// Whether a session of this mapping holds one of these subscriptions; of all sessions, or of those that are read.
+    pub(in crate::sim) fn holds_any(&self, mapping: Mapping, filters: &[String], read: bool) -> bool {
         let state = self.state();
-        let mut own = state.sessions.values().filter(|session| Mapping::of_client(&session.client_id) == mapping);
+        let mut own = state.own(mapping, read);
         own.any(|session| filters.iter().any(|filter| session.holds(filter)))
     }
 
-    /// How many sessions of this mapping hold these subscriptions.
-    pub(in crate::sim) fn subscribed(&self, mapping: Mapping, filters: &[String]) -> usize {
+    /// The sessions of this mapping that hold these subscriptions; of all sessions, or of those that are read.
+    pub(in crate::sim) fn holders(&self, mapping: Mapping, filters: &[String], read: bool) -> Vec<String> {
         let holds_all = |session: &&Session| filters.iter().all(|filter| session.holds(filter));
-        let is_own = |session: &&Session| Mapping::of_client(&session.client_id) == mapping;
-        self.state().sessions.values().filter(is_own).filter(holds_all).count()
+        let state = self.state();
+        state.own(mapping, read).filter(holds_all).map(|session| session.client_id.clone()).collect()
+    }
+
+    /// Whether somebody reads a subscription.
+    pub(in crate::sim) fn is_read(&self) -> bool {
+        let state = self.state();
+        let reads = |session: &Session| !session.subscriptions.is_empty() && state.is_here(session);
+        state.sessions.values().any(reads)
+    }
+
+    /// Whether it has messages that nobody reads.
+    pub(in crate::sim) fn is_unread(&self) -> bool {
+        let state = self.state();
+        state.sessions.values().any(|session| !session.is_empty() && !state.is_here(session))
     }
 }
 
 impl State {
+    /// The sessions of this mapping; all of them, or those that are read.
+    fn own(&self, mapping: Mapping, read: bool) -> impl Iterator<Item = &Session> {
+        let own = self.sessions.values().filter(move |session| Mapping::of_client(&session.client_id) == mapping);
+        own.filter(move |session| !read || self.is_here(session))
+    }
+
+    /// Whether its client is connected, and to no other broker: of a connection that is gone nobody may have told this one.
+    fn is_here(&self, session: &Session) -> bool {
+        session.connection.is_some() && self.record.is_here(&session.client_id)
+    }
+
     /// The session that this connection has.
     pub(super) fn session(&mut self, connection: u64) -> Option<&mut Session> {
         self.sessions.values_mut().find(|session| session.connection == Some(connection))
@@ -68,7 +92,7 @@ impl State {
         let again = session.comes_again();
         let all = session.take_all();
         self.record.sent_again(&again, false);
-        self.record.say("broker", format!("hands {} of {client_id} over to {heir}", all.len()));
+        self.record.broker(format!("hands {} of {client_id} over to {heir}", all.len()));
         all.into_iter().for_each(|stored| self.keep(&heir, stored));
     }
 

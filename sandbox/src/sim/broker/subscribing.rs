@@ -24,7 +24,7 @@ impl State {
         let mut granted = Vec::new();
         for filter in std::iter::once(&subscribe.filter).chain(&subscribe.more) {
             let refused = none || self.refuses_filter(filter);
-            record.say("broker", format!("SUBSCRIBE {filter} by {client_id}, refused: {refused}"));
+            record.broker(format!("SUBSCRIBE {filter} by {client_id}, refused: {refused}"));
             let names = !none && self.protocol == Protocol::V5;
             codes.push(match refused {
                 true if names => REFUSED_FILTER,
@@ -82,11 +82,11 @@ impl State {
         let (record, drops) = (self.record.clone(), self.habits.drops_at_unsubscribe);
         let Some(session) = self.session(connection) else { return };
         filters.iter().for_each(|filter| session.unsubscribe(filter));
-        let leaves = session.subscriptions.is_empty();
-        record.say("broker", format!("UNSUBSCRIBE {} by {}", filters.join(" "), session.client_id));
+        let (leaves, client_id) = (session.subscriptions.is_empty(), session.client_id.clone());
+        record.broker(format!("UNSUBSCRIBE {} by {}", filters.join(" "), client_id));
         if drops {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
-            let told = !leaves && record.has_said_unproven();
+            let told = (!leaves || record.has_changed(&client_id)) && record.has_said_unproven();
             for stored in session.take_unsubscribed() {
                 // The bridge cannot fetch messages that were published after its proof of an empty queue and before
                 // UNSUBSCRIBE arrived.

@@ -13,6 +13,7 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
             Some(("broker", name)) => profile.broker = Some(known("broker", name, Habits::names())?),
             Some(("filters", "several")) => profile.several_filters = true,
             Some(("mappings", "two")) => profile.two_mappings = true,
+            Some(("brokers", "two")) => profile.two_brokers = true,
             Some(("lambda", "strange")) => profile.strangers = true,
             Some(("worlds", "plain")) => profile.plain = true,
             Some(("faults", "none")) => profile.faults = Faults::None,
@@ -20,7 +21,7 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
             Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
             _ => {
                 return Err(format!(
-                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, lambda=strange or worlds=plain"
+                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, brokers=two, lambda=strange or worlds=plain"
                 ));
             }
         }
@@ -55,6 +56,7 @@ mod tests {
         assert_eq!(profile("broker=vernemq,faults=heavy"), Ok(heavy));
         assert!(profile("filters=several").unwrap().several_filters);
         assert!(profile("mappings=two").unwrap().two_mappings);
+        assert!(profile("brokers=two").unwrap().two_brokers);
         assert!(profile("lambda=strange").unwrap().strangers);
         assert_eq!(profile(""), Ok(Profile::default()));
         assert!(profile("broker=verne").unwrap_err().starts_with("broker `verne`: unknown; one of mosquitto, "));

@@ -33,6 +33,12 @@ pub enum Fault {
     BrokerRestarts(Duration),
     /// The broker refuses CONNECT for a while.
     BrokerRefuses(Duration),
+    /// Nothing gets to this one of two brokers for a while, and it knows nothing of that.
+    Unreachable(usize, Duration),
+    /// This one of two brokers is away.
+    OneRestarts(usize, Duration),
+    /// This one of two brokers refuses CONNECT for a while, and the connections to it break.
+    OneRefuses(usize, Duration),
     /// The broker refuses SUBSCRIBE for a while, and all connections break.
     SubscriptionsRefused(Duration),
     /// The broker keeps its sessions and forgets what they are subscribed to, and all connections break. MQTT 5 only.

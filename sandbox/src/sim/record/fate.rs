@@ -12,6 +12,8 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) owed: bool,
     /// The broker has dropped it by itself, and why.
     pub(in crate::sim) excused: Option<&'static str>,
+    /// The broker has dropped one of its copies by itself.
+    pub(in crate::sim) halved: bool,
     /// The broker has dropped it because the bridge has asked for that.
     pub(in crate::sim) dropped: bool,
     /// When it was published.

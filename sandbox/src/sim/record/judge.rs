@@ -102,7 +102,7 @@ impl Record {
             let unsettled = inner.unsettled_answer_of(number);
             let Some(fate) = inner.fates.get_mut(&number) else { return };
             fate.acknowledged.get_or_insert(now);
-            if fate.outcomes == 0 && !fate.is_expired(now) {
+            if fate.outcomes == 0 && !fate.is_expired(now) && !fate.halved {
                 Some("has no outcome")
             } else if !fate.dead_lettered && unsettled && !fate.is_expired(now) {
                 Some("has an answer that nobody has")

@@ -49,17 +49,12 @@ impl Stage<'_> {
         self.record.say("process", format!("replica {replica} starts"));
         let caller = self.cloud.caller(self.plan.concurrency);
         let aws = Aws::in_memory(caller.clone());
-        let (broker, links) = (self.broker.clone(), self.links.clone());
+        let sites = self.sites.clone();
         let pace = Pace { delay: self.plan.delay, piece: self.plan.piece };
         let seeds = std::sync::atomic::AtomicU64::new(self.chance.number(0..u64::MAX / 2));
-        let connect = move || {
-            if !broker.is_there() {
-                return Err(std::io::ErrorKind::ConnectionRefused.into());
-            }
-            let seed = seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            let (near, far) = links.connect(pace, Chance::of(seed, 5));
-            broker.accept(far);
-            Ok(near)
+        let connect = move |place| {
+            let seed = || seeds.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            sites.connect(place, pace, || Chance::of(seed(), 5))
         };
         let config = self.config(replica);
         let memory = InMemory::new(connect);

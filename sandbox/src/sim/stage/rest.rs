@@ -14,6 +14,8 @@ use crate::sim::{oracle, settings};
 /// numbers.
 const MORE_PROBES: u64 = 30;
 const LATER: u64 = 1_000;
+/// How often a broker is brought back to what waits there for nobody.
+const VISITS: u32 = 6;
 
 impl Stage<'_> {
     /// Waits until nothing waits any more.
@@ -29,6 +31,14 @@ impl Stage<'_> {
             }
             // A window that is full of messages behind the refused one gets none of these: somebody has to look at it.
             self.cloud.let_all_pass();
+        }
+        if self.plan.brokers.is_some() {
+            for _ in 0..VISITS {
+                if self.until(Self::is_at_rest, Duration::from_mins(10)).await {
+                    return true;
+                }
+                self.sites.bring_back(Duration::from_mins(5));
+            }
         }
         self.until(Self::is_at_rest, REST_WITHIN).await
     }
@@ -49,18 +59,19 @@ impl Stage<'_> {
     /// How many sessions hold the filters that they have to hold.
     pub(super) fn subscribed(&self) -> usize {
         let filters = |mapping: &Mapping| settings::filters(self.plan, *mapping, self.without).0;
-        self.mappings().iter().map(|mapping| self.broker.subscribed(*mapping, &filters(mapping))).sum()
+        self.mappings().iter().map(|mapping| self.sites.subscribed(*mapping, &filters(mapping))).sum()
     }
 
     /// Whether a session holds a filter that it has to give up.
     fn holds_former(&self) -> bool {
         let filters = |mapping: &Mapping| settings::filters(self.plan, *mapping, self.without).1;
-        self.mappings().iter().any(|mapping| self.broker.holds_any(*mapping, &filters(mapping)))
+        self.mappings().iter().any(|mapping| self.sites.holds_any(*mapping, &filters(mapping)))
     }
 
     fn is_at_rest(&self) -> bool {
-        self.broker.is_empty()
+        self.sites.are_empty()
             && !self.holds_former()
+            && self.is_subscribed()
             && self.record.waiting().is_empty()
             && self.starts.iter().all(Option::is_none)
             && self.processes.iter().all(Option::is_some)
@@ -72,7 +83,7 @@ impl Stage<'_> {
         if !rested {
             let waiting = self.record.waiting().len();
             let what =
-                format!("after {REST_WITHIN:?}: {waiting} wait, the broker is empty: {}", self.broker.is_empty());
+                format!("after {REST_WITHIN:?}: {waiting} wait, the broker is empty: {}", self.sites.are_empty());
             self.record.violated("rest", what);
             return;
         }
@@ -82,7 +93,7 @@ impl Stage<'_> {
             self.sleep_until(Instant::now() + Duration::from_mins(2)).await;
             let busy = self.busy().await;
             if busy.is_none() {
-                return oracle::rotated(&self.record, self.rotated, self.broker.oldest_connection());
+                return oracle::rotated(&self.record, self.rotated, self.sites.oldest_connection());
             }
             if begun.elapsed() >= REST_WITHIN {
                 return oracle::at_rest(&self.record, busy);

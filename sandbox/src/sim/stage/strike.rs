@@ -6,9 +6,9 @@ use bridge::config::Protocol;
 use tokio::time::{Instant, sleep};
 
 use super::Stage;
-use crate::sim::broker::Refuses;
+use crate::sim::broker::{Broker, Refuses};
 use crate::sim::cloud::Weather;
-use crate::sim::link::State;
+use crate::sim::link::{Links, State};
 use crate::sim::mapping::Mapping;
 use crate::sim::plan::Fault;
 use crate::sim::process::{Order, Process};
@@ -34,8 +34,8 @@ impl Stage<'_> {
             Fault::Silence(how_long) => self.cloud.set(Weather::Silence, how_long),
             Fault::QueueFails(how_long) => self.cloud.set(Weather::QueueFails, how_long),
             Fault::BucketFails(how_long) => self.cloud.set(Weather::BucketFails, how_long),
-            Fault::PublishesRefused(how_long) => self.broker.refuse(Refuses::Publishes, how_long),
-            Fault::PublishesSwallowed(how_long) => self.broker.refuse(Refuses::Confirmations, how_long),
+            Fault::PublishesRefused(how_long) => self.refuse(Refuses::Publishes, how_long),
+            Fault::PublishesSwallowed(how_long) => self.refuse(Refuses::Confirmations, how_long),
             other => self.disconnect(other),
         }
     }
@@ -48,47 +48,70 @@ impl Stage<'_> {
             self.record.broke();
         }
         match fault {
-            Fault::CutOne => self.links.cut_one(&mut self.chance),
-            Fault::HalfClose => drop(self.links.set(State::HalfClosed)),
-            Fault::Vanished => drop(self.links.set(State::Gone)),
+            Fault::CutOne => self.cut_one(),
+            Fault::HalfClose => self.set(State::HalfClosed),
+            Fault::Vanished => self.set(State::Gone),
             Fault::BlackHole(how_long) => {
-                self.links.set(State::BlackHole);
-                let links = self.links.clone();
+                self.set(State::BlackHole);
+                let sites = self.sites.clone();
                 // Connections made later are not in this list, and stay intact.
                 tokio::spawn(async move {
                     sleep(how_long).await;
-                    links.reopen();
+                    sites.links().for_each(Links::reopen);
                 });
             }
-            Fault::BrokerRestarts(away) => self.broker.restart(away),
-            Fault::TakenOver => self.broker.take_over(),
-            Fault::BrokerRefuses(how_long) => self.cut_and_refuse(Refuses::Connections, how_long),
-            Fault::SubscriptionsRefused(how_long) => self.cut_and_refuse(Refuses::Subscriptions, how_long),
+            Fault::BrokerRestarts(away) => self.sites.at(0).broker.restart(away),
+            Fault::OneRestarts(place, away) => self.sites.at(place).broker.restart(away),
+            Fault::Unreachable(place, how_long) => self.sites.close(place, how_long),
+            Fault::OneRefuses(place, how_long) => self.cut_and_refuse(place, how_long),
+            Fault::BrokerRefuses(how_long) => self.cut_and_refuse(0, how_long),
+            Fault::TakenOver => self.sites.brokers().for_each(Broker::take_over),
+            Fault::SubscriptionsRefused(how_long) => {
+                self.refuse(Refuses::Subscriptions, how_long);
+                self.set(State::Cut);
+            }
             Fault::FilterRefused(filter, how_long) => {
                 if let Some(filter) = self.filter(filter) {
-                    self.broker.refuse_filter(filter, how_long);
+                    self.sites.brokers().for_each(|broker| broker.refuse_filter(filter.clone(), how_long));
                 }
-                self.links.set(State::Cut);
+                self.set(State::Cut);
             }
             Fault::FilterForgotten(filter) => {
                 if let Some(filter) = self.filter(filter).filter(|_| self.plan.protocol == Protocol::V5) {
-                    self.broker.forget_subscription(&filter);
+                    self.sites.brokers().for_each(|broker| broker.forget_subscription(&filter));
                 }
-                self.links.set(State::Cut);
+                self.set(State::Cut);
             }
             other => {
                 // MQTT 3.1.1 cannot report it, so the model does it under MQTT 5 only.
                 if other == Fault::SubscriptionsForgotten && self.plan.protocol == Protocol::V5 {
-                    self.broker.forget_subscriptions();
+                    self.sites.brokers().for_each(Broker::forget_subscriptions);
                 }
-                self.links.set(State::Cut);
+                self.set(State::Cut);
             }
         }
     }
 
-    fn cut_and_refuse(&self, what: Refuses, how_long: Duration) {
-        self.broker.refuse(what, how_long);
-        self.links.set(State::Cut);
+    fn set(&self, state: State) {
+        self.sites.links().for_each(|links| {
+            links.set(state);
+        });
+    }
+
+    fn cut_one(&mut self) {
+        let place = if self.plan.brokers.is_some() { self.chance.index(2) } else { 0 };
+        self.sites.at(place).links.cut_one(&mut self.chance);
+    }
+
+    fn refuse(&self, what: Refuses, how_long: Duration) {
+        self.sites.brokers().for_each(|broker| broker.refuse(what, how_long));
+    }
+
+    /// This one of the brokers refuses CONNECT.
+    fn cut_and_refuse(&self, place: usize, how_long: Duration) {
+        let site = self.sites.at(place);
+        site.broker.refuse(Refuses::Connections, how_long);
+        site.links.set(State::Cut);
     }
 
     async fn kill(&mut self, away: Duration) {

@@ -263,7 +263,7 @@ async fn answer(mut peer: Peer, row: Row) -> Result<(), ScriptError> {
         match peer.next("a packet").await? {
             Packet::Subscribe(asked) => peer.suback(asked.packet_id, &[row.suback]).await?,
             Packet::Publish { packet_id, .. } => peer.puback(packet_id, row.puback).await?,
-            Packet::Disconnect(_) => return peer.close().await,
+            Packet::Disconnect(..) => return peer.close().await,
             _ => {}
         }
     }
