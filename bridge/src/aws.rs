@@ -26,7 +26,7 @@ pub use caller::{Caller, Unidentified};
 pub(crate) use credentials::{Identity, Ready};
 pub(crate) use guard::{Panicked, caught};
 pub use http::{Answering, Service};
-pub(crate) use http::{Body, Http, Limits, Target};
+pub(crate) use http::{Body, Http, Limits, REQUEST_IDS, Target};
 #[cfg(test)]
 pub(crate) use made_up::MadeUp;
 pub(crate) use sign::{Prepared, Signer, canonical, encoded, secret_value};

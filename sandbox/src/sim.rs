@@ -24,7 +24,7 @@ mod timeline;
 mod watcher;
 
 pub use broker::Habits;
-pub use campaign::{Tally, play};
+pub use campaign::{Campaign, Tally, play};
 pub use plan::{Faults, Plan, Profile};
 pub use record::{Line, Violation};
 pub use shrink::{Less, shrink};

@@ -14,7 +14,7 @@ mod tcp;
 
 pub(crate) use connection::Body;
 pub(crate) use error::HttpError;
-pub(crate) use exchange::{Http, Limits};
+pub(crate) use exchange::{Http, Limits, REQUEST_IDS};
 pub use memory::{Answering, Service};
 pub(crate) use origin::Target;
 #[cfg(test)]

@@ -28,10 +28,26 @@ pub struct Tally {
     pub broken: Vec<(u64, Violation)>,
 }
 
-/// Plays this many seeds from `first` on. `shown` hears now and then of how far it is; it stops at the first broken
-/// promise unless it is to go on.
-pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl Fn(&Tally) + Sync) -> Tally {
+/// Which worlds to play.
+#[derive(Debug, Clone, Copy)]
+pub struct Campaign {
+    /// The first seed.
+    pub first: u64,
+    /// How many, the first included.
+    pub seeds: u64,
+    /// No more once this time is over.
+    pub at_most: Option<Duration>,
+    /// Of what kind.
+    pub profile: Profile,
+    /// Whether it goes on after a broken promise.
+    pub goes_on: bool,
+}
+
+/// Plays all its seeds. `shown` hears of each how far it is.
+pub fn play(campaign: Campaign, shown: impl Fn(&Tally) + Sync) -> Tally {
+    let Campaign { first, seeds, at_most, profile, goes_on } = campaign;
     let begun = Instant::now();
+    let is_over = || at_most.is_some_and(|most| begun.elapsed() >= most);
     let (next, stop, tally) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Tally::default()));
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     std::thread::scope(|scope| {
@@ -39,7 +55,7 @@ pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl F
             scope.spawn(|| {
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
-                    if index >= seeds || stop.load(Ordering::Relaxed) {
+                    if index >= seeds || stop.load(Ordering::Relaxed) || is_over() {
                         return;
                     }
                     let seed = first + index;
@@ -53,7 +69,7 @@ pub fn play(first: u64, seeds: u64, profile: Profile, go_on: bool, shown: impl F
                     tally.took = begun.elapsed();
                     if let Some(violation) = outcome.violations.into_iter().next() {
                         tally.broken.push((seed, violation));
-                        stop.fetch_or(!go_on, Ordering::Relaxed);
+                        stop.fetch_or(!goes_on, Ordering::Relaxed);
                     }
                     shown(&tally);
                 }

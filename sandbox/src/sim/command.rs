@@ -6,10 +6,11 @@ mod summary;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::campaign::play;
+use super::campaign::{Campaign, play};
 use super::plan::{Plan, Profile};
 use super::shrink::{Less, shrink};
 use super::stage::{Outcome, run};
@@ -30,8 +31,11 @@ pub struct Flags {
     /// The first seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Begin no other seed after this time, such as `60s` or `8h`.
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    at_most: Option<Duration>,
     /// Run only this seed.
-    #[arg(long, conflicts_with_all = ["seeds", "from", "all"])]
+    #[arg(long, conflicts_with_all = ["seeds", "from", "all", "at_most"])]
     seed: Option<u64>,
     /// With `--seed`: print every event.
     #[arg(long, requires = "seed")]
@@ -71,6 +75,9 @@ const EXAMPLES: &str = "\
 Examples:
   A thousand seeds; `cargo sim` is the same, optimised:
     cargo sandbox sim
+
+  As many as a night allows, and all that fail:
+    cargo sim --seeds 10000000 --at-most 8h --all
 
   Worlds in which the broker behaves like VerneMQ, with many faults:
     cargo sandbox sim --profile broker=vernemq,faults=heavy
@@ -120,7 +127,8 @@ fn one(seed: u64, less: &Less, flags: &Flags) -> io::Result<bool> {
         let without = less.without.iter().chain(&least.without).copied().collect();
         let least = Less { keep, without };
         write!(out, "at least it takes\n{}", least.of(whole))?;
-        writeln!(out, "again: cargo sandbox sim --seed {seed}{} --trace", least.arguments())?;
+        let (kind, less) = (profile::chosen(flags.profile), least.arguments());
+        writeln!(out, "again: cargo sandbox sim --seed {seed}{kind}{less} --trace")?;
     }
     Ok(false)
 }
@@ -156,7 +164,9 @@ fn draw(out: &mut impl Write, svg: &str, file: &Path) -> io::Result<()> {
 
 fn many(flags: &Flags) -> io::Result<bool> {
     let progress = Progress::of("worlds", flags.seeds);
-    let tally = play(flags.from, flags.seeds, flags.profile, flags.all, |tally| {
+    let Flags { from, seeds, at_most, profile, all, .. } = *flags;
+    let campaign = Campaign { first: from, seeds, at_most, profile, goes_on: all };
+    let tally = play(campaign, |tally| {
         progress.reached(tally.worlds, || summary::so_far(tally));
         // Into a file a line now and then: a night that is cut short has its sum there.
         if !progress.is_shown() && tally.worlds.is_multiple_of(SAID) {
@@ -172,6 +182,6 @@ fn many(flags: &Flags) -> io::Result<bool> {
     let Some((seed, _)) = tally.broken.first() else { return Ok(true) };
     drop(out);
     one(*seed, &Less::default(), flags)?;
-    println!("again: cargo sandbox sim --seed {seed} --trace");
+    println!("again: cargo sandbox sim --seed {seed}{} --trace", profile::chosen(flags.profile));
     Ok(false)
 }

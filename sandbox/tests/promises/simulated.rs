@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bridge::config::LambdaClient;
-use sandbox::sim::{Faults, Plan, Profile, play, run};
+use sandbox::sim::{Campaign, Faults, Plan, Profile, play, run};
 
 /// The everyday seeds; `cargo sim` plays as many as one likes.
 const SEEDS: u64 = 200;
@@ -21,7 +21,8 @@ const PLAIN: Profile = Profile {
 
 #[test]
 fn worlds_keep_every_promise() {
-    let tally = play(0, SEEDS, Profile::default(), true, |_| {});
+    let everyday = Campaign { first: 0, seeds: SEEDS, at_most: None, profile: Profile::default(), goes_on: true };
+    let tally = play(everyday, |_| {});
     let broken: Vec<_> = tally.broken.iter().map(|(seed, violation)| format!("seed {seed}: {violation}")).collect();
     assert!(broken.is_empty(), "cargo sandbox sim --seed N --trace shows it:\n{}", broken.join("\n"));
     assert_eq!(tally.worlds, SEEDS);

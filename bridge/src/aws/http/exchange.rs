@@ -21,6 +21,10 @@ use super::pool::{Next, Pool};
 use super::roots;
 use super::tcp::{Names, Tcp};
 
+/// The headers by which AWS names a request, of which each response has one.
+pub(crate) static REQUEST_IDS: [HeaderName; 2] =
+    [HeaderName::from_static("x-amzn-requestid"), HeaderName::from_static("x-amz-request-id")];
+
 /// How long a connection may take unless a client says otherwise: name, TCP, proxy and TLS together.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -208,11 +212,9 @@ impl Network {
 /// All responses of AWS name the request; of those that do not, only pages and errors are suspicious, because emulators
 /// and the sources of credentials name none.
 fn is_of_the_service(response: &Response<Bytes>) -> bool {
-    static IDS: [HeaderName; 2] =
-        [HeaderName::from_static("x-amzn-requestid"), HeaderName::from_static("x-amz-request-id")];
     let headers = response.headers();
     let is_page = || headers.get(CONTENT_TYPE).is_some_and(|kind| kind.as_bytes().starts_with(b"text/html"));
-    IDS.iter().any(|name| headers.contains_key(name)) || (response.status().is_success() && !is_page())
+    REQUEST_IDS.iter().any(|name| headers.contains_key(name)) || (response.status().is_success() && !is_page())
 }
 
 /// A server is asked for a path, a proxy for the whole URL (RFC 9112, 3.2).

@@ -13,9 +13,9 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, DATE, HOST, HeaderName, HeaderV
 use hyper::{HeaderMap, Method, Response};
 
 use super::kind::Kind;
-use super::said::{IDS, Said, TRACE};
+use super::said::{Said, TRACE};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
-use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Prepared, Ready, Signer, Target};
+use crate::aws::{self, Aws, Body, Fault, Http, Identity, Limits, Prepared, REQUEST_IDS, Ready, Signer, Target};
 use crate::lambda::Request;
 
 const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream");
@@ -28,7 +28,6 @@ static TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 // Of responses. A name as text is taken apart at each look.
 static ERRED: HeaderName = HeaderName::from_static("x-amz-function-error");
 static KIND_OF_ERROR: HeaderName = HeaderName::from_static("x-amzn-errortype");
-static NAMED: [HeaderName; 2] = [HeaderName::from_static(IDS[0]), HeaderName::from_static(IDS[1])];
 /// That a request may have.
 const MOST_HEADERS: usize = 9;
 
@@ -157,7 +156,7 @@ fn said(response: &Response<Bytes>) -> Said {
         |name: &HeaderName| headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
     Said {
         status: response.status().as_u16(),
-        has_id: NAMED.iter().any(|name| headers.contains_key(name)),
+        has_id: REQUEST_IDS.iter().any(|name| headers.contains_key(name)),
         function_error: header(&ERRED),
         error_type: header(&KIND_OF_ERROR),
         retry_after: header(&RETRY_AFTER),

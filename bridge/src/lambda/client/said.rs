@@ -2,9 +2,6 @@
 
 use bytes::Bytes;
 
-/// The headers by which AWS names a request.
-pub(super) const IDS: [&str; 2] = ["x-amzn-requestid", "x-amz-request-id"];
-
 /// The header by which both sides say to which trace a request belongs. A proxy may change it, so nobody signs it.
 pub(super) const TRACE: &str = "x-amzn-trace-id";
 

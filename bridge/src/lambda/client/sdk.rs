@@ -20,9 +20,9 @@ pub use description::Description;
 pub(super) use endpoint::endpoint;
 
 use super::kind::Kind;
-use super::said::{IDS, Said, TRACE};
+use super::said::{Said, TRACE};
 use super::{CONNECT_TIMEOUT, LARGEST_ANSWER};
-use crate::aws::{Aws, Fault, Panicked, caught, one_attempt};
+use crate::aws::{Aws, Fault, Panicked, REQUEST_IDS, caught, one_attempt};
 use crate::lambda::Request;
 
 /// The SDK's client, for one function.
@@ -99,7 +99,7 @@ fn refused(error: &SdkError<InvokeError>) -> Result<Said, Fault> {
             let header = |name: &str| response.headers().get(name).map(str::to_owned);
             Ok(Said {
                 status: response.status().as_u16(),
-                has_id: IDS.into_iter().any(|name| response.headers().contains_key(name)),
+                has_id: REQUEST_IDS.iter().any(|name| response.headers().contains_key(name)),
                 function_error: None,
                 error_type: header("x-amzn-errortype"),
                 retry_after: header("retry-after"),

@@ -29,6 +29,27 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
     Ok(profile)
 }
 
+/// The same as an argument, or nothing where nothing is chosen.
+pub(super) fn chosen(profile: Profile) -> String {
+    let Profile { broker, faults, several_filters, two_mappings, strangers, two_brokers, plain } = profile;
+    let mut parts: Vec<String> = broker.map(|name| format!("broker={name}")).into_iter().collect();
+    match faults {
+        Faults::None => parts.push("faults=none".to_owned()),
+        Faults::Usual => {}
+        Faults::Heavy => parts.push("faults=heavy".to_owned()),
+    }
+    for (is_chosen, part) in [
+        (several_filters, "filters=several"),
+        (two_mappings, "mappings=two"),
+        (two_brokers, "brokers=two"),
+        (strangers, "lambda=strange"),
+        (plain, "worlds=plain"),
+    ] {
+        parts.extend(is_chosen.then(|| part.to_owned()));
+    }
+    if parts.is_empty() { String::new() } else { format!(" --profile {}", parts.join(",")) }
+}
+
 /// One part that is left out.
 pub(super) fn part(name: &str) -> Result<&'static str, String> {
     known("part", name, Less::names())
@@ -61,6 +82,17 @@ mod tests {
         assert_eq!(profile(""), Ok(Profile::default()));
         assert!(profile("broker=verne").unwrap_err().starts_with("broker `verne`: unknown; one of mosquitto, "));
         assert!(profile("faults=many").unwrap_err().contains("faults=none|usual|heavy"));
+    }
+
+    #[test]
+    fn what_was_chosen_is_said_as_it_was_written() {
+        for text in [
+            "broker=vernemq,faults=heavy",
+            "faults=none,filters=several,mappings=two,brokers=two,lambda=strange,worlds=plain",
+        ] {
+            assert_eq!(chosen(profile(text).unwrap()), format!(" --profile {text}"));
+        }
+        assert_eq!(chosen(Profile::default()), "");
     }
 
     #[test]
