@@ -7,6 +7,7 @@ pub mod command;
 mod cpu;
 mod decompression;
 mod endpoint;
+mod exchange;
 mod figures;
 mod goals;
 mod header;

@@ -1,18 +1,21 @@
 //! `cargo sandbox bench`: which scenario, how large, and with which binary and broker.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
 use super::case::Case;
 use super::choice::{BrokerName, choose};
 use super::decompression::{self, Decompression};
+use super::exchange::{self, Exchange};
 use super::figures::Report;
 use super::goals::goals;
 use super::header::Header;
+use super::picture::bars::Bars;
 use super::play::Stage;
 use super::scenario::Scenario;
 use super::{BenchError, pace, picture};
@@ -122,8 +125,10 @@ impl Flags {
 /// # Errors
 /// When the broker that was asked for is not there, or a part of the world does not start.
 pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
-    if flags.scenario == Scenario::Decompression {
-        return decompress(flags).await.map(|()| true);
+    match flags.scenario {
+        Scenario::Decompression => return decompress(flags).await.map(|()| true),
+        Scenario::Exchange => return exchange(flags).await.map(|()| true),
+        _ => {}
     }
     let broker = choose(flags.broker, flags.mosquitto.as_deref()).await?;
     let bridge = std::path::absolute(bridge(flags).await?)?;
@@ -144,10 +149,22 @@ pub async fn execute(flags: &Flags) -> Result<bool, BenchError> {
 async fn decompress(flags: &Flags) -> Result<(), BenchError> {
     let header = Header::now(&std::env::current_exe()?, "none".to_owned()).await?;
     let whole = Decompression { header, decompression: decompression::measure(flags.runs)? };
+    print(&whole, &whole.picture(), flags)
+}
+
+async fn exchange(flags: &Flags) -> Result<(), BenchError> {
+    let header = Header::now(&std::env::current_exe()?, "none".to_owned()).await?;
+    let runs = flags.runs;
+    let measured = tokio::task::spawn_blocking(move || exchange::measure(runs)).await.map_err(io::Error::other)?;
+    let whole = Exchange { header, exchange_us: measured? };
+    print(&whole, &whole.picture(), flags)
+}
+
+fn print(whole: &(impl Serialize + Display), picture: &Bars, flags: &Flags) -> Result<(), BenchError> {
     if let Some(path) = &flags.plot {
-        write_whole(path, &whole.picture().draw()?)?;
+        write_whole(path, &picture.draw()?)?;
     }
-    let text = if flags.json { serde_json::to_string_pretty(&whole)? } else { whole.to_string() };
+    let text = if flags.json { serde_json::to_string_pretty(whole)? } else { whole.to_string() };
     Ok(writeln!(io::stdout(), "{}", text.trim_end())?)
 }
 

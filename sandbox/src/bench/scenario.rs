@@ -37,6 +37,9 @@ pub(super) enum Scenario {
     Peers,
     /// What it costs to undo the compression of a payload; without broker and endpoint.
     Decompression,
+    /// The least that the kernel takes for an invocation: one write and one read, without HTTP; without broker and
+    /// endpoint.
+    Exchange,
     /// All cases that the goals of docs/performance.md need.
     Goals,
     /// One message is not published: a run that must fail, and say which message count is short.
@@ -65,8 +68,8 @@ impl Scenario {
             Self::Sessions => shared([1, 2, 4].map(Members::Sessions)),
             Self::Faults => vec![KILLED, HELD],
             Self::Peers => vec![FIVE_MILLISECONDS, FIVE_MILLISECONDS.by(Sdk), ONE_BY_ONE, PYTHON, NODE],
-            // It decompresses payloads and sends no messages.
-            Self::Decompression => Vec::new(),
+            // These send no messages.
+            Self::Decompression | Self::Exchange => Vec::new(),
             Self::Goals => goals(),
             Self::Loss => {
                 let case = Case { incident: Incident::Withhold, ..Case::backlog(Lean, 1_000) };
