@@ -215,6 +215,12 @@ impl Delivery {
         }
     }
 
+    /// The connection that it came from, counted from 1.
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.ticket.epoch
+    }
+
     /// Reports the verdict.
     pub fn settle(mut self, outcome: Outcome) {
         self.report(outcome);

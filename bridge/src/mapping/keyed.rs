@@ -29,11 +29,13 @@ enum Ready<T> {
 /// Items taken together: of each key a run of its line.
 pub(super) type Taken<T> = Vec<(Option<u64>, Vec<T>)>;
 
-impl<T> Keyed<T> {
-    pub(super) fn new() -> Self {
+impl<T> Default for Keyed<T> {
+    fn default() -> Self {
         Self { lines: HashMap::new(), ready: VecDeque::new(), takeable: 0, waiting: 0 }
     }
+}
 
+impl<T> Keyed<T> {
     /// Puts an item at the end of its key's line.
     pub(super) fn push(&mut self, key: Option<u64>, item: T) {
         self.waiting += 1;
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_out_holds_its_line_and_no_other() {
-        let mut keyed = Keyed::new();
+        let mut keyed = Keyed::default();
         for (key, item) in [(1, 10), (1, 11), (2, 20), (1, 12)] {
             keyed.push(Some(key), item);
         }
@@ -156,14 +158,14 @@ mod tests {
 
     #[test]
     fn items_without_a_key_wait_for_nobody() {
-        let mut keyed = Keyed::new();
+        let mut keyed = Keyed::default();
         (1..=3).for_each(|item| keyed.push(None, item));
         assert_eq!((flat(keyed.take(2)), flat(keyed.take(2))), (vec![1, 2], vec![3]));
     }
 
     #[test]
     fn what_is_put_back_goes_first_when_its_key_is_free() {
-        let mut keyed = Keyed::new();
+        let mut keyed = Keyed::default();
         (1..=3).for_each(|item| keyed.push(Some(7), item));
         keyed.take(3);
         keyed.put_back(vec![(Some(7), vec![2, 3])], Some(7));
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn what_is_put_back_keeps_its_order_whether_it_has_a_key_or_not() {
-        let mut keyed = Keyed::new();
+        let mut keyed = Keyed::default();
         for (key, item) in [(None, 1), (Some(7), 2), (None, 3), (Some(8), 4), (None, 5), (None, 6)] {
             keyed.push(key, item);
         }
@@ -187,7 +189,7 @@ mod tests {
 
     #[test]
     fn a_disbanded_line_is_given_back() {
-        let mut keyed = Keyed::new();
+        let mut keyed = Keyed::default();
         (1..=3).for_each(|item| keyed.push(Some(7), item));
         keyed.take(1);
         assert_eq!(keyed.disband(7), [2, 3]);
@@ -235,7 +237,7 @@ mod tests {
             1 => (1_usize..6, 1_usize..6).prop_map(|(most, going)| Step::Take(most, going)),
             1 => any::<usize>().prop_map(Step::Free),
         ], 1..300)) {
-            let (mut keyed, mut out, mut seen) = (Keyed::new(), Vec::new(), HashMap::new());
+            let (mut keyed, mut out, mut seen) = (Keyed::default(), Vec::new(), HashMap::new());
             let mut pushed = 0;
             for step in steps {
                 match step {

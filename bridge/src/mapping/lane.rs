@@ -250,7 +250,9 @@ impl Lane {
         if !taken.is_empty() {
             // The answers about these records come with the attempt that settles them.
             let named = answers::named(&response);
-            taken.retain(|index| !named.contains(pending.deliveries[*index].id.to_string().as_str()));
+            let has_none = |delivery: &Delivery| !named.contains(delivery.id.to_string().as_str());
+            // What was complete after an earlier attempt still is.
+            taken.retain(|index| pending.deliveries.get(*index).is_some_and(|held| held.taken || has_none(held)));
         }
         if !self.answer(&response, &mut failures, pending).await {
             return None;

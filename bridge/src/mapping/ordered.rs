@@ -1,6 +1,7 @@
 //! Batches that keep the order of every ordering key: a running record holds its key until its outcome, and only later
 //! records of that key wait. One task fills the queues, and the lanes take from them.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, mpsc};
@@ -23,13 +24,18 @@ struct Shared {
     limits: Limits,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Lines {
     keyed: Keyed<Delivery>,
     /// No more will come.
     closed: bool,
     /// When something became takeable that still is: the window opens then.
     since: Option<Instant>,
+    /// The last connection that a delivery came from.
+    newest: u64,
+    /// Keys of which a delivery was abandoned. What is behind it on the connections so far must not overtake it; another
+    /// connection brings all of it again, in its order.
+    abandoned: HashSet<u64>,
 }
 
 enum Next {
@@ -46,7 +52,7 @@ impl Ordered {
         limits: Limits,
         tasks: &mut JoinSet<()>,
     ) -> Self {
-        let lines = Mutex::new(Lines { keyed: Keyed::new(), closed: false, since: None });
+        let lines = Mutex::new(Lines::default());
         let shared = Arc::new(Shared { lines, changed: Notify::new(), limits });
         tasks.spawn(feed(Arc::clone(&shared), queue, intake));
         Self(shared)
@@ -103,9 +109,9 @@ impl Shared {
                 let key = intake.key_of(&delivery);
                 // A key's line may hold a whole window of deliveries, so each gives up what it does not need.
                 delivery.let_go();
-                let mut lines = self.lines();
-                lines.keyed.push(key, delivery);
-                lines.open_window();
+                let left = self.lines().push(key, delivery);
+                // Dropped after the lock: dropping settles the delivery.
+                drop(left);
             }
         }
     }
@@ -146,8 +152,26 @@ impl Lines {
         }
     }
 
+    /// Gives back what must not go, as it is behind an abandoned delivery of its key.
+    fn push(&mut self, key: Option<u64>, delivery: Delivery) -> Option<Delivery> {
+        if delivery.epoch() > self.newest {
+            self.newest = delivery.epoch();
+            self.abandoned.clear();
+        }
+        if key.is_some_and(|key| self.abandoned.contains(&key)) {
+            return Some(delivery);
+        }
+        self.keyed.push(key, delivery);
+        self.open_window();
+        None
+    }
+
     fn free(&mut self, freed: Freed) -> Vec<Delivery> {
-        let given_back = if freed.abandoned { self.keyed.disband(freed.key) } else { Vec::new() };
+        let mut given_back = Vec::new();
+        if freed.abandoned {
+            self.abandoned.insert(freed.key);
+            given_back = self.keyed.disband(freed.key);
+        }
         self.keyed.free(freed.key);
         self.open_window();
         given_back

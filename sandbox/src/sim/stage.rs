@@ -152,6 +152,10 @@ impl<'a> Stage<'a> {
 
     /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
     async fn probe(&mut self) {
+        // A session that leaves for good holds a message that a proxy refuses until somebody looks at it.
+        if self.plan.moods.blocked_every > 0 && !self.until(Self::is_subscribed, Duration::from_mins(30)).await {
+            self.cloud.let_all_pass();
+        }
         if !self.until(Self::is_subscribed, REST_WITHIN).await {
             let what = format!("{} sessions are subscribed after {REST_WITHIN:?}", self.subscribed());
             return self.record.violated("rest", what);

@@ -19,13 +19,15 @@ struct Source {
     settler: mpsc::Sender<Settlement>,
     settlements: mpsc::Receiver<Settlement>,
     sent: u64,
+    /// The connection that it comes from.
+    epoch: u64,
 }
 
 impl Source {
     fn new() -> (Self, mpsc::Receiver<Delivery>) {
         let (sender, queue) = mpsc::channel(1000);
         let (settler, settlements) = mpsc::channel(1000);
-        (Self { sender, settler, settlements, sent: 0 }, queue)
+        (Self { sender, settler, settlements, sent: 0, epoch: 1 }, queue)
     }
 
     fn send(&mut self, topic: &str, payload: Vec<u8>) {
@@ -39,7 +41,7 @@ impl Source {
             properties: None,
         };
         let id = RecordId::Numbered { run: 1, sequence: self.sent };
-        let ticket = Ticket { epoch: 1, slot: self.sent };
+        let ticket = Ticket { epoch: self.epoch, slot: self.sent };
         self.sender.try_send(Delivery::new(message, id, ticket, self.settler.clone())).unwrap();
     }
 }
@@ -149,10 +151,26 @@ async fn what_stands_behind_an_abandoned_delivery_is_abandoned_too() {
 }
 
 #[tokio::test]
+async fn what_comes_behind_an_abandoned_delivery_is_abandoned_until_another_connection_brings_it_again() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    source.send("a", b"x".to_vec());
+    let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
+    drop(batches.next().await.unwrap());
+    ["a", "b"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    assert_eq!(numbers(&batches.next().await.unwrap()), [3], "the second one would overtake the first");
+    source.epoch = 2;
+    ["a", "a"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    assert_eq!(numbers(&batches.next().await.unwrap()), [4]);
+    let settled = [source.settlements.recv().await.unwrap(), source.settlements.recv().await.unwrap()];
+    assert_eq!(settled.map(|settlement| settlement.ticket.slot), [1, 2]);
+}
+
+#[tokio::test]
 async fn a_key_is_freed_however_many_are_freed_at_once() {
     let (sender, queue) = mpsc::channel(2);
     let (settler, _settlements) = mpsc::channel(1000);
-    let mut source = Source { sender, settler, settlements: mpsc::channel(1).1, sent: 0 };
+    let mut source = Source { sender, settler, settlements: mpsc::channel(1).1, sent: 0, epoch: 1 };
     let mut tasks = JoinSet::new();
     let batches = ordered(queue, limits(1, Duration::ZERO), &mut tasks);
     let mut out = Vec::new();
