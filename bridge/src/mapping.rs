@@ -107,7 +107,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
     let content = Content { encoding: settings.content_encoding, limit: limits.bytes };
     let intake = Intake { filters, message_id, ordering_key, content };
     let batches = Arc::new(if is_ordered {
-        Batches::Ordered(Ordered::start(queue, intake, limits, tasks))
+        Batches::Ordered(Ordered::start(queue, intake, limits, shutdown.clone(), tasks))
     } else {
         Batches::Unordered(Unordered::new(queue, intake, limits))
     });

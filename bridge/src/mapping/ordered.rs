@@ -12,6 +12,7 @@ use super::intake::Intake;
 use super::keyed::{Keyed, Taken};
 use super::limits::{Limits, Room};
 use crate::delivery::{Delivery, Freed, Hold, Keys};
+use crate::shutdown::{Listener, Phase};
 
 /// The lines of one mapping. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -22,6 +23,7 @@ struct Shared {
     lines: Mutex<Lines>,
     changed: Notify,
     limits: Limits,
+    shutdown: Listener,
 }
 
 #[derive(Debug, Default)]
@@ -31,10 +33,10 @@ struct Lines {
     closed: bool,
     /// When something became takeable that still is: the window opens then.
     since: Option<Instant>,
-    /// The last connection that a delivery came from.
+    /// The latest connection that a delivery came from.
     newest: u64,
-    /// Keys of which a delivery was abandoned. What is behind it on the connections so far must not overtake it; another
-    /// connection brings all of it again, in its order.
+    /// Keys of which a delivery was abandoned: what comes behind it must not overtake it. They end with the mapping, which
+    /// drains, or with the next connection, which brings all of it again in its order.
     abandoned: HashSet<u64>,
 }
 
@@ -50,10 +52,11 @@ impl Ordered {
         queue: mpsc::Receiver<Delivery>,
         intake: Intake,
         limits: Limits,
+        shutdown: Listener,
         tasks: &mut JoinSet<()>,
     ) -> Self {
         let lines = Mutex::new(Lines::default());
-        let shared = Arc::new(Shared { lines, changed: Notify::new(), limits });
+        let shared = Arc::new(Shared { lines, changed: Notify::new(), limits, shutdown });
         tasks.spawn(feed(Arc::clone(&shared), queue, intake));
         Self(shared)
     }
@@ -109,7 +112,8 @@ impl Shared {
                 let key = intake.key_of(&delivery);
                 // A key's line may hold a whole window of deliveries, so each gives up what it does not need.
                 delivery.let_go();
-                let left = self.lines().push(key, delivery);
+                let drains = self.shutdown.phase() >= Phase::Draining;
+                let left = self.lines().push(key, delivery, drains);
                 // Dropped after the lock: dropping settles the delivery.
                 drop(left);
             }
@@ -152,11 +156,14 @@ impl Lines {
         }
     }
 
-    /// Gives back what must not go, as it is behind an abandoned delivery of its key.
-    fn push(&mut self, key: Option<u64>, delivery: Delivery) -> Option<Delivery> {
+    /// Gives back what must not go, as it is behind an abandoned delivery of its key. In a mapping that drains none is
+    /// redelivered: what has come on a later connection may still be behind one that was carried over from an earlier.
+    fn push(&mut self, key: Option<u64>, delivery: Delivery, drains: bool) -> Option<Delivery> {
         if delivery.epoch() > self.newest {
             self.newest = delivery.epoch();
-            self.abandoned.clear();
+            if !drains {
+                self.abandoned.clear();
+            }
         }
         if key.is_some_and(|key| self.abandoned.contains(&key)) {
             return Some(delivery);

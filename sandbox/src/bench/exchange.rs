@@ -1,6 +1,6 @@
-//! Measures the least that the kernel takes for an invocation: one write of a request and one read of a response over
-//! loopback, by one thread for many connections. There is no HTTP, no signature and no wait for events, so that no client
-//! of the Invoke API takes less.
+//! Measures what the system calls of an invocation take by themselves: one write of a request and one read of a response
+//! over loopback, by one thread for many connections, without HTTP and without a signature. The reads block, where a
+//! client of many connections waits for events instead.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -88,7 +88,7 @@ impl Exchange {
     pub(super) fn picture(&self) -> Bars {
         let values = vec![Some(self.exchange_us)];
         Bars {
-            title: "The least that the kernel takes for an invocation".to_owned(),
+            title: "What one write and one read take, without HTTP".to_owned(),
             lines: self.header.lines().into(),
             loud: self.header.warning().into_iter().collect(),
             rows: vec![Row { label: WHAT.to_owned(), is_own: false, is_loud: false }],

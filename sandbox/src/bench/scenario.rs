@@ -37,8 +37,8 @@ pub(super) enum Scenario {
     Peers,
     /// What it costs to undo the compression of a payload; without broker and endpoint.
     Decompression,
-    /// The least that the kernel takes for an invocation: one write and one read, without HTTP; without broker and
-    /// endpoint.
+    /// What the system calls of an invocation take by themselves: one write and one read over loopback, without HTTP,
+    /// broker and endpoint.
     Exchange,
     /// All cases that the goals of docs/performance.md need.
     Goals,

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 use self::matching::Copy;
 use self::session::{Session, Stored};
 use super::mapping::Mapping;
+use super::plan::Filters;
 use super::record::Record;
 
 /// What a conversation is told beside its packets.
@@ -61,8 +62,8 @@ struct State {
     /// Filters that it refuses, and until when.
     refused_filters: Vec<(String, Instant)>,
     mappings: &'static [Mapping],
-    /// How many filters a mapping has.
-    filters: usize,
+    /// Those of each mapping.
+    filters: Filters,
     /// Whose turn it is in each group.
     turn: usize,
 }
@@ -75,8 +76,8 @@ pub(super) struct Setup {
     /// Every so many answers of the bridge there is one that it never takes; 0 for none.
     pub(super) refused_every: u64,
     pub(super) mappings: &'static [Mapping],
-    /// How many filters a mapping has.
-    pub(super) filters: usize,
+    /// Those of each mapping.
+    pub(super) filters: Filters,
 }
 
 /// What a broker may not do for a while.
@@ -243,7 +244,7 @@ impl State {
         let Some(session) = self.sessions.get_mut(client_id) else { return };
         if session.queue.len() >= most {
             self.record.excuse(stored.number, "the queue is full");
-            if stored.is_copy {
+            if self.is_for_the_function(client_id, &stored) {
                 self.record.halved(stored.number);
             }
             return;

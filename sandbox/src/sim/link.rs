@@ -67,6 +67,11 @@ impl Links {
         links.len()
     }
 
+    /// Whether there are any.
+    pub(super) fn are_there(&self) -> bool {
+        self.inner().links.iter().any(|link| link.receiver_count() > 0)
+    }
+
     /// Cuts one of those that are there.
     pub(super) fn cut_one(&self, chance: &mut Chance) {
         let links = &mut self.inner().links;

@@ -6,7 +6,7 @@ mod fate;
 mod judge;
 mod window;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,6 +16,8 @@ use tokio::time::Instant;
 pub(super) use fate::{Answer, Fate};
 use window::Window;
 
+/// The name of the first broker, or of the only one.
+pub(super) const FIRST: &str = "broker";
 /// The bridge's own default: `mapping.retry.max_attempts`.
 const MAX_ATTEMPTS: u32 = 5;
 
@@ -52,7 +54,6 @@ impl fmt::Display for Violation {
 }
 
 #[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Inner {
     begun: Instant,
     lines: Vec<Line>,
@@ -79,8 +80,8 @@ struct Inner {
     exceeded: bool,
     /// Invocations that functions have run for, as far as the bridge has heard.
     passed: u64,
-    /// The bridge has said that it could not prove a queue to be empty.
-    said_unproven: bool,
+    /// Clients that have said that they could not prove their queue to be empty.
+    said_unproven: BTreeSet<String>,
 }
 
 /// Shared by all parts of a world.
@@ -109,10 +110,10 @@ impl Record {
             has_destination,
             windows: BTreeMap::new(),
             exceeded: false,
-            said_unproven: false,
+            said_unproven: BTreeSet::new(),
             passed: 0,
         };
-        Self { inner: Arc::new(Mutex::new(inner)), broker: "broker" }
+        Self { inner: Arc::new(Mutex::new(inner)), broker: FIRST }
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -189,9 +190,10 @@ impl Record {
         self.inner().places.get(client_id).is_some_and(|(place, _)| *place == self.broker)
     }
 
-    /// Whether this client has ever come from another broker.
-    pub(super) fn has_changed(&self, client_id: &str) -> bool {
-        self.inner().places.get(client_id).is_some_and(|(_, changes)| *changes > 0)
+    /// Whether it is for the broker that the bridge prefers. Who leaves another one to go back says nothing more than its log
+    /// does.
+    pub(super) fn is_of_the_first(&self) -> bool {
+        self.broker == FIRST
     }
 
     /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
@@ -232,13 +234,13 @@ impl Record {
     }
 
     /// The bridge says that it gives up a filter though the broker may have messages for it.
-    pub(super) fn said_unproven(&self) {
-        self.inner().said_unproven = true;
+    pub(super) fn said_unproven(&self, client_id: &str) {
+        self.inner().said_unproven.insert(client_id.to_owned());
     }
 
     /// Whether it has just said so.
-    pub(super) fn has_said_unproven(&self) -> bool {
-        std::mem::take(&mut self.inner().said_unproven)
+    pub(super) fn has_said_unproven(&self, client_id: &str) -> bool {
+        self.inner().said_unproven.remove(client_id)
     }
 
     /// One more invocation for each is no surprise.

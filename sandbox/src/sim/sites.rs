@@ -11,11 +11,11 @@ use super::chance::Chance;
 use super::link::{Links, Pace, State};
 use super::mapping::Mapping;
 use super::plan::Plan;
-use super::record::Record;
+use super::record::{FIRST, Record};
 use super::settings;
 
 /// In the trace.
-const NAMES: [&str; 2] = ["broker", "broker 2"];
+const NAMES: [&str; 2] = [FIRST, "broker 2"];
 
 /// A broker, and the network to it.
 #[derive(Debug, Clone)]
@@ -40,7 +40,7 @@ impl Sites {
             protocol: plan.protocol,
             refused_every: plan.answers.refused_every,
             mappings: Mapping::all(plan.two_mappings),
-            filters: plan.filters.count(),
+            filters: plan.filters,
         };
         let number = if plan.brokers.is_some() { NAMES.len() } else { 1 };
         let site = |name: &&'static str| Site {
@@ -61,6 +61,16 @@ impl Sites {
 
     pub(super) fn brokers(&self) -> impl Iterator<Item = &Broker> {
         self.all.iter().map(|site| &site.broker)
+    }
+
+    /// Breaks one connection to one of those that have any.
+    pub(super) fn cut_one(&self, chance: &mut Chance) {
+        let there: Vec<_> = self.links().filter(|links| links.are_there()).collect();
+        match there[..] {
+            [] => {}
+            [links] => links.cut_one(chance),
+            _ => there[chance.index(there.len())].cut_one(chance),
+        }
     }
 
     pub(super) fn links(&self) -> impl Iterator<Item = &Links> {
@@ -93,10 +103,10 @@ impl Sites {
         self.at(place).broker.publish(message);
     }
 
-    /// Nothing gets to this one for a while, which knows nothing of it.
-    pub(super) fn close(&self, place: usize, how_long: Duration) {
+    /// Nothing gets to this one for a while; the connections that are there end so.
+    pub(super) fn close(&self, place: usize, state: State, how_long: Duration) {
         let links = &self.at(place).links;
-        links.set(State::Cut);
+        links.set(state);
         links.close_until(Instant::now() + how_long);
     }
 
@@ -104,12 +114,12 @@ impl Sites {
     /// that would bring the bridge back to it before it loses another.
     pub(super) fn bring_back(&self, how_long: Duration) {
         let Some(unread) = self.brokers().position(Broker::is_unread) else { return };
-        (0..self.all.len()).filter(|place| *place != unread).for_each(|place| self.close(place, how_long));
+        (0..self.all.len()).filter(|place| *place != unread).for_each(|place| self.close(place, State::Cut, how_long));
     }
 
     /// How many sessions of this mapping hold these filters.
     pub(super) fn subscribed(&self, mapping: Mapping, filters: &[String]) -> usize {
-        self.brokers().map(|broker| broker.holders(mapping, filters, self.are_several()).len()).sum()
+        self.brokers().map(|broker| broker.holders(mapping, filters, self.are_several())).sum()
     }
 
     /// Whether a session of this mapping holds one of these filters.

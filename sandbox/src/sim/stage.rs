@@ -15,7 +15,7 @@ use super::chance::Chance;
 use super::cloud::Cloud;
 use super::link::Links;
 use super::oracle;
-use super::plan::Plan;
+use super::plan::{Fault, Plan};
 use super::process::{End, Order, Process};
 use super::record::{Line, Record, Violation};
 use super::sites::Sites;
@@ -153,7 +153,9 @@ impl<'a> Stage<'a> {
     /// When nothing breaks any more, a message is taken again: whoever connects and never subscribes loses nothing.
     async fn probe(&mut self) {
         // A session that leaves for good holds a message that a proxy refuses until somebody looks at it.
-        if self.plan.moods.blocked_every > 0 && !self.until(Self::is_subscribed, Duration::from_mins(30)).await {
+        let leaves = self.plan.faults.iter().any(|(_, fault)| *fault == Fault::Retired);
+        let may_be_held = leaves && self.plan.moods.blocked_every > 0;
+        if may_be_held && !self.until(Self::is_subscribed, Duration::from_mins(30)).await {
             self.cloud.let_all_pass();
         }
         if !self.until(Self::is_subscribed, REST_WITHIN).await {

@@ -26,7 +26,8 @@ impl<S: Subscriber> Layer<S> for Watcher {
             self.0.violated("payload in a log line", format!("{} says so", event.metadata().target()));
         }
         if line.0.contains("session.queue_unproven") {
-            self.0.said_unproven();
+            let client_id = line.0.split("client_id=").nth(1).and_then(|rest| rest.split_whitespace().next());
+            self.0.said_unproven(client_id.unwrap_or_default());
         }
         self.0.say("bridge", line.0);
     }

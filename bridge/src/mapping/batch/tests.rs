@@ -11,6 +11,7 @@ use crate::config::{OrderingKey, Qos};
 use crate::delivery::{Outcome, RecordId, Settlement, Ticket};
 use crate::lambda::encode;
 use crate::message::Message;
+use crate::shutdown::{self, Listener, Phase};
 
 const LIMIT: usize = 6 * 1024 * 1024;
 
@@ -54,9 +55,20 @@ fn unordered(queue: mpsc::Receiver<Delivery>, limits: Limits) -> Batches {
     Batches::Unordered(Unordered::new(queue, Intake::default(), limits))
 }
 
+/// The phase of a mapping that nobody ever ends.
+fn running() -> Listener {
+    let (announcer, listener) = shutdown::channel();
+    std::mem::forget(announcer);
+    listener
+}
+
 fn ordered(queue: mpsc::Receiver<Delivery>, limits: Limits, tasks: &mut JoinSet<()>) -> Batches {
+    ordered_in(queue, limits, running(), tasks)
+}
+
+fn ordered_in(queue: mpsc::Receiver<Delivery>, limits: Limits, shutdown: Listener, tasks: &mut JoinSet<()>) -> Batches {
     let intake = Intake { ordering_key: Some(OrderingKey::TopicLevel(0)), ..Intake::default() };
-    Batches::Ordered(Ordered::start(queue, intake, limits, tasks))
+    Batches::Ordered(Ordered::start(queue, intake, limits, shutdown, tasks))
 }
 
 fn numbers(batch: &[Delivery]) -> Vec<u64> {
@@ -167,6 +179,22 @@ async fn what_comes_behind_an_abandoned_delivery_is_abandoned_until_another_conn
 }
 
 #[tokio::test]
+async fn in_a_drain_nothing_goes_before_an_abandoned_delivery_that_was_carried_over() {
+    let (mut source, queue) = Source::new();
+    let mut tasks = JoinSet::new();
+    let (announcer, listener) = shutdown::channel();
+    source.send("a", b"x".to_vec());
+    let batches = ordered_in(queue, limits(1, Duration::ZERO), listener, &mut tasks);
+    let carried = batches.next().await.unwrap();
+    // Another connection has brought the first one again, which has joined the one that runs, and the second behind it.
+    source.epoch = 2;
+    announcer.announce(Phase::Draining);
+    drop(carried);
+    ["a", "b"].iter().for_each(|topic| source.send(topic, b"x".to_vec()));
+    assert_eq!(numbers(&batches.next().await.unwrap()), [3]);
+}
+
+#[tokio::test]
 async fn a_key_is_freed_however_many_are_freed_at_once() {
     let (sender, queue) = mpsc::channel(2);
     let (settler, _settlements) = mpsc::channel(1000);
@@ -193,7 +221,7 @@ async fn what_does_not_fit_keeps_its_order_without_a_key() {
     let mut tasks = JoinSet::new();
     let intake = Intake { ordering_key: Some(OrderingKey::TopicLevel(1)), ..Intake::default() };
     (0..8).for_each(|_| source.send("keyless", vec![b'x'; 1_500_000]));
-    let batches = Batches::Ordered(Ordered::start(queue, intake, limits(100, Duration::ZERO), &mut tasks));
+    let batches = Batches::Ordered(Ordered::start(queue, intake, limits(100, Duration::ZERO), running(), &mut tasks));
     drop(source.sender);
     let mut seen = Vec::new();
     while let Some(batch) = batches.next().await {
@@ -237,7 +265,7 @@ async fn f45_two_records_with_one_id_never_share_an_event() {
         drop(source.sender);
         let limits = limits(100, Duration::from_millis(20));
         let batches = if keyed {
-            Batches::Ordered(Ordered::start(queue, intake(), limits, &mut tasks))
+            Batches::Ordered(Ordered::start(queue, intake(), limits, running(), &mut tasks))
         } else {
             Batches::Unordered(Unordered::new(queue, intake(), limits))
         };

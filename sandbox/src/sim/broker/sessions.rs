@@ -14,11 +14,11 @@ impl Broker {
         own.any(|session| filters.iter().any(|filter| session.holds(filter)))
     }
 
-    /// The sessions of this mapping that hold these subscriptions; of all sessions, or of those that are read.
-    pub(in crate::sim) fn holders(&self, mapping: Mapping, filters: &[String], read: bool) -> Vec<String> {
+    /// How many sessions of this mapping hold these subscriptions; of all sessions, or of those that are read.
+    pub(in crate::sim) fn holders(&self, mapping: Mapping, filters: &[String], read: bool) -> usize {
         let holds_all = |session: &&Session| filters.iter().all(|filter| session.holds(filter));
         let state = self.state();
-        state.own(mapping, read).filter(holds_all).map(|session| session.client_id.clone()).collect()
+        state.own(mapping, read).filter(holds_all).count()
     }
 
     /// Whether somebody reads a subscription.

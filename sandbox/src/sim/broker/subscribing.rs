@@ -86,7 +86,7 @@ impl State {
         record.broker(format!("UNSUBSCRIBE {} by {}", filters.join(" "), client_id));
         if drops {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
-            let told = (!leaves || record.has_changed(&client_id)) && record.has_said_unproven();
+            let told = (!leaves || !record.is_of_the_first()) && record.has_said_unproven(&client_id);
             for stored in session.take_unsubscribed() {
                 // The bridge cannot fetch messages that were published after its proof of an empty queue and before
                 // UNSUBSCRIBE arrived.

@@ -33,7 +33,7 @@ pub enum Fault {
     BrokerRestarts(Duration),
     /// The broker refuses CONNECT for a while.
     BrokerRefuses(Duration),
-    /// Nothing gets to this one of two brokers for a while, and it knows nothing of that.
+    /// Nothing gets to this one of two brokers for a while, and nobody is told.
     Unreachable(usize, Duration),
     /// This one of two brokers is away.
     OneRestarts(usize, Duration),

@@ -42,13 +42,13 @@ impl Stage<'_> {
 
     /// What ends connections.
     fn disconnect(&mut self, fault: Fault) {
-        if matches!(fault, Fault::Vanished | Fault::BlackHole(_) | Fault::HalfClose) {
+        if matches!(fault, Fault::Vanished | Fault::BlackHole(_) | Fault::HalfClose | Fault::Unreachable(..)) {
             self.record.broke_silently();
         } else {
             self.record.broke();
         }
         match fault {
-            Fault::CutOne => self.cut_one(),
+            Fault::CutOne => self.sites.cut_one(&mut self.chance),
             Fault::HalfClose => self.set(State::HalfClosed),
             Fault::Vanished => self.set(State::Gone),
             Fault::BlackHole(how_long) => {
@@ -62,7 +62,7 @@ impl Stage<'_> {
             }
             Fault::BrokerRestarts(away) => self.sites.at(0).broker.restart(away),
             Fault::OneRestarts(place, away) => self.sites.at(place).broker.restart(away),
-            Fault::Unreachable(place, how_long) => self.sites.close(place, how_long),
+            Fault::Unreachable(place, how_long) => self.sites.close(place, State::Gone, how_long),
             Fault::OneRefuses(place, how_long) => self.cut_and_refuse(place, how_long),
             Fault::BrokerRefuses(how_long) => self.cut_and_refuse(0, how_long),
             Fault::TakenOver => self.sites.brokers().for_each(Broker::take_over),
@@ -96,11 +96,6 @@ impl Stage<'_> {
         self.sites.links().for_each(|links| {
             links.set(state);
         });
-    }
-
-    fn cut_one(&mut self) {
-        let place = if self.plan.brokers.is_some() { self.chance.index(2) } else { 0 };
-        self.sites.at(place).links.cut_one(&mut self.chance);
     }
 
     fn refuse(&self, what: Refuses, how_long: Duration) {

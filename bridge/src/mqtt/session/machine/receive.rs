@@ -55,7 +55,9 @@ impl Machine {
                 if line.is_undisturbed() && !self.ledger.is_doubtful() {
                     // The broker has nothing more to send, so it will not send anything again either.
                     self.ledger.forget_settled();
-                    self.paired |= self.subscribed.iter().all(|subscribed| *subscribed) && line.unanswered.is_empty();
+                    // Who leaves subscribes to nothing on its connections, and the broker may have forgotten a filter.
+                    let confirmed = line.has_suback && line.unanswered.is_empty();
+                    self.paired |= confirmed && self.subscribed.iter().all(|subscribed| *subscribed);
                 }
             }
             Incoming::Disconnect(reason) => return Err(End::disconnected(&reason)),

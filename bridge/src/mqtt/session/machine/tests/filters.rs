@@ -302,6 +302,17 @@ fn a_copy_on_a_new_connection_may_be_the_only_one_again() {
     assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (1, 1));
 }
 
+/// It does not subscribe on a later connection, so no SUBACK shows that the broker still has the first filter.
+#[test]
+fn a_copy_for_a_session_that_leaves_may_be_the_only_one_on_its_next_connection() {
+    let (mut bench, [_, narrow]) = overlapping(&fresh());
+    bench.enter(Phase::Retiring);
+    bench.reconnect(&present());
+    (0..2).for_each(|_| bench.pong());
+    bench.copy("a/b", 1, "alone", &[narrow]);
+    assert_eq!((bench.admitted, bench.machine.metrics.filtered.get()), (1, 0));
+}
+
 #[test]
 fn a_session_that_leaves_unsubscribes_from_all_of_them() {
     both(|protocol| {
