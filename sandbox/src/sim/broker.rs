@@ -24,7 +24,6 @@ use tokio::time::Instant;
 use self::matching::Copy;
 use self::session::{Session, Stored};
 use super::mapping::Mapping;
-use super::plan::Filters;
 use super::record::Record;
 
 /// What a conversation is told beside its packets.
@@ -63,7 +62,7 @@ struct State {
     refused_filters: Vec<(String, Instant)>,
     mappings: &'static [Mapping],
     /// Those of each mapping.
-    filters: Filters,
+    filters: &'static [&'static str],
     /// Whose turn it is in each group.
     turn: usize,
 }
@@ -77,7 +76,7 @@ pub(super) struct Setup {
     pub(super) refused_every: u64,
     pub(super) mappings: &'static [Mapping],
     /// Those of each mapping.
-    pub(super) filters: Filters,
+    pub(super) filters: &'static [&'static str],
 }
 
 /// What a broker may not do for a while.

@@ -40,7 +40,7 @@ impl Sites {
             protocol: plan.protocol,
             refused_every: plan.answers.refused_every,
             mappings: Mapping::all(plan.two_mappings),
-            filters: plan.filters,
+            filters: plan.filters.all(),
         };
         let number = if plan.brokers.is_some() { NAMES.len() } else { 1 };
         let site = |name: &&'static str| Site {

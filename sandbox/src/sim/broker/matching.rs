@@ -53,8 +53,7 @@ impl State {
     /// no message before it had all filters.
     fn tells_apart(&self, session: &Session) -> bool {
         let named = session.subscriptions.iter().all(|subscription| subscription.id.is_some());
-        let whole =
-            session.subscriptions.len() >= self.filters.count() && session.is_new && session.connection.is_some();
+        let whole = session.subscriptions.len() >= self.filters.len() && session.is_new && session.connection.is_some();
         // A broker that never says Session Present is not believed when it says the truth.
         whole && named && self.habits.says_present && self.protocol == Protocol::V5
     }
@@ -65,7 +64,7 @@ impl State {
         let Some(session) = self.sessions.get(client_id).filter(|_| stored.is_copy) else { return false };
         let named = session.subscriptions.iter().all(|subscription| subscription.id.is_some());
         let matching: Vec<_> = session.matching(&stored.topic).map(|by| by.filter.as_str()).collect();
-        let first = self.filters.texts().find(|text| matching.contains(text));
+        let first = self.filters.iter().copied().find(|text| matching.contains(text));
         let by = stored.by.first().map(|by| by.filter.as_str());
         named && self.protocol == Protocol::V5 && first.is_some() && by == first
     }
@@ -78,7 +77,7 @@ impl State {
             }
         }
         // Each mapping has a group, with as many filters.
-        let repeats = groups.len() > 1 && self.filters.count() > 1;
+        let repeats = groups.len() > 1 && self.filters.len() > 1;
         let mut copies = Vec::new();
         for mut members in groups.into_values() {
             // Who is connected comes first, where there is somebody.

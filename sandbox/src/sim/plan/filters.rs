@@ -31,6 +31,11 @@ impl Filters {
         chance.one_of(&SEVERAL)
     }
 
+    /// Their texts, in their order.
+    pub(in crate::sim) fn all(self) -> &'static [&'static str] {
+        self.0
+    }
+
     /// How many.
     #[must_use]
     pub fn count(self) -> usize {
