@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::header::Header;
 use super::picture::bars::{Bars, Column, Row};
 
-/// As many as the bridge has in the cases that this is the floor of.
+/// As many as the bridge has in the cases beside which it is read.
 const CONNECTIONS: usize = 64;
 /// About the bytes of a small invocation.
 const REQUEST: usize = 900;

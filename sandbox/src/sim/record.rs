@@ -2,6 +2,7 @@
 //! checked at once, and the oracle the rest.
 
 mod answers;
+mod clients;
 mod fate;
 mod judge;
 mod window;
@@ -160,40 +161,11 @@ impl Record {
         self.inner().silent += 1;
     }
 
-    /// This client of the bridge connects again, so that whatever was silent is over for it.
-    pub(super) fn reconnected(&self, client_id: &str) {
-        let mut inner = self.inner();
-        let silent = inner.silent;
-        let noticed = inner.noticed.insert(client_id.to_owned(), silent).unwrap_or_default();
-        inner.breaks += u64::from(noticed < silent);
-    }
-
     /// A process of the bridge knows nothing of what ran before.
     pub(super) fn forgotten(&self) {
         let mut inner = self.inner();
         inner.restarts += 1;
         inner.fates.values_mut().for_each(|fate| (fate.not_before, fate.passed) = (None, false));
-    }
-
-    /// This client connects to this broker. The number grows when the bridge knows nothing any more of what came on its
-    /// last connection: as a process has begun anew, or because it was at another broker.
-    pub(super) fn forgotten_by(&self, client_id: &str) -> u64 {
-        let mut inner = self.inner();
-        let restarts = inner.restarts;
-        let (place, changes) = inner.places.entry(client_id.to_owned()).or_insert((self.broker, 0));
-        *changes += u64::from(std::mem::replace(place, self.broker) != self.broker);
-        restarts + *changes
-    }
-
-    /// Whether this client has connected to no other broker since it was at this one.
-    pub(super) fn is_here(&self, client_id: &str) -> bool {
-        self.inner().places.get(client_id).is_some_and(|(place, _)| *place == self.broker)
-    }
-
-    /// Whether it is for the broker that the bridge prefers. Who leaves another one to go back says nothing more than its log
-    /// does.
-    pub(super) fn is_of_the_first(&self) -> bool {
-        self.broker == FIRST
     }
 
     /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
@@ -231,16 +203,6 @@ impl Record {
                 (fate.copied, fate.not_before) = (true, None);
             }
         }
-    }
-
-    /// The bridge says that it gives up a filter though the broker may have messages for it.
-    pub(super) fn said_unproven(&self, client_id: &str) {
-        self.inner().said_unproven.insert(client_id.to_owned());
-    }
-
-    /// Whether it has just said so.
-    pub(super) fn has_said_unproven(&self, client_id: &str) -> bool {
-        self.inner().said_unproven.remove(client_id)
     }
 
     /// One more invocation for each is no surprise.

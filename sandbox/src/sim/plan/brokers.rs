@@ -5,7 +5,7 @@ use std::time::Duration;
 use bridge::config::Prefer;
 
 use super::super::chance::Chance;
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, scattered};
 
 /// How the bridge uses two brokers, and how devices do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,16 +36,13 @@ pub(super) fn faults(chance: &mut Chance, how_many: Faults, within: Duration) ->
         Faults::Usual => chance.number(3..7),
         Faults::Heavy => chance.number(8..16),
     };
-    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-    let mut fault = || {
-        let (at, how_long) = (chance.millis(0..within), chance.millis(10..40_000));
+    scattered(chance, number, within, |chance| {
+        let how_long = chance.millis(10..40_000);
         let place = chance.index(NUMBER);
-        let fault = match chance.number(0..4) {
+        match chance.number(0..4) {
             0 | 1 => Fault::Unreachable(place, how_long),
             2 => Fault::OneRestarts(place, how_long),
             _ => Fault::OneRefuses(place, how_long),
-        };
-        (at, fault)
-    };
-    (0..number).map(|_| fault()).collect()
+        }
+    })
 }

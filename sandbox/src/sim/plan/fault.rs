@@ -91,10 +91,20 @@ pub(super) fn draw(chance: &mut Chance, how_many: Faults, within: Duration) -> V
         Faults::Usual => chance.number(5..11),
         Faults::Heavy => chance.number(20..41),
     };
-    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-    let mut faults: Vec<_> = (0..number).map(|_| (chance.millis(0..within), one(chance))).collect();
+    let mut faults = scattered(chance, number, within, one);
     faults.sort_by_key(|(at, _)| *at);
     faults
+}
+
+/// So many at any time within this, in no order.
+pub(super) fn scattered(
+    chance: &mut Chance,
+    number: u64,
+    within: Duration,
+    one: impl Fn(&mut Chance) -> Fault,
+) -> Vec<(Duration, Fault)> {
+    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+    (0..number).map(|_| (chance.millis(0..within), one(chance))).collect()
 }
 
 fn one(chance: &mut Chance) -> Fault {

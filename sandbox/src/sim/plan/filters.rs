@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::chance::Chance;
-use super::fault::{Fault, Faults};
+use super::fault::{Fault, Faults, scattered};
 
 /// A few topic filters, in the order of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,16 +67,13 @@ pub(super) fn faults(
         Faults::Usual => chance.number(2..5),
         Faults::Heavy => chance.number(6..12),
     };
-    let within = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-    let mut fault = || {
-        let (at, how_long) = (chance.millis(0..within), chance.millis(10..30_000));
+    scattered(chance, number, within, |chance| {
+        let how_long = chance.millis(10..30_000);
         let filter = chance.index(filters.count());
-        let fault = match chance.number(0..3) {
+        match chance.number(0..3) {
             0 => Fault::FilterRefused(filter, how_long),
             1 => Fault::FilterForgotten(filter),
             _ => Fault::FilterReloaded(filter),
-        };
-        (at, fault)
-    };
-    (0..number).map(|_| fault()).collect()
+        }
+    })
 }
