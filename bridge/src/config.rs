@@ -116,8 +116,8 @@ section! {
         /// Which client sends invocations: `lean`, the bridge's own client, or `sdk`, the AWS SDK, which takes four
         /// times the CPU.
         pub client: LambdaClient = key { Kind::of::<LambdaClient>().is("lean"), choice };
-        /// Whether the bridge checks at the start, by an invocation of the type `DryRun`, that it may invoke each
-        /// function; `false` for emulators that would run the function.
+        /// Whether the bridge asks Lambda by invocations of the type `DryRun`: at the start, whether it may invoke each
+        /// function; and whether a message alone is refused; `false` for emulators that would run the function.
         pub dry_run: bool = key { Kind::Switch.is("true"), switch };
     }
 }

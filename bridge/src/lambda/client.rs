@@ -136,7 +136,7 @@ impl Client {
         Ok(Answer { function_error: None, payload: Bytes::new() })
     }
 
-    /// Whether a dry run is wanted before the first invocation.
+    /// Whether dry runs are wanted.
     #[must_use]
     pub fn asks_first(&self) -> bool {
         self.asks_first
@@ -150,6 +150,16 @@ impl Client {
     pub async fn dry_run(&self) -> Result<(), InvokeError> {
         // An empty payload: an endpoint that knows no DryRun and runs the function hands it no message.
         self.send(Kind::DryRun, Vec::new().into()).await.map(drop)
+    }
+
+    /// Whether Lambda itself says now that it takes invocations of the function, and runs nothing. False where nobody says
+    /// so, such as an emulator that knows no dry run, or a proxy that answers for Lambda; and where none is wanted.
+    pub async fn takes_invocations(&self) -> bool {
+        if !self.asks_first {
+            return false;
+        }
+        let said = self.send(Kind::DryRun, Vec::new().into()).await;
+        said.is_ok_and(|said| said.has_id && said.status == Kind::DryRun.expected())
     }
 
     async fn send(&self, kind: Kind, request: Request) -> Result<Said, InvokeError> {

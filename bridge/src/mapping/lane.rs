@@ -175,10 +175,12 @@ impl Lane {
         pending.attempts += 1;
         otlp::invoked(pending.deliveries.iter_mut().map(|delivery| &mut delivery.trace));
         let passed_before = self.mapping.passed.load(Ordering::Relaxed);
+        pending.passed_at_first.get_or_insert(passed_before);
+        let is_asked = pending.lacks_a_word(passed_before) && Box::pin(self.mapping.client.takes_invocations()).await;
         let result = self.invoke(request, pending.deliveries.len()).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,
-            Err(error) => Some(self.refused(error, pending, passed_before)),
+            Err(error) => Some(self.refused(error, pending, (passed_before, is_asked))),
         }
     }
 
@@ -211,7 +213,7 @@ impl Lane {
     async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
         self.mapping.passed.fetch_add(1, Ordering::Relaxed);
         // It has passed itself, so nothing on the way refuses it.
-        pending.refused_at = None;
+        pending.refused = None;
         self.lambda_works();
         let metrics = &self.mapping.metrics;
         let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
@@ -288,8 +290,9 @@ impl Lane {
         Some(Attempted::by_function(failure, false))
     }
 
-    /// Counts an invocation that brought no answer.
-    fn refused(&mut self, error: InvokeError, pending: &mut Pending, passed_before: u64) -> Attempted {
+    /// Counts an invocation that brought no answer. Before it, so many had passed, and Lambda had said that it takes
+    /// invocations, if it was asked.
+    fn refused(&mut self, error: InvokeError, pending: &mut Pending, before: (u64, bool)) -> Attempted {
         let metrics = &self.mapping.metrics;
         metrics.failures.count(error.kind());
         match &error {
@@ -301,9 +304,10 @@ impl Lane {
             pending.attempts -= 1;
         }
         let unexplained = error.is_unexplained();
-        let again = pending.refused_at.is_some();
+        let again = pending.refused.is_some();
         let passed = self.mapping.passed.load(Ordering::Relaxed);
-        let alone = unexplained && pending.others_pass(passed, passed_before);
+        let (passed_before, is_asked) = before;
+        let alone = unexplained && pending.is_to_blame(passed, passed_before, is_asked);
         let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
         self.log_refusal(&error, disposition, pending.attempts, pending.deliveries.first());
         let retry_after = error.retry_after();

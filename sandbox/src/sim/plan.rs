@@ -204,6 +204,8 @@ impl Plan {
         let several = self.receive_maximum > 1 && self.habits.window > 1 && self.most_bytes.is_none();
         if several && !self.ordered && !self.places.is_empty() {
             self.moods.blocked_every = chance.one_of(&[0, 45]);
+            // In a window that is full behind it none passes beside it any more, and only Lambda's word shows it.
+            self.asks_first |= self.moods.blocked_every > 0;
         }
         let within = u64::try_from(self.publishing.as_millis()).unwrap_or(u64::MAX);
         let number = if profile.faults == Faults::None { 0 } else { chance.number(1..4) };

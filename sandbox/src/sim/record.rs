@@ -2,6 +2,7 @@
 //! checked at once, and the oracle the rest.
 
 mod answers;
+mod blame;
 mod clients;
 mod fate;
 mod judge;
@@ -81,6 +82,8 @@ struct Inner {
     exceeded: bool,
     /// Invocations that functions have run for, as far as the bridge has heard.
     passed: u64,
+    /// How often Lambda has said that it takes invocations.
+    words: u64,
     /// Clients that have said that they could not prove their queue to be empty.
     said_unproven: BTreeSet<String>,
 }
@@ -113,6 +116,7 @@ impl Record {
             exceeded: false,
             said_unproven: BTreeSet::new(),
             passed: 0,
+            words: 0,
         };
         Self { inner: Arc::new(Mutex::new(inner)), broker: FIRST }
     }

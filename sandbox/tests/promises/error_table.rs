@@ -162,3 +162,21 @@ async fn while_nothing_passes_an_unexplained_refusal_holds_everything() {
     acknowledged(&world, 40).await;
     assert_eq!(fate.dead.len(), 0);
 }
+
+/// Behind the message that a proxy refuses the window is full of messages that the function has taken: no other comes, and
+/// Lambda's own word shows which event is to blame.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_window_that_is_full_behind_an_event_that_a_proxy_refuses_goes_on() {
+    let builder = World::builder().function(willing()).set("lambda.dry_run", "true");
+    let builder = builder.set("mapping.receive_maximum", "5").set("mapping.concurrency", "5");
+    let world = builder.start().await.unwrap();
+    // The others pass while it is refused for another reason.
+    let first = Fault::new(When::Next(3), Action::status(500)).containing(POISON);
+    world.lambda.faults().add(first);
+    block(&world, POISON);
+    let sensors = publish(&world, 20, |options| (options.count, options.bad_every) = (1, Some(8))).await;
+    let fate = nothing_lost(&world, &sensors).await;
+    acknowledged(&world, 20).await;
+    assert_eq!((fate.dead.len(), fate.handled.len()), (2, 18));
+    assert!(world.lambda.log().totals().dry_runs > 0, "Lambda was not asked");
+}

@@ -136,30 +136,22 @@ impl Lane {
     /// Sets an event aside; one that was set aside `again`, and that others did not pass meanwhile, probes the way with
     /// its own records.
     pub(super) fn put_aside(&mut self, pending: Pending, again: bool) -> Onward {
-        let whole = match pending {
-            pending if again && self.aside.len() + 1 < ASIDE => match divided(pending) {
-                Ok(halves) => return halves,
-                Err(whole) => whole,
-            },
-            pending => pending,
-        };
-        self.putting_aside = Some(whole);
+        if again && self.aside.len() + 1 < ASIDE && pending.deliveries.len() > 1 {
+            return divided(pending);
+        }
+        self.putting_aside = Some(pending);
         Onward::Nothing
     }
 }
 
-/// In two events: by ordering key, so that either may be first, or in the middle of what one key has; or whole, when it
-/// is one record.
-fn divided(mut pending: Pending) -> Result<Onward, Pending> {
+/// In two events: by ordering key, so that either may be first, or in the middle of what one key has.
+fn divided(mut pending: Pending) -> Onward {
     let key = |delivery: &Delivery| delivery.hold.as_ref().map(|hold| hold.key());
-    if pending.deliveries.len() < 2 {
-        return Err(pending);
-    }
     let first = pending.deliveries.first().and_then(key);
     let others: Vec<_> = pending.deliveries.extract_if(.., |delivery| key(delivery) != first).collect();
     if others.is_empty() {
-        return Ok(pending.halves());
+        return pending.halves();
     }
     let others = Pending { deliveries: others, backoff: pending.backoff.clone(), ..pending };
-    Ok(Onward::Halves(pending, others))
+    Onward::Halves(pending, others)
 }

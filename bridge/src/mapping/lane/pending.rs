@@ -15,10 +15,22 @@ pub(super) struct Pending {
     pub(super) first_attempt_at: SystemTime,
     pub(super) last_attempt_at: SystemTime,
     pub(super) backoff: Backoff,
-    /// How many events had passed when this one, or the one that it is a part of, was first refused without a known
-    /// reason.
-    pub(super) refused_at: Option<u64>,
+    /// How many events had passed when the first attempt for this one, or for the one that it is a part of, began.
+    pub(super) passed_at_first: Option<u64>,
+    /// What is known if it was refused without a known reason.
+    pub(super) refused: Option<Refused>,
 }
+
+/// What is known of an event that was refused without a known reason.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Refused {
+    /// How many events had passed when the first such refusal came.
+    passed: u64,
+    times: u32,
+}
+
+/// Others have so many attempts' time to pass before Lambda is asked in their place.
+const ALONE_AFTER: u32 = 3;
 
 /// What to do with records that have no outcome after an attempt.
 pub(super) enum Onward {
@@ -34,7 +46,9 @@ impl Pending {
     pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
         let now = SystemTime::now();
         let backoff = Backoff::new(backoff);
-        Self { deliveries, attempts: 0, first_attempt_at: now, last_attempt_at: now, backoff, refused_at: None }
+        let (passed_at_first, refused) = (None, None);
+        let (first_attempt_at, last_attempt_at) = (now, now);
+        Self { deliveries, attempts: 0, first_attempt_at, last_attempt_at, backoff, passed_at_first, refused }
     }
 
     /// The record that an answer is about; one of them, when it is about none.
@@ -71,11 +85,22 @@ impl Pending {
         self.deliveries.extract_if(.., is_of_age).collect()
     }
 
-    /// It is refused without a known reason. Whether another event has passed after this one was first refused so and
-    /// before its last attempt began. An event that has passed meanwhile proves nothing, because the cause of both
-    /// refusals may have been repaired in between.
-    pub(super) fn others_pass(&mut self, passed: u64, passed_before: u64) -> bool {
-        *self.refused_at.get_or_insert(passed) < passed_before
+    /// It is refused without a known reason. Whether the event is to blame: another has passed after this one was first
+    /// refused so and before its last attempt began. An event that has passed meanwhile proves nothing, because the cause
+    /// of both refusals may have been repaired in between. Lambda's word before the last attempt proves it, too
+    /// (`is_asked`, see [`Self::lacks_a_word`]).
+    pub(super) fn is_to_blame(&mut self, passed: u64, passed_before: u64, is_asked: bool) -> bool {
+        let refused = self.refused.get_or_insert(Refused { passed, times: 0 });
+        refused.times = refused.times.saturating_add(1);
+        refused.passed < passed_before || is_asked
+    }
+
+    /// Whether Lambda's word is all that can show who is to blame: others have passed since the first attempt for this
+    /// event, but none since its first refusal, for some attempts. In a window that is full of events that wait behind
+    /// this one none ever will.
+    pub(super) fn lacks_a_word(&self, passed: u64) -> bool {
+        let is_alone = |refused: Refused| refused.times >= ALONE_AFTER && passed <= refused.passed;
+        self.refused.is_some_and(is_alone) && self.passed_at_first.is_some_and(|first| first < passed)
     }
 
     /// Dividing is no attempt: each half has as many left as the whole had before.
@@ -126,19 +151,44 @@ pub(super) mod tests {
     #[test]
     fn an_event_is_to_blame_when_it_is_refused_again_after_others_have_passed() {
         let mut event = Pending::new(deliveries(&[None; 4]), BACKOFF);
-        assert!(!event.others_pass(1, 1), "nobody has passed since");
-        assert!(!event.others_pass(2, 1), "one has meanwhile");
-        assert!(event.others_pass(2, 2));
+        assert!(!event.is_to_blame(1, 1, false), "nobody has passed since");
+        assert!(!event.is_to_blame(2, 1, false), "one has meanwhile");
+        assert!(event.is_to_blame(2, 2, false));
         let Onward::Halves(first, second) = event.halves() else { panic!("not divided") };
-        assert_eq!((first.refused_at, second.refused_at), (Some(1), Some(1)), "both were in it");
+        let both = Some(Refused { passed: 1, times: 3 });
+        assert_eq!((first.refused, second.refused), (both, both), "both were in it");
     }
 
     #[test]
     fn the_refusal_of_one_half_says_nothing_of_the_other() {
         let event = Pending::new(deliveries(&[None; 4]), BACKOFF);
         let Onward::Halves(mut first, mut second) = event.halves() else { panic!("not divided") };
-        assert!(!first.others_pass(1, 1));
-        assert!(!second.others_pass(2, 2), "its first refusal, though one has passed since that of the other half");
+        assert!(!first.is_to_blame(1, 1, false));
+        let is_first = "its first refusal, though one has passed since that of the other half";
+        assert!(!second.is_to_blame(2, 2, false), "{is_first}");
+    }
+
+    /// As often as others have time to pass.
+    fn refused(passed_at_first: u64, passed: u64) -> Pending {
+        let mut event = Pending::new(deliveries(&[None]), BACKOFF);
+        event.passed_at_first = Some(passed_at_first);
+        for _ in 0..ALONE_AFTER {
+            assert!(!event.lacks_a_word(passed), "another may still pass");
+            assert!(!event.is_to_blame(passed, passed, false));
+        }
+        event
+    }
+
+    #[test]
+    fn where_no_other_comes_those_that_passed_beside_it_and_lambdas_word_show_who_is_to_blame() {
+        let mut event = refused(0, 4);
+        assert!(event.lacks_a_word(4) && !event.lacks_a_word(5), "when a fifth has passed, that shows it");
+        assert!(event.is_to_blame(4, 4, true));
+    }
+
+    #[test]
+    fn where_no_other_has_passed_lambdas_word_shows_nothing() {
+        assert!(!refused(4, 4).lacks_a_word(4), "a proxy may refuse every event and let dry runs pass");
     }
 
     #[derive(Debug)]

@@ -22,6 +22,8 @@ pub(super) struct Answer {
     pub(super) failed: Vec<(u64, bool)>,
     /// The function has run.
     pub(super) passes: bool,
+    /// Lambda says that it takes invocations.
+    pub(super) takes: bool,
     /// Those for which it explains nothing.
     pub(super) unexplained: Vec<u64>,
     /// It is not Lambda's.
@@ -79,6 +81,9 @@ impl Answer {
         record.refused_without_reason(&self.unexplained);
         if self.passes {
             record.let_pass();
+        }
+        if self.takes {
+            record.takes_invocations();
         }
         if let Some((numbers, wait)) = &self.put_off {
             record.put_off(numbers, *wait);

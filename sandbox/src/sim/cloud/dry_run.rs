@@ -1,4 +1,4 @@
-//! What Lambda says to the dry run by which a mapping asks at its start whether its function can be invoked (Invoke,
+//! What Lambda says to the dry run by which a mapping asks whether its function can be invoked (Invoke,
 //! `InvocationType` `DryRun`: 204, or the error that an invocation would have). No function runs for it.
 
 use tokio::time::sleep;
@@ -36,7 +36,7 @@ impl State {
         } else if self.is(Weather::ServiceErrors) {
             Answer::error(500, "ServiceException")
         } else {
-            Answer::of(204, "")
+            Answer { takes: true, ..Answer::of(204, "") }
         };
         self.record.say("lambda", format!("answers {} to a dry run", answer.status));
         Fate::Answered(answer)

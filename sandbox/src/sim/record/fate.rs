@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::blame::Blame;
+
 /// What became of a message.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each has happened or has not")]
@@ -34,11 +36,8 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) taken_late: bool,
     /// The function has taken it, and nothing has happened since after which it may come again.
     pub(in crate::sim) passed: bool,
-    /// How many invocations had passed when it was asked for last, and when it was first refused without a reason.
-    pub(in crate::sim) passed_before: u64,
-    pub(in crate::sim) refused_at: Option<u64>,
-    /// Others have passed since, and it was refused again: the bridge may give it up, though another copy of it was taken.
-    pub(in crate::sim) blamed: bool,
+    /// Whether it alone is refused.
+    pub(in crate::sim) blame: Blame,
     /// Whether no further attempt can help: the function, or Lambda, has said so.
     pub(in crate::sim) hopeless: bool,
     /// When it first had an outcome.

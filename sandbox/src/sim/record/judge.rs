@@ -38,11 +38,14 @@ impl Record {
     pub(in crate::sim) fn asked(&self, numbers: &[u64]) {
         let early = {
             let mut inner = self.inner();
-            let passed = inner.passed;
+            let (passed, words) = (inner.passed, inner.words);
             for number in numbers {
                 // What the function took behind one that it failed comes along again, by itself once their event is
                 // divided.
-                inner.fates.entry(*number).and_modify(|fate| (fate.passed_before, fate.passed) = (passed, false));
+                inner.fates.entry(*number).and_modify(|fate| {
+                    fate.passed = false;
+                    fate.blame.asked(passed, words);
+                });
             }
             let now = inner.begun.elapsed();
             let is_early = |number: &&u64| inner.fates.get(number).and_then(|fate| fate.not_before) > Some(now);
@@ -58,14 +61,18 @@ impl Record {
         self.inner().passed += 1;
     }
 
-    /// The bridge hears a refusal of these that explains nothing. It may give them up when others have passed since the first
-    /// one, and they are refused again: then it is about them.
+    /// The bridge hears that Lambda takes invocations.
+    pub(in crate::sim) fn takes_invocations(&self) {
+        self.inner().words += 1;
+    }
+
+    /// The bridge hears a refusal of these that explains nothing.
     pub(in crate::sim) fn refused_without_reason(&self, numbers: &[u64]) {
         let mut inner = self.inner();
-        let passed = inner.passed;
+        let (passed, words) = (inner.passed, inner.words);
         for number in numbers {
             if let Some(fate) = inner.fates.get_mut(number) {
-                fate.blamed |= *fate.refused_at.get_or_insert(passed) < fate.passed_before;
+                fate.blame.refused(passed, words);
             }
         }
     }
@@ -82,9 +89,9 @@ impl Record {
             fate.settle(now);
             fate.dead_lettered = true;
             let (attempts, age) = (fate.invoked, now.saturating_sub(fate.published));
-            let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless || fate.blamed;
+            let spent = attempts >= MAX_ATTEMPTS.into() || age >= MAX_AGE || fate.hopeless || fate.blame.is_proven;
             // The function took one of two copies that the bridge could not match; the other became too old, or was refused.
-            let is_old_copy = fate.copied && (age >= MAX_AGE || fate.blamed);
+            let is_old_copy = fate.copied && (age >= MAX_AGE || fate.blame.is_proven);
             let taken = fate.taken && !fate.taken_late && !is_old_copy && !unanswered;
             let early = !blamed && (taken || !spent);
             early.then(|| format!("{number} after {attempts} attempts, {age:?} old, taken: {}", fate.taken))

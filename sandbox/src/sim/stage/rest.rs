@@ -29,7 +29,10 @@ impl Stage<'_> {
                 let mut chance = Chance::of(self.plan.seed, 13);
                 self.publish(self.plan.messages + LATER + more, &mut chance);
             }
-            // A window that is full of messages behind the refused one gets none of these: somebody has to look at it.
+            if self.plan.asks_first {
+                let held = format!("{:?} wait, though {MORE_PROBES} others came", self.record.waiting());
+                self.record.violated("held", held);
+            }
             self.cloud.let_all_pass();
         }
         if self.plan.brokers.is_some() {
