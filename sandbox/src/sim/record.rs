@@ -63,8 +63,8 @@ struct Inner {
     answers: BTreeMap<u64, Answer>,
     violations: Vec<Violation>,
     faults: u64,
-    /// Connections to the broker that have broken, or may have.
-    breaks: u64,
+    /// When connections to the broker have broken, or may have.
+    breaks: Vec<Duration>,
     /// How many of them no client was notified of.
     silent: u64,
     /// How many of these each client has noticed by now.
@@ -105,7 +105,7 @@ impl Record {
             answers: BTreeMap::new(),
             violations: Vec::new(),
             faults: 0,
-            breaks: 0,
+            breaks: Vec::new(),
             silent: 0,
             noticed: BTreeMap::new(),
             restarts: 0,
@@ -156,7 +156,7 @@ impl Record {
 
     /// A connection to the broker breaks, or may have broken.
     pub(super) fn broke(&self) {
-        self.inner().breaks += 1;
+        self.inner().broke();
     }
 
     /// A connection has broken, and nobody is told.

@@ -1,13 +1,19 @@
 //! The messages that the function wants published, from the moment that the bridge receives them until a device has
 //! them.
 
+use std::time::Duration;
+
 use super::{Answer, Inner, MAX_ATTEMPTS, Record};
+
+/// The network brings the end of a connection so much later, or sooner: several times its longest delay.
+const ON_ITS_WAY: Duration = Duration::from_secs(1);
 
 impl Record {
     /// The bridge hears that a message has succeeded, and that these answers came with it.
     pub(in crate::sim) fn succeeded(&self, number: u64, answers: Vec<u64>) {
         let mut inner = self.inner();
-        let (breaks, now) = (inner.breaks, inner.begun.elapsed());
+        let now = inner.begun.elapsed();
+        let breaks = inner.breaks.partition_point(|at| *at + ON_ITS_WAY < now);
         for answer in &answers {
             if let Some(answer) = inner.answers.get_mut(answer) {
                 answer.breaks_before = breaks;
@@ -53,7 +59,7 @@ impl Record {
     pub(in crate::sim) fn answer_kept(&self, answer: u64) {
         let early = {
             let mut inner = self.inner();
-            let breaks = inner.breaks;
+            let breaks = inner.breaks.len();
             let Some(answer) = inner.answers.get_mut(&answer) else { return };
             answer.kept = true;
             !answer.may_be_given_up(breaks)
@@ -76,17 +82,23 @@ impl Record {
 }
 
 impl Inner {
+    /// A connection breaks now, or may have.
+    pub(super) fn broke(&mut self) {
+        let now = self.begun.elapsed();
+        self.breaks.push(now);
+    }
+
     /// Whether a message may be given up for one of its answers.
     pub(super) fn may_give_up_answer_of(&self, number: u64) -> bool {
         let mut all = self.fates.get(&number).into_iter().flat_map(|fate| fate.answers.iter().flatten());
-        all.any(|answer| self.answers.get(answer).is_some_and(|answer| answer.may_be_given_up(self.breaks)))
+        all.any(|answer| self.answers.get(answer).is_some_and(|answer| answer.may_be_given_up(self.breaks.len())))
     }
 
     /// Whether there were answers with every success, and none of them is complete.
     pub(super) fn unsettled_answer_of(&self, number: u64) -> bool {
         let Some(fate) = self.fates.get(&number) else { return false };
         let settled = |answer: &u64| {
-            self.answers.get(answer).is_none_or(|answer| answer.is_settled(self.breaks, self.has_destination))
+            self.answers.get(answer).is_none_or(|answer| answer.is_settled(self.breaks.len(), self.has_destination))
         };
         !fate.answers.is_empty() && !fate.answers.iter().any(|answers| answers.iter().all(settled))
     }

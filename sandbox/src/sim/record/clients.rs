@@ -8,7 +8,9 @@ impl Record {
         let mut inner = self.inner();
         let silent = inner.silent;
         let noticed = inner.noticed.insert(client_id.to_owned(), silent).unwrap_or_default();
-        inner.breaks += u64::from(noticed < silent);
+        if noticed < silent {
+            inner.broke();
+        }
     }
 
     /// This client connects to this broker. The number grows when the bridge knows nothing any more of what came on its

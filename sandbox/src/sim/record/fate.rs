@@ -81,23 +81,23 @@ pub(in crate::sim) struct Answer {
     pub(super) impossible: bool,
     /// How often the broker has refused it for now.
     pub(super) refusals: u32,
-    /// How many connections had broken when the bridge heard of it.
-    pub(super) breaks_before: u64,
+    /// How many connections had broken when the bridge heard of it, as far as it could know.
+    pub(super) breaks_before: usize,
 }
 
 /// After so many refusals in a row an answer may be given up: `mapping.retry.max_attempts`.
 const REFUSALS: u32 = super::MAX_ATTEMPTS;
 /// After so many broken connections, too.
-const BREAKS: u64 = 2;
+const BREAKS: usize = 2;
 
 impl Answer {
     /// Whether the bridge may give it up.
-    pub(super) fn may_be_given_up(&self, breaks: u64) -> bool {
+    pub(super) fn may_be_given_up(&self, breaks: usize) -> bool {
         self.impossible || self.refusals >= REFUSALS || breaks - self.breaks_before >= BREAKS
     }
 
     /// Whether its record may be acknowledged. Where there is a failure destination, giving it up alone is not enough.
-    pub(super) fn is_settled(&self, breaks: u64, has_destination: bool) -> bool {
+    pub(super) fn is_settled(&self, breaks: usize, has_destination: bool) -> bool {
         self.confirmed || self.kept || !has_destination && self.may_be_given_up(breaks)
     }
 }
