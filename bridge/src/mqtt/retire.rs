@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 /// How long nothing may come. Far above the time of a message through a cluster of brokers. The wait costs nothing,
-/// because nobody waits for a session that leaves.
+/// because nobody waits for a session or a filter that leaves.
 pub const QUIET: Duration = Duration::from_secs(3);
 
 /// The action that is due.
@@ -84,35 +84,66 @@ pub enum Search {
 
 /// How many PINGREQs, one behind the other, are answered without a message before the answer. With the first one the
 /// broker has read every acknowledgement, which may only then have made room: it may answer before it sends what there
-/// is room for. By the second one it has sent them.
+/// is room for. By the second one it has sent them, if it does one thing after the other.
 pub const ROUNDS: u8 = 2;
 
+/// How long a gap has to last, by the age of the search. At first it is [`QUIET`], as a broker may take its time to begin after a
+/// CONNECT. Later it is what a broker takes to send what an acknowledgement made room for: a stream may have no longer gap.
+const GAPS: [(Duration, Duration); 3] = [
+    (Duration::ZERO, QUIET),
+    (Duration::from_secs(4), Duration::from_millis(200)),
+    (Duration::from_secs(8), Duration::from_millis(50)),
+];
+
+/// A broker that has had room for so long would have sent a queue: then the answers are enough.
+const ROOM_FOR: Duration = Duration::from_secs(10);
+
 /// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
-/// what they have queued: it has room in its window, so that it would send what it has, and it answers PINGREQs without
-/// a message before the answers.
+/// what they have queued: it has room in its window, so that it would send what it has; it answers PINGREQs without a
+/// message before the answers; and nothing comes for a while, as some brokers answer at once and send a queue later
+/// (NATS 2.15).
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
     last_full: Instant,
-    /// How many answers to PINGREQ are missing until that of our own, and how many rounds begin after it.
-    missing: Option<(usize, u8)>,
+    /// The longest that an answer took: a message behind one may come as much later.
+    slowest: Duration,
+    /// None while the broker has no room, or a message has come.
+    gap: Option<Gap>,
+}
+
+/// Nothing has come, though the broker has room.
+#[derive(Debug, Clone, Copy)]
+struct Gap {
+    /// Since when the broker has read every acknowledgement: the first answer, or the question until it is there.
+    since: Instant,
+    /// When the last PINGREQ was sent.
+    asked: Instant,
+    /// How many answers to PINGREQ are missing until that of our own.
+    missing: usize,
+    /// How many rounds begin after it.
+    rounds: u8,
 }
 
 impl EmptyQueue {
     /// The search begins.
     #[must_use]
     pub fn new(now: Instant) -> Self {
-        Self { begun: now, last_full: now, missing: None }
+        Self { begun: now, last_full: now, slowest: Duration::ZERO, gap: None }
     }
 
     /// A message has arrived.
     pub fn disturbed(&mut self) {
-        self.missing = None;
+        self.gap = None;
     }
 
     /// PINGRESP has come.
-    pub fn answered(&mut self) {
-        self.missing = self.missing.map(|(missing, rounds)| (missing.saturating_sub(1), rounds));
+    pub fn answered(&mut self, now: Instant) {
+        let Some(gap) = &mut self.gap else { return };
+        if gap.missing == 1 {
+            self.slowest = self.slowest.max(now.saturating_duration_since(gap.asked));
+        }
+        gap.missing = gap.missing.saturating_sub(1);
     }
 
     /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read
@@ -121,19 +152,29 @@ impl EmptyQueue {
         if full || !room {
             self.last_full = now;
         }
-        let until = (self.last_full + PROVE_WITHIN).min(self.begun + PROVE_AT_LAST);
         if !room {
-            self.missing = None;
+            self.gap = None;
         }
-        match self.missing {
-            Some((0, 0)) => Search::Proven,
-            _ if now >= until => Search::Unproven,
-            Some((0, rounds)) => {
-                self.missing = Some((unanswered + 1, rounds - 1));
-                Search::Ping
+        let until = (self.last_full + PROVE_WITHIN).min(self.begun + PROVE_AT_LAST);
+        let Some(gap) = &mut self.gap else {
+            if now >= until {
+                return Search::Unproven;
+            } else if !room {
+                return Search::Later(until);
             }
-            None if room => {
-                self.missing = Some((unanswered + 1, ROUNDS - 1));
+            self.gap = Some(Gap { since: now, asked: now, missing: unanswered + 1, rounds: ROUNDS - 1 });
+            return Search::Ping;
+        };
+        let room_for_long = gap.since.max(self.last_full + ROOM_FOR);
+        let lasted =
+            |(age, least): (Duration, Duration)| (gap.since + least.max(self.slowest.min(QUIET))).max(self.begun + age);
+        let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min);
+        match (gap.missing, gap.rounds) {
+            (0, 0) if now >= quiet => Search::Proven,
+            _ if now >= until => Search::Unproven,
+            (0, 0) => Search::Later(quiet.min(until)),
+            (0, _) => {
+                *gap = Gap { since: now, asked: now, missing: unanswered + 1, rounds: gap.rounds - 1 };
                 Search::Ping
             }
             _ => Search::Later(until),
@@ -183,20 +224,69 @@ mod tests {
         let mut queue = EmptyQueue::new(start);
         assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
         assert_eq!(queue.due(true, false, 1, start), Search::Ping);
-        queue.answered();
+        queue.answered(start);
         assert!(matches!(queue.due(true, false, 1, start), Search::Later(_)), "the answer to an earlier ping");
         queue.disturbed();
-        queue.answered();
+        queue.answered(start);
         assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
         assert_eq!(queue.due(true, false, 0, start), Search::Ping, "a message came before the answer");
-        queue.answered();
+        queue.answered(start);
         assert_eq!(
             queue.due(true, false, 0, start),
             Search::Ping,
             "what an acknowledgement made room for may come yet"
         );
-        queue.answered();
-        assert_eq!(queue.due(true, false, 0, start), Search::Proven);
+        queue.answered(start);
+        assert_eq!(queue.due(true, false, 0, start), Search::Later(start + QUIET), "it may send later than it answers");
+        assert_eq!(queue.due(true, false, 0, start + QUIET), Search::Proven);
+    }
+
+    #[test]
+    fn f40_a_gap_begins_with_the_first_answer_and_is_no_shorter_than_the_answer_took() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut queue = EmptyQueue::new(start);
+        assert_eq!(queue.due(true, false, 0, start), Search::Ping);
+        queue.answered(start + second);
+        assert_eq!(queue.due(true, false, 0, start + second), Search::Ping);
+        queue.answered(start + second);
+        assert_eq!(queue.due(true, false, 0, start + second), Search::Later(start + second + QUIET));
+        queue.disturbed();
+        // Later, with the window full until now: no 50 ms, but as long as that answer took.
+        let now = start + second * 20;
+        queue.due(false, false, 0, now);
+        for _ in 0..ROUNDS {
+            assert_eq!(queue.due(true, false, 0, now), Search::Ping);
+            queue.answered(now);
+        }
+        assert_eq!(queue.due(true, false, 0, now), Search::Later(now + second));
+    }
+
+    #[test]
+    fn f40_a_stream_may_have_shorter_gaps_after_a_while_and_none_where_there_was_room_for_long() {
+        let start = Instant::now();
+        let (long, short) = (Duration::from_secs, Duration::from_millis);
+        for (after, was_full, gap) in [
+            (long(0), false, QUIET),
+            (long(1), true, QUIET),
+            (long(3), true, long(1)),
+            (long(4), false, short(200)),
+            (long(8), false, short(50)),
+            (long(10), true, short(50)),
+            (long(10), false, long(0)),
+        ] {
+            let (mut queue, now) = (EmptyQueue::new(start), start + after);
+            if was_full {
+                queue.due(false, false, 0, now);
+            }
+            for _ in 0..ROUNDS {
+                assert_eq!(queue.due(true, false, 0, now), Search::Ping);
+                queue.answered(now);
+            }
+            if !gap.is_zero() {
+                assert_eq!(queue.due(true, false, 0, now), Search::Later(now + gap), "{after:?}, {was_full}");
+            }
+            assert_eq!(queue.due(true, false, 0, now + gap), Search::Proven, "{after:?}, {was_full}");
+        }
     }
 
     #[test]
@@ -206,7 +296,7 @@ mod tests {
         let fences = |queue: &mut EmptyQueue| {
             assert_eq!(queue.due(true, false, 0, start), Search::Ping);
             assert_eq!(queue.due(true, false, 1, start), later, "the first is not answered");
-            queue.answered();
+            queue.answered(start);
         };
         fences(&mut queue);
         queue.disturbed();
@@ -218,10 +308,10 @@ mod tests {
         fences(&mut queue);
         // Behind a PINGREQ of the keep-alive, whose answer comes first.
         assert_eq!(queue.due(true, false, 1, start), Search::Ping);
-        queue.answered();
+        queue.answered(start);
         assert_eq!(queue.due(true, false, 1, start), later, "the answer to another");
-        queue.answered();
-        assert_eq!(queue.due(true, false, 0, start), Search::Proven);
+        queue.answered(start);
+        assert_eq!(queue.due(true, false, 0, start + QUIET), Search::Proven);
     }
 
     #[test]

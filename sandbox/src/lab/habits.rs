@@ -135,6 +135,7 @@ pub const ALL: [Habits; 9] = [
 ];
 
 const NATS: Habits = Habits {
+    drops_at_unsubscribe: true,
     sends_again_by: Some("mqtt.ack_wait"),
     window: "`mqtt.max_ack_pending` 100",
     set: "`mqtt.ack_wait`, `mqtt.max_ack_pending`, `jetstream.store_dir`",

@@ -172,7 +172,16 @@ impl Plan {
             asks_first: !profile.plain && Chance::of(seed, 15).percent(12),
             faults,
         };
+        let plan = plan.with_late_sending(profile);
         plan.with_several_filters(profile).with_strangers(profile).with_two_brokers(profile)
+    }
+
+    /// From a stream of its own, so that the others stay as they are.
+    fn with_late_sending(mut self, profile: Profile) -> Self {
+        if !profile.plain {
+            self.habits = self.habits.with_late_sending(&mut Chance::of(self.seed, 17));
+        }
+        self
     }
 
     /// In some worlds a mapping has several filters. From a stream of its own, so that the others stay as they are.

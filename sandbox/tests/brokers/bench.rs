@@ -111,6 +111,11 @@ impl Stage {
         self.config = self.config.replace(from, to);
     }
 
+    /// As it is for the next start.
+    pub fn config(&self) -> &str {
+        &self.config
+    }
+
     /// Publishes as fast as the broker confirms, and returns when it has confirmed all.
     pub async fn publish(&self, messages: u64) -> Sensors {
         let (topic, protocol, login) = (self.topic.clone(), self.protocol, self.login.clone());

@@ -13,7 +13,7 @@ use sandbox::lab::{self, Foreign, Habits, Product};
 use serde_json::json;
 
 use crate::bench::{Bench, Seen};
-use crate::{answers, interrupted, leaving, retained, sessions, shared, steady};
+use crate::{answers, filters, interrupted, leaving, retained, sessions, shared, steady};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
@@ -29,6 +29,7 @@ enum Scenario {
     Shared,
     Retire,
     RetireAfterACut,
+    FilterRemoved,
     Answers,
     SessionExpiry,
     SentAgain,
@@ -37,12 +38,13 @@ enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Once,
         Self::BridgeKilled,
         Self::Cut,
         Self::Retire,
         Self::RetireAfterACut,
+        Self::FilterRemoved,
         Self::Answers,
         Self::Shared,
         Self::SessionExpiry,
@@ -63,6 +65,7 @@ impl Scenario {
             Self::Shared => "shared subscription",
             Self::Retire => "retire",
             Self::RetireAfterACut => "retire after a cut",
+            Self::FilterRemoved => "filter removed",
             Self::Answers => "answers",
             Self::SessionExpiry => "session expiry",
             Self::SentAgain => "sent again",
@@ -97,6 +100,7 @@ impl Scenario {
             Self::Shared => shared::shared_or_refused(bench).await,
             Self::Retire => leaving::retire(bench).await,
             Self::RetireAfterACut => leaving::retire_after_a_cut(bench).await,
+            Self::FilterRemoved => filters::removed(bench).await,
             Self::Answers => answers::a_device_hears(bench).await,
             Self::SessionExpiry => sessions::expiry_is_said(bench).await,
             Self::SentAgain => steady::sent_again_on_the_same_connection(bench).await,

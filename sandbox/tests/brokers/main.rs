@@ -14,6 +14,7 @@ mod common;
 mod course;
 mod device;
 mod docs;
+mod filters;
 mod interrupted;
 mod leaving;
 #[path = "../parts/replica.rs"]

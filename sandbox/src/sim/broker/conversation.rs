@@ -26,7 +26,7 @@ pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
         (number, state.protocol)
     };
     let confirmations = Confirmations::default();
-    let (client_id, answered_last) = (None, None);
+    let (client_id, answered_last, sends_at) = (None, None, None);
     let talk = Talk {
         broker: broker.clone(),
         stream,
@@ -35,6 +35,8 @@ pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
         client_id,
         confirmations,
         answered_last,
+        sends_at,
+        has_begun: false,
         will_end: false,
     };
     talk.go_on(words).await;
@@ -54,6 +56,9 @@ struct Talk {
     confirmations: Confirmations,
     /// When it has answered a PINGREQ, where nothing has been heard since.
     answered_last: Option<Instant>,
+    /// When it sends what there is room for.
+    sends_at: Option<Instant>,
+    has_begun: bool,
     /// What is written is the last.
     will_end: bool,
 }
@@ -233,13 +238,22 @@ impl Talk {
     }
 
     /// What there is room for.
-    fn send(&self, output: &mut Vec<u8>) {
+    fn send(&mut self, output: &mut Vec<u8>) {
         let broker = self.broker.clone();
         let mut state = broker.state();
         let (habits, record, protocol) = (state.habits, state.record.clone(), self.protocol);
         let Some(session) = state.session(self.number) else { return };
         let (qos, now) = (session.qos, Instant::now());
         session.drop_expired(&record, now);
+        if !session.can_send() {
+            self.sends_at = None;
+            return;
+        }
+        let wait = if self.has_begun { habits.sends_after } else { habits.begins_after };
+        if *self.sends_at.get_or_insert(now + wait) > now {
+            return;
+        }
+        (self.sends_at, self.has_begun) = (None, true);
         while let Some(flying) = session.next(habits.reuses_at_once, now) {
             let dup = flying.stored.sent && habits.marks_again;
             let (packet_id, stored) = (flying.packet_id, &flying.stored);
@@ -257,7 +271,7 @@ impl Talk {
         let broker = self.broker.clone();
         let mut state = broker.state();
         let far = Instant::now() + Duration::from_hours(1);
-        let far = self.confirmations.next().map_or(far, |next| next.min(far));
+        let far = self.confirmations.next().into_iter().chain(self.sends_at).fold(far, Instant::min);
         let Some(after) = state.habits.resends_after else { return far };
         let Some(session) = state.session(self.number) else { return far };
         session

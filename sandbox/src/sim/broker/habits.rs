@@ -57,6 +57,10 @@ pub struct Habits {
     pub last_first: bool,
     /// It knows subscription identifiers (MQTT 5, 3.2.2.3.12).
     pub names_filters: bool,
+    /// How much later it sends what there is room for; pings are answered at once.
+    pub sends_after: Duration,
+    /// And what it sends first after a CONNECT.
+    pub begins_after: Duration,
 }
 
 const USUAL: Habits = Habits {
@@ -83,6 +87,8 @@ const USUAL: Habits = Habits {
     sends_each: false,
     last_first: false,
     names_filters: true,
+    sends_after: Duration::ZERO,
+    begins_after: Duration::ZERO,
 };
 
 /// The habits of real brokers.
@@ -91,7 +97,8 @@ const ALL: [Habits; 11] = [
     Habits { name: "mosquitto-2.0.11", exceeds: 2, ..USUAL },
     Habits { name: "rabbitmq", renumbers: true, window: 10, knows_shared: false, grants: DAY, ..USUAL },
     Habits { name: "ejabberd", keeps_over_restart: false, window: 1, knows_shared: false, ..USUAL },
-    Habits { name: "nats", speaks_5: false, resends_after: HALF_A_MINUTE, knows_shared: false, ..USUAL },
+    // As seen with 2.15: what is queued comes from another place than the answers to pings.
+    Habits { name: "nats", speaks_5: false, resends_after: HALF_A_MINUTE, ..SENDS_LATE },
     Habits { name: "activemq", speaks_5: false, says_present: false, ..LEAVES_BADLY },
     Habits { name: "aedes", speaks_5: false, keeps_over_restart: false, marks_again: false, ..RENUMBERS },
     Habits { name: "rumqttd", keeps_over_restart: false, marks_again: false, renumbers: true, ..LEAVES_BADLY },
@@ -104,6 +111,8 @@ const DAY: Option<Duration> = Some(Duration::from_hours(24));
 const HALF_A_MINUTE: Option<Duration> = Some(Duration::from_secs(30));
 const RENUMBERS: Habits = Habits { renumbers: true, knows_shared: false, ..USUAL };
 const LEAVES_BADLY: Habits = Habits { drops_at_unsubscribe: true, knows_shared: false, ..USUAL };
+const SENDS_LATE: Habits =
+    Habits { sends_after: Duration::from_millis(5), begins_after: Duration::from_millis(500), ..LEAVES_BADLY };
 
 impl Habits {
     /// The names that [`Habits::named`] knows.
@@ -159,6 +168,17 @@ impl Habits {
             _ => each,
         };
         Self { sends_each, last_first, names_filters: names_filters || self.name != "drawn", ..self }
+    }
+
+    /// Some answer pings before they send what they have queued.
+    pub(in crate::sim) fn with_late_sending(self, chance: &mut Chance) -> Self {
+        let (sends, begins) = chance.one_of(&[(0, 0), (0, 0), (0, 1_000), (5, 5), (20, 500)]);
+        if self.name != "drawn" {
+            return self;
+        }
+        // A session that CONNACK calls new, against MQTT 5, 3.2.2.1.1, is told from a new one by what comes before the SUBACK.
+        let begins = if self.says_present { begins } else { 0 };
+        Self { sends_after: Duration::from_millis(sends), begins_after: Duration::from_millis(begins), ..self }
     }
 
     pub(in crate::sim) fn protocol(&self, chance: &mut Chance) -> Protocol {

@@ -189,9 +189,14 @@ impl Session {
         }
     }
 
+    /// Whether a message waits that there is room for.
+    pub(super) fn can_send(&self) -> bool {
+        self.in_flight.len() < self.window && !self.queue.is_empty()
+    }
+
     /// The next message that may be sent now, as one in flight.
     pub(super) fn next(&mut self, reuses_at_once: bool, now: Instant) -> Option<&InFlight> {
-        if self.in_flight.len() >= self.window {
+        if !self.can_send() {
             return None;
         }
         let mut stored = self.queue.pop_front()?;

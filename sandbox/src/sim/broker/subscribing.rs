@@ -1,5 +1,7 @@
 //! SUBSCRIBE and UNSUBSCRIBE, and the retained messages that come with a subscription.
 
+use std::time::Duration;
+
 use bridge::config::Protocol;
 use bridge::topic::TopicFilter;
 use tokio::time::Instant;
@@ -13,6 +15,8 @@ use crate::sim::mapping::Mapping;
 /// Not authorized (MQTT 5, 3.9.3), or unspecified.
 const REFUSED_FILTER: u8 = 0x87;
 const REFUSED: u8 = 0x80;
+/// What the network may take: more than its longest delay.
+const ON_ITS_WAY: Duration = Duration::from_millis(500);
 
 impl State {
     /// Each filter is granted or refused by itself (MQTT 5, 3.8.4-6).
@@ -79,18 +83,21 @@ impl State {
         proven: Option<Instant>,
         output: &mut Vec<u8>,
     ) {
-        let (record, drops) = (self.record.clone(), self.habits.drops_at_unsubscribe);
+        let (record, habits) = (self.record.clone(), self.habits);
         let Some(session) = self.session(connection) else { return };
         filters.iter().for_each(|filter| session.unsubscribe(filter));
         let (leaves, client_id) = (session.subscriptions.is_empty(), session.client_id.clone());
         record.broker(format!("UNSUBSCRIBE {} by {}", filters.join(" "), client_id));
-        if drops {
+        if habits.drops_at_unsubscribe {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
             let told = (!leaves || !record.is_of_the_first()) && record.has_said_unproven(&client_id);
             for stored in session.take_unsubscribed() {
-                // The bridge cannot fetch messages that were published after its proof of an empty queue and before
-                // UNSUBSCRIBE arrived.
-                if told || proven.is_some_and(|proven| record.published_since(stored.number, proven)) {
+                // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their
+                // way, and before UNSUBSCRIBE arrived.
+                let late = habits.sends_after.max(habits.begins_after);
+                let on_its_way = Instant::now().checked_sub(late + ON_ITS_WAY).filter(|_| !late.is_zero());
+                let crosses = |since| record.published_since(stored.number, since);
+                if told || proven.is_some_and(crosses) || on_its_way.is_some_and(crosses) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
                 } else {
                     record.dropped(stored.number, "UNSUBSCRIBE");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::mqtt::decoder::Decoder;
 use crate::mqtt::end::End;
 use crate::mqtt::keep_alive::KeepAlive;
-use crate::mqtt::retire::{EmptyQueue, Quiet, ROUNDS};
+use crate::mqtt::retire::{EmptyQueue, QUIET, Quiet, ROUNDS};
 use crate::mqtt::wire::Wire;
 
 /// See the module's page.
@@ -41,9 +41,9 @@ pub(super) struct Line {
     pub(super) unsubscribes_all: bool,
     /// PINGREQs without their answer.
     pub(super) pings: usize,
-    /// How many of them, one behind the other, were answered without a message before the answer. `None` since the last
-    /// message, or when the last PINGREQ proves nothing.
-    undisturbed: Option<u8>,
+    /// How many of them, one behind the other, were answered without a message before the answer, and when the first one
+    /// was. `None` since the last message, or when the last PINGREQ proves nothing.
+    undisturbed: Option<(u8, Option<Instant>)>,
     /// Looks for a moment to unsubscribe.
     pub(super) search: Option<EmptyQueue>,
     /// Watches for the last message, once there is no subscription any more.
@@ -109,16 +109,20 @@ impl Line {
     }
 
     /// PINGRESP has come.
-    pub(super) fn answered(&mut self) {
+    pub(super) fn answered(&mut self, now: Instant) {
         self.pings = self.pings.saturating_sub(1);
-        self.undisturbed = self.undisturbed.map(|answers| answers.saturating_add(1));
+        if let Some((answers, since)) = &mut self.undisturbed {
+            *answers = answers.saturating_add(1);
+            since.get_or_insert(now);
+        }
         self.quiet.iter_mut().for_each(Quiet::answered);
-        self.search.iter_mut().for_each(EmptyQueue::answered);
+        self.search.iter_mut().for_each(|search| search.answered(now));
     }
 
-    /// Whether the broker has shown that nothing is queued.
-    pub(super) fn is_undisturbed(&self) -> bool {
-        self.undisturbed >= Some(ROUNDS)
+    /// Whether the broker has shown that nothing is queued; it may answer PINGREQs before it sends what is.
+    pub(super) fn is_undisturbed(&self, now: Instant) -> bool {
+        let is_quiet = |since: Instant| now.saturating_duration_since(since) >= QUIET;
+        self.undisturbed.is_some_and(|(answers, since)| answers >= ROUNDS && since.is_some_and(is_quiet))
     }
 
     pub(super) fn wakes(&self) -> Instant {

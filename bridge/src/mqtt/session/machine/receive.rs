@@ -51,8 +51,8 @@ impl Machine {
             }
             Incoming::PingResp => {
                 self.ledger.ponged();
-                line.answered();
-                if line.is_undisturbed() && !self.ledger.is_doubtful() {
+                line.answered(now);
+                if line.is_undisturbed(now) && !self.ledger.is_doubtful() {
                     // The broker has nothing more to send, so it will not send anything again either.
                     self.ledger.forget_settled();
                     // Who leaves subscribes to nothing on its connections, and the broker may have forgotten a filter.

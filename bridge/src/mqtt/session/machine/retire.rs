@@ -91,20 +91,19 @@ impl Machine {
         if !all && self.former.is_empty() {
             return Ok(());
         }
-        if !(all && self.retirement == Retirement::Unsubscribed) {
-            let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
-            let search = line.search.get_or_insert_with(|| EmptyQueue::new(now));
-            match search.due(self.ledger.broker_has_room(), full, line.pings, now) {
-                Search::Later(at) => {
-                    line.alarm = Some(at);
-                    return Ok(());
-                }
-                Search::Ping => return Ok(self.ping(line, output)?),
-                Search::Proven => {}
-                Search::Unproven => {
-                    self.unproven |= all && !self.is_returning();
-                    self.events.push(Event::QueueUnproven { all });
-                }
+        // Also when it had unsubscribed on an earlier connection: what it has in flight then comes again on this one.
+        let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
+        let search = line.search.get_or_insert_with(|| EmptyQueue::new(now));
+        match search.due(self.ledger.broker_has_room(), full, line.pings, now) {
+            Search::Later(at) => {
+                line.alarm = Some(at);
+                return Ok(());
+            }
+            Search::Ping => return Ok(self.ping(line, output)?),
+            Search::Proven => {}
+            Search::Unproven => {
+                self.unproven |= all && !self.is_returning();
+                self.events.push(Event::QueueUnproven { all });
             }
         }
         self.unsubscribe(all, line, output, now)

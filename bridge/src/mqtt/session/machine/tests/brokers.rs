@@ -25,8 +25,7 @@ fn away(protocol: Protocol) -> Bench {
 
 /// Plays a broker that has nothing more, until the session has left it.
 fn leave(bench: &mut Bench) {
-    bench.pong();
-    bench.pong();
+    bench.prove();
     assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
     bench.unsuback(1);
     bench.pong();
@@ -116,8 +115,7 @@ fn a_former_filter_is_given_up_at_each_broker() {
         for broker in [0, 1] {
             bench.suback(1);
             bench.take_sent();
-            bench.pong();
-            bench.pong();
+            bench.prove();
             assert_eq!(bench.take_sent(), [Sent::Unsubscribe], "at broker {broker}");
             bench.unsuback(1);
             moves(&mut bench, 1, &present());
@@ -179,8 +177,7 @@ fn a_broker_that_breaks_while_it_is_left_holds_nobody() {
         let mut bench = away(protocol);
         bench.machine.go_back();
         bench.turn();
-        bench.pong();
-        bench.pong();
+        bench.prove();
         assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
         assert!(!bench.machine.keeps_broker());
         moves(&mut bench, 0, &present());
@@ -225,8 +222,7 @@ fn a_session_that_has_unsubscribed_stays_with_its_broker() {
         let mut bench = Bench::ready(protocol);
         bench.enter(Phase::Retiring);
         assert!(!bench.machine.keeps_broker(), "it has not begun");
-        bench.pong();
-        bench.pong();
+        bench.prove();
         assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
         assert!(bench.machine.keeps_broker());
     });
