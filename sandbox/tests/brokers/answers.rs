@@ -10,7 +10,7 @@ use crate::device::Device;
 
 const MESSAGES: usize = 20;
 
-pub async fn a_device_hears(bench: Bench<'_>) -> Seen {
+pub async fn a_device_hears(bench: Bench) -> Seen {
     let command = format!("lab/{}/command", bench.name);
     let mut stage = bench.stage(answering(command.clone()), &format!("response.allow = [\"{command}\"]")).await;
     let _bridge = stage.bridge().await;

@@ -2,6 +2,7 @@
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::config::Protocol;
@@ -9,7 +10,7 @@ use sandbox::lab::{Foreign, Habits};
 use sandbox::lambda::{Answer, Call, Function};
 use sandbox::sensors::Sensors;
 use sandbox::world::{FUNCTION, World};
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 
 use crate::common::{self, Fate, PATIENCE, eventually};
 use crate::replica::{Replica, SHORT, broker, mapping};
@@ -43,8 +44,9 @@ impl Seen {
     }
 }
 
-pub struct Bench<'a> {
-    pub broker: &'a mut Foreign,
+pub struct Bench {
+    /// Shared with the scenarios beside this one.
+    pub broker: Arc<Mutex<Foreign>>,
     pub habits: Habits,
     pub protocol: Protocol,
     /// Unique to this scenario: part of the client id, and of every topic.
@@ -61,7 +63,7 @@ pub struct Stage {
     started: usize,
 }
 
-impl Bench<'_> {
+impl Bench {
     /// A world around the broker with this function, and a bridge's configuration: its topic, and `more` of its mapping.
     pub async fn stage(&self, function: Function, more: &str) -> Stage {
         let topic = format!("lab/{}/data", self.name);
@@ -70,20 +72,20 @@ impl Bench<'_> {
 
     /// The same for another filter, and with `settings` of `[mqtt]`.
     pub async fn stage_for(&self, function: Function, filter: &str, settings: &str, more: &str) -> Stage {
-        let (kind, protocol) = (self.broker.kind(self.protocol), self.protocol);
+        let (kind, protocol) = (self.broker.lock().await.kind(self.protocol), self.protocol);
         let world = World::builder().broker(kind).protocol(protocol).function(function).without_bridge().await.unwrap();
         // A bridge that has stopped reading notices the end of its connection by its next ping.
         let settings = format!("{SHORT}\nkeep_alive = \"5s\"\n{}{settings}", self.login(&world));
         let config = broker(world.url(), &world.files, protocol, &self.name, &settings)
             + &mapping("m", filter, &format!("timeout = \"2m\"\n{more}"));
-        let login = self.broker.product().login("device");
+        let login = self.habits.product.login("device");
         Stage { world, topic: format!("lab/{}/data", self.name), login, protocol, config, started: 0 }
     }
 }
 
-impl Bench<'_> {
+impl Bench {
     fn login(&self, world: &World) -> String {
-        let Some((user, password)) = self.broker.product().login("bridge") else { return String::new() };
+        let Some((user, password)) = self.habits.product.login("bridge") else { return String::new() };
         let file = world.directory().join("password");
         std::fs::write(&file, password).unwrap();
         std::fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();

@@ -1,22 +1,27 @@
-//! Runs all scenarios with one broker, one behind the other, and writes a row for each. A scenario that fails does not keep
-//! the next one from running; all of them are told at the end.
+//! Runs all scenarios with one broker, several at once, and writes a row for each; those that end the broker come last, one by
+//! one. A scenario that fails does not keep the next one from running; all of them are told at the end.
 
 use std::fs::File;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
 use std::path::Path;
+use std::sync::Arc;
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bridge::config::Protocol;
 use sandbox::lab::{self, Foreign, Habits, Product};
 use serde_json::json;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Seen};
 use crate::{answers, filters, interrupted, leaving, retained, sessions, shared, steady};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
+/// So many scenarios run at once: most of them wait most of the time.
+const AT_ONCE: usize = 6;
 
 /// The scenarios, by their names in the results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,6 +79,11 @@ impl Scenario {
         }
     }
 
+    /// Whether nobody else may need the broker meanwhile.
+    fn ends_the_broker(self) -> bool {
+        matches!(self, Self::BrokerRestarted | Self::BrokerKilled)
+    }
+
     /// Whether the scenario makes sense with this broker and version.
     fn concerns(self, habits: &Habits, protocol: Protocol) -> bool {
         let only = std::env::var("BROKER_LAB_ONLY").unwrap_or_default();
@@ -90,7 +100,7 @@ impl Scenario {
         wanted && concerned && !(fast && is_slow && habits.speaks.len() > 1)
     }
 
-    async fn play(self, bench: Bench<'_>) -> Seen {
+    async fn play(self, bench: Bench) -> Seen {
         match self {
             Self::Once => steady::five_hundred_once(bench).await,
             Self::BridgeKilled => interrupted::bridge_killed(bench).await,
@@ -123,17 +133,27 @@ pub async fn run(product: Product) {
     }
     let Some(product) = lab::require(product) else { return };
     let habits = Habits::of(product);
-    let mut broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
+    let broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
+    let broker = Arc::new(Mutex::new(broker));
+    let all = habits.speaks.iter().flat_map(|(protocol, _)| Scenario::ALL.map(|scenario| (*protocol, scenario)));
+    let concerned = all.filter(|(protocol, scenario)| scenario.concerns(&habits, *protocol));
+    let (harsh, gentle) = concerned.partition::<Vec<_>, _>(|(_, scenario)| scenario.ends_the_broker());
     let mut rows = Rows::create(product);
-    for (protocol, _) in habits.speaks {
-        for scenario in Scenario::ALL {
-            if !scenario.concerns(&habits, *protocol) {
-                continue;
-            }
+    for (scenarios, at_once) in [(gentle, AT_ONCE), (harsh, 1)] {
+        let (mut running, places) = (JoinSet::new(), Arc::new(Semaphore::new(at_once)));
+        for (protocol, scenario) in scenarios {
             let name = format!("{}-{}", scenario.name(), protocol).to_lowercase().replace([' ', '.'], "");
-            let bench = Bench { broker: &mut broker, habits, protocol: *protocol, name };
-            let begun = Instant::now();
-            rows.add(*protocol, scenario, begun, Box::pin(caught(scenario.play(bench))).await);
+            let (bench, places) = (Bench { broker: broker.clone(), habits, protocol, name }, places.clone());
+            running.spawn(async move {
+                let _place = places.acquire().await.unwrap();
+                let begun = Instant::now();
+                let seen = Box::pin(caught(scenario.play(bench))).await;
+                (protocol, scenario, begun.elapsed(), seen)
+            });
+        }
+        while let Some(ended) = running.join_next().await {
+            let (protocol, scenario, took, seen) = ended.unwrap();
+            rows.add(protocol, scenario, took, seen);
         }
     }
     assert!(rows.red.is_empty(), "{}: {} scenarios failed:\n{}", product.name(), rows.red.len(), rows.red.join("\n"));
@@ -170,7 +190,7 @@ impl Rows {
         Self { product, file, red: Vec::new() }
     }
 
-    fn add(&mut self, protocol: Protocol, scenario: Scenario, begun: Instant, seen: Seen) {
+    fn add(&mut self, protocol: Protocol, scenario: Scenario, took: Duration, seen: Seen) {
         let (broker, name) = (self.product.name(), scenario.name());
         let wrong = seen.wrong.join("; ");
         let note = [wrong.as_str(), seen.note.as_str()].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>();
@@ -178,7 +198,7 @@ impl Rows {
         let row = json!({
             "broker": broker, "mqtt": protocol.to_string(), "scenario": name,
             "result": if wrong.is_empty() { "ok" } else { "red" }, "lost": seen.lost, "extra": seen.extra,
-            "seconds": (begun.elapsed().as_secs_f64() * 10.0).round() / 10.0, "note": note,
+            "seconds": (took.as_secs_f64() * 10.0).round() / 10.0, "note": note,
         });
         writeln!(self.file, "{row}").unwrap();
         eprintln!("{row}");

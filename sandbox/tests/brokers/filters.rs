@@ -7,11 +7,11 @@ use crate::bench::{Bench, Seen, Stage, slow};
 use crate::common::{Fate, PATIENCE, eventually};
 
 /// For each message that may be in flight: so many waves of them.
-const WAVES: u64 = 5;
+const WAVES: u64 = 4;
 /// A drain that waits for one wave has the time to find the broker's queue empty, if it were to look.
 const WAVE: Duration = Duration::from_secs(5);
 
-pub async fn removed(bench: Bench<'_>) -> Seen {
+pub async fn removed(bench: Bench) -> Seen {
     let (topic, other) = (format!("lab/{}/data", bench.name), format!("lab/{}/other", bench.name));
     // A broker that never answers UNSUBSCRIBE is asked three times.
     let mut stage = bench.stage_for(slow(WAVE), &topic, "connect_timeout = \"3s\"", "receive_maximum = 10").await;

@@ -24,7 +24,7 @@ fn windowed() -> String {
     format!("receive_maximum = {WINDOW}")
 }
 
-pub async fn bridge_killed(bench: Bench<'_>) -> Seen {
+pub async fn bridge_killed(bench: Bench) -> Seen {
     let mut stage = bench.stage(slow(Duration::from_millis(20)), &windowed()).await;
     let mut bridge = stage.bridge().await;
     let sensors = stage.publishing(300, f64::INFINITY);
@@ -48,7 +48,7 @@ pub async fn bridge_killed(bench: Bench<'_>) -> Seen {
 /// Behind a full window SUBACK may stand for as long as functions run, which is no fault of the broker's.
 const SUBACK_PATIENCE: Duration = Duration::from_secs(2);
 
-pub async fn connection_cut(bench: Bench<'_>) -> Seen {
+pub async fn connection_cut(bench: Bench) -> Seen {
     let (function, gate) = gated();
     let topic = format!("lab/{}/data", bench.name);
     let settings = format!("connect_timeout = \"{}s\"", SUBACK_PATIENCE.as_secs());
@@ -82,15 +82,15 @@ pub async fn connection_cut(bench: Bench<'_>) -> Seen {
     seen
 }
 
-pub async fn broker_ended(bench: Bench<'_>, how: How) -> Seen {
+pub async fn broker_ended(bench: Bench, how: How) -> Seen {
     let (function, gate) = gated();
     let mut stage = bench.stage(function, &windowed()).await;
     let bridge = stage.bridge().await;
     let sensors = stage.publish(50).await;
     stage.invoked(u64::from(bench.habits.running())).await;
     match how {
-        How::Restarted => bench.broker.restart().await.unwrap(),
-        How::Killed => bench.broker.crash().await.unwrap(),
+        How::Restarted => bench.broker.lock().await.restart().await.unwrap(),
+        How::Killed => bench.broker.lock().await.crash().await.unwrap(),
     }
     let id = format!("{}-m", bench.name);
     eventually("it is connected again", || bridge.connected(&id).len() >= 2).await;

@@ -14,7 +14,7 @@ use crate::device::publish_expiring;
 /// messages.
 const MESSAGES: u64 = 30;
 
-pub async fn retire(bench: Bench<'_>) -> Seen {
+pub async fn retire(bench: Bench) -> Seen {
     let mut stage = bench.stage(slow(Duration::from_millis(100)), "receive_maximum = 10").await;
     let mut bridge = stage.bridge().await;
     let sensors = stage.publish(MESSAGES * u64::from(bench.habits.running())).await;
@@ -37,7 +37,7 @@ pub async fn retire(bench: Bench<'_>) -> Seen {
 /// The message expiry, which only MQTT 5 has.
 const EXPIRY: Duration = Duration::from_secs(2);
 
-pub async fn retire_after_a_cut(bench: Bench<'_>) -> Seen {
+pub async fn retire_after_a_cut(bench: Bench) -> Seen {
     let (function, gate) = gated();
     let topic = format!("lab/{}/data", bench.name);
     // A broker that never answers UNSUBSCRIBE is asked three times.

@@ -13,13 +13,13 @@ use crate::device::announce;
 /// How often the connection is cut, besides one restart of the bridge.
 const CUTS: usize = 2;
 
-pub async fn handled_once(bench: Bench<'_>) -> Seen {
+pub async fn handled_once(bench: Bench) -> Seen {
     let topic = format!("lab/{}/data", bench.name);
     let (plain, mut seen) = repeated(&bench, "plain", &topic).await;
     seen.must(plain == 1, format!("{plain} invocations for one retained message"));
     seen.note = format!("{CUTS} cuts and a kill: {plain} invocation");
     // rumqttd 0.20 panics ("group must exists") once the only member of a group has connected again.
-    let survives = bench.broker.product() != Product::Rumqttd;
+    let survives = bench.habits.product != Product::Rumqttd;
     if survives && bench.habits.shared(bench.protocol) == Shared::Works {
         // Some brokers send it to a shared subscription too, though MQTT 5 says no (4.8.2).
         let (shared, too) = repeated(&bench, "shared", &format!("$share/lab/{topic}")).await;
@@ -31,7 +31,7 @@ pub async fn handled_once(bench: Bench<'_>) -> Seen {
 }
 
 /// How often the function was invoked for a retained message over several connections.
-async fn repeated(bench: &Bench<'_>, session: &str, filter: &str) -> (usize, Seen) {
+async fn repeated(bench: &Bench, session: &str, filter: &str) -> (usize, Seen) {
     let function = Function::inline(FUNCTION, |_| async { Answer::null() });
     let mut stage = bench.stage_for(function, filter, "", "").await;
     // A session of its own, which has no other subscription.

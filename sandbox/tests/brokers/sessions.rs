@@ -16,7 +16,7 @@ fn willing() -> Function {
     Function::inline(FUNCTION, |_| async { Answer::null() })
 }
 
-pub async fn expiry_is_said(bench: Bench<'_>) -> Seen {
+pub async fn expiry_is_said(bench: Bench) -> Seen {
     let topic = format!("lab/{}/data", bench.name);
     let settings = format!("session_expiry = \"{}s\"", ASKED.as_secs());
     let mut stage = bench.stage_for(willing(), &topic, &settings, "").await;
@@ -52,7 +52,7 @@ async fn gauge(bridge: &Replica) -> Option<f64> {
 }
 
 /// A broker that speaks MQTT 3.1.1 alone: the bridge says what to set.
-pub async fn mqtt_5_is_refused_helpfully(bench: Bench<'_>) -> Seen {
+pub async fn mqtt_5_is_refused_helpfully(bench: Bench) -> Seen {
     let mut stage = bench.stage(willing(), "").await;
     let spoken = format!("protocol = \"{}\"", bench.protocol);
     stage.change(&spoken, "protocol = \"5\"");

@@ -8,7 +8,7 @@ use sandbox::lab::Shared;
 use crate::bench::{Bench, Seen, Stage, slow};
 use crate::common::{Fate, eventually};
 
-pub async fn shared_or_refused(bench: Bench<'_>) -> Seen {
+pub async fn shared_or_refused(bench: Bench) -> Seen {
     let filter = format!("$share/lab/lab/{}/data", bench.name);
     let mut stage = bench.stage_for(slow(Duration::from_millis(5)), &filter, "", "").await;
     match bench.habits.shared(bench.protocol) {
@@ -19,7 +19,7 @@ pub async fn shared_or_refused(bench: Bench<'_>) -> Seen {
 }
 
 /// Two replicas, each of which gets a part of the messages.
-async fn works(bench: &Bench<'_>, stage: &mut Stage) -> Seen {
+async fn works(bench: &Bench, stage: &mut Stage) -> Seen {
     let _one = stage.bridge().await;
     stage.change(&format!("client_id = \"{}\"", bench.name), &format!("client_id = \"{}-two\"", bench.name));
     let two = stage.bridge().await;

@@ -12,7 +12,7 @@ const MESSAGES: u64 = 500;
 /// More than twice the lab's timer (`sandbox::lab`, NATS): each message comes three times.
 const LONG: Duration = Duration::from_secs(12);
 
-pub async fn five_hundred_once(bench: Bench<'_>) -> Seen {
+pub async fn five_hundred_once(bench: Bench) -> Seen {
     let mut stage = bench.stage(Function::inline(FUNCTION, |_| async { Answer::null() }), "").await;
     let bridge = stage.bridge().await;
     let sensors = stage.publish(MESSAGES).await;
@@ -24,7 +24,7 @@ pub async fn five_hundred_once(bench: Bench<'_>) -> Seen {
     seen
 }
 
-pub async fn sent_again_on_the_same_connection(bench: Bench<'_>) -> Seen {
+pub async fn sent_again_on_the_same_connection(bench: Bench) -> Seen {
     let mut stage = bench.stage(slow(LONG), "").await;
     let _bridge = stage.bridge().await;
     let sensors = stage.publish(3).await;
