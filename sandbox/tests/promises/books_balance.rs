@@ -123,7 +123,13 @@ async fn whatever_the_flags_each_message_is_somewhere() {
         let case = |combination: &[usize; 7]| {
             let demo = demo_of(*combination);
             let name = format!("{demo:?}");
-            (name, Box::pin(async move { balance(&books_of(demo).await) }))
+            let longer = Demo { duration: Some(Duration::from_secs(20)), ..demo_of(*combination) };
+            let balanced = async move {
+                let summary = books_of(demo).await;
+                // On a busy machine a second may be too short for the first message.
+                if summary.published > 0 { balance(&summary) } else { balance(&books_of(longer).await) }
+            };
+            (name, Box::pin(balanced))
         };
         side_by_side(some.iter().map(case).collect()).await;
     }
