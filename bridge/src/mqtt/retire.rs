@@ -105,6 +105,8 @@ const ROOM_FOR: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
+    /// Before, the broker may have something that it sends again by a timer alone.
+    not_before: Instant,
     last_full: Instant,
     /// The longest that an answer took: a message behind one may come as much later.
     slowest: Duration,
@@ -126,10 +128,10 @@ struct Gap {
 }
 
 impl EmptyQueue {
-    /// The search begins.
+    /// The search begins, and is over at this moment at the earliest.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { begun: now, last_full: now, slowest: Duration::ZERO, gap: None }
+    pub fn new(now: Instant, not_before: Instant) -> Self {
+        Self { begun: now, not_before, last_full: now, slowest: Duration::ZERO, gap: None }
     }
 
     /// A message has arrived.
@@ -168,7 +170,7 @@ impl EmptyQueue {
         let room_for_long = gap.since.max(self.last_full + ROOM_FOR);
         let lasted =
             |(age, least): (Duration, Duration)| (gap.since + least.max(self.slowest.min(QUIET))).max(self.begun + age);
-        let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min);
+        let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min).max(self.not_before);
         match (gap.missing, gap.rounds) {
             (0, 0) if now >= quiet => Search::Proven,
             _ if now >= until => Search::Unproven,
@@ -221,7 +223,7 @@ mod tests {
     #[test]
     fn f40_a_queue_is_empty_when_there_is_room_and_two_pings_are_answered_before_the_next_message() {
         let start = Instant::now();
-        let mut queue = EmptyQueue::new(start);
+        let mut queue = EmptyQueue::new(start, start);
         assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
         assert_eq!(queue.due(true, false, 1, start), Search::Ping);
         queue.answered(start);
@@ -244,7 +246,7 @@ mod tests {
     #[test]
     fn f40_a_gap_begins_with_the_first_answer_and_is_no_shorter_than_the_answer_took() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
-        let mut queue = EmptyQueue::new(start);
+        let mut queue = EmptyQueue::new(start, start);
         assert_eq!(queue.due(true, false, 0, start), Search::Ping);
         queue.answered(start + second);
         assert_eq!(queue.due(true, false, 0, start + second), Search::Ping);
@@ -262,6 +264,18 @@ mod tests {
     }
 
     #[test]
+    fn f40_what_a_broker_sends_again_by_a_timer_is_waited_for() {
+        let (start, late) = (Instant::now(), Instant::now() + QUIET * 10);
+        let mut queue = EmptyQueue::new(start, late);
+        for _ in 0..ROUNDS {
+            assert_eq!(queue.due(true, false, 0, start), Search::Ping);
+            queue.answered(start);
+        }
+        assert_eq!(queue.due(true, false, 0, start + QUIET * 2), Search::Later(late));
+        assert_eq!(queue.due(true, false, 0, late), Search::Proven);
+    }
+
+    #[test]
     fn f40_a_stream_may_have_shorter_gaps_after_a_while_and_none_where_there_was_room_for_long() {
         let start = Instant::now();
         let (long, short) = (Duration::from_secs, Duration::from_millis);
@@ -274,7 +288,7 @@ mod tests {
             (long(10), true, short(50)),
             (long(10), false, long(0)),
         ] {
-            let (mut queue, now) = (EmptyQueue::new(start), start + after);
+            let (mut queue, now) = (EmptyQueue::new(start, start), start + after);
             if was_full {
                 queue.due(false, false, 0, now);
             }
@@ -292,7 +306,7 @@ mod tests {
     #[test]
     fn f40_both_rounds_count_from_the_last_message_and_from_the_last_full_window() {
         let start = Instant::now();
-        let (mut queue, later) = (EmptyQueue::new(start), Search::Later(start + PROVE_WITHIN));
+        let (mut queue, later) = (EmptyQueue::new(start, start), Search::Later(start + PROVE_WITHIN));
         let fences = |queue: &mut EmptyQueue| {
             assert_eq!(queue.due(true, false, 0, start), Search::Ping);
             assert_eq!(queue.due(true, false, 1, start), later, "the first is not answered");
@@ -319,7 +333,7 @@ mod tests {
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
         // The window is full, or the broker's smaller one is, because of one message that takes long.
         for (room, full) in [(true, true), (false, false)] {
-            let mut queue = EmptyQueue::new(start);
+            let mut queue = EmptyQueue::new(start, start);
             for minutes in 0..10 {
                 queue.disturbed();
                 let due = queue.due(room, full, 0, start + minute * minutes);
@@ -327,7 +341,7 @@ mod tests {
             }
             queue.disturbed();
             assert_eq!(queue.due(true, false, 0, start + minute * 10), Search::Unproven);
-            let mut queue = EmptyQueue::new(start);
+            let mut queue = EmptyQueue::new(start, start);
             assert_eq!((0..=15).map(|n| queue.due(room, full, 0, start + minute * n)).last(), Some(Search::Unproven));
         }
     }

@@ -19,6 +19,9 @@ pub(super) struct Line {
     pub(super) begins: bool,
     /// What CONNACK said of the session.
     pub(super) session_present: bool,
+    /// When the broker has sent again what it had sent to an earlier connection: at once, as it should (MQTT 3.1.1, 4.4), or
+    /// by its timer alone.
+    pub(super) resent_by: Instant,
     /// CONNACK said that the session is new, and nothing has come that belies it.
     pub(super) session_is_new: bool,
     /// A SUBACK has come.
@@ -62,6 +65,7 @@ impl Line {
             keep_alive,
             begins: true,
             session_present,
+            resent_by: now,
             session_is_new: !session_present,
             has_suback: false,
             missing: None,
@@ -122,7 +126,8 @@ impl Line {
     /// Whether the broker has shown that nothing is queued; it may answer PINGREQs before it sends what is.
     pub(super) fn is_undisturbed(&self, now: Instant) -> bool {
         let is_quiet = |since: Instant| now.saturating_duration_since(since) >= QUIET;
-        self.undisturbed.is_some_and(|(answers, since)| answers >= ROUNDS && since.is_some_and(is_quiet))
+        let is_silent = |(answers, since): (u8, Option<Instant>)| answers >= ROUNDS && since.is_some_and(is_quiet);
+        now >= self.resent_by && self.undisturbed.is_some_and(is_silent)
     }
 
     pub(super) fn wakes(&self) -> Instant {

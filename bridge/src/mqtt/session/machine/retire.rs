@@ -93,7 +93,8 @@ impl Machine {
         }
         // Also when it had unsubscribed on an earlier connection: what it has in flight then comes again on this one.
         let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
-        let search = line.search.get_or_insert_with(|| EmptyQueue::new(now));
+        let resent = if self.retirement.has_begun() { now } else { line.resent_by };
+        let search = line.search.get_or_insert_with(|| EmptyQueue::new(now, resent));
         match search.due(self.ledger.broker_has_room(), full, line.pings, now) {
             Search::Later(at) => {
                 line.alarm = Some(at);

@@ -115,7 +115,7 @@ fn a_former_filter_is_given_up_at_each_broker() {
         for broker in [0, 1] {
             bench.suback(1);
             bench.take_sent();
-            bench.prove();
+            bench.prove_again();
             assert_eq!(bench.take_sent(), [Sent::Unsubscribe], "at broker {broker}");
             bench.unsuback(1);
             moves(&mut bench, 1, &present());

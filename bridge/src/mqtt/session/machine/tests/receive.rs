@@ -1,5 +1,6 @@
 //! Messages, their acknowledgements, and their copies.
 
+use super::super::connack::RESENT_AFTER;
 use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settings};
 use crate::config::{Protocol, Qos};
 use crate::delivery::Outcome;
@@ -336,6 +337,9 @@ fn f39_what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() 
         bench.done("b");
         assert_eq!(bench.machine.outstanding().0, 2, "they may come again");
         bench.pass(KEEP_ALIVE, true);
+        let by_a_timer = if protocol == Protocol::V311 { 2 } else { 0 };
+        assert_eq!(bench.machine.outstanding(), (by_a_timer, 0), "under MQTT 3.1.1 a timer may bring them");
+        bench.pass(RESENT_AFTER, true);
         assert_eq!(bench.machine.outstanding(), (0, 0));
     });
 }

@@ -10,7 +10,7 @@ use crate::shutdown::Phase;
 
 /// Plays a broker that answers UNSUBSCRIBE and pings and has nothing more, until the connection ends.
 fn leave(bench: &mut Bench) {
-    bench.prove();
+    bench.prove_again();
     assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
     bench.unsuback(1);
     bench.pong();

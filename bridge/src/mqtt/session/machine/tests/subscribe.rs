@@ -119,7 +119,7 @@ fn f34_a_former_filter_is_unsubscribed_once_its_queue_is_empty_also_without_a_se
             assert_eq!(bench.take_sent(), [Sent::Subscribe], "something is held");
             bench.done("a");
             assert_eq!((bench.pings(), bench.take_sent()), (1, vec![Sent::PubAck(1)]));
-            bench.prove();
+            bench.prove_again();
             assert_eq!(bench.take_sent(), [Sent::Unsubscribe]);
             bench.unsuback(1);
             assert!(bench.events.contains(&Event::Unsubscribed { former, all: false }));
