@@ -75,6 +75,18 @@ fn seeds_with_two_brokers_that_found_a_fault_find_it_no_more() {
     assert!(violations.is_empty(), "{violations:?}");
 }
 
+/// A broker that answers pings before it sends what is queued: a session left while its queue waited, and lost it (3, 747); and a
+/// copy that was the only one was taken for a spare one (1408 with several filters).
+#[test]
+fn seeds_with_brokers_that_send_late_find_a_fault_no_more() {
+    for seed in [3, 747] {
+        let violations = run(&Plan::draw(seed, Profile { broker: Some("nats"), ..Profile::default() })).violations;
+        assert!(violations.is_empty(), "seed {seed}: {violations:?}");
+    }
+    let violations = run(&Plan::draw(1_408, Profile { several_filters: true, ..Profile::default() })).violations;
+    assert!(violations.is_empty(), "{violations:?}");
+}
+
 /// With the worlds of today: while a mapping drained, a message overtook an abandoned one of its key (92630); and a record that the
 /// function had taken, with no answer left to publish, was given up with the one before it, as a later attempt had one (25195).
 #[test]
