@@ -95,7 +95,7 @@ impl State {
                 // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their
                 // way, and before UNSUBSCRIBE arrived.
                 let late = habits.sends_after.max(habits.begins_after);
-                let on_its_way = Instant::now().checked_sub(late + ON_ITS_WAY).filter(|_| !late.is_zero());
+                let on_its_way = Instant::now().checked_sub(late + ON_ITS_WAY);
                 let crosses = |since| record.published_since(stored.number, since);
                 if told || proven.is_some_and(crosses) || on_its_way.is_some_and(crosses) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");

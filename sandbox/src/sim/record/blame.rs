@@ -27,6 +27,11 @@ impl Blame {
         (self.passed_before, self.words_before) = (passed, words);
     }
 
+    /// Whether it can be proven that it alone is refused: others have passed since its first attempt.
+    pub(super) fn is_provable(&self, passed: u64) -> bool {
+        self.times > ALONE_AFTER && self.passed_at_first.is_some_and(|first| first < passed)
+    }
+
     /// It is refused. Others have passed since the first refusal; or they have since its first attempt, and between the last
     /// refusal and this attempt Lambda has said that it takes invocations.
     pub(super) fn refused(&mut self, passed: u64, words: u64) {

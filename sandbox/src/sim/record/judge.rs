@@ -61,6 +61,15 @@ impl Record {
         self.inner().passed += 1;
     }
 
+    /// Those that wait though it can be proven that they alone are refused.
+    pub(in crate::sim) fn held(&self) -> Vec<u64> {
+        let waiting = self.waiting();
+        let inner = self.inner();
+        let is_provable =
+            |number: &u64| inner.fates.get(number).is_some_and(|fate| fate.blame.is_provable(inner.passed));
+        waiting.into_iter().filter(is_provable).collect()
+    }
+
     /// The bridge hears that Lambda takes invocations.
     pub(in crate::sim) fn takes_invocations(&self) {
         self.inner().words += 1;
