@@ -36,8 +36,9 @@ pub async fn bridge_killed(bench: Bench) -> Seen {
     let mut sensors = sensors;
     sensors.finished().await;
     let mut seen = stage.outcome(&[&sensors]).await;
-    // Under MQTT 3.1.1 a broker may send what it likes, and each kill costs what ran.
-    seen.nothing_lost(2 * Stage::window());
+    // Each kill costs what ran, and what was acknowledged just before: a socket that is closed with something unread is reset,
+    // and a slow broker (ActiveMQ, on a busy machine) then reads no acknowledgement that it had not read yet.
+    seen.nothing_lost(4 * Stage::window());
     let present = bridge.connected(&format!("{}-m", bench.name));
     let expected = [bench.habits.says_session_present];
     seen.must(present == expected, format!("session present {present:?}, not {expected:?}"));
