@@ -110,7 +110,7 @@ impl Case {
 
     /// The same, so many times smaller: for those who take long.
     pub(super) fn scaled(self, scale: f64) -> Self {
-        #[allow(
+        #[expect(
             clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use sandbox::lab::Kept;
+use sandbox::lab::{Kept, Product};
 use sandbox::proxy::Proxy;
 
 use crate::bench::{Bench, Seen, Stage, WINDOW, gated, slow};
@@ -36,9 +36,10 @@ pub async fn bridge_killed(bench: Bench) -> Seen {
     let mut sensors = sensors;
     sensors.finished().await;
     let mut seen = stage.outcome(&[&sensors]).await;
-    // Each kill costs what ran, and what was acknowledged just before: a socket that is closed with something unread is reset,
-    // and a slow broker (ActiveMQ, on a busy machine) then reads no acknowledgement that it had not read yet.
-    seen.nothing_lost(4 * Stage::window());
+    // Under MQTT 3.1.1 a broker may send what it likes, and each kill costs what ran. On a busy machine ActiveMQ was seen to bring
+    // a few more: those, it may be, whose acknowledgement it had not read when the socket was reset.
+    let windows = if bench.habits.product == Product::ActiveMq { 4 } else { 2 };
+    seen.nothing_lost(windows * Stage::window());
     let present = bridge.connected(&format!("{}-m", bench.name));
     let expected = [bench.habits.says_session_present];
     seen.must(present == expected, format!("session present {present:?}, not {expected:?}"));
