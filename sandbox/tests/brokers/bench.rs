@@ -177,6 +177,20 @@ pub fn slow(by: Duration) -> Function {
     Function { timeout: Duration::from_mins(2), ..function }
 }
 
+/// A function that takes this long, and no time once the gate is opened.
+pub fn slow_until_open(by: Duration) -> (Function, watch::Sender<bool>) {
+    let (gate, open) = watch::channel(false);
+    let function = Function::inline(FUNCTION, move |_: Call| {
+        let mut open = open.clone();
+        async move {
+            // Over in time, or opened, or the test has ended.
+            let _ = tokio::time::timeout(by, open.wait_for(|open| *open)).await;
+            Answer::null()
+        }
+    });
+    (Function { timeout: Duration::from_mins(2), ..function }, gate)
+}
+
 /// A function that answers nobody until the gate is opened.
 pub fn gated() -> (Function, watch::Sender<bool>) {
     let (gate, open) = watch::channel(false);

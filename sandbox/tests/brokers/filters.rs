@@ -3,18 +3,19 @@
 
 use std::time::Duration;
 
-use crate::bench::{Bench, Seen, Stage, slow};
+use crate::bench::{Bench, Seen, Stage, slow_until_open};
 use crate::common::{Fate, PATIENCE, eventually};
 
-/// For each message that may be in flight: so many waves of them.
-const WAVES: u64 = 4;
+/// So many waves of the messages that may be in flight: on a busy machine several pass before a restart.
+const WAVES: u64 = 12;
 /// A drain that waits for one wave has the time to find the broker's queue empty, if it were to look.
 const WAVE: Duration = Duration::from_secs(5);
 
 pub async fn removed(bench: Bench) -> Seen {
     let (topic, other) = (format!("lab/{}/data", bench.name), format!("lab/{}/other", bench.name));
     // A broker that never answers UNSUBSCRIBE is asked three times.
-    let mut stage = bench.stage_for(slow(WAVE), &topic, "connect_timeout = \"3s\"", "receive_maximum = 10").await;
+    let (function, gate) = slow_until_open(WAVE);
+    let mut stage = bench.stage_for(function, &topic, "connect_timeout = \"3s\"", "receive_maximum = 10").await;
     let (both, one) = (format!("[\"{topic}\", \"{other}\"]"), format!("[\"{other}\"]"));
     stage.change(&format!("\"{topic}\""), &both);
     let mut bridge = stage.bridge().await;
@@ -37,9 +38,11 @@ pub async fn removed(bench: Bench) -> Seen {
     stage.change(&one, &both);
     let mut bridge = stage.launch().await;
     eventually("it is connected", || !bridge.connected(&id).is_empty()).await;
-    let behind = left(&stage);
     stage.change(&both, &one);
     bridge.reload(stage.config()).await;
+    eventually("it is connected again", || bridge.connected(&id).len() >= 2).await;
+    let behind = left(&stage);
+    gate.send_replace(true);
     let mut seen = stage.outcome(&[&sensors]).await;
     let given_up =
         || bridge.logged("session.unsubscribed").len() + bridge.logged("session.unsubscribe_unanswered").len();
