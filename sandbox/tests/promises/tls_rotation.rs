@@ -8,7 +8,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use crate::common::{Fate, PATIENCE, answering, eventually, everywhere, fault, nothing_lost, publish, sized, willing};
+use crate::common::{
+    Fate, PATIENCE, answering, eventually, everywhere, fault, nothing_lost, publish, side_by_side, sized, willing,
+};
 use sandbox::certs::{Leaf, Pki, Role, SignedBy, Validity};
 use sandbox::lambda::{Action, Answer, When};
 use sandbox::sensors::SensorOptions;
@@ -101,37 +103,47 @@ async fn what_a_new_list_revokes_is_let_go_and_taken_again() {
     assert_eq!(fate.extra(), 0);
 }
 
+/// Makes the files of a world a set that no bridge may take.
+type Spoil = fn(&World);
+
+const SPOILED: [(&str, Spoil); 7] = [
+    ("a certificate without its key", |world| {
+        let other = world.pki.issue(&Leaf::client("bridge")).unwrap();
+        fs::write(&world.files.bridge.cert, other.certificate_pem()).unwrap();
+    }),
+    ("an empty certificate", |world| fs::write(&world.files.bridge.cert, "").unwrap()),
+    ("an expired certificate", |world| {
+        renew_bridge(world, &Leaf { validity: Validity::Expired, ..Leaf::client("bridge") });
+    }),
+    ("an expired list", |world| revoke(world, &[], Validity::Expired)),
+    ("a list that is none", |world| {
+        fs::write(&world.files.crl, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n").unwrap();
+    }),
+    ("a key that others may read", |world| {
+        renew_bridge(world, &Leaf::client("bridge"));
+        fs::set_permissions(&world.files.bridge.key, fs::Permissions::from_mode(0o644)).unwrap();
+    }),
+    ("an authority that is gone", |world| fs::remove_file(&world.files.ca).unwrap()),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bad_set_leaves_the_old_one_in_use() {
+    let case = |(what, spoil): (&str, Spoil)| (what.to_owned(), Box::pin(leaves_the_old_one_in_use(spoil)));
+    side_by_side(SPOILED.map(case).into()).await;
+}
+
+async fn leaves_the_old_one_in_use(spoil: Spoil) {
     let world = with_list(World::builder().function(willing())).await;
     let (cert, key, crl) = (&world.files.bridge.cert, &world.files.bridge.key, &world.files.crl);
     let good = [cert, key, crl, &world.files.ca].map(|path| (path.clone(), fs::read(path).unwrap()));
-    let expired = Leaf { validity: Validity::Expired, ..Leaf::client("bridge") };
-    let other = world.pki.issue(&Leaf::client("bridge")).unwrap();
-    let spoil: [(&str, &dyn Fn()); 7] = [
-        ("a certificate without its key", &|| fs::write(cert, other.certificate_pem()).unwrap()),
-        ("an empty certificate", &|| fs::write(cert, "").unwrap()),
-        ("an expired certificate", &|| renew_bridge(&world, &expired)),
-        ("an expired list", &|| revoke(&world, &[], Validity::Expired)),
-        ("a list that is none", &|| {
-            fs::write(crl, "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n").unwrap();
-        }),
-        ("a key that others may read", &|| {
-            renew_bridge(&world, &Leaf::client("bridge"));
-            fs::set_permissions(key, fs::Permissions::from_mode(0o644)).unwrap();
-        }),
-        ("an authority that is gone", &|| fs::remove_file(&world.files.ca).unwrap()),
-    ];
-    for (what, spoil) in spoil {
-        spoil();
-        eventually(what, || files_refused(&world)).await;
-        assert!(world.bridge().unwrap().renew_tls().await.is_err(), "{what}");
-        for (path, bytes) in &good {
-            fs::write(path, bytes).unwrap();
-        }
-        fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
-        eventually("the good files are back", || !files_refused(&world)).await;
+    spoil(&world);
+    eventually("the set is refused", || files_refused(&world)).await;
+    assert!(world.bridge().unwrap().renew_tls().await.is_err());
+    for (path, bytes) in &good {
+        fs::write(path, bytes).unwrap();
     }
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    eventually("the good files are back", || !files_refused(&world)).await;
     assert_eq!((renewals(&world, "renewed"), world.counters().connects.get()), (0, 1), "the connection was touched");
     publish(&world, 1, |_| {}).await;
     common::acknowledged(&world, 1).await;
