@@ -19,6 +19,7 @@ pub mod table;
 pub use foreign::Foreign;
 pub use habits::{Habits, Kept, Shared};
 pub use install::{NotInstalled, REQUIRE_BROKERS, require};
+pub use nats::ACK_WAIT;
 pub use product::Product;
 
 use std::io;

@@ -70,6 +70,9 @@ section! {
         pub connect_timeout: Duration = key { Period(MS, HOUR).is("10s"), duration };
         /// The pause before the next attempt to connect: the first, and the longest.
         pub backoff: Range = key { Kind::Range.is("500ms..30s"), with(str::parse) };
+        /// How long after CONNACK a broker may still send again what an earlier connection left un-acknowledged; MQTT 3.1.1
+        /// only. `0s` where it does so at once, as most do; more than the `ack_wait` of NATS. Only then is a filter given up.
+        pub redelivery_timer: Duration = key { Period(Duration::ZERO, HOUR).is("35s"), duration };
         /// Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a
         /// warning.
         pub dropped_topic: Option<String> = key { Text.absent("$SYS/broker/publish/messages/dropped"), maybe(topic) };

@@ -157,7 +157,8 @@ impl EmptyQueue {
         if !room {
             self.gap = None;
         }
-        let until = (self.last_full + PROVE_WITHIN).min(self.begun + PROVE_AT_LAST);
+        let (full, begun) = (self.last_full.max(self.not_before), self.begun.max(self.not_before));
+        let until = (full + PROVE_WITHIN).min(begun + PROVE_AT_LAST);
         let Some(gap) = &mut self.gap else {
             if now >= until {
                 return Search::Unproven;
@@ -265,14 +266,19 @@ mod tests {
 
     #[test]
     fn f40_what_a_broker_sends_again_by_a_timer_is_waited_for() {
-        let (start, late) = (Instant::now(), Instant::now() + QUIET * 10);
+        let (start, late) = (Instant::now(), Instant::now() + PROVE_AT_LAST * 2);
         let mut queue = EmptyQueue::new(start, late);
         for _ in 0..ROUNDS {
             assert_eq!(queue.due(true, false, 0, start), Search::Ping);
             queue.answered(start);
         }
-        assert_eq!(queue.due(true, false, 0, start + QUIET * 2), Search::Later(late));
-        assert_eq!(queue.due(true, false, 0, late), Search::Proven);
+        assert_eq!(queue.due(true, false, 0, start + PROVE_AT_LAST), Search::Later(late));
+        queue.disturbed();
+        for _ in 0..ROUNDS {
+            assert_eq!(queue.due(true, false, 0, late), Search::Ping, "it came, and the minute begins now");
+            queue.answered(late);
+        }
+        assert_eq!(queue.due(true, false, 0, late + QUIET), Search::Proven);
     }
 
     #[test]

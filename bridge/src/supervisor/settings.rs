@@ -43,6 +43,7 @@ pub(super) fn session_settings(mqtt: &config::Mqtt, mapping: &config::Mapping, i
         receive_maximum: mapping.receive_maximum,
         max_outstanding_bytes: mapping.max_outstanding_bytes,
         session_expiry: mqtt.session_expiry,
+        redelivery_timer: mqtt.redelivery_timer,
         identifies: identifies(mapping),
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::config::Protocol;
-use sandbox::lab::{Foreign, Habits};
+use sandbox::lab::{ACK_WAIT, Foreign, Habits};
 use sandbox::lambda::{Answer, Call, Function};
 use sandbox::sensors::Sensors;
 use sandbox::world::{FUNCTION, World};
@@ -75,7 +75,8 @@ impl Bench {
         let (kind, protocol) = (self.broker.lock().await.kind(self.protocol), self.protocol);
         let world = World::builder().broker(kind).protocol(protocol).function(function).without_bridge().await.unwrap();
         // A bridge that has stopped reading notices the end of its connection by its next ping.
-        let settings = format!("{SHORT}\nkeep_alive = \"5s\"\n{}{settings}", self.login(&world));
+        let settings =
+            format!("{SHORT}\nkeep_alive = \"5s\"\n{}{}{settings}", self.redelivery_timer(), self.login(&world));
         let config = broker(world.url(), &world.files, protocol, &self.name, &settings)
             + &mapping("m", filter, &format!("timeout = \"2m\"\n{more}"));
         let login = self.habits.product.login("device");
@@ -84,6 +85,12 @@ impl Bench {
 }
 
 impl Bench {
+    /// Where no timer says so, a broker sends again at once.
+    fn redelivery_timer(&self) -> String {
+        let timer = self.habits.sends_again_by.map_or(Duration::ZERO, |_| ACK_WAIT + Duration::from_secs(1));
+        format!("redelivery_timer = \"{}s\"\n", timer.as_secs())
+    }
+
     fn login(&self, world: &World) -> String {
         let Some((user, password)) = self.habits.product.login("bridge") else { return String::new() };
         let file = world.directory().join("password");

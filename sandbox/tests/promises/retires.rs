@@ -5,7 +5,7 @@ use crate::common;
 use std::time::Duration;
 
 use crate::common::{Fate, eventually, everywhere, fault, nothing_lost, publish, sized, willing};
-use crate::replica::{Replica, SHORT, broker, mapping};
+use crate::replica::{AT_ONCE, Replica, broker, mapping};
 use sandbox::lambda::{Action, When};
 use sandbox::wiretap::Wiretap;
 use sandbox::world::{World, WorldBuilder};
@@ -18,7 +18,7 @@ async fn scene(builder: WorldBuilder, more: &'static str) -> (World, impl Fn(&st
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
     let config = move |client_id: &str, filter: &str| {
-        broker(&url, &files, protocol, client_id, SHORT) + &mapping("m", filter, more)
+        broker(&url, &files, protocol, client_id, AT_ONCE) + &mapping("m", filter, more)
     };
     (world, config)
 }
@@ -53,7 +53,7 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
 
 /// The configuration with these replicas named as those that leave.
 fn with_retiring(config: &str, names: &str) -> String {
-    config.replace(SHORT, &format!("{SHORT}\nretiring = [{names}]"))
+    config.replace(AT_ONCE, &format!("{AT_ONCE}\nretiring = [{names}]"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -138,7 +138,7 @@ async fn what_the_broker_has_queued_is_fetched_before_it_is_forgotten() {
         let (world, config) = scene(builder, "receive_maximum = 10").await;
         // Under MQTT 3.1.1 UNSUBACK comes behind all of it, long after its usual time.
         let config = config("only", "sensor/data")
-            .replace(SHORT, &format!("{SHORT}\nkeep_alive = \"5s\"\nconnect_timeout = \"2s\""));
+            .replace(AT_ONCE, &format!("{AT_ONCE}\nkeep_alive = \"5s\"\nconnect_timeout = \"2s\""));
         fault(&world, When::Always, Action::Delay(Duration::from_millis(150)));
         let mut replica = Replica::start(&world, "only", &config).await;
         let sensors = publish(&world, 300, |_| {}).await;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::common::{PATIENCE, acknowledged, eventually, everywhere, nothing_lost, publish, willing};
-use crate::replica::{Replica, SHORT, broker, mapping};
+use crate::replica::{AT_ONCE, Replica, broker, mapping};
 use bridge::config::Protocol;
 use sandbox::sensors::Sensors;
 use sandbox::tools;
@@ -78,7 +78,7 @@ async fn scene(builder: WorldBuilder) -> (World, impl Fn(&str) -> String) {
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
     (world, move |filters: &str| {
-        broker(&url, &files, protocol, "b", SHORT) + &mapping("m", "F", "").replace("\"F\"", filters)
+        broker(&url, &files, protocol, "b", AT_ONCE) + &mapping("m", "F", "").replace("\"F\"", filters)
     })
 }
 

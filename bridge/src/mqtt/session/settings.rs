@@ -35,6 +35,9 @@ pub struct Settings {
     pub max_outstanding_bytes: u64,
     /// How long the broker keeps the session without a connection.
     pub session_expiry: Duration,
+    /// For how long after CONNACK a broker that keeps to a timer alone may send again what an earlier connection left
+    /// un-acknowledged; of MQTT 3.1.1 alone.
+    pub redelivery_timer: Duration,
     /// Whether a message carries an id of its publisher's.
     pub identifies: Identifies,
 }

@@ -11,17 +11,14 @@ use crate::mqtt::packet::ConnAck;
 use crate::mqtt::session::event::Event;
 use crate::topic::TopicFilter;
 
-/// NATS sends what is not acknowledged again after its `ack_wait` alone, 30 s by default, and also on another connection no
-/// sooner. MQTT 5 has no such timer (4.4).
-pub(super) const RESENT_AFTER: Duration = Duration::from_secs(35);
-
 impl Machine {
     /// A connection is made.
     pub(in crate::mqtt::session) fn connected(&mut self, connack: &ConnAck, now: Instant) {
         let keep_alive = KeepAlive::new(self.settings.link.keep_alive, connack.keep_alive, now);
         let mut line = Line::new(self.wire, connack.session_present, keep_alive, now);
+        // MQTT 5 forbids such timers (4.4).
         if connack.session_present && self.settings.link.protocol == Protocol::V311 {
-            line.resent_by = now + RESENT_AFTER;
+            line.resent_by = now + self.settings.redelivery_timer;
         }
         self.judge_session_present(connack.session_present);
         self.judge_session_expiry(connack.session_expiry);

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 
-use super::super::connack::RESENT_AFTER;
 use super::super::{Admitted, Machine};
 use crate::config::{Protocol, Qos, Range};
 use crate::delivery::{Outcome, Settlement, Ticket};
@@ -66,6 +65,7 @@ pub(super) fn settings(protocol: Protocol) -> Settings {
         receive_maximum: 4,
         max_outstanding_bytes: 1 << 20,
         session_expiry: SECOND * 3600,
+        redelivery_timer: SECOND * 35,
         identifies: Identifies::default(),
     }
 }
@@ -196,7 +196,7 @@ impl Bench {
     /// The same on a connection whose session was there, which takes longer under MQTT 3.1.1.
     pub(super) fn prove_again(&mut self) {
         let asked = |bench: &Self| bench.sent.iter().filter(|sent| **sent == Sent::Unsubscribe).count();
-        let (before, until) = (asked(self), self.now + QUIET + RESENT_AFTER);
+        let (before, until) = (asked(self), self.now + QUIET + self.machine.settings.redelivery_timer);
         (0..ROUNDS).for_each(|_| self.pong());
         while asked(self) == before && self.now < until {
             self.pass(SECOND, true);

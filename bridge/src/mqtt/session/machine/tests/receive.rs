@@ -1,6 +1,5 @@
 //! Messages, their acknowledgements, and their copies.
 
-use super::super::connack::RESENT_AFTER;
 use super::bench::{Bench, KEEP_ALIVE, SECOND, Sent, both, fresh, present, settings};
 use crate::config::{Protocol, Qos};
 use crate::delivery::Outcome;
@@ -339,7 +338,7 @@ fn f39_what_a_broker_will_not_send_again_is_forgotten_at_the_first_quiet_ping() 
         bench.pass(KEEP_ALIVE, true);
         let by_a_timer = if protocol == Protocol::V311 { 2 } else { 0 };
         assert_eq!(bench.machine.outstanding(), (by_a_timer, 0), "under MQTT 3.1.1 a timer may bring them");
-        bench.pass(RESENT_AFTER, true);
+        bench.pass(bench.machine.settings.redelivery_timer, true);
         assert_eq!(bench.machine.outstanding(), (0, 0));
     });
 }
