@@ -2,6 +2,8 @@
 //! nothing of what those that it reaches have confirmed: it comes back to the first, and before that empties the queue that it
 //! leaves.
 
+mod reloading;
+
 use crate::common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,0 +1,73 @@
+//! Filters that a reload changes while the bridge is at the second of two real brokers change at the first, too: nothing is lost
+//! of what it holds for the one that is gone, and it is given up there as well.
+
+use std::time::Duration;
+
+use bridge::config::Protocol;
+use sandbox::lambda::{Action, When};
+use sandbox::sensors::{SensorOptions, Sensors};
+use sandbox::world::World;
+use serde_json::json;
+
+use super::{VERSIONS, two_brokers};
+use crate::common::{Fate, eventually, fault, nothing_lost, publish, side_by_side};
+use crate::replica::{AT_ONCE, Replica, broker, mapping};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn filters_that_a_reload_changes_at_the_second_broker_change_at_the_first_too() {
+    if sandbox::tools::require("mosquitto").is_none() {
+        return;
+    }
+    let case = |protocol: Protocol| (format!("MQTT {protocol}"), Box::pin(reloaded_at_the_second(protocol)));
+    side_by_side(VERSIONS.map(case).into()).await;
+}
+
+async fn reloaded_at_the_second(protocol: Protocol) {
+    let (mut world, second) = two_brokers(protocol).await;
+    fault(&world, When::Always, Action::Delay(Duration::from_millis(100)));
+    let urls = format!("[\"{}\", \"{}\"]", world.url(), second.url());
+    let link = format!("{AT_ONCE}\nreturn_after = \"1s\"\nconnect_timeout = \"3s\"");
+    let common = broker(world.url(), &world.files, protocol, "b", &link)
+        .replace(&format!("\"{}\"", world.url()), &urls)
+        + &mapping("m", "F", "receive_maximum = 2");
+    let [before, after, more] =
+        ["[\"a\", \"c\"]", "[\"b\", \"c\"]", "[\"b\", \"c\", \"d\"]"].map(|filters| common.replace("\"F\"", filters));
+    let mut bridge = Replica::start(&world, "bridge", &before).await;
+    let gone = to(&world, "a", 40, |_| {}).await;
+    eventually("some are handled", || Fate::of(&world).handled.len() >= 5).await;
+    world.broker.as_mut().unwrap().kill().await.unwrap();
+    eventually("the second broker is read", || bridge.connected("b-m").len() == 2).await;
+
+    bridge.reload(&after).await;
+    eventually("it is given up at the second", || given_up(&bridge) == 1).await;
+    let new = to(&world, "b", 5, |options| options.broker = second.url()).await;
+    nothing_lost(&world, &new).await;
+    // What the second broker has granted before this one is not taken for granted by the first.
+    bridge.reload(&more).await;
+    bridge.ready().await;
+    assert!(!Fate::of(&world).lost(&gone).is_empty(), "the first broker holds nothing");
+
+    world.broker.as_mut().unwrap().restart().await.unwrap();
+    nothing_lost(&world, &gone).await;
+    eventually("it is given up at the first", || given_up(&bridge) == 2).await;
+    let kept = [to(&world, "b", 5, |_| {}).await, to(&world, "c", 5, |_| {}).await];
+    let unwanted = to(&world, "a", 5, |_| {}).await;
+    for sensors in &kept {
+        nothing_lost(&world, sensors).await;
+    }
+    assert_eq!(Fate::of(&world).lost(&unwanted).len(), 5, "the first broker still sends it");
+    assert!(bridge.logged("session.lost").is_empty());
+}
+
+async fn to(world: &World, topic: &str, total: u64, more: impl FnOnce(&mut SensorOptions)) -> Sensors {
+    publish(world, total, |options| {
+        topic.clone_into(&mut options.topic);
+        more(options);
+    })
+    .await
+}
+
+/// How often the filter that is gone was given up alone.
+fn given_up(bridge: &Replica) -> usize {
+    bridge.logged("session.unsubscribed").iter().filter(|line| line["former"] == json!("[\"a\"]")).count()
+}
