@@ -9,7 +9,7 @@ use crate::bench::{Bench, Seen, Stage, slow};
 use crate::common::{Fate, eventually};
 
 pub async fn shared_or_refused(bench: Bench) -> Seen {
-    let filter = format!("$share/lab/lab/{}/data", bench.name);
+    let filter = format!("$share/{0}/lab/{0}/data", bench.name);
     let mut stage = bench.stage_for(slow(Duration::from_millis(5)), &filter, "", "").await;
     match bench.habits.shared(bench.protocol) {
         Shared::Works => works(&bench, &mut stage).await,
