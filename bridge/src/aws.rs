@@ -51,7 +51,7 @@ pub struct Aws {
     credentials: Ready,
     invoking: LambdaClient,
     /// Whether a function is asked by a dry run before its first invocation.
-    asks_first: bool,
+    dry_runs: bool,
 }
 
 /// A missing or invalid setting without which no service can be called.
@@ -111,7 +111,7 @@ impl Aws {
         // `credentials` caches them itself: a call must not wait for them within its own timeout.
         builder.set_identity_cache(Some(IdentityCache::no_cache()));
         builder.set_http_client(Some(SharedHttpClient::new(http.clone())));
-        Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default(), asks_first: false }
+        Self { settings: builder.build(), http, credentials, invoking: LambdaClient::default(), dry_runs: false }
     }
 
     /// The same, with this client for invocations.
@@ -122,13 +122,13 @@ impl Aws {
 
     /// The same; functions are asked by a dry run before their first invocation, or not.
     #[must_use]
-    pub fn asking_first(&self, asks: bool) -> Self {
-        Self { asks_first: asks, ..self.clone() }
+    pub fn with_dry_runs(&self, wanted: bool) -> Self {
+        Self { dry_runs: wanted, ..self.clone() }
     }
 
-    /// Whether they are asked.
-    pub(crate) fn asks_first(&self) -> bool {
-        self.asks_first
+    /// Whether dry runs are wanted.
+    pub(crate) fn wants_dry_runs(&self) -> bool {
+        self.dry_runs
     }
 
     /// Which client is wanted for invocations.

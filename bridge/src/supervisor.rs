@@ -124,7 +124,7 @@ impl Bridge {
         connector: Connector,
         tls: Option<LiveTls>,
     ) -> Result<Self, StartError> {
-        let aws = &aws.invoking(config.lambda.client).asking_first(config.lambda.dry_run);
+        let aws = &aws.invoking(config.lambda.client).with_dry_runs(config.lambda.dry_run);
         let publishing = Publishing::new(&config.mqtt, &connector);
         let by = (publishing.handle().clone(), config.mqtt.protocol);
         let mut destinations = Destinations::new(aws, Some(by));

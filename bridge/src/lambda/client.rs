@@ -65,7 +65,7 @@ pub struct Client {
     /// Endpoint and region, for messages.
     place: String,
     credentials: Ready,
-    asks_first: bool,
+    dry_runs: bool,
 }
 
 /// The client that sends the calls.
@@ -87,8 +87,8 @@ impl Aws {
             LambdaClient::Lean if let Some(lean) = lean() => Way::Lean(Arc::new(lean)),
             _ => Way::Sdk(Sdk::new(self, function, timeout)),
         };
-        let (credentials, asks_first) = (self.ready(), self.asks_first());
-        Client { way, function: function.to_owned(), timeout, place, credentials, asks_first }
+        let (credentials, dry_runs) = (self.ready(), self.wants_dry_runs());
+        Client { way, function: function.to_owned(), timeout, place, credentials, dry_runs }
     }
 
     /// Endpoint and region of Lambda, for messages.
@@ -138,8 +138,8 @@ impl Client {
 
     /// Whether dry runs are wanted.
     #[must_use]
-    pub fn asks_first(&self) -> bool {
-        self.asks_first
+    pub fn wants_dry_runs(&self) -> bool {
+        self.dry_runs
     }
 
     /// Whether the function could be invoked, by a call that runs nothing. It takes the permission of an invocation,
@@ -155,7 +155,7 @@ impl Client {
     /// Whether Lambda itself says now that it takes invocations of the function, and runs nothing. False where nobody says
     /// so, such as an emulator that knows no dry run, or a proxy that answers for Lambda; and where none is wanted.
     pub async fn takes_invocations(&self) -> bool {
-        if !self.asks_first {
+        if !self.dry_runs {
             return false;
         }
         let said = self.send(Kind::DryRun, Vec::new().into()).await;

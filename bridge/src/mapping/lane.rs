@@ -117,7 +117,7 @@ impl Lane {
                 () = sleep(backoff.next(fastrand::f64())) => {}
             }
         }
-        if !self.mapping.client.asks_first() {
+        if !self.mapping.client.wants_dry_runs() {
             self.lambda_works();
         }
     }

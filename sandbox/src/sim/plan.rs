@@ -112,7 +112,7 @@ pub struct Plan {
     /// `lambda.client`.
     pub client: LambdaClient,
     /// `lambda.dry_run`.
-    pub asks_first: bool,
+    pub dry_runs: bool,
     /// What breaks, and when.
     pub faults: Vec<(Duration, Fault)>,
 }
@@ -169,7 +169,7 @@ impl Plan {
             moods,
             answers: Answers::draw(&mut chance, protocol),
             client: chance.one_of(&[LambdaClient::Sdk, LambdaClient::Lean]),
-            asks_first: !profile.plain && Chance::of(seed, 15).percent(12),
+            dry_runs: !profile.plain && Chance::of(seed, 15).percent(12),
             faults,
         };
         let plan = plan.with_late_sending(profile);
@@ -214,7 +214,7 @@ impl Plan {
         if several && !self.ordered && !self.places.is_empty() {
             self.moods.blocked_every = chance.one_of(&[0, 45]);
             // In a window that is full behind it none passes beside it any more, and only Lambda's word shows it.
-            self.asks_first |= self.moods.blocked_every > 0;
+            self.dry_runs |= self.moods.blocked_every > 0;
         }
         let within = u64::try_from(self.publishing.as_millis()).unwrap_or(u64::MAX);
         let number = if profile.faults == Faults::None { 0 } else { chance.number(1..4) };
@@ -263,7 +263,7 @@ impl fmt::Display for Plan {
         words.extend(self.brokers.map(|brokers| format!("{brokers:?}")));
         for (word, is_so) in [
             ("two mappings", self.two_mappings),
-            ("asks first", self.asks_first),
+            ("dry runs", self.dry_runs),
             ("bisected", self.bisect),
             ("ordered", self.ordered),
             ("message_id", self.identified),

@@ -46,7 +46,7 @@ fn of_one(plan: &Plan, replica: usize, (mapping, window): (Mapping, u64), withou
         ("MQTT_SESSION_EXPIRY", format!("{}s", SESSION_EXPIRY.as_secs())),
         ("MQTT_KEEP_ALIVE", "10s".to_owned()),
         ("LAMBDA_CLIENT", format!("{:?}", plan.client).to_lowercase()),
-        ("LAMBDA_DRY_RUN", plan.asks_first.to_string()),
+        ("LAMBDA_DRY_RUN", plan.dry_runs.to_string()),
         ("MAPPING_NAME", mapping.name().to_owned()),
         ("MAPPING_TOPIC_FILTER", filters.join(",")),
         ("MAPPING_FUNCTION", mapping.function().to_owned()),

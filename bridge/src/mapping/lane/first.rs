@@ -16,7 +16,7 @@ impl Lane {
     /// Returns once Lambda would take one, or a message has shown it. To be dropped when a message comes: that decides.
     pub(super) async fn ask_first(&self) {
         let mapping = &self.mapping;
-        if !mapping.client.asks_first() {
+        if !mapping.client.wants_dry_runs() {
             return;
         }
         let (mut backoff, mut is_said) = (Backoff::new(mapping.settings.retry.backoff), false);

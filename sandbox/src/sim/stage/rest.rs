@@ -30,7 +30,7 @@ impl Stage<'_> {
                 self.publish(self.plan.messages + LATER + more, &mut chance);
             }
             let held = self.record.held();
-            if self.plan.asks_first && !held.is_empty() {
+            if self.plan.dry_runs && !held.is_empty() {
                 self.record.violated("held", format!("{held:?} wait, though others passed since their first attempt"));
             }
             self.cloud.let_all_pass();
