@@ -143,10 +143,14 @@ async fn more_than_any_window_is_found_at_the_broker() {
     let mut cases = Vec::new();
     for (broker, protocol) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
         if broker == 0 || mosquitto {
-            let mut demo = demo_of([broker, protocol, 0, 11, 0, 1, 1]);
-            (demo.sensors, demo.rate, demo.duration) = (5, 1_000.0, Some(Duration::from_secs(3)));
+            let demo = move |seconds| {
+                let duration = Some(Duration::from_secs(seconds));
+                Demo { sensors: 5, rate: 1_000.0, duration, ..demo_of([broker, protocol, 0, 11, 0, 1, 1]) }
+            };
             let case = async move {
-                let summary = books_of(demo).await;
+                let summary = books_of(demo(3)).await;
+                // On a busy machine three seconds may be too short for that many.
+                let summary = if summary.published > 2_000 { summary } else { books_of(demo(20)).await };
                 balance(&summary);
                 assert!(summary.unacknowledged > 1_100, "{summary}");
             };
