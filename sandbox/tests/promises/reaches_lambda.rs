@@ -68,18 +68,36 @@ async fn warmed_up(world: &World, endpoint: &Front, process: &BridgeProcess) {
     assert!(endpoint.seen().len() >= 4, "too few connections to prove anything: {:?}", endpoint.seen());
 }
 
+/// All idle connections become a black hole, and a message with this padding is lost in one of them, which the log says in these
+/// words. Then it succeeds. Returns how many messages have.
+async fn swallowed(
+    world: &World,
+    endpoint: &Front,
+    process: &mut BridgeProcess,
+    (padding, said): (usize, &str),
+) -> u64 {
+    for messages in 9..=12 {
+        endpoint.black_hole();
+        publish(world, 1, |options| options.padding = padding).await;
+        succeeded(world, messages, process).await;
+        // On a busy machine it may come when all connections have been idle for too long, and take a new one.
+        if process.logged(said, Duration::from_secs(5)).await {
+            return messages;
+        }
+    }
+    panic!("no message is lost: {:#?}", process.log());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
     let world = world().await;
     let endpoint = trusted(&world).await;
-    let process = bridge(&world, &endpoint, &[]).await;
+    let mut process = bridge(&world, &endpoint, &[]).await;
     warmed_up(&world, &endpoint, &process).await;
     let before = endpoint.seen().len();
-    endpoint.black_hole();
-    publish(&world, 1, |_| {}).await;
-    succeeded(&world, 9, &process).await;
+    let messages = swallowed(&world, &endpoint, &mut process, (0, "timeout")).await;
     publish(&world, 20, |_| {}).await;
-    succeeded(&world, 29, &process).await;
+    succeeded(&world, messages + 20, &process).await;
     assert_eq!(world.dead_letters().unwrap(), []);
     assert!(endpoint.seen().len() > before);
     assert_eq!(process.count("timeout"), 1, "{:#?}", process.log());
@@ -89,12 +107,10 @@ async fn f41_connections_in_a_black_hole_cost_one_attempt_and_no_dead_letter() {
 async fn f41_a_request_that_nobody_takes_is_no_attempt_and_does_not_take_the_functions_time() {
     let world = with_timeout("15m").await;
     let endpoint = trusted(&world).await;
-    let process = bridge(&world, &endpoint, &[]).await;
+    let mut process = bridge(&world, &endpoint, &[]).await;
     warmed_up(&world, &endpoint, &process).await;
-    endpoint.black_hole();
     // More than the other side's system takes while nobody reads there.
-    publish(&world, 1, |options| options.padding = 2 << 20).await;
-    succeeded(&world, 9, &process).await;
+    swallowed(&world, &endpoint, &mut process, (2 << 20, "timed out (os error 110)")).await;
     assert_eq!(process.count("timed out (os error 110)"), 1, "{:#?}", process.log());
     assert_eq!(process.count("\"attempts\":1"), 0, "{:#?}", process.log());
     assert_eq!(world.dead_letters().unwrap(), []);
