@@ -127,6 +127,9 @@ fn size() -> String {
     std::env::var("BROKER_LAB").unwrap_or_else(|_| "fast".to_owned())
 }
 
+/// So many brokers run at once, as some of them stall on a machine that they fill.
+static BROKERS: Semaphore = Semaphore::const_new(4);
+
 /// The whole course with one broker, where it is installed.
 pub async fn run(product: Product) {
     if size() == "none" {
@@ -134,6 +137,7 @@ pub async fn run(product: Product) {
         return;
     }
     let Some(product) = lab::require(product) else { return };
+    let _place = BROKERS.acquire().await.unwrap();
     let habits = Habits::of(product);
     let broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
     let broker = Arc::new(Mutex::new(broker));

@@ -17,7 +17,8 @@ pub async fn five_hundred_once(bench: Bench) -> Seen {
     let bridge = stage.bridge().await;
     let sensors = stage.publish(MESSAGES).await;
     let mut seen = stage.outcome(&[&sensors]).await;
-    seen.nothing_lost(0);
+    // On a busy machine a timer may be over before the broker has read the acknowledgement.
+    seen.nothing_lost(if bench.habits.sends_again_by.is_some() { stage.sent_again() } else { 0 });
     let sessions = bridge.connected(&format!("{}-m", bench.name)).len();
     seen.must(sessions == 1, format!("connected {sessions} times"));
     seen.note = format!("{MESSAGES} messages");
