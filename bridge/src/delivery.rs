@@ -3,9 +3,10 @@
 //! Whoever holds a [`Delivery`] owes exactly one [`Outcome`]. Dropping it is an outcome too: the message stays
 //! un-acknowledged and the broker sends it again after the next connect. Never touches the connection itself.
 
+mod hold;
+
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
@@ -17,6 +18,8 @@ use crate::clock::now;
 use crate::content::{Compression, Unreadable};
 use crate::message::Message;
 use crate::otlp::{Ended, Trace};
+
+pub use hold::{Freed, Hold, Keys};
 
 /// The final verdict on a delivery. All but [`Outcome::Abandoned`] are acknowledged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,57 +93,6 @@ impl fmt::Display for RecordId {
             Self::Numbered { run, sequence } => write!(f, "{run:016x}-{sequence}"),
             Self::Given(id) => f.write_str(id),
         }
-    }
-}
-
-/// The hold that deliveries of one ordering key, taken together, have on that key. When the last of them has its
-/// outcome, the key is free for those behind.
-#[derive(Debug)]
-pub struct Hold {
-    key: u64,
-    abandoned: AtomicBool,
-    keys: Arc<dyn Keys>,
-}
-
-/// Where keys are released. This is a call and not a message, because a message that found no room would leave its key
-/// held for ever.
-pub trait Keys: fmt::Debug + Send + Sync {
-    /// The key is free again. Must not be called while the lock that this takes is held.
-    fn free(&self, freed: Freed);
-}
-
-/// A key that is free again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Freed {
-    /// Which.
-    pub key: u64,
-    /// Whether a delivery was abandoned, so that those behind it must not overtake it.
-    pub abandoned: bool,
-}
-
-impl Hold {
-    /// A hold on `key`. `keys` is notified when it ends.
-    #[must_use]
-    pub fn new(key: u64, keys: Arc<dyn Keys>) -> Self {
-        Self { key, abandoned: AtomicBool::new(false), keys }
-    }
-
-    /// The key held.
-    #[must_use]
-    pub fn key(&self) -> u64 {
-        self.key
-    }
-
-    /// Whether a delivery of this key was abandoned, so that the others must not go on.
-    #[must_use]
-    pub fn is_abandoned(&self) -> bool {
-        self.abandoned.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.keys.free(Freed { key: self.key, abandoned: self.is_abandoned() });
     }
 }
 
@@ -294,7 +246,7 @@ impl Delivery {
         if let Some(hold) = &self.hold
             && outcome == Outcome::Abandoned
         {
-            hold.abandoned.store(true, Ordering::Release);
+            hold.abandon();
         }
         self.trace.end(Ended {
             topic: &self.message.topic,

@@ -13,8 +13,10 @@
 mod carried;
 mod counts;
 mod crossing;
+mod exactly_once;
 mod id_set;
 mod receipt;
+mod resumed;
 
 use std::collections::{HashMap, VecDeque};
 
@@ -23,12 +25,9 @@ use crate::delivery::{Outcome, Settlement, Ticket};
 use crate::message::Message;
 use carried::Carried;
 use crossing::Crossing;
+use exactly_once::Received;
 use id_set::IdSet;
 use receipt::{Content, Receipt};
-
-/// The most receipts with an outcome that are kept over connections: a session has no more packet identifiers, so no broker
-/// sends more messages again.
-const MOST_CARRIED: usize = u16::MAX as usize;
 
 /// What CONNACK says of the session, as far as it can be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -101,14 +100,6 @@ pub struct Ledger {
     bytes: usize,
 }
 
-/// A QoS 2 message between PUBREC and PUBREL.
-#[derive(Debug)]
-struct Received {
-    digest: u64,
-    /// The connection on which the broker last sent it, and counts it.
-    epoch: u64,
-}
-
 #[derive(Debug, Clone, Copy)]
 enum Place {
     Slot(u64),
@@ -116,43 +107,6 @@ enum Place {
 }
 
 impl Ledger {
-    /// A new connection begins, and with it a new epoch. Returns how many receipts of earlier connections can no longer
-    /// be acknowledged, which with [`Kept::Doubtful`] is not known yet.
-    pub fn connect(&mut self, kept: Kept) -> usize {
-        self.epoch += 1;
-        self.first_slot = 0;
-        self.abandoned = 0;
-        self.in_flight = 0;
-        self.most_in_flight = 0;
-        self.overtaken = 0;
-        self.open.clear();
-        self.crossing.clear();
-        for receipt in std::mem::take(&mut self.receipts) {
-            self.carry(receipt);
-        }
-        self.doubtful = kept == Kept::Doubtful;
-        if kept == Kept::No { self.give_up_session() } else { 0 }
-    }
-
-    /// The broker has kept nothing of earlier connections. Returns how many receipts can no longer be acknowledged.
-    pub fn give_up_session(&mut self) -> usize {
-        self.doubtful = false;
-        let epoch = self.epoch;
-        self.awaiting_release.retain(|_, received| received.epoch == epoch);
-        let mut lost = 0;
-        while let Some(receipt) = self.carried.pop() {
-            self.forget(receipt);
-            lost += 1;
-        }
-        lost
-    }
-
-    /// Whether the broker says that it has no session, and receipts of earlier connections could prove it wrong.
-    #[must_use]
-    pub fn is_doubtful(&self) -> bool {
-        self.doubtful && self.carried.len() > 0
-    }
-
     /// Books the receipt of a PUBLISH. `packet_id` is 0 at QoS 0; `identified` says whether a message carries an id of
     /// its publisher's, so that equal content means the same message.
     ///
@@ -248,14 +202,6 @@ impl Ledger {
         }
     }
 
-    /// The broker has released a QoS 2 packet identifier (PUBREL): from now on it names a new message. That it releases
-    /// one again, as it must at each PUBREC (MQTT 5, 4.3.3-4), or one of an earlier connection, frees nothing.
-    pub fn released(&mut self, packet_id: u16) {
-        if self.awaiting_release.remove(&packet_id).is_some_and(|received| received.epoch == self.epoch) {
-            self.one_less_in_flight();
-        }
-    }
-
     /// PINGREQ is written behind all acknowledgements that are released.
     pub fn pinged(&mut self) {
         self.crossing.pinged();
@@ -270,13 +216,6 @@ impl Ledger {
     #[must_use]
     pub fn wants_ping(&self) -> bool {
         self.crossing.wants_ping()
-    }
-
-    /// Forgets the receipts of earlier connections that have their outcome and that the broker has not sent again.
-    pub fn forget_settled(&mut self) {
-        while let Some(receipt) = self.carried.pop_settled() {
-            self.bytes -= receipt.weight;
-        }
     }
 
     fn next_slot(&self) -> u64 {
@@ -295,15 +234,6 @@ impl Ledger {
         let content = Content::of(message);
         self.receipts.push_back(Receipt { ticket, packet_id, content, verdict: None, weight, overtaken: false });
         Admission::New(ticket)
-    }
-
-    /// A receipt of an earlier connection is one of this connection from now on, under the identifier it has here.
-    fn resume(&mut self, packet_id: u16, receipt: Receipt) {
-        if receipt.verdict.is_none() {
-            self.places.insert(receipt.ticket, Place::Slot(self.next_slot()));
-        }
-        self.open.insert(packet_id);
-        self.receipts.push_back(Receipt { packet_id, ..receipt });
     }
 
     fn is_copy_of_open(&self, packet_id: u16, message: &Message, identified: impl Fn(&Message) -> bool) -> bool {
@@ -338,81 +268,8 @@ impl Ledger {
         true
     }
 
-    /// Also true for one that was abandoned: its message comes again as a new one.
-    fn settle_carried(&mut self, order: u64, outcome: Outcome) -> bool {
-        if outcome == Outcome::Abandoned {
-            if let Some(receipt) = self.carried.remove(order) {
-                self.bytes -= receipt.weight;
-            }
-        } else {
-            self.carried.settle(order, outcome);
-        }
-        true
-    }
-
     fn one_less_in_flight(&mut self) {
         self.in_flight = self.in_flight.saturating_sub(1);
-    }
-
-    /// Whether it was received before and waits for its release (MQTT 5, 4.3.3-10). A broker that has let that message
-    /// go without PUBREL, and uses the packet identifier for another one, must not have that one acknowledged unseen.
-    fn is_received(&mut self, packet_id: u16, message: &Message) -> bool {
-        let Some(known) = self.awaiting_release.get_mut(&packet_id) else { return false };
-        if message.dup && known.digest == Content::of(message).digest() {
-            self.in_flight += usize::from(known.epoch != self.epoch);
-            known.epoch = self.epoch;
-            return true;
-        }
-        self.released(packet_id);
-        false
-    }
-
-    /// Keeps a receipt over a resumed connection: the broker will send it again.
-    fn carry(&mut self, receipt: Receipt) {
-        if receipt.overtaken {
-            // A receipt that was overtaken has already been given up.
-            return;
-        }
-        if receipt.content.qos == Qos::AtMostOnce || receipt.verdict == Some(Outcome::Abandoned) {
-            return self.forget(receipt);
-        }
-        let (ticket, runs) = (receipt.ticket, receipt.verdict.is_none());
-        let order = self.carried.push(receipt);
-        if runs {
-            self.places.insert(ticket, Place::Carried(order));
-        }
-        if self.carried.settled() > MOST_CARRIED
-            && let Some(oldest) = self.carried.pop_settled()
-        {
-            self.bytes -= oldest.weight;
-        }
-    }
-
-    fn take_carried(
-        &mut self,
-        packet_id: u16,
-        message: &Message,
-        identified: impl Fn(&Message) -> bool,
-    ) -> Option<Receipt> {
-        if self.carried.len() == 0 {
-            return None;
-        }
-        match (message.dup, self.doubtful) {
-            (true, false) => self.carried.take(message, None),
-            (true, true) => self.carried.take(message, Some(packet_id)),
-            (false, false) if identified(message) => self.carried.take(message, Some(packet_id)),
-            (false, _) => None,
-        }
-    }
-
-    /// Gives up the acknowledgement of a receipt. Its delivery, if it still runs, becomes stale.
-    fn forget(&mut self, receipt: Receipt) {
-        if receipt.verdict.is_some() {
-            self.bytes -= receipt.weight;
-        } else {
-            self.places.remove(&receipt.ticket);
-            self.stale += 1;
-        }
     }
 }
 

@@ -75,7 +75,15 @@ fn balance(summary: &Summary) {
 #[tokio::test(flavor = "multi_thread")]
 async fn commands_that_devices_hear_are_counted() {
     sandbox::binaries::build().unwrap();
-    let summary = books_of(Demo { bad_every: None, ..demo_of([0, 0, 1, 0, 0, 0, 1]) }).await;
+    let demo = |seconds| {
+        let duration = Some(Duration::from_secs(seconds));
+        Demo { bad_every: None, duration, ..demo_of([0, 0, 1, 0, 0, 0, 1]) }
+    };
+    let mut summary = books_of(demo(1)).await;
+    if summary.commands == Some(0) {
+        // On a busy machine the first command may come later.
+        summary = books_of(demo(20)).await;
+    }
     balance(&summary);
     let commands = summary.commands.expect("hubs hear commands");
     assert!(commands > 0 && commands <= summary.handled, "{summary}");

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::resumed::MOST_CARRIED;
 use super::*;
 
 #[path = "model.rs"]
