@@ -6,6 +6,7 @@
 mod answers;
 mod answers_log;
 mod aside;
+mod attempted;
 mod first;
 mod give_up;
 mod log;
@@ -25,16 +26,13 @@ use super::batch::Batches;
 use crate::backoff::Backoff;
 use crate::clock::now;
 use crate::config::Invocation;
-use crate::delivery::{Delivery, Outcome};
-use crate::foreign::Foreign;
-use crate::lambda::{
-    Answer, Disposition, Failure, InvokeError, Load, Next, Reading, Request, after_failure, event_limit,
-};
-use crate::metrics::{About, Failures};
+use crate::delivery::Delivery;
+use crate::lambda::{Answer, Disposition, InvokeError, Load, Next, Request, after_failure, event_limit};
 use crate::otlp;
 use crate::shutdown::{Listener, Phase};
 use aside::Aside;
-use pending::{Onward, Pending, hold_back_behind};
+use attempted::{Attempted, too_large};
+use pending::{Onward, Pending};
 use work::Work;
 
 pub(super) struct Lane {
@@ -44,26 +42,6 @@ pub(super) struct Lane {
     aside: VecDeque<Aside>,
     /// The current event, if it should be set aside.
     putting_aside: Option<Pending>,
-}
-
-/// The result of one attempt for the records that have no outcome yet.
-struct Attempted {
-    disposition: Disposition,
-    retry_after: Option<Duration>,
-    failure: Failure,
-    /// The event failed as a whole, and smaller events may tell which record is to blame.
-    divisible: bool,
-    /// Another event has to show whether only this one is refused.
-    aside: bool,
-    /// It had been refused so before.
-    again: bool,
-}
-
-impl Attempted {
-    /// The function has failed records, or the event.
-    fn by_function(failure: Failure, divisible: bool) -> Self {
-        Self { disposition: Disposition::Retry, retry_after: None, failure, divisible, aside: false, again: false }
-    }
 }
 
 impl Lane {
@@ -209,114 +187,6 @@ impl Lane {
         result
     }
 
-    /// Settles the records that the answer settles.
-    async fn resolve(&mut self, answer: Answer, pending: &mut Pending) -> Option<Attempted> {
-        self.mapping.passed.fetch_add(1, Ordering::Relaxed);
-        // It has passed itself, so nothing on the way refuses it.
-        pending.refused = None;
-        self.lambda_works();
-        let metrics = &self.mapping.metrics;
-        let ids: Vec<_> = pending.deliveries.iter().map(|delivery| delivery.id.clone()).collect();
-        let (format, wants_answers) = (self.mapping.settings.format, self.mapping.settings.wants_answers());
-        let Reading { mut failures, response, ignored } = match answer.read(format, &ids, wants_answers) {
-            Ok(read) => read,
-            Err(failure) => {
-                metrics.function_errors.inc();
-                metrics.failures.count(Failures::OF_FUNCTION);
-                self.log_failure(&failure, pending, pending.deliveries.first());
-                let divisible = self.mapping.settings.batch.bisect_on_error;
-                return Some(Attempted::by_function(failure, divisible));
-            }
-        };
-        if ignored {
-            self.mapping.log_ignored();
-        }
-        if failures.len() < pending.deliveries.len() {
-            metrics.live.failing().succeeded();
-        }
-        if failures.is_empty() {
-            metrics.succeeded.inc();
-            metrics.live.went_well(About::Function);
-            self.log_function_works();
-        } else {
-            metrics.partial.inc();
-            metrics.failures.count(Failures::OF_RECORDS);
-        }
-        if self.mapping.destination.is_none() {
-            // Without a failure destination a record cannot be given up, so it is retried, and holds its key meanwhile.
-            failures.values_mut().for_each(|failure| failure.retry = true);
-        } else {
-            pending.note_last(&mut failures, &self.mapping.settings.retry, now());
-        }
-        let mut taken = hold_back_behind(&pending.deliveries, &mut failures);
-        if !taken.is_empty() {
-            // The answers about these records come with the attempt that settles them.
-            let named = answers::named(&response);
-            let has_none = |delivery: &Delivery| !named.contains(delivery.id.to_string().as_str());
-            // What was complete after an earlier attempt still is.
-            taken.retain(|index| pending.deliveries.get(*index).is_some_and(|held| held.taken || has_none(held)));
-        }
-        if !self.answer(&response, &mut failures, pending).await {
-            return None;
-        }
-        if failures.is_empty() {
-            pending.deliveries.drain(..).for_each(|delivery| delivery.settle(Outcome::Delivered));
-            return None;
-        }
-        let (mut hopeless, mut last) = (Vec::new(), None);
-        for (index, mut delivery) in std::mem::take(&mut pending.deliveries).into_iter().enumerate() {
-            match failures.remove(&index) {
-                None => delivery.settle(Outcome::Delivered),
-                Some(failure) if !failure.retry => {
-                    delivery.taken = false;
-                    hopeless.push((delivery, failure));
-                }
-                Some(failure) => {
-                    delivery.taken = taken.contains(&index);
-                    pending.deliveries.push(delivery);
-                    last = Some(failure);
-                }
-            }
-        }
-        if let Some((delivery, failure)) = hopeless.first() {
-            self.log_failure(failure, pending, Some(delivery));
-        } else if let Some(failure) = &last {
-            self.log_failure(failure, pending, pending.deliveries.last());
-        }
-        for (delivery, failure) in hopeless {
-            self.give_up(delivery, pending, &failure).await;
-        }
-        let failure = last?;
-        Some(Attempted::by_function(failure, false))
-    }
-
-    /// Counts an invocation that brought no answer. Before it, so many had passed, and Lambda had said that it takes
-    /// invocations, if it was asked.
-    fn refused(&mut self, error: InvokeError, pending: &mut Pending, before: (u64, bool)) -> Attempted {
-        let metrics = &self.mapping.metrics;
-        metrics.failures.count(error.kind());
-        match &error {
-            InvokeError::Throttled { .. } => metrics.throttled.inc(),
-            InvokeError::Misconfigured { .. } => metrics.misconfigured.inc(),
-            _ => metrics.failed.inc(),
-        };
-        if !error.is_attempt() {
-            pending.attempts -= 1;
-        }
-        let unexplained = error.is_unexplained();
-        let again = pending.refused.is_some();
-        let passed = self.mapping.passed.load(Ordering::Relaxed);
-        let (passed_before, is_asked) = before;
-        let alone = unexplained && pending.is_to_blame(passed, passed_before, is_asked);
-        let disposition = if alone { Disposition::GiveUp } else { error.disposition() };
-        self.log_refusal(&error, disposition, pending.attempts, pending.deliveries.first());
-        let retry_after = error.retry_after();
-        let failure =
-            Failure { kind: error.kind().into(), message: Foreign::for_letter(&error.in_full()), retry: true };
-        let (divisible, aside) = (disposition == Disposition::GiveUp, unexplained && !alone);
-        Attempted { disposition, retry_after, failure, divisible, aside, again }
-    }
-
     /// Returns false when the bridge drains, which ends all waits.
     async fn wait(&mut self, wait: Duration) -> bool {
         tokio::select! {
@@ -325,12 +195,6 @@ impl Lane {
             () = sleep(wait) => true,
         }
     }
-}
-
-fn too_large(bytes: usize, limit: usize) -> Attempted {
-    let message = format!("the event has {bytes} bytes or more; Lambda takes {limit} at most");
-    let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
-    Attempted { disposition: Disposition::GiveUp, ..Attempted::by_function(failure, true) }
 }
 
 #[cfg(test)]
