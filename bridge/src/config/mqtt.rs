@@ -70,8 +70,8 @@ section! {
         pub connect_timeout: Duration = key { Period(MS, HOUR).is("10s"), duration };
         /// The pause before the next attempt to connect: the first, and the longest.
         pub backoff: Range = key { Kind::Range.is("500ms..30s"), with(str::parse) };
-        /// How long after CONNACK a broker may still send again what an earlier connection left un-acknowledged; MQTT 3.1.1
-        /// only. `0s` where it does so at once, as most do; more than the `ack_wait` of NATS. Only then is a filter given up.
+        /// How long after CONNACK a broker may send again what an earlier connection left un-acknowledged; MQTT 3.1.1 only.
+        /// `0s` where it does so at once, as most do; above NATS's `ack_wait`. No filter and no session is given up before.
         pub redelivery_timer: Duration = key { Period(Duration::ZERO, HOUR).is("35s"), duration };
         /// Where the broker counts the messages that it has dropped; the example is Mosquitto's. Read at QoS 0, for a
         /// warning.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::install::Program;
 use super::launch::{Launch, Site};
 
-/// The timer; 30 s by default.
+/// After this it sends again what is not acknowledged; 30 s by default.
 pub const ACK_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) fn prepare(program: &Program, site: &Site<'_>) -> io::Result<Launch> {

@@ -10,10 +10,9 @@ use sandbox::lab::{ACK_WAIT, Foreign, Habits};
 use sandbox::lambda::{Answer, Call, Function};
 use sandbox::sensors::Sensors;
 use sandbox::world::{FUNCTION, World};
-use serde_json::Value;
 use tokio::sync::{Mutex, watch};
 
-use crate::common::{self, Fate, PATIENCE, eventually};
+use crate::common::{self, Fate, PATIENCE, eventually, records};
 use crate::replica::{Replica, SHORT, broker, mapping};
 
 /// How many messages the bridge may hold in most scenarios.
@@ -172,20 +171,13 @@ impl Stage {
 
     /// How many messages the function was given that their broker had sent before, as it says.
     pub fn sent_again(&self) -> usize {
-        records(&self.world).filter(|record| record["dup"] == true).count()
+        records(&self.world).iter().filter(|record| record["dup"] == true).count()
     }
 
     /// The most messages in flight when something breaks.
     pub fn window() -> usize {
         usize::try_from(WINDOW).unwrap()
     }
-}
-
-/// What the function was given, message by message.
-pub fn records(world: &World) -> impl Iterator<Item = Value> {
-    let events = world.lambda.log().invocations().into_iter();
-    let events = events.map(|invocation| serde_json::from_slice::<Value>(&invocation.payload).unwrap());
-    events.flat_map(|event| event["records"].as_array().unwrap().clone())
 }
 
 /// A function that takes this long.

@@ -42,10 +42,11 @@ pub async fn bridge_killed(bench: Bench) -> Seen {
     let mut seen = stage.outcome(&[&sensors]).await;
     // A kill costs what ran, and what the broker has not read the acknowledgement of: under MQTT 5 both are at most what it may
     // have in flight, under MQTT 3.1.1 it may have sent everything.
-    seen.nothing_lost(if bench.protocol == Protocol::V5 { KILLS * Stage::window() } else { usize::MAX });
+    let bound = if bench.protocol == Protocol::V5 { KILLS * Stage::window() } else { seen.extra };
+    seen.nothing_lost(bound);
     let most = Fate::of(&stage.world).most(&sensors);
     seen.must(most <= 1 + KILLS, format!("{most} invocations for one message, {KILLS} kills"));
-    let present = bridge.connected(&format!("{}-m", bench.name));
+    let present = bridge.sessions(&format!("{}-m", bench.name)).await;
     let expected = bench.habits.says_session_present;
     seen.must(present.iter().all(|said| *said == expected), format!("session present {present:?}, not {expected}"));
     seen.note = format!("300 messages, {KILLS} kills");

@@ -7,8 +7,8 @@ use sandbox::proxy::Proxy;
 use sandbox::world::FUNCTION;
 use serde_json::Value;
 
-use crate::bench::{Bench, Seen, Stage, records};
-use crate::common::eventually;
+use crate::bench::{Bench, Seen, Stage};
+use crate::common::{eventually, records};
 use crate::device::announce;
 
 /// How often the connection is cut, besides one restart of the bridge.
@@ -61,7 +61,7 @@ async fn repeated(bench: &Bench, session: &str, filter: &str) -> (usize, Seen) {
     let seen = stage.outcome(&markers.iter().collect::<Vec<_>>()).await;
     // The end of a connection may cost an acknowledgement: then the broker sends again what it had sent, and says so.
     let is_new = |record: &Value| record["payload"] == "retained" && record["dup"] == false;
-    (records(&stage.world).filter(is_new).count(), seen)
+    (records(&stage.world).into_iter().filter(is_new).count(), seen)
 }
 
 /// A message that arrives after all that the broker sends for the subscription.

@@ -18,6 +18,7 @@ use sandbox::sensors::{SensorOptions, Sensors};
 use sandbox::tools;
 use sandbox::wiretap::{Packet, Seen, Wiretap};
 use sandbox::world::{BrokerKind, FUNCTION, World, WorldBuilder};
+use serde_json::Value;
 
 /// Far more than anything here takes, even on a heavily loaded machine: a test that needs it has failed.
 pub const PATIENCE: Duration = Duration::from_mins(3);
@@ -118,6 +119,13 @@ pub async fn publish(world: &World, total: u64, adjust: impl FnOnce(&mut SensorO
         .expect("sensors");
     tokio::time::timeout(PATIENCE, sensors.finished()).await.expect("all published and confirmed");
     sensors
+}
+
+/// The records that the function was given, one after the other.
+pub fn records(world: &World) -> Vec<Value> {
+    let events = world.lambda.log().invocations();
+    let events = events.iter().map(|invocation| serde_json::from_slice::<Value>(&invocation.payload).unwrap());
+    events.flat_map(|mut event| event["records"].take().as_array().unwrap().clone()).collect()
 }
 
 /// What became of the messages, by the publisher's ids.

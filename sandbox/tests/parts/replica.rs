@@ -34,8 +34,8 @@ pub fn broker(url: &BrokerUrl, files: &PkiFiles, protocol: Protocol, client_id: 
 /// The usual waits between attempts to connect: short.
 pub const SHORT: &str = "backoff = \"50ms..500ms\"";
 
-/// The same for brokers that send again right after CONNACK, as MQTT 3.1.1 asks (4.4): Mosquitto, and the embedded one.
-pub const AT_ONCE: &str = "backoff = \"50ms..500ms\"\nredelivery_timer = \"0s\"";
+/// For brokers that send again right after CONNACK, as MQTT 3.1.1 asks (4.4): Mosquitto, and the embedded one.
+pub const AT_ONCE: &str = "redelivery_timer = \"0s\"";
 
 /// A mapping. `more` are further lines of it.
 pub fn mapping(name: &str, topic_filter: &str, more: &str) -> String {

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::common::{PATIENCE, acknowledged, answering, eventually, everywhere, willing};
+use crate::common::{PATIENCE, acknowledged, answering, eventually, everywhere, records, willing};
 use bridge::config::Protocol;
 use sandbox::lambda::Answer;
 use sandbox::tools;
@@ -47,13 +47,6 @@ async fn device(world: &World, tool: &Path, payload: &[u8], more: &[&str]) {
         .arg(&files.device.key);
     let status = tokio::time::timeout(PATIENCE, published.status()).await.unwrap().unwrap();
     assert!(status.success());
-}
-
-/// The records that the function was given.
-fn records(world: &World) -> Vec<Value> {
-    let events = world.lambda.log().invocations();
-    let events = events.iter().map(|invocation| serde_json::from_slice::<Value>(&invocation.payload).unwrap());
-    events.flat_map(|mut event| event["records"].take().as_array().unwrap().clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

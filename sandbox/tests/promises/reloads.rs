@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::common::{Fate, eventually, everywhere, fault, nothing_lost, publish, sized, willing};
-use crate::replica::{AT_ONCE, Replica, broker, mapping};
+use crate::replica::{AT_ONCE, Replica, SHORT, broker, mapping};
 use bridge::config::Protocol;
 use sandbox::lambda::{Action, When};
 use sandbox::oracle;
@@ -19,7 +19,7 @@ async fn scene(builder: WorldBuilder) -> (World, impl Fn(&str) -> String) {
     let protocol = builder.protocol_spoken();
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
-    (world, move |more: &str| broker(&url, &files, protocol, "b", &format!("{AT_ONCE}\n{more}")))
+    (world, move |more: &str| broker(&url, &files, protocol, "b", &format!("{SHORT}\n{AT_ONCE}\n{more}")))
 }
 
 /// Publishes to a topic as [`publish`] does.

@@ -5,7 +5,7 @@ use crate::common;
 use std::time::Duration;
 
 use crate::common::{Fate, eventually, everywhere, fault, nothing_lost, publish, sized, willing};
-use crate::replica::{AT_ONCE, Replica, broker, mapping};
+use crate::replica::{AT_ONCE, Replica, SHORT, broker, mapping};
 use sandbox::lambda::{Action, When};
 use sandbox::wiretap::Wiretap;
 use sandbox::world::{World, WorldBuilder};
@@ -18,7 +18,7 @@ async fn scene(builder: WorldBuilder, more: &'static str) -> (World, impl Fn(&st
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
     let config = move |client_id: &str, filter: &str| {
-        broker(&url, &files, protocol, client_id, AT_ONCE) + &mapping("m", filter, more)
+        broker(&url, &files, protocol, client_id, &format!("{SHORT}\n{AT_ONCE}")) + &mapping("m", filter, more)
     };
     (world, config)
 }

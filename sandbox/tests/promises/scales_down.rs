@@ -6,7 +6,7 @@ use std::process::Output;
 
 use crate::api_server::{ApiServer, TOKEN};
 use crate::common::{self, eventually, everywhere, nothing_lost, sized, willing};
-use crate::replica::{AT_ONCE, Replica, broker, mapping};
+use crate::replica::{AT_ONCE, Replica, SHORT, broker, mapping};
 use sandbox::world::{World, WorldBuilder};
 
 const SHARED: &str = "$share/bridge/sensor/data";
@@ -15,7 +15,9 @@ async fn scene(builder: WorldBuilder, filter: &'static str) -> (World, impl Fn(&
     let protocol = builder.protocol_spoken();
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
-    let config = move |pod: &str| broker(&url, &files, protocol, pod, AT_ONCE) + &mapping("m", filter, "");
+    let config = move |pod: &str| {
+        broker(&url, &files, protocol, pod, &format!("{SHORT}\n{AT_ONCE}")) + &mapping("m", filter, "")
+    };
     (world, config)
 }
 

@@ -3,13 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use crate::common::{PATIENCE, acknowledged, eventually, everywhere, nothing_lost, publish, willing};
-use crate::replica::{AT_ONCE, Replica, broker, mapping};
+use crate::common::{PATIENCE, acknowledged, eventually, everywhere, nothing_lost, publish, records, willing};
+use crate::replica::{AT_ONCE, Replica, SHORT, broker, mapping};
 use bridge::config::Protocol;
 use sandbox::sensors::Sensors;
 use sandbox::tools;
 use sandbox::world::{BrokerKind, World, WorldBuilder};
-use serde_json::Value;
 
 async fn publish_to(world: &World, topic: &str, total: u64) -> Sensors {
     publish(world, total, |options| topic.clone_into(&mut options.topic)).await
@@ -18,12 +17,9 @@ async fn publish_to(world: &World, topic: &str, total: u64) -> Sensors {
 /// How often the function was given a message of each topic by each filter.
 fn came_by(world: &World) -> BTreeMap<(String, String), usize> {
     let mut came = BTreeMap::new();
-    for invocation in world.lambda.log().invocations() {
-        let event: Value = serde_json::from_slice(&invocation.payload).unwrap();
-        for record in event["records"].as_array().unwrap() {
-            let text = |name: &str| record[name].as_str().unwrap_or("none").to_owned();
-            *came.entry((text("topic"), text("subscription"))).or_default() += 1;
-        }
+    for record in records(world) {
+        let text = |name: &str| record[name].as_str().unwrap_or("none").to_owned();
+        *came.entry((text("topic"), text("subscription"))).or_default() += 1;
     }
     came
 }
@@ -78,7 +74,8 @@ async fn scene(builder: WorldBuilder) -> (World, impl Fn(&str) -> String) {
     let world = builder.function(willing()).without_bridge().await.unwrap();
     let (url, files) = (world.url().clone(), world.files.clone());
     (world, move |filters: &str| {
-        broker(&url, &files, protocol, "b", AT_ONCE) + &mapping("m", "F", "").replace("\"F\"", filters)
+        broker(&url, &files, protocol, "b", &format!("{SHORT}\n{AT_ONCE}"))
+            + &mapping("m", "F", "").replace("\"F\"", filters)
     })
 }
 
