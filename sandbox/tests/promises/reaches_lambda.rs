@@ -152,8 +152,9 @@ async fn f41_a_cold_start_makes_a_few_connections_at_once() {
     let process = bridge(&world, &endpoint, &["BRIDGE_MAPPING_CONCURRENCY=64"]).await;
     publish(&world, 64, |_| {}).await;
     eventually("64 invocations are under way", || under_way(&process) == 64).await;
+    eventually("a connection is made", || endpoint.waiting() >= 1).await;
     let waiting = endpoint.waiting();
-    assert!((1..=8).contains(&waiting), "{waiting} connections at once");
+    assert!(waiting <= 8, "{waiting} connections at once");
     endpoint.hold_handshakes(false);
     succeeded(&world, 64, &process).await;
     assert_eq!(world.dead_letters().unwrap(), []);
