@@ -98,16 +98,36 @@ const GAPS: [(Duration, Duration); 3] = [
 /// A broker that has had room for so long would have sent a queue: then the answers are enough.
 const ROOM_FOR: Duration = Duration::from_secs(10);
 
-/// Looks for a moment in which the broker has nothing queued for a subscription, since some brokers drop at UNSUBSCRIBE
-/// what they have queued: it has room in its window, so that it would send what it has; it answers PINGREQs without a
-/// message before the answers; and nothing comes for a while, as some brokers answer at once and send a queue later
-/// (NATS 2.15).
+/// How long to look for a moment in which nothing is in flight either, as long as new messages come.
+const NOTHING_IN_FLIGHT_WITHIN: Duration = Duration::from_secs(20);
+
+/// New messages come no more when none has come for so long.
+const NO_STREAM: Duration = Duration::from_secs(10);
+
+/// What is to be seen of the broker's window.
+#[derive(Debug, Clone, Copy)]
+pub struct Window {
+    /// The broker could have one more message in flight.
+    pub has_room: bool,
+    /// No more are read here.
+    pub is_full: bool,
+    /// Whatever it has sent has its outcome, and is acknowledged.
+    pub is_empty: bool,
+}
+
+/// Looks for a moment in which the broker has nothing left for a subscription, since some brokers drop at UNSUBSCRIBE what they
+/// have queued: it has room in its window, so that it would send what it has; it answers PINGREQs without a message before the
+/// answers; and nothing comes for a while, as some brokers answer at once and send a queue later (NATS 2.15). The same brokers
+/// drop what they have sent, too, which would be lost with this process. So its outcome is waited for, but in a stream that is
+/// never without one.
 #[derive(Debug)]
 pub struct EmptyQueue {
     begun: Instant,
     /// Before, the broker may have something that it sends again by a timer alone.
     not_before: Instant,
     last_full: Instant,
+    /// When a new message came last.
+    last_new: Option<Instant>,
     /// The longest that an answer took: a message behind one may come as much later.
     slowest: Duration,
     /// None while the broker has no room, or a message has come.
@@ -131,12 +151,17 @@ impl EmptyQueue {
     /// The search begins, and is over at this moment at the earliest.
     #[must_use]
     pub fn new(now: Instant, not_before: Instant) -> Self {
-        Self { begun: now, not_before, last_full: now, slowest: Duration::ZERO, gap: None }
+        Self { begun: now, not_before, last_full: now, last_new: None, slowest: Duration::ZERO, gap: None }
     }
 
     /// A message has arrived.
     pub fn disturbed(&mut self) {
         self.gap = None;
+    }
+
+    /// It is a new one.
+    pub fn new_message(&mut self, now: Instant) {
+        self.last_new = Some(now);
     }
 
     /// PINGRESP has come.
@@ -148,13 +173,12 @@ impl EmptyQueue {
         gap.missing = gap.missing.saturating_sub(1);
     }
 
-    /// What to do now. `room` says that the broker could have one more message in flight, `full` that no more are read
-    /// here. `unanswered` counts the PINGREQs on their way, without the one asked for.
-    pub fn due(&mut self, room: bool, full: bool, unanswered: usize, now: Instant) -> Search {
-        if full || !room {
+    /// What to do now. `unanswered` counts the PINGREQs on their way, without the one asked for.
+    pub fn due(&mut self, window: Window, unanswered: usize, now: Instant) -> Search {
+        if window.is_full || !window.has_room {
             self.last_full = now;
         }
-        if !room {
+        if !window.has_room {
             self.gap = None;
         }
         let (full, begun) = (self.last_full.max(self.not_before), self.begun.max(self.not_before));
@@ -162,7 +186,7 @@ impl EmptyQueue {
         let Some(gap) = &mut self.gap else {
             if now >= until {
                 return Search::Unproven;
-            } else if !room {
+            } else if !window.has_room {
                 return Search::Later(until);
             }
             self.gap = Some(Gap { since: now, asked: now, missing: unanswered + 1, rounds: ROUNDS - 1 });
@@ -173,7 +197,7 @@ impl EmptyQueue {
             |(age, least): (Duration, Duration)| (gap.since + least.max(self.slowest.min(QUIET))).max(self.begun + age);
         let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min).max(self.not_before);
         match (gap.missing, gap.rounds) {
-            (0, 0) if now >= quiet => Search::Proven,
+            (0, 0) if now >= quiet => self.leave(window, now),
             _ if now >= until => Search::Unproven,
             (0, 0) => Search::Later(quiet.min(until)),
             (0, _) => {
@@ -183,11 +207,30 @@ impl EmptyQueue {
             _ => Search::Later(until),
         }
     }
+
+    /// Nothing is queued: whether what is in flight may be left at the broker, or when to look at it again.
+    fn leave(&self, window: Window, now: Instant) -> Search {
+        let patience = self.begun.max(self.not_before) + NOTHING_IN_FLIGHT_WITHIN;
+        let is_stream = self.last_new.is_some_and(|last| now.saturating_duration_since(last) < NO_STREAM);
+        if window.is_empty || is_stream && now >= patience {
+            Search::Proven
+        } else if now < patience {
+            Search::Later(patience)
+        } else {
+            // Its outcome, or a new message, wakes the session.
+            Search::Later(now + PROVE_AT_LAST)
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const IDLE: Window = Window { has_room: true, is_full: false, is_empty: true };
+    const BUSY: Window = Window { is_empty: false, ..IDLE };
+    const NO_ROOM: Window = Window { has_room: false, ..BUSY };
+    const FULL: Window = Window { is_full: true, ..BUSY };
 
     #[test]
     fn over_is_when_the_fence_is_answered_and_the_time_has_passed() {
@@ -225,43 +268,39 @@ mod tests {
     fn f40_a_queue_is_empty_when_there_is_room_and_two_pings_are_answered_before_the_next_message() {
         let start = Instant::now();
         let mut queue = EmptyQueue::new(start, start);
-        assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
-        assert_eq!(queue.due(true, false, 1, start), Search::Ping);
+        assert!(matches!(queue.due(NO_ROOM, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(IDLE, 1, start), Search::Ping);
         queue.answered(start);
-        assert!(matches!(queue.due(true, false, 1, start), Search::Later(_)), "the answer to an earlier ping");
+        assert!(matches!(queue.due(IDLE, 1, start), Search::Later(_)), "the answer to an earlier ping");
         queue.disturbed();
         queue.answered(start);
-        assert!(matches!(queue.due(false, false, 0, start), Search::Later(_)));
-        assert_eq!(queue.due(true, false, 0, start), Search::Ping, "a message came before the answer");
+        assert!(matches!(queue.due(NO_ROOM, 0, start), Search::Later(_)));
+        assert_eq!(queue.due(IDLE, 0, start), Search::Ping, "a message came before the answer");
         queue.answered(start);
-        assert_eq!(
-            queue.due(true, false, 0, start),
-            Search::Ping,
-            "what an acknowledgement made room for may come yet"
-        );
+        assert_eq!(queue.due(IDLE, 0, start), Search::Ping, "what an acknowledgement made room for may come yet");
         queue.answered(start);
-        assert_eq!(queue.due(true, false, 0, start), Search::Later(start + QUIET), "it may send later than it answers");
-        assert_eq!(queue.due(true, false, 0, start + QUIET), Search::Proven);
+        assert_eq!(queue.due(IDLE, 0, start), Search::Later(start + QUIET), "it may send later than it answers");
+        assert_eq!(queue.due(IDLE, 0, start + QUIET), Search::Proven);
     }
 
     #[test]
     fn f40_a_gap_begins_with_the_first_answer_and_is_no_shorter_than_the_answer_took() {
         let (start, second) = (Instant::now(), Duration::from_secs(1));
         let mut queue = EmptyQueue::new(start, start);
-        assert_eq!(queue.due(true, false, 0, start), Search::Ping);
+        assert_eq!(queue.due(IDLE, 0, start), Search::Ping);
         queue.answered(start + second);
-        assert_eq!(queue.due(true, false, 0, start + second), Search::Ping);
+        assert_eq!(queue.due(IDLE, 0, start + second), Search::Ping);
         queue.answered(start + second);
-        assert_eq!(queue.due(true, false, 0, start + second), Search::Later(start + second + QUIET));
+        assert_eq!(queue.due(IDLE, 0, start + second), Search::Later(start + second + QUIET));
         queue.disturbed();
         // Later, with the window full until now: no 50 ms, but as long as that answer took.
         let now = start + second * 20;
-        queue.due(false, false, 0, now);
+        queue.due(NO_ROOM, 0, now);
         for _ in 0..ROUNDS {
-            assert_eq!(queue.due(true, false, 0, now), Search::Ping);
+            assert_eq!(queue.due(IDLE, 0, now), Search::Ping);
             queue.answered(now);
         }
-        assert_eq!(queue.due(true, false, 0, now), Search::Later(now + second));
+        assert_eq!(queue.due(IDLE, 0, now), Search::Later(now + second));
     }
 
     #[test]
@@ -269,16 +308,16 @@ mod tests {
         let (start, late) = (Instant::now(), Instant::now() + PROVE_AT_LAST * 2);
         let mut queue = EmptyQueue::new(start, late);
         for _ in 0..ROUNDS {
-            assert_eq!(queue.due(true, false, 0, start), Search::Ping);
+            assert_eq!(queue.due(IDLE, 0, start), Search::Ping);
             queue.answered(start);
         }
-        assert_eq!(queue.due(true, false, 0, start + PROVE_AT_LAST), Search::Later(late));
+        assert_eq!(queue.due(IDLE, 0, start + PROVE_AT_LAST), Search::Later(late));
         queue.disturbed();
         for _ in 0..ROUNDS {
-            assert_eq!(queue.due(true, false, 0, late), Search::Ping, "it came, and the minute begins now");
+            assert_eq!(queue.due(IDLE, 0, late), Search::Ping, "it came, and the minute begins now");
             queue.answered(late);
         }
-        assert_eq!(queue.due(true, false, 0, late + QUIET), Search::Proven);
+        assert_eq!(queue.due(IDLE, 0, late + QUIET), Search::Proven);
     }
 
     #[test]
@@ -296,17 +335,57 @@ mod tests {
         ] {
             let (mut queue, now) = (EmptyQueue::new(start, start), start + after);
             if was_full {
-                queue.due(false, false, 0, now);
+                queue.due(NO_ROOM, 0, now);
             }
             for _ in 0..ROUNDS {
-                assert_eq!(queue.due(true, false, 0, now), Search::Ping);
+                assert_eq!(queue.due(IDLE, 0, now), Search::Ping);
                 queue.answered(now);
             }
             if !gap.is_zero() {
-                assert_eq!(queue.due(true, false, 0, now), Search::Later(now + gap), "{after:?}, {was_full}");
+                assert_eq!(queue.due(IDLE, 0, now), Search::Later(now + gap), "{after:?}, {was_full}");
             }
-            assert_eq!(queue.due(true, false, 0, now + gap), Search::Proven, "{after:?}, {was_full}");
+            assert_eq!(queue.due(IDLE, 0, now + gap), Search::Proven, "{after:?}, {was_full}");
         }
+    }
+
+    /// The broker has nothing queued at this moment.
+    fn proven(queue: &mut EmptyQueue, window: Window, now: Instant) -> Search {
+        for _ in 0..ROUNDS {
+            assert_eq!(queue.due(window, 0, now), Search::Ping);
+            queue.answered(now);
+        }
+        queue.due(window, 0, now + QUIET)
+    }
+
+    #[test]
+    fn f40_what_is_in_flight_has_its_outcome_first() {
+        let start = Instant::now();
+        let mut queue = EmptyQueue::new(start, start);
+        let patience = Search::Later(start + NOTHING_IN_FLIGHT_WITHIN);
+        assert_eq!(proven(&mut queue, BUSY, start), patience);
+        // Also a function that takes long: nothing waits for the session meanwhile.
+        let late = start + PROVE_AT_LAST * 2;
+        assert!(matches!(queue.due(BUSY, 0, late), Search::Later(_)));
+        assert_eq!(queue.due(IDLE, 0, late), Search::Proven);
+    }
+
+    #[test]
+    fn f40_in_a_stream_there_may_be_something_in_flight_all_the_time() {
+        let (start, second) = (Instant::now(), Duration::from_secs(1));
+        let mut queue = EmptyQueue::new(start, start);
+        queue.disturbed();
+        queue.new_message(start);
+        assert_eq!(proven(&mut queue, BUSY, start), Search::Later(start + NOTHING_IN_FLIGHT_WITHIN));
+        let later = start + NOTHING_IN_FLIGHT_WITHIN;
+        assert!(matches!(queue.due(BUSY, 0, later), Search::Later(_)), "the stream has ended");
+        queue.disturbed();
+        queue.new_message(later);
+        assert_eq!(proven(&mut queue, BUSY, later), Search::Proven);
+        queue.disturbed();
+        assert!(matches!(proven(&mut queue, BUSY, later + NO_STREAM), Search::Later(_)), "again, and not new");
+        queue.disturbed();
+        queue.new_message(later + NO_STREAM);
+        assert_eq!(proven(&mut queue, BUSY, later + NO_STREAM + second), Search::Proven);
     }
 
     #[test]
@@ -314,41 +393,41 @@ mod tests {
         let start = Instant::now();
         let (mut queue, later) = (EmptyQueue::new(start, start), Search::Later(start + PROVE_WITHIN));
         let fences = |queue: &mut EmptyQueue| {
-            assert_eq!(queue.due(true, false, 0, start), Search::Ping);
-            assert_eq!(queue.due(true, false, 1, start), later, "the first is not answered");
+            assert_eq!(queue.due(IDLE, 0, start), Search::Ping);
+            assert_eq!(queue.due(IDLE, 1, start), later, "the first is not answered");
             queue.answered(start);
         };
         fences(&mut queue);
         queue.disturbed();
         fences(&mut queue);
-        assert_eq!(queue.due(true, false, 0, start), Search::Ping, "one round since the message");
+        assert_eq!(queue.due(IDLE, 0, start), Search::Ping, "one round since the message");
         queue.disturbed();
         fences(&mut queue);
-        assert_eq!(queue.due(false, false, 0, start), later, "no room any more");
+        assert_eq!(queue.due(NO_ROOM, 0, start), later, "no room any more");
         fences(&mut queue);
         // Behind a PINGREQ of the keep-alive, whose answer comes first.
-        assert_eq!(queue.due(true, false, 1, start), Search::Ping);
+        assert_eq!(queue.due(IDLE, 1, start), Search::Ping);
         queue.answered(start);
-        assert_eq!(queue.due(true, false, 1, start), later, "the answer to another");
+        assert_eq!(queue.due(IDLE, 1, start), later, "the answer to another");
         queue.answered(start);
-        assert_eq!(queue.due(true, false, 0, start + QUIET), Search::Proven);
+        assert_eq!(queue.due(IDLE, 0, start + QUIET), Search::Proven);
     }
 
     #[test]
     fn f40_a_stream_without_a_gap_is_left_after_a_minute_with_room_and_a_backlog_is_fetched_first() {
         let (start, minute) = (Instant::now(), Duration::from_mins(1));
         // The window is full, or the broker's smaller one is, because of one message that takes long.
-        for (room, full) in [(true, true), (false, false)] {
+        for window in [FULL, NO_ROOM] {
             let mut queue = EmptyQueue::new(start, start);
             for minutes in 0..10 {
                 queue.disturbed();
-                let due = queue.due(room, full, 0, start + minute * minutes);
+                let due = queue.due(window, 0, start + minute * minutes);
                 assert!(!matches!(due, Search::Unproven | Search::Proven), "{minutes}: {due:?}");
             }
             queue.disturbed();
-            assert_eq!(queue.due(true, false, 0, start + minute * 10), Search::Unproven);
+            assert_eq!(queue.due(IDLE, 0, start + minute * 10), Search::Unproven);
             let mut queue = EmptyQueue::new(start, start);
-            assert_eq!((0..=15).map(|n| queue.due(room, full, 0, start + minute * n)).last(), Some(Search::Unproven));
+            assert_eq!((0..=15).map(|n| queue.due(window, 0, start + minute * n)).last(), Some(Search::Unproven));
         }
     }
 }

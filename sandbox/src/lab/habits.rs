@@ -43,7 +43,8 @@ pub struct Habits {
     /// Whether what is sent again after a reconnect is marked as such (DUP): then nothing that still runs is invoked
     /// again.
     pub marks_sent_again: bool,
-    /// Whether it drops what is queued at UNSUBSCRIBE, which MQTT allows.
+    /// Whether it drops at UNSUBSCRIBE what is queued, which MQTT allows, and what is in flight, which it does not (MQTT 3.1.1 and
+    /// 5, 3.10.4).
     pub drops_at_unsubscribe: bool,
     /// The versions under which it never answers UNSUBSCRIBE in a session that was resumed.
     pub unanswered_unsubscribe: &'static [Protocol],
@@ -154,6 +155,12 @@ impl Habits {
     #[must_use]
     pub fn running(&self) -> u8 {
         if self.product == Product::Ejabberd { 1 } else { 10 }
+    }
+
+    /// Whether the bridge knows what is sent again after a reconnect: it is marked, and comes before anything new.
+    #[must_use]
+    pub fn is_known_again(&self) -> bool {
+        self.marks_sent_again && self.sends_again_by.is_none()
     }
 
     /// What becomes of a shared subscription under this version of MQTT.

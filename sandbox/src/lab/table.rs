@@ -20,7 +20,8 @@ fn row(habits: &Habits) -> String {
     let present = if habits.says_session_present { "" } else { "; Session Present is never set" };
     let again = if habits.marks_sent_again { "recognised" } else { "not marked: what still runs is invoked again" };
     let timer = habits.sends_again_by.map_or("no".to_owned(), |setting| format!("by a timer, `{setting}`"));
-    let leaving = if habits.drops_at_unsubscribe { "**drops its queue**" } else { "keeps its queue" };
+    let leaving =
+        if habits.drops_at_unsubscribe { "**drops its queue, and what is in flight**" } else { "keeps its queue" };
     let window = if habits.window.is_empty() { "–" } else { habits.window };
     format!(
         "| {} | {} | {}{present} | {} | {again} | {timer} | {leaving} | {window} | {} |\n",

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(super) use fate::{Answer, Fate};
+pub(super) use fate::{Again, Answer, Fate};
 use window::Window;
 
 /// The name of the first broker, or of the only one.
@@ -173,13 +173,14 @@ impl Record {
     }
 
     /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
-    /// where the bridge can `recognise` it.
-    pub(super) fn sent_again(&self, numbers: &[u64], recognise: bool) {
+    /// where the bridge can recognise it.
+    pub(super) fn sent_again(&self, numbers: &[u64], again: Again) {
         let mut inner = self.inner();
         for number in numbers {
             let Some(fate) = inner.fates.get_mut(number) else { continue };
             fate.passed = false;
-            if !recognise || fate.outcomes > 0 {
+            fate.late |= again == Again::Late;
+            if again != Again::Recognised || fate.outcomes > 0 {
                 fate.allowed += 1;
                 (fate.copied, fate.not_before) = (true, None);
             }

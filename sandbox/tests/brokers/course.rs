@@ -34,6 +34,7 @@ enum Scenario {
     Shared,
     Retire,
     RetireAfterACut,
+    RetireKilled,
     FilterRemoved,
     Answers,
     SessionExpiry,
@@ -43,12 +44,13 @@ enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Once,
         Self::BridgeKilled,
         Self::Cut,
         Self::Retire,
         Self::RetireAfterACut,
+        Self::RetireKilled,
         Self::FilterRemoved,
         Self::Answers,
         Self::Shared,
@@ -70,6 +72,7 @@ impl Scenario {
             Self::Shared => "shared subscription",
             Self::Retire => "retire",
             Self::RetireAfterACut => "retire after a cut",
+            Self::RetireKilled => "retire killed",
             Self::FilterRemoved => "filter removed",
             Self::Answers => "answers",
             Self::SessionExpiry => "session expiry",
@@ -112,6 +115,7 @@ impl Scenario {
             Self::Shared => shared::shared_or_refused(bench).await,
             Self::Retire => leaving::retire(bench).await,
             Self::RetireAfterACut => leaving::retire_after_a_cut(bench).await,
+            Self::RetireKilled => leaving::retire_killed(bench).await,
             Self::FilterRemoved => filters::removed(bench).await,
             Self::Answers => answers::a_device_hears(bench).await,
             Self::SessionExpiry => sessions::expiry_is_said(bench).await,

@@ -74,5 +74,33 @@ pub async fn retire_after_a_cut(bench: Bench) -> Seen {
     seen
 }
 
+/// A bridge that leaves is killed while functions run: what they ran for comes again, also where the broker drops at UNSUBSCRIBE
+/// what it has sent (NATS does, against MQTT 3.1.1, 3.10.4).
+pub async fn retire_killed(bench: Bench) -> Seen {
+    let (function, gate) = gated();
+    let mut stage = bench.stage(function, "receive_maximum = 10").await;
+    let mut bridge = stage.bridge().await;
+    let most = u64::from(bench.habits.running().min(5));
+    let _before = stage.publish(most).await;
+    stage.invoked(most).await;
+    gate.send_replace(true);
+    stage.handled(usize::try_from(most).unwrap()).await;
+    gate.send_replace(false);
+    // It had more in flight before, so that the broker has room for what it has queued: nothing.
+    let running = most.saturating_sub(1).max(1);
+    let _sensors = stage.publish(running).await;
+    stage.invoked(most + running).await;
+    assert_eq!(bridge.ask("POST", "/retire").await.0, 202);
+    tokio::time::sleep(LONG_ENOUGH).await;
+    bridge.process.kill().await.unwrap();
+    gate.send_replace(true);
+    let _bridge = stage.launch().await;
+    stage.invoked(most + 2 * running).await;
+    Seen { note: format!("{running} running"), ..Seen::default() }
+}
+
+/// With nothing queued at the broker, a bridge unsubscribes within this.
+const LONG_ENOUGH: Duration = Duration::from_secs(6);
+
 /// The exit code of a bridge that has retired without proof that the broker's queue was empty.
 const UNPROVEN: i32 = 3;

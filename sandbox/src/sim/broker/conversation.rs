@@ -14,6 +14,7 @@ use super::session::{Session, Stored};
 use super::{Broker, Refuses, State, Word};
 use crate::scripted::heard::{Connect, Packet, decode};
 use crate::scripted::said::{ConnAck, Message, frame};
+use crate::sim::record::Again;
 
 /// Holds the conversation until one side ends it.
 pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
@@ -58,6 +59,7 @@ struct Talk {
     answered_last: Option<Instant>,
     /// When it sends what there is room for.
     sends_at: Option<Instant>,
+    /// It has sent something.
     has_begun: bool,
     /// What is written is the last.
     will_end: bool,
@@ -189,11 +191,20 @@ impl Talk {
         // The bridge cannot recognise a message if CONNACK denies the session, or if DUP is not set.
         let forgotten = record.forgotten_by(&client_id);
         let knows = std::mem::replace(&mut session.forgotten, forgotten) == forgotten;
-        record.sent_again(&session.comes_again(), knows && habits.marks_again && habits.says_present);
+        let again = if habits.again_by_timer {
+            Again::Late
+        } else if knows && habits.marks_again && habits.says_present {
+            Again::Recognised
+        } else {
+            Again::Unknown
+        };
+        record.sent_again(&session.comes_again(), again);
         // It may be that no more than one of them was subscribed to, so all of them count.
         record.repeats(&session.copies());
-        session.is_new = !present;
-        session.rewind(habits.renumbers, habits.first_id);
+        (session.is_new, session.fed_at) = (!present, None);
+        if !habits.again_by_timer {
+            session.rewind(habits.renumbers, habits.first_id);
+        }
         if let Some(earlier) = session.connection.replace(self.number)
             && let Some(sender) = state.connections.get(&earlier)
         {
@@ -215,23 +226,23 @@ impl Talk {
         }
         output.extend(connack.bytes(self.protocol));
         // MQTT 5, 4.4: PUBREL is sent again, too.
-        for flying in state.session(self.number).into_iter().flat_map(|session| &session.in_flight) {
+        let flying = state.session(self.number).into_iter().flat_map(|session| &session.in_flight);
+        for flying in flying.filter(|flying| flying.received) {
             output.extend(frame(0x62, &flying.packet_id.to_be_bytes()));
         }
         self.client_id = Some(client_id);
     }
 
     /// What was not acknowledged in the broker's own time.
-    fn send_again(&self, output: &mut Vec<u8>) {
+    fn send_again(&mut self, output: &mut Vec<u8>) {
         let broker = self.broker.clone();
         let mut state = broker.state();
         let (Some(after), now) = (state.habits.resends_after, Instant::now()) else { return };
         let (record, protocol) = (state.record.clone(), self.protocol);
         let Some(session) = state.session(self.number) else { return };
         let qos = session.qos;
-        let late = session.in_flight.iter_mut().filter(|flying| !flying.received && flying.sent_at + after <= now);
-        for flying in late {
-            flying.sent_at = now;
+        for flying in session.overdue(after, now) {
+            self.has_begun = true;
             record.broker(format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
             write(message(flying.packet_id, &flying.stored, now).qos(qos).again(), protocol, output);
         }

@@ -31,13 +31,15 @@ pub struct Habits {
     pub first_id: u16,
     /// After this time what is not acknowledged is sent again on the same connection.
     pub resends_after: Option<Duration>,
+    /// That timer alone brings again what an earlier connection left, behind what is new. MQTT 5 forbids it (4.4).
+    pub again_by_timer: bool,
     /// So many times Receive Maximum may be in flight.
     pub exceeds: usize,
     /// Its own window.
     pub window: usize,
     /// The longest session that it grants.
     pub grants: Option<Duration>,
-    /// Whether UNSUBSCRIBE drops what is queued.
+    /// Whether UNSUBSCRIBE drops what is queued, and what was sent and is not acknowledged.
     pub drops_at_unsubscribe: bool,
     /// Whether it knows shared subscriptions.
     pub knows_shared: bool,
@@ -74,6 +76,7 @@ const USUAL: Habits = Habits {
     reuses_at_once: false,
     first_id: 0,
     resends_after: None,
+    again_by_timer: false,
     exceeds: 1,
     window: 100,
     grants: None,
@@ -98,7 +101,7 @@ const ALL: [Habits; 11] = [
     Habits { name: "rabbitmq", renumbers: true, window: 10, knows_shared: false, grants: DAY, ..USUAL },
     Habits { name: "ejabberd", keeps_over_restart: false, window: 1, knows_shared: false, ..USUAL },
     // As seen with 2.15: what is queued comes from another place than the answers to pings.
-    Habits { name: "nats", speaks_5: false, resends_after: HALF_A_MINUTE, ..SENDS_LATE },
+    Habits { name: "nats", speaks_5: false, resends_after: HALF_A_MINUTE, again_by_timer: true, ..SENDS_LATE },
     Habits { name: "activemq", speaks_5: false, says_present: false, ..LEAVES_BADLY },
     Habits { name: "aedes", speaks_5: false, keeps_over_restart: false, marks_again: false, ..RENUMBERS },
     Habits { name: "rumqttd", keeps_over_restart: false, marks_again: false, renumbers: true, ..LEAVES_BADLY },

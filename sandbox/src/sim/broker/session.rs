@@ -65,6 +65,8 @@ pub(super) struct Session {
     pub(super) forgotten: u64,
     /// It was made for the connection that has it.
     pub(super) is_new: bool,
+    /// When it was last sent something new on its connection.
+    pub(super) fed_at: Option<Instant>,
     /// How long it outlives its connection.
     pub(super) expires_after: Duration,
     pub(super) expires_at: Option<Instant>,
@@ -83,6 +85,7 @@ impl Session {
             window: 1,
             forgotten: 0,
             is_new: true,
+            fed_at: None,
             expires_after: Duration::ZERO,
             expires_at: None,
         }
@@ -112,12 +115,19 @@ impl Session {
         self.subscriptions.retain(|subscription| subscription.filter.as_str() != filter);
     }
 
-    /// What waits for no subscription that is still there.
-    pub(super) fn take_unsubscribed(&mut self) -> Vec<Stored> {
+    /// What waits for no subscription that is still there, and what was sent for none and is not acknowledged.
+    pub(super) fn take_unsubscribed(&mut self) -> (Vec<Stored>, Vec<Stored>) {
         let held = |stored: &Stored| stored.by.iter().any(|by| self.holds(by.filter.as_str()));
-        let (kept, gone) = self.queue.iter().cloned().partition(held);
-        self.queue = kept;
-        gone.into_iter().collect()
+        let (queue, queued): (Vec<_>, Vec<_>) = self.queue.iter().cloned().partition(held);
+        let kept = |flying: &InFlight| flying.received || held(&flying.stored);
+        let (in_flight, sent): (Vec<_>, Vec<_>) = self.in_flight.iter().cloned().partition(kept);
+        (self.queue, self.in_flight) = (queue.into(), in_flight);
+        (queued, sent.into_iter().map(|flying| flying.stored).collect())
+    }
+
+    /// Whether something new was sent lately.
+    pub(super) fn is_fed(&self, within: Duration, now: Instant) -> bool {
+        self.fed_at.is_some_and(|at| now.saturating_duration_since(at) <= within)
     }
 
     /// Whether it has this message, and nobody has acknowledged it.
@@ -176,6 +186,15 @@ impl Session {
         all.map(|stored| Stored { sent: false, keeps: None, ..stored }).collect()
     }
 
+    /// What was not acknowledged within this time, which is up.
+    pub(super) fn overdue(&mut self, after: Duration, now: Instant) -> impl Iterator<Item = &InFlight> {
+        let late = self.in_flight.iter_mut().filter(move |flying| !flying.received && flying.sent_at + after <= now);
+        late.map(move |flying| {
+            flying.sent_at = now;
+            &*flying
+        })
+    }
+
     /// What is in flight goes back to the front of the queue, but for QoS 2 that was received.
     pub(super) fn rewind(&mut self, renumbers: bool, first_id: u16) {
         let (received, again): (Vec<_>, Vec<_>) = self.in_flight.drain(..).partition(|flying| flying.received);
@@ -200,6 +219,7 @@ impl Session {
             return None;
         }
         let mut stored = self.queue.pop_front()?;
+        self.fed_at = if stored.sent { self.fed_at } else { Some(now) };
         let packet_id = stored.keeps.take().unwrap_or_else(|| self.free_id(reuses_at_once));
         self.in_flight.push(InFlight { packet_id, stored, sent_at: now, received: false });
         self.in_flight.last()

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 use super::session::Session;
 use super::{Broker, State};
 use crate::sim::mapping::Mapping;
+use crate::sim::record::Again;
 
 impl Broker {
     /// Whether a session of this mapping holds one of these subscriptions; of all sessions, or of those that are read.
@@ -91,7 +92,7 @@ impl State {
         let Some(session) = self.sessions.get_mut(client_id) else { return };
         let again = session.comes_again();
         let all = session.take_all();
-        self.record.sent_again(&again, false);
+        self.record.sent_again(&again, Again::Unknown);
         self.record.broker(format!("hands {} of {client_id} over to {heir}", all.len()));
         all.into_iter().for_each(|stored| self.keep(&heir, stored));
     }

@@ -17,6 +17,9 @@ const REFUSED_FILTER: u8 = 0x87;
 const REFUSED: u8 = 0x80;
 /// What the network may take: more than its longest delay.
 const ON_ITS_WAY: Duration = Duration::from_millis(500);
+/// A bridge that has looked for a pause for so long, and got something new within the second of these, need not expect one.
+const PATIENCE: Duration = Duration::from_secs(20);
+const STREAM: Duration = Duration::from_secs(10);
 
 impl State {
     /// Each filter is granted or refused by itself (MQTT 5, 3.8.4-6).
@@ -83,7 +86,8 @@ impl State {
         proven: Option<Instant>,
         output: &mut Vec<u8>,
     ) {
-        let (record, habits) = (self.record.clone(), self.habits);
+        let (record, habits, now) = (self.record.clone(), self.habits, Instant::now());
+        let begun = usize::try_from(connection).ok().and_then(|number| self.begun.get(number)).copied();
         let Some(session) = self.session(connection) else { return };
         filters.iter().for_each(|filter| session.unsubscribe(filter));
         let (leaves, client_id) = (session.subscriptions.is_empty(), session.client_id.clone());
@@ -91,13 +95,20 @@ impl State {
         if habits.drops_at_unsubscribe {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
             let told = (!leaves || !record.is_of_the_first()) && record.has_said_unproven(&client_id);
-            for stored in session.take_unsubscribed() {
-                // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their
-                // way, and before UNSUBSCRIBE arrived.
-                let late = habits.sends_after.max(habits.begins_after);
-                let on_its_way = Instant::now().checked_sub(late + ON_ITS_WAY);
-                let crosses = |since| record.published_since(stored.number, since);
-                if told || proven.is_some_and(crosses) || on_its_way.is_some_and(crosses) {
+            // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their way, and
+            // before UNSUBSCRIBE arrived.
+            let on_its_way = now.checked_sub(habits.sends_after.max(habits.begins_after) + ON_ITS_WAY);
+            let crosses = |stored: &Stored| {
+                let mut moments = proven.into_iter().chain(on_its_way);
+                moments.any(|moment| record.published_since(stored.number, moment))
+            };
+            // Nor can it wait until nothing is in flight where new messages never cease.
+            let is_old = begun.is_some_and(|begun| now.saturating_duration_since(begun) >= PATIENCE);
+            let is_stream = is_old && session.is_fed(STREAM + ON_ITS_WAY, now);
+            let (queued, sent) = session.take_unsubscribed();
+            let queued = queued.into_iter().map(|stored| (stored, false));
+            for (stored, excused) in queued.chain(sent.into_iter().map(|stored| (stored, is_stream))) {
+                if told || excused || crosses(&stored) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
                 } else {
                     record.dropped(stored.number, "UNSUBSCRIBE");

@@ -26,6 +26,8 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) invoked: u64,
     /// How many of these have a reason beside the message itself.
     pub(in crate::sim) allowed: u64,
+    /// The broker has sent it, or sent it again, behind later ones: the order of receipt is another one.
+    pub(in crate::sim) late: bool,
     /// The bridge may have two of it that know nothing of each other.
     pub(in crate::sim) copied: bool,
     /// Not to be invoked before, as Lambda has asked.
@@ -66,6 +68,17 @@ impl Fate {
     pub(in crate::sim) fn is_expired(&self, now: Duration) -> bool {
         self.expires.is_some_and(|expires| expires <= now)
     }
+}
+
+/// How a broker sends something again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum Again {
+    /// Before anything new, and so that the bridge can know it for what it is.
+    Recognised,
+    /// Before anything new, but as if it were new itself.
+    Unknown,
+    /// Behind what is new. The bridge expects only what still runs: what had its outcome may run again.
+    Late,
 }
 
 /// What became of a message that the function wants published.

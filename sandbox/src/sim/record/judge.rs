@@ -137,7 +137,7 @@ impl Record {
 fn overtaken(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> Option<(u64, u64)> {
     numbers.iter().enumerate().find_map(|(at, number)| {
         let key = fates.get(number)?.key;
-        let waits = |fate: &Fate| fate.key == key && fate.waits(now);
+        let waits = |fate: &Fate| fate.key == key && !fate.late && fate.waits(now);
         let mut before = fates.range(..*number).filter(|(_, fate)| waits(fate)).map(|(before, _)| *before);
         Some((*number, before.find(|before| !numbers[..at].contains(before))?))
     })
@@ -148,7 +148,7 @@ fn left_behind(fates: &BTreeMap<u64, Fate>, numbers: &[u64], now: Duration) -> O
     numbers.iter().enumerate().find_map(|(at, number)| {
         // A copy that the bridge cannot recognise may be in the same event; only the first of them is at its place.
         let is_copy = numbers[..at].contains(number);
-        let fate = fates.get(number).filter(|fate| !is_copy && fate.waits(now))?;
+        let fate = fates.get(number).filter(|fate| !is_copy && !fate.late && fate.waits(now))?;
         let passed = |later: &Fate| later.key == fate.key && later.passed && !later.is_expired(now);
         let mut after = fates.range(number + 1..).filter(|(_, later)| passed(later)).map(|(after, _)| *after);
         Some((*number, after.find(|after| !numbers[at..].contains(after))?))

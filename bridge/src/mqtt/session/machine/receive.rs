@@ -90,7 +90,10 @@ impl Machine {
         let admission = ledger.admit(packet_id, &message, |message| settings.identifies.has_id(message));
         self.note_overrun();
         match admission {
-            Admission::New(ticket) => self.deliver(message, subscriptions, ticket),
+            Admission::New(ticket) => {
+                line.search.iter_mut().for_each(|search| search.new_message(now));
+                self.deliver(message, subscriptions, ticket);
+            }
             Admission::Joined | Admission::Crossed => drop(self.metrics.joined.inc()),
             Admission::Refuted => {
                 self.metrics.joined.inc();

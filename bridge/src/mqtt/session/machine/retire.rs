@@ -12,7 +12,7 @@ use super::line::Line;
 use super::subscribe::{FILTERS_IN_ONE, with_their_words};
 use crate::config::Protocol;
 use crate::mqtt::end::End;
-use crate::mqtt::retire::{Due, EmptyQueue, Quiet, Search};
+use crate::mqtt::retire::{Due, EmptyQueue, Quiet, Search, Window};
 use crate::mqtt::session::event::Event;
 use crate::shutdown::Phase;
 
@@ -92,10 +92,16 @@ impl Machine {
             return Ok(());
         }
         // Also when it had unsubscribed on an earlier connection: what it has in flight then comes again on this one.
-        let full = self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full();
-        let resent = if self.retirement.has_begun() { now } else { line.resent_by };
+        let window = Window {
+            has_room: self.ledger.broker_has_room(),
+            is_full: self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full(),
+            is_empty: self.ledger.in_flight() == 0 && self.ledger.unfinished() == 0,
+        };
+        // The broker may never have read an UNSUBSCRIBE that it has not answered.
+        let unsubscribed = self.retirement.has_begun() && self.retirement != Retirement::Asked;
+        let resent = if unsubscribed { now } else { line.resent_by };
         let search = line.search.get_or_insert_with(|| EmptyQueue::new(now, resent));
-        match search.due(self.ledger.broker_has_room(), full, line.pings, now) {
+        match search.due(window, line.pings, now) {
             Search::Later(at) => {
                 line.alarm = Some(at);
                 return Ok(());

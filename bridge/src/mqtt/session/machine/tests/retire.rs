@@ -72,7 +72,12 @@ fn f40_with_room_in_the_brokers_window_a_gap_is_enough() {
         bench.pass(SECOND * 2, true);
         assert_eq!(bench.take_sent(), [], "it may answer before it sends what is queued");
         bench.pass(SECOND, true);
-        assert_eq!(bench.take_sent(), [Sent::Unsubscribe]);
+        assert_eq!(bench.take_sent(), [], "some drop what they have sent, too");
+        bench.done("2");
+        bench.pass(SECOND * 3600, true);
+        assert!(!bench.take_sent().contains(&Sent::Unsubscribe), "nor after an hour");
+        bench.done("3");
+        assert_eq!(bench.take_sent(), [Sent::PubAck(3), Sent::Unsubscribe]);
         assert!(!bench.machine.is_unproven());
     });
 }
@@ -242,13 +247,13 @@ fn f39_a_broker_that_never_answers_unsubscribe_does_not_hold_up_the_end() {
         let mut bench = Bench::ready(protocol);
         bench.enter(Phase::Retiring);
         for _ in 1..3 {
-            bench.prove();
+            bench.prove_again();
             assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
             bench.pass(SECOND * 60, true);
             assert!(bench.why().contains("no UNSUBACK within"), "{}", bench.why());
             bench.reconnect(&present());
         }
-        bench.prove();
+        bench.prove_again();
         bench.publish(1, "a");
         bench.pass(SECOND * 60, true);
         assert!(bench.end.is_none(), "a message is held: {}", bench.why());
@@ -257,6 +262,20 @@ fn f39_a_broker_that_never_answers_unsubscribe_does_not_hold_up_the_end() {
         bench.pass(SECOND * 10, true);
         assert!(matches!(bench.end, Some(End::Retired)), "{}", bench.why());
         assert!(bench.machine.is_unproven(), "which is an exit code of its own");
+    });
+}
+
+#[test]
+fn f40_an_unsubscribe_that_was_lost_has_taken_nothing_from_the_timer() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.enter(Phase::Retiring);
+        bench.prove();
+        assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
+        bench.reconnect(&present());
+        let timer = bench.machine.settings.redelivery_timer;
+        bench.pass(timer * 9 / 10, true);
+        assert_eq!(bench.take_sent().contains(&Sent::Unsubscribe), protocol == Protocol::V5);
     });
 }
 
