@@ -2,6 +2,7 @@
 //! brokers as switches. Devices publish to it directly, the bridge connects to it, and it keeps each message until it
 //! is acknowledged.
 
+mod connecting;
 mod conversation;
 mod habits;
 mod matching;

@@ -1,6 +1,7 @@
 //! The events of a simulated world with their virtual time, and the outcome of each message. `judge` checks what can be
 //! checked at once, and the oracle the rest.
 
+mod again;
 mod answers;
 mod blame;
 mod clients;
@@ -15,7 +16,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub(super) use fate::{Again, Answer, Fate};
+pub(super) use again::Again;
+pub(super) use fate::{Answer, Fate};
 use window::Window;
 
 /// The name of the first broker, or of the only one.
@@ -170,54 +172,6 @@ impl Record {
         let mut inner = self.inner();
         inner.restarts += 1;
         inner.fates.values_mut().for_each(|fate| (fate.not_before, fate.passed) = (None, false));
-    }
-
-    /// The broker sends these again. What was acknowledged and not read may be invoked again; what still runs may not
-    /// where the bridge can recognise it.
-    pub(super) fn sent_again(&self, numbers: &[u64], again: Again) {
-        let mut inner = self.inner();
-        for number in numbers {
-            let Some(fate) = inner.fates.get_mut(number) else { continue };
-            fate.passed = false;
-            fate.late |= again == Again::Late;
-            if again != Again::Recognised || fate.outcomes > 0 {
-                fate.allowed += 1;
-                (fate.copied, fate.not_before) = (true, None);
-            }
-        }
-    }
-
-    /// The broker keeps this message and sends it to whoever subscribes.
-    pub(super) fn owed(&self, number: u64) {
-        if let Some(fate) = self.inner().fates.get_mut(&number) {
-            // If the message was owed already, one more delivery is allowed.
-            let again = std::mem::replace(&mut fate.owed, true);
-            fate.allowed += u64::from(again);
-            if again {
-                (fate.copied, fate.not_before) = (true, None);
-            }
-        }
-    }
-
-    /// Each comes once more, as a copy by another filter that the bridge cannot know for one.
-    pub(super) fn repeats(&self, numbers: &[u64]) {
-        self.allow(numbers);
-        let mut inner = self.inner();
-        for number in numbers {
-            if let Some(fate) = inner.fates.get_mut(number) {
-                (fate.copied, fate.not_before) = (true, None);
-            }
-        }
-    }
-
-    /// One more invocation for each is no surprise.
-    pub(super) fn allow(&self, numbers: &[u64]) {
-        let mut inner = self.inner();
-        for number in numbers {
-            if let Some(fate) = inner.fates.get_mut(number) {
-                fate.allowed += 1;
-            }
-        }
     }
 
     /// A device has published this.

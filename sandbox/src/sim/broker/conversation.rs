@@ -10,11 +10,10 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
 use super::publishing::{Confirmations, Said};
-use super::session::{Session, Stored};
-use super::{Broker, Refuses, State, Word};
-use crate::scripted::heard::{Connect, Packet, decode};
-use crate::scripted::said::{ConnAck, Message, frame};
-use crate::sim::record::Again;
+use super::session::Stored;
+use super::{Broker, Word};
+use crate::scripted::heard::{Packet, decode};
+use crate::scripted::said::{Message, frame};
 
 /// Holds the conversation until one side ends it.
 pub(super) async fn hold(broker: Broker, stream: DuplexStream) {
@@ -104,7 +103,13 @@ impl Talk {
         let mut state = broker.state();
         let answered_last = self.answered_last.take();
         match packet {
-            Packet::Connect(connect) => self.connect(&mut state, &connect, output),
+            Packet::Connect(connect) => {
+                if state.connect(self.number, &connect, output) {
+                    self.client_id = Some(connect.client_id);
+                } else {
+                    self.will_end = true;
+                }
+            }
             Packet::Subscribe(subscribe) => state.subscribe(self.number, &subscribe, output),
             Packet::Unsubscribe { packet_id, filters } => {
                 state.unsubscribe(self.number, (packet_id, &filters), answered_last, output);
@@ -154,83 +159,6 @@ impl Talk {
                 self.will_end = true;
             }
         }
-    }
-
-    fn connect(&mut self, state: &mut State, connect: &Connect, output: &mut Vec<u8>) {
-        state.expire();
-        if state.refuses(Refuses::Connections) {
-            // Server unavailable.
-            let code = if self.protocol == Protocol::V5 { 0x88 } else { 3 };
-            output.extend(ConnAck::refused(code).bytes(self.protocol));
-            self.will_end = true;
-            return;
-        }
-        let (habits, record) = (state.habits, state.record.clone());
-        let client_id = connect.client_id.clone();
-        if connect.clean_start
-            && let Some(session) = state.sessions.remove(&client_id)
-        {
-            session.drop_as_asked(&record, "clean start");
-        }
-        if client_id.ends_with("-publisher") {
-            record.reconnected(&client_id);
-        }
-        let present = state.sessions.contains_key(&client_id);
-        let expiry = match self.protocol {
-            Protocol::V5 => Duration::from_secs(connect.session_expiry.unwrap_or(0).into()),
-            Protocol::V311 if connect.clean_start => Duration::ZERO,
-            Protocol::V311 => Duration::from_hours(24 * 365),
-        };
-        let granted = habits.grants.map_or(expiry, |longest| longest.min(expiry));
-        let session =
-            state.sessions.entry(client_id.clone()).or_insert_with(|| Session::new(client_id.clone(), habits.first_id));
-        session.expires_after = granted;
-        session.expires_at = None;
-        let receive_maximum = connect.receive_maximum.map_or(usize::MAX, usize::from);
-        session.window = habits.window.min(receive_maximum.saturating_mul(habits.exceeds));
-        // The bridge cannot recognise a message if CONNACK denies the session, or if DUP is not set.
-        let forgotten = record.forgotten_by(&client_id);
-        let knows = std::mem::replace(&mut session.forgotten, forgotten) == forgotten;
-        let again = if habits.again_by_timer {
-            Again::Late
-        } else if knows && habits.marks_again && habits.says_present {
-            Again::Recognised
-        } else {
-            Again::Unknown
-        };
-        record.sent_again(&session.comes_again(), again);
-        // It may be that no more than one of them was subscribed to, so all of them count.
-        record.repeats(&session.copies());
-        (session.is_new, session.fed_at) = (!present, None);
-        if !habits.again_by_timer {
-            session.rewind(habits.renumbers, habits.first_id);
-        }
-        if let Some(earlier) = session.connection.replace(self.number)
-            && let Some(sender) = state.connections.get(&earlier)
-        {
-            let _ = sender.send(Word::End(0x8e));
-        }
-        record.broker(format!("CONNECT {client_id}, session present: {present}"));
-        let mut connack = if present && habits.says_present { ConnAck::resumed() } else { ConnAck::fresh() };
-        if granted < expiry {
-            connack = connack.session_expiry(u32::try_from(granted.as_secs()).unwrap_or(u32::MAX));
-        }
-        if let Some(seconds) = habits.server_keep_alive {
-            connack = connack.server_keep_alive(seconds);
-        }
-        if self.protocol == Protocol::V5 && !habits.names_filters {
-            connack = connack.without_identifiers();
-        }
-        if let Some(number) = habits.takes {
-            connack = connack.receive_maximum(number);
-        }
-        output.extend(connack.bytes(self.protocol));
-        // MQTT 5, 4.4: PUBREL is sent again, too.
-        let flying = state.session(self.number).into_iter().flat_map(|session| &session.in_flight);
-        for flying in flying.filter(|flying| flying.received) {
-            output.extend(frame(0x62, &flying.packet_id.to_be_bytes()));
-        }
-        self.client_id = Some(client_id);
     }
 
     /// What was not acknowledged in the broker's own time.

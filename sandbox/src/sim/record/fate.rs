@@ -70,17 +70,6 @@ impl Fate {
     }
 }
 
-/// How a broker sends something again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::sim) enum Again {
-    /// Before anything new, and so that the bridge can know it for what it is.
-    Recognised,
-    /// Before anything new, but as if it were new itself.
-    Unknown,
-    /// Behind what is new. The bridge expects only what still runs: what had its outcome may run again.
-    Late,
-}
-
 /// What became of a message that the function wants published.
 #[derive(Debug, Clone, Default)]
 pub(in crate::sim) struct Answer {
