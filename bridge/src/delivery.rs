@@ -129,6 +129,8 @@ pub struct Delivery {
     pub hold: Option<Arc<Hold>>,
     /// The function has taken it, and it goes again only because one of its key before it has to.
     pub taken: bool,
+    /// How many events of its mapping the function had answered when it was taken up.
+    pub passed_before: u64,
     /// Its position in the trace of its message.
     pub trace: Trace,
     ticket: Ticket,
@@ -161,6 +163,7 @@ impl Delivery {
             encoding: None,
             hold: None,
             taken: false,
+            passed_before: 0,
             trace: Trace::default(),
             ticket,
             settler: Some(settler),

@@ -73,7 +73,7 @@ struct Mapping {
     said: Said,
     limiter: Limiter,
     /// Events that the function has answered, in whichever way.
-    passed: AtomicU64,
+    passed: Arc<AtomicU64>,
     /// The function has said something in `publish` or `reply` that is for others, and that was logged.
     ignores_answers: AtomicBool,
     pace: Option<Pace>,
@@ -105,7 +105,8 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
     let (message_id, ordering_key) = (settings.message_id.clone(), settings.ordering_key.clone());
     let is_ordered = ordering_key.is_some();
     let content = Content { encoding: settings.content_encoding, limit: limits.bytes };
-    let intake = Intake { filters, message_id, ordering_key, content };
+    let passed = Arc::default();
+    let intake = Intake { filters, message_id, ordering_key, content, passed: Arc::clone(&passed) };
     let batches = Arc::new(if is_ordered {
         Batches::Ordered(Ordered::start(queue, intake, limits, shutdown.clone(), tasks))
     } else {
@@ -123,7 +124,7 @@ pub fn start(parts: Parts, queue: mpsc::Receiver<Delivery>, shutdown: &Listener,
         held,
         said: Said::default(),
         limiter,
-        passed: AtomicU64::new(0),
+        passed,
         ignores_answers: AtomicBool::new(false),
         pace,
     });

@@ -153,7 +153,6 @@ impl Lane {
         pending.attempts += 1;
         otlp::invoked(pending.deliveries.iter_mut().map(|delivery| &mut delivery.trace));
         let passed_before = self.mapping.passed.load(Ordering::Relaxed);
-        pending.passed_at_first.get_or_insert(passed_before);
         let is_asked = pending.lacks_a_word(passed_before) && Box::pin(self.mapping.client.takes_invocations()).await;
         let result = self.invoke(request, pending.deliveries.len()).await;
         match result {

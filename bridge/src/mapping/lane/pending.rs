@@ -15,8 +15,8 @@ pub(super) struct Pending {
     pub(super) first_attempt_at: SystemTime,
     pub(super) last_attempt_at: SystemTime,
     pub(super) backoff: Backoff,
-    /// How many events had passed when the first attempt for this one, or for the one that it is a part of, began.
-    pub(super) passed_at_first: Option<u64>,
+    /// How many events had passed when this one was taken up, or the one that it is a part of.
+    pub(super) passed_at_first: u64,
     /// What is known if it was refused without a known reason.
     pub(super) refused: Option<Refused>,
 }
@@ -46,7 +46,8 @@ impl Pending {
     pub(super) fn new(deliveries: Vec<Delivery>, backoff: Range) -> Self {
         let now = SystemTime::now();
         let backoff = Backoff::new(backoff);
-        let (passed_at_first, refused) = (None, None);
+        let passed_at_first = deliveries.iter().map(|delivery| delivery.passed_before).max().unwrap_or_default();
+        let refused = None;
         let (first_attempt_at, last_attempt_at) = (now, now);
         Self { deliveries, attempts: 0, first_attempt_at, last_attempt_at, backoff, passed_at_first, refused }
     }
@@ -95,12 +96,12 @@ impl Pending {
         refused.passed < passed_before || is_asked
     }
 
-    /// Whether Lambda's word is all that can show who is to blame: others have passed since the first attempt for this
-    /// event, but none since its first refusal, for some attempts. In a window that is full of events that wait behind
-    /// this one none ever will.
+    /// Whether Lambda's word is all that can show who is to blame: others have passed since this event was taken up, but
+    /// none since its first refusal, for some attempts. In a window that is full of events that wait behind this one none
+    /// ever will.
     pub(super) fn lacks_a_word(&self, passed: u64) -> bool {
         let is_alone = |refused: Refused| refused.times >= ALONE_AFTER && passed <= refused.passed;
-        self.refused.is_some_and(is_alone) && self.passed_at_first.is_some_and(|first| first < passed)
+        self.refused.is_some_and(is_alone) && self.passed_at_first < passed
     }
 
     /// Dividing is no attempt: each half has as many left as the whole had before.
@@ -170,8 +171,9 @@ pub(super) mod tests {
 
     /// As often as others have time to pass.
     fn refused(passed_at_first: u64, passed: u64) -> Pending {
-        let mut event = Pending::new(deliveries(&[None]), BACKOFF);
-        event.passed_at_first = Some(passed_at_first);
+        let mut deliveries = deliveries(&[None, None]);
+        deliveries[1].passed_before = passed_at_first;
+        let mut event = Pending::new(deliveries, BACKOFF);
         for _ in 0..ALONE_AFTER {
             assert!(!event.lacks_a_word(passed), "another may still pass");
             assert!(!event.is_to_blame(passed, passed, false));
