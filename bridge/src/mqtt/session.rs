@@ -165,6 +165,12 @@ impl Session {
                     self.shown.ready(true);
                     self.status.send_replace(Status::Ready(self.note.clone()));
                 }
+                Event::SubscribedBehind { .. } => {
+                    let note = "the broker's answer to SUBSCRIBE stands behind messages that wait for their turn";
+                    let note = [self.note.as_deref(), Some(note)].into_iter().flatten().collect::<Vec<_>>().join("; ");
+                    self.shown.ready(true);
+                    self.status.send_replace(Status::Ready(Some(note)));
+                }
                 _ => {}
             }
         }

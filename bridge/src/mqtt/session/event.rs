@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(super) enum Event {
     /// The subscription stands.
     Subscribed,
+    /// Messages come by the subscription, and the broker's answer to SUBSCRIBE stands behind more of them than may be held.
+    SubscribedBehind { held: usize },
     /// The subscription was refused, or granted with less than was asked.
     SubscriptionDenied { filter: String, code: u8, reason: String },
     /// Another broker than the last one has accepted a connection; so many receipts wait there to be sent again.

@@ -19,6 +19,14 @@ pub(super) fn log_event(settings: &Settings, event: &Event) {
     let topic_filter = some_of(&settings.topic_filters);
     match event {
         Event::Subscribed => info!(event = "subscription.granted", mapping, topic_filter, "subscribed"),
+        Event::SubscribedBehind { held } => info!(
+            event = "subscription.behind_messages",
+            mapping,
+            client_id,
+            topic_filter,
+            held,
+            "at work; the broker's answer to SUBSCRIBE stands behind messages that are read when those held here are done"
+        ),
         Event::SubscriptionDenied { filter: topic_filter, code, reason } => {
             let asked = settings.qos as u8;
             error!(

@@ -254,7 +254,11 @@ impl Machine {
         if self.is_closed(line) {
             // The bridge reads nothing now, so a missing packet is not the broker's fault.
             line.keep_alive.alive(now);
+        }
+        if self.is_closed(line) || self.is_window_full() {
+            // Some brokers send nothing at all beyond Receive Maximum (rumqttd).
             line.postpone(self.settings.link.connect_timeout, now);
+            self.note_suback_behind(line);
         }
         if line.suback_due.is_some_and(|due| due <= now) {
             return Err(End::lost(format!("no SUBACK within {:?}", self.settings.link.connect_timeout)));
@@ -274,6 +278,15 @@ impl Machine {
             Due::Nothing => Ok(()),
             Due::Ping => Ok(self.ping(line, output)?),
             Due::Dead => Err(End::lost("the broker is silent: no answer to PINGREQ")),
+        }
+    }
+
+    /// What comes on this connection comes by a subscription, so one stands, although SUBACK is not read yet. A bridge that were
+    /// not ready would be restarted by whoever waits for that, and its functions would run again.
+    fn note_suback_behind(&mut self, line: &mut Line) {
+        let is_behind = line.suback_due.is_some() && self.ledger.in_flight() > 0;
+        if is_behind && !std::mem::replace(&mut line.said_behind, true) {
+            self.events.push(Event::SubscribedBehind { held: self.ledger.outstanding() });
         }
     }
 
@@ -307,6 +320,11 @@ impl Machine {
     /// reached, whatever the broker does.
     fn is_closed(&self, line: &Line) -> bool {
         self.is_full() || (self.paused && !line.listens())
+    }
+
+    /// Whether the broker may send no further message, or none is read.
+    fn is_window_full(&self) -> bool {
+        self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full()
     }
 
     fn is_full(&self) -> bool {

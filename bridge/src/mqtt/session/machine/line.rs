@@ -30,6 +30,8 @@ pub(super) struct Line {
     pub(super) missing: Option<End>,
     /// Whether subscriptions may have identifiers.
     pub(super) has_identifiers: bool,
+    /// It was said that messages come although SUBACK has not.
+    pub(super) said_behind: bool,
     /// The deadline of the next SUBACK; `None` if all have arrived, or none is needed.
     pub(super) suback_due: Option<Instant>,
     /// The SUBSCRIBEs without their SUBACK: their packet identifiers, and the filters in them.
@@ -70,6 +72,7 @@ impl Line {
             has_suback: false,
             missing: None,
             has_identifiers: false,
+            said_behind: false,
             suback_due: None,
             unanswered: BTreeMap::new(),
             denied: None,

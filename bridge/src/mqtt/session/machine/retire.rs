@@ -94,7 +94,7 @@ impl Machine {
         // Also when it had unsubscribed on an earlier connection: what it has in flight then comes again on this one.
         let window = Window {
             has_room: self.ledger.broker_has_room(),
-            is_full: self.ledger.in_flight() >= usize::from(self.settings.receive_maximum) || self.is_full(),
+            is_full: self.is_window_full(),
             is_empty: self.ledger.in_flight() == 0 && self.ledger.unfinished() == 0,
         };
         // The broker may never have read an UNSUBSCRIBE that it has not answered.
