@@ -28,6 +28,8 @@ const AT_ONCE: usize = 6;
 enum Scenario {
     Once,
     BridgeKilled,
+    BridgeStopped,
+    TakenOver,
     BrokerRestarted,
     BrokerKilled,
     Cut,
@@ -44,9 +46,11 @@ enum Scenario {
 }
 
 impl Scenario {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 17] = [
         Self::Once,
         Self::BridgeKilled,
+        Self::BridgeStopped,
+        Self::TakenOver,
         Self::Cut,
         Self::Retire,
         Self::RetireAfterACut,
@@ -66,6 +70,8 @@ impl Scenario {
         match self {
             Self::Once => "500 once",
             Self::BridgeKilled => "bridge killed",
+            Self::BridgeStopped => "bridge stopped",
+            Self::TakenOver => "taken over",
             Self::BrokerRestarted => "broker restarted",
             Self::BrokerKilled => "broker killed",
             Self::Cut => "connection cut",
@@ -109,6 +115,8 @@ impl Scenario {
         match self {
             Self::Once => steady::five_hundred_once(bench).await,
             Self::BridgeKilled => interrupted::bridge_killed(bench).await,
+            Self::BridgeStopped => interrupted::bridge_stopped(bench).await,
+            Self::TakenOver => interrupted::taken_over(bench).await,
             Self::BrokerRestarted => interrupted::broker_ended(bench, interrupted::How::Restarted).await,
             Self::BrokerKilled => interrupted::broker_ended(bench, interrupted::How::Killed).await,
             Self::Cut => interrupted::connection_cut(bench).await,

@@ -10,7 +10,7 @@ use sandbox::sensors::Sensors;
 use tokio::sync::watch::Sender;
 
 use crate::bench::{Bench, Seen, Stage, WINDOW, gated, slow};
-use crate::common::{Fate, eventually};
+use crate::common::{Fate, PATIENCE, eventually};
 use crate::replica::Replica;
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,46 @@ pub async fn bridge_killed(bench: Bench) -> Seen {
     let expected = bench.habits.says_session_present;
     seen.must(present.iter().all(|said| *said == expected), format!("session present {present:?}, not {expected}"));
     seen.note = format!("300 messages, {KILLS} kills");
+    seen
+}
+
+/// A stop that does not wait for the functions, as a deployment's: what they ran for comes again at the next start.
+pub async fn bridge_stopped(bench: Bench) -> Seen {
+    let (function, gate) = gated();
+    let mut stage = bench.stage(function, &windowed()).await;
+    stage.change("[mqtt]", "drain_timeout = \"500ms\"\n[mqtt]");
+    let (mut bridge, running) = (stage.bridge().await, u64::from(bench.habits.running()));
+    let sensors = stage.publish(50).await;
+    stage.invoked(running).await;
+    bridge.process.signal("TERM").await.unwrap();
+    let status = bridge.process.exited(PATIENCE).await.unwrap();
+    let _bridge = stage.bridge().await;
+    stage.invoked(2 * running).await;
+    gate.send_replace(true);
+    let mut seen = stage.outcome(&[&sensors]).await;
+    seen.nothing_lost(2 * Stage::window());
+    seen.must(status.is_some(), "it does not end");
+    seen.note = format!("50 messages, {running} running");
+    seen
+}
+
+/// Another process with the same client id takes the session over, and the first one dies: as when a replica is replaced before it
+/// has ended. What the first one was working on comes to the second.
+pub async fn taken_over(bench: Bench) -> Seen {
+    let (function, gate) = gated();
+    let mut stage = bench.stage(function, &windowed()).await;
+    let (mut first, running) = (stage.bridge().await, u64::from(bench.habits.running()));
+    let sensors = stage.publish(50).await;
+    stage.invoked(running).await;
+    let second = stage.launch().await;
+    let id = format!("{}-m", bench.name);
+    eventually("the second one is connected", || !second.connected(&id).is_empty()).await;
+    first.process.kill().await.unwrap();
+    stage.invoked(2 * running).await;
+    gate.send_replace(true);
+    let mut seen = stage.outcome(&[&sensors]).await;
+    seen.nothing_lost(2 * Stage::window());
+    seen.note = format!("50 messages, {running} running");
     seen
 }
 
