@@ -95,7 +95,8 @@ impl Machine {
         let window = Window {
             has_room: self.ledger.broker_has_room(),
             is_full: self.is_window_full(),
-            is_empty: self.ledger.in_flight() == 0 && self.ledger.unfinished() == 0,
+            // What waits for PUBREL is ours, whatever becomes of it at the broker.
+            is_empty: self.ledger.unfinished() == 0,
         };
         // The broker may never have read an UNSUBSCRIBE that it has not answered.
         let unsubscribed = self.retirement.has_begun() && self.retirement != Retirement::Asked;

@@ -83,6 +83,18 @@ fn f40_with_room_in_the_brokers_window_a_gap_is_enough() {
 }
 
 #[test]
+fn f40_a_broker_that_never_sends_pubrel_holds_up_no_end() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.message("sensor/data", 2, 1, "a", false);
+        bench.enter(Phase::Retiring);
+        bench.done("a");
+        bench.prove();
+        assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe), "the message is ours");
+    });
+}
+
+#[test]
 fn f40_a_stream_without_a_gap_is_left_all_the_same_and_said() {
     both(|protocol| {
         let mut bench = Bench::ready(protocol);
