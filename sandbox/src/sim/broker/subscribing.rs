@@ -94,7 +94,8 @@ impl State {
         record.broker(format!("UNSUBSCRIBE {} by {}", filters.join(" "), client_id));
         if habits.drops_at_unsubscribe {
             // A broker may drop its queue at UNSUBSCRIBE (MQTT 5, 3.10.4), so the bridge has to fetch it first.
-            let told = (!leaves || !record.is_of_the_first()) && record.has_said_unproven(&client_id);
+            let is_said = record.has_said_unproven(&client_id);
+            let told = is_said && (!leaves || !record.is_of_the_first());
             // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their way, and
             // before UNSUBSCRIBE arrived.
             let on_its_way = now.checked_sub(habits.sends_after.max(habits.begins_after) + ON_ITS_WAY);
@@ -108,6 +109,9 @@ impl State {
             let (queued, sent) = session.take_unsubscribed();
             let queued = queued.into_iter().map(|stored| (stored, false));
             for (stored, excused) in queued.chain(sent.into_iter().map(|stored| (stored, is_stream))) {
+                if stored.sent && !is_said && !excused && !crosses(&stored) {
+                    record.left_in_flight(stored.number);
+                }
                 if told || excused || crosses(&stored) {
                     record.excuse(stored.number, "UNSUBSCRIBE, which it has crossed");
                 } else {

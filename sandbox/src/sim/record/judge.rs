@@ -110,6 +110,18 @@ impl Record {
         }
     }
 
+    /// The bridge unsubscribes, and the broker has this in flight: nobody would have it if the bridge were killed now.
+    pub(in crate::sim) fn left_in_flight(&self, number: u64) {
+        let waits = {
+            let inner = self.inner();
+            let now = inner.begun.elapsed();
+            inner.fates.get(&number).is_some_and(|fate| fate.waits(now))
+        };
+        if waits {
+            self.violated("left", format!("{number} is in flight at UNSUBSCRIBE"));
+        }
+    }
+
     /// The broker has read an acknowledgement.
     pub(in crate::sim) fn acknowledged(&self, number: u64) {
         let early = {

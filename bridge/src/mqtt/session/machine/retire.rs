@@ -82,6 +82,8 @@ impl Machine {
         // While an operator holds the mapping nothing is read, and so no PINGREQ is answered. While it drains nothing is
         // admitted, so nobody knows how much of the broker's window is in use.
         if line.listens() || self.paused || self.phase >= Phase::Draining {
+            // Nor does it prove anything that nothing has come meanwhile.
+            line.search.iter_mut().for_each(EmptyQueue::disturbed);
             return Ok(());
         }
         let all = self.leaves();

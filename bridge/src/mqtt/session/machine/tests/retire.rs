@@ -4,7 +4,7 @@ use super::bench::{Bench, SECOND, Sent, both, fresh, present, settings};
 use crate::config::Protocol;
 use crate::mqtt::Settings;
 use crate::mqtt::end::End;
-use crate::mqtt::retire::QUIET;
+use crate::mqtt::retire::{QUIET, ROUNDS};
 use crate::mqtt::session::event::Event;
 use crate::shutdown::Phase;
 
@@ -79,6 +79,22 @@ fn f40_with_room_in_the_brokers_window_a_gap_is_enough() {
         bench.done("3");
         assert_eq!(bench.take_sent(), [Sent::PubAck(3), Sent::Unsubscribe]);
         assert!(!bench.machine.is_unproven());
+    });
+}
+
+#[test]
+fn f40_that_nothing_was_read_in_a_pause_proves_nothing() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.enter(Phase::Retiring);
+        (0..ROUNDS).for_each(|_| bench.pong());
+        bench.pause(true);
+        bench.pass(SECOND * 10, true);
+        bench.pause(false);
+        assert!(!bench.take_sent().contains(&Sent::Unsubscribe), "messages may wait to be read");
+        bench.pong();
+        bench.pass(SECOND * 10, true);
+        assert_eq!(bench.take_sent().last(), Some(&Sent::Unsubscribe));
     });
 }
 
