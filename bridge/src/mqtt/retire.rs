@@ -126,7 +126,7 @@ pub struct EmptyQueue {
     begun: Instant,
     /// Before, the broker may have something that it sends again by a timer alone.
     not_before: Instant,
-    /// When there was no room, or what was in flight was waited for.
+    /// When there was no room, nothing was read, or what was in flight was waited for.
     last_full: Instant,
     /// When a new message came last.
     last_new: Option<Instant>,
@@ -159,6 +159,11 @@ impl EmptyQueue {
     /// A message has arrived.
     pub fn disturbed(&mut self) {
         self.gap = None;
+    }
+
+    /// Nothing is read, so that nothing proves anything, and the broker may soon be without room.
+    pub fn unread(&mut self, now: Instant) {
+        (self.gap, self.last_full) = (None, now);
     }
 
     /// It is a new one.
@@ -346,6 +351,18 @@ mod tests {
             }
             assert_eq!(queue.due(IDLE, 0, now + gap), Search::Proven, "{after:?}, {was_full}");
         }
+    }
+
+    #[test]
+    fn f40_room_does_not_count_as_long_as_nothing_is_read() {
+        let (start, mut queue) = (Instant::now(), EmptyQueue::new(Instant::now(), Instant::now()));
+        let resumed = start + ROOM_FOR * 2;
+        queue.unread(resumed);
+        for _ in 0..ROUNDS {
+            assert_eq!(queue.due(IDLE, 0, resumed), Search::Ping);
+            queue.answered(resumed);
+        }
+        assert!(matches!(queue.due(IDLE, 0, resumed), Search::Later(_)), "an answer may only now have made room");
     }
 
     /// The broker has nothing queued at this moment.

@@ -83,7 +83,7 @@ impl Machine {
         // admitted, so nobody knows how much of the broker's window is in use.
         if line.listens() || self.paused || self.phase >= Phase::Draining {
             // Nor does it prove anything that nothing has come meanwhile.
-            line.search.iter_mut().for_each(EmptyQueue::disturbed);
+            line.search.iter_mut().for_each(|search| search.unread(now));
             return Ok(());
         }
         let all = self.leaves();
