@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) enum Event {
     /// The subscription stands.
     Subscribed,
-    /// Messages come by the subscription, and the broker's answer to SUBSCRIBE stands behind more of them than may be held.
+    /// Messages come by the subscription and fill the window; the broker's answer to SUBSCRIBE stands behind them.
     SubscribedBehind { held: usize },
     /// The subscription was refused, or granted with less than was asked.
     SubscriptionDenied { filter: String, code: u8, reason: String },
