@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -174,7 +174,14 @@ pub async fn run(product: Product) {
             rows.add(protocol, scenario, took, seen);
         }
     }
-    assert!(rows.red.is_empty(), "{}: {} scenarios failed:\n{}", product.name(), rows.red.len(), rows.red.join("\n"));
+    if rows.red.is_empty() {
+        return;
+    }
+    // What it says itself: it is gone with the broker otherwise, and what is rare may not come a second time.
+    let log = results().join(format!("{}.log", product.name()));
+    broker.lock().await.keep_log(&log).unwrap();
+    let (failed, log) = (rows.red.len(), log.display());
+    panic!("{}: {failed} scenarios failed:\n{}\nits own log: {log}", product.name(), rows.red.join("\n"));
 }
 
 /// The result of a scenario; a panic counts as a failure.
@@ -193,6 +200,10 @@ async fn caught(scenario: impl Future<Output = Seen>) -> Seen {
     })
 }
 
+fn results() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("brokers")
+}
+
 /// The results of one broker: `target/tmp/brokers/NAME.jsonl`.
 struct Rows {
     product: Product,
@@ -202,9 +213,8 @@ struct Rows {
 
 impl Rows {
     fn create(product: Product) -> Self {
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("brokers");
-        std::fs::create_dir_all(&directory).unwrap();
-        let file = File::create(directory.join(format!("{}.jsonl", product.name()))).unwrap();
+        std::fs::create_dir_all(results()).unwrap();
+        let file = File::create(results().join(format!("{}.jsonl", product.name()))).unwrap();
         Self { product, file, red: Vec::new() }
     }
 
