@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use self::matching::Copy;
 use self::session::{Session, Stored};
+use super::link::Links;
 use super::mapping::Mapping;
 use super::record::Record;
 
@@ -45,6 +46,8 @@ struct State {
     habits: Habits,
     protocol: Protocol,
     record: Record,
+    /// The network to it.
+    links: Links,
     /// The session expiry that the bridge is configured with.
     configured_expiry: Duration,
     sessions: BTreeMap<String, Session>,
@@ -106,7 +109,7 @@ pub(super) struct Published {
 }
 
 impl Broker {
-    pub(super) fn new(setup: Setup, configured_expiry: Duration, record: Record) -> Self {
+    pub(super) fn new(setup: Setup, configured_expiry: Duration, record: Record, links: Links) -> Self {
         let Setup { habits, protocol, refused_every, mappings, filters } = setup;
         Self(Arc::new(Mutex::new(State {
             habits,
@@ -116,6 +119,7 @@ impl Broker {
             mappings,
             filters,
             record,
+            links,
             configured_expiry,
             sessions: BTreeMap::new(),
             connections: BTreeMap::new(),

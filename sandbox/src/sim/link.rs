@@ -2,6 +2,7 @@
 //! breaks in one direction. Knows no packets.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 use tokio::sync::watch;
@@ -43,6 +44,8 @@ pub(super) struct Links(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     links: Vec<watch::Sender<State>>,
+    /// When the last black hole began, and ended.
+    hole: Option<(Instant, Option<Instant>)>,
     /// There are no new ones until then.
     closed_until: Option<Instant>,
 }
@@ -54,7 +57,11 @@ impl Links {
 
     /// Sets the state of all that are there. How many there were.
     pub(super) fn set(&self, state: State) -> usize {
-        let links = &mut self.inner().links;
+        let mut inner = self.inner();
+        if state == State::BlackHole && !matches!(inner.hole, Some((_, None))) {
+            inner.hole = Some((Instant::now(), None));
+        }
+        let links = &mut inner.links;
         links.retain(|link| link.receiver_count() > 0);
         for link in links.iter() {
             link.send_if_modified(|now| {
@@ -92,7 +99,11 @@ impl Links {
 
     /// Ends all black holes.
     pub(super) fn reopen(&self) {
-        for link in &self.inner().links {
+        let mut inner = self.inner();
+        if let Some((_, ended)) = &mut inner.hole {
+            ended.get_or_insert_with(Instant::now);
+        }
+        for link in &inner.links {
             link.send_if_modified(|state| {
                 *state == State::BlackHole && {
                     *state = State::Whole;
@@ -100,6 +111,16 @@ impl Links {
                 }
             });
         }
+    }
+
+    /// Since when what arrives now may have been on its way: for so long at most, and longer behind a black hole.
+    pub(super) fn on_its_way_since(&self, at_most: Duration) -> Option<Instant> {
+        let now = Instant::now();
+        let sent = match self.inner().hole {
+            Some((began, Some(ended))) if now.saturating_duration_since(ended) <= at_most => began,
+            _ => now,
+        };
+        sent.checked_sub(at_most)
     }
 
     /// A new connection: the bridge's end, and the broker's.

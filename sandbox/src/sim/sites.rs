@@ -43,9 +43,10 @@ impl Sites {
             filters: plan.filters.all(),
         };
         let number = if plan.brokers.is_some() { NAMES.len() } else { 1 };
-        let site = |name: &&'static str| Site {
-            broker: Broker::new(setup, settings::SESSION_EXPIRY, record.of_broker(name)),
-            links: Links::default(),
+        let site = |name: &&'static str| {
+            let links = Links::default();
+            let broker = Broker::new(setup, settings::SESSION_EXPIRY, record.of_broker(name), links.clone());
+            Site { broker, links }
         };
         Self {
             all: NAMES[..number].iter().map(site).collect(),

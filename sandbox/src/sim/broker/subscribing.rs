@@ -86,7 +86,7 @@ impl State {
         proven: Option<Instant>,
         output: &mut Vec<u8>,
     ) {
-        let (record, habits, now) = (self.record.clone(), self.habits, Instant::now());
+        let (record, links, habits, now) = (self.record.clone(), self.links.clone(), self.habits, Instant::now());
         let begun = usize::try_from(connection).ok().and_then(|number| self.begun.get(number)).copied();
         let Some(session) = self.session(connection) else { return };
         filters.iter().for_each(|filter| session.unsubscribe(filter));
@@ -98,7 +98,7 @@ impl State {
             let told = is_said && (!leaves || !record.is_of_the_first());
             // The bridge cannot fetch messages that were published after its proof of an empty queue, or were on their way, and
             // before UNSUBSCRIBE arrived.
-            let on_its_way = now.checked_sub(habits.sends_after.max(habits.begins_after) + ON_ITS_WAY);
+            let on_its_way = links.on_its_way_since(habits.sends_after.max(habits.begins_after) + ON_ITS_WAY);
             let crosses = |stored: &Stored| {
                 let mut moments = proven.into_iter().chain(on_its_way);
                 moments.any(|moment| record.published_since(stored.number, moment))
