@@ -17,7 +17,7 @@ mod rumqttd;
 pub mod table;
 
 pub use foreign::Foreign;
-pub use habits::{Habits, Kept, Shared};
+pub use habits::{Habits, Kept, Shared, Stranger};
 pub use install::{NotInstalled, REQUIRE_BROKERS, require};
 pub use nats::ACK_WAIT;
 pub use product::Product;

@@ -129,7 +129,9 @@ async fn answer(
 fn hung_up(wire: Wire) -> String {
     match wire.0 {
         Protocol::V5 => format!(" in answer to CONNECT; {SPEAK_V311}"),
-        Protocol::V311 => " in answer to CONNECT; its log may say why".into(),
+        Protocol::V311 => {
+            " in answer to CONNECT; its log may say why, such as a certificate of ours that it wants, or refuses".into()
+        }
     }
 }
 

@@ -27,6 +27,17 @@ pub enum Shared {
     TakenLiterally,
 }
 
+/// Who should not be let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stranger {
+    /// A client that shows no certificate.
+    WithoutCertificate,
+    /// One whose certificate another CA has issued.
+    OfAnotherCa,
+}
+
+const ALL_STRANGERS: &[Stranger] = &[Stranger::WithoutCertificate, Stranger::OfAnotherCa];
+
 /// What a broker does under each version of MQTT that it speaks.
 #[derive(Debug, Clone, Copy)]
 pub struct Habits {
@@ -34,6 +45,8 @@ pub struct Habits {
     pub product: Product,
     /// The versions it speaks, each with its way with shared subscriptions.
     pub speaks: &'static [(Protocol, Shared)],
+    /// Whom it lets in besides those who have a certificate of its CA, though it is told to verify certificates.
+    pub lets_in: &'static [Stranger],
     /// Where its sessions are.
     pub kept: Kept,
     /// The longest session that the lab's configuration of it grants, where it says so in CONNACK.
@@ -63,6 +76,7 @@ const V311: Protocol = Protocol::V311;
 const USUAL: Habits = Habits {
     product: Product::Mosquitto,
     speaks: &[(V311, Shared::TakenLiterally)],
+    lets_in: &[],
     kept: Kept::OnDisk,
     longest_session: None,
     says_session_present: true,
@@ -98,6 +112,7 @@ pub const ALL: [Habits; 9] = [
     },
     Habits {
         product: Product::Ejabberd,
+        lets_in: ALL_STRANGERS,
         speaks: &[(V5, Shared::Refused), (V311, Shared::Refused)],
         kept: Kept::InMemory,
         longest_session: Some(Duration::from_hours(1)),
@@ -125,6 +140,7 @@ pub const ALL: [Habits; 9] = [
     Habits {
         product: Product::Rumqttd,
         speaks: &[(V5, Shared::Works), (V311, Shared::Works)],
+        lets_in: ALL_STRANGERS,
         kept: Kept::InMemory,
         marks_sent_again: false,
         drops_at_unsubscribe: true,

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Seen};
-use crate::{answers, filters, interrupted, leaving, retained, sessions, shared, steady};
+use crate::{answers, filters, interrupted, leaving, retained, sessions, shared, steady, strangers};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
@@ -43,10 +43,11 @@ enum Scenario {
     SentAgain,
     Retained,
     Mqtt5Refused,
+    Strangers,
 }
 
 impl Scenario {
-    const ALL: [Self; 17] = [
+    const ALL: [Self; 18] = [
         Self::Once,
         Self::BridgeKilled,
         Self::BridgeStopped,
@@ -62,6 +63,7 @@ impl Scenario {
         Self::SentAgain,
         Self::Retained,
         Self::Mqtt5Refused,
+        Self::Strangers,
         Self::BrokerRestarted,
         Self::BrokerKilled,
     ];
@@ -85,6 +87,7 @@ impl Scenario {
             Self::SentAgain => "sent again",
             Self::Retained => "retained",
             Self::Mqtt5Refused => "MQTT 5 refused",
+            Self::Strangers => "strangers",
         }
     }
 
@@ -130,6 +133,7 @@ impl Scenario {
             Self::SentAgain => steady::sent_again_on_the_same_connection(bench).await,
             Self::Retained => retained::handled_once(bench).await,
             Self::Mqtt5Refused => sessions::mqtt_5_is_refused_helpfully(bench).await,
+            Self::Strangers => strangers::are_not_let_in(bench).await,
         }
     }
 }

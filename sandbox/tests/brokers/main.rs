@@ -24,6 +24,7 @@ mod retained;
 mod sessions;
 mod shared;
 mod steady;
+mod strangers;
 
 use sandbox::lab::Product;
 

@@ -112,7 +112,8 @@ fn alert_received(alert: AlertDescription) -> Failure {
         | A::UnknownCA
         | A::AccessDenied
         | A::DecryptError => Failure::lasting(format!(
-            "the broker refuses our certificate ({alert:?}); check `cert_file` against what its CA has issued, and its dates"
+            "the broker refuses our certificate, or that it got none ({alert:?}); check `mqtt.tls.cert_file` against what \
+             the broker's CA for clients has issued, and its dates"
         )),
         A::HandshakeFailure | A::InsufficientSecurity => Failure::lasting(format!(
             "the broker refuses ({alert:?}): it has no cipher suite or group in common with us, or wants a certificate of \
