@@ -1,24 +1,25 @@
-//! The broker's side of one connection: each method is a step of a script. Dropping it resets the connection.
+//! The broker's side of one connection: each method is a step of a script; those that send alone are in [`sending`]. Dropping it
+//! resets the connection.
+
+mod reader;
+mod sending;
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex};
 
 use bridge::config::Protocol;
-use bytes::BytesMut;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
-use tokio::sync::{Mutex as AsyncMutex, mpsc};
+use tokio::sync::{Mutex as AsyncMutex, mpsc, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 
+use self::reader::{Reader, Writer};
 use super::PATIENCE;
-use super::heard::{Ack, Connect, Heard, Packet, Subscribe, decode};
-use super::said::{ConnAck, Message, frame, length, string};
-
-const READ_AHEAD: usize = 16 * 1024;
+use super::heard::{Ack, Connect, Heard, Packet, Subscribe};
+use super::said::{ConnAck, frame};
 
 /// A script that cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +43,6 @@ pub enum ScriptError {
     Late(&'static str),
 }
 
-type Writer = Arc<AsyncMutex<WriteHalf<TlsStream<TcpStream>>>>;
-
 /// One connection.
 #[derive(Debug)]
 pub struct Peer {
@@ -52,18 +51,8 @@ pub struct Peer {
     writer: Writer,
     packets: mpsc::UnboundedReceiver<Packet>,
     mute: Arc<AtomicBool>,
+    unanswered: watch::Receiver<usize>,
     reader: JoinHandle<()>,
-}
-
-/// What the task that reads needs.
-struct Reader {
-    stream: ReadHalf<TlsStream<TcpStream>>,
-    number: usize,
-    protocol: Protocol,
-    writer: Writer,
-    packets: mpsc::UnboundedSender<Packet>,
-    mute: Arc<AtomicBool>,
-    heard: Arc<Mutex<Vec<Heard>>>,
 }
 
 impl Peer {
@@ -76,6 +65,7 @@ impl Peer {
         let (stream, writer) = tokio::io::split(stream);
         let (sender, packets) = mpsc::unbounded_channel();
         let (writer, mute) = (Arc::new(AsyncMutex::new(writer)), Arc::<AtomicBool>::default());
+        let (pings, unanswered) = watch::channel(0);
         let reader = Reader {
             stream,
             number,
@@ -83,9 +73,10 @@ impl Peer {
             writer: Arc::clone(&writer),
             packets: sender,
             mute: Arc::clone(&mute),
+            unanswered: pings,
             heard,
         };
-        Self { number, protocol, writer, packets, mute, reader: tokio::spawn(reader.run()) }
+        Self { number, protocol, writer, packets, mute, unanswered, reader: tokio::spawn(reader.run()) }
     }
 
     /// Which connection it is, counted from 1.
@@ -141,40 +132,6 @@ impl Peer {
         }
     }
 
-    /// Sends SUBACK.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn suback(&mut self, packet_id: u16, codes: &[u8]) -> Result<(), ScriptError> {
-        let mut body = packet_id.to_be_bytes().to_vec();
-        if self.protocol == Protocol::V5 {
-            body.push(0);
-        }
-        body.extend(codes);
-        self.bytes(&frame(0x90, &body)).await
-    }
-
-    /// Sends UNSUBACK for so many filters, all of them given up.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn unsuback(&mut self, packet_id: u16, filters: usize) -> Result<(), ScriptError> {
-        let mut body = packet_id.to_be_bytes().to_vec();
-        if self.protocol == Protocol::V5 {
-            body.resize(3 + filters, 0);
-        }
-        self.bytes(&frame(0xb0, &body)).await
-    }
-
-    /// Sends PUBLISH.
-    ///
-    /// # Errors
-    /// When the connection is broken, or the codec will not write the message.
-    pub async fn publish(&mut self, message: &Message) -> Result<(), ScriptError> {
-        let bytes = message.bytes(self.protocol)?;
-        self.bytes(&bytes).await
-    }
-
     /// Expects PUBACK or PUBREC.
     ///
     /// # Errors
@@ -184,29 +141,6 @@ impl Peer {
             Packet::Ack(ack) => Ok(ack),
             got => Err(ScriptError::Unexpected { due: "PUBACK or PUBREC", got }),
         }
-    }
-
-    /// Sends PUBACK, under MQTT 5 with this reason code.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn puback(&mut self, packet_id: u16, reason: u8) -> Result<(), ScriptError> {
-        let mut body = packet_id.to_be_bytes().to_vec();
-        if self.protocol == Protocol::V5 {
-            body.push(reason);
-        }
-        self.bytes(&frame(0x40, &body)).await
-    }
-
-    /// The same, with a Reason String (MQTT 5, 3.4.2.2.2).
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn puback_because(&mut self, packet_id: u16, reason: u8, words: &str) -> Result<(), ScriptError> {
-        let mut body = packet_id.to_be_bytes().to_vec();
-        body.push(reason);
-        body.extend(reason_string(words));
-        self.bytes(&frame(0x40, &body)).await
     }
 
     /// Sends PUBREL and expects PUBCOMP.
@@ -221,56 +155,21 @@ impl Peer {
         }
     }
 
-    /// Expects PINGREQ, which is answered by itself.
+    /// Expects PINGREQ, which is answered by itself, before anything that the script sends next.
     ///
     /// # Errors
     /// When the script cannot go on.
     pub async fn ping(&mut self) -> Result<(), ScriptError> {
         match timeout(PATIENCE, self.packets.recv()).await {
-            Ok(Some(Packet::PingReq)) => Ok(()),
+            Ok(Some(Packet::PingReq)) => {
+                // An error means that the client is gone, and with it the answer.
+                let _ = timeout(PATIENCE, self.unanswered.wait_for(|count| *count == 0)).await;
+                Ok(())
+            }
             Ok(Some(got)) => Err(ScriptError::Unexpected { due: "PINGREQ", got }),
             Ok(None) => Err(ScriptError::Closed("PINGREQ")),
             Err(_) => Err(ScriptError::Late("PINGREQ")),
         }
-    }
-
-    /// Sends DISCONNECT with this reason, which only MQTT 5 knows.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn disconnect(&mut self, reason: u8) -> Result<(), ScriptError> {
-        self.bytes(&frame(0xe0, &[reason, 0])).await
-    }
-
-    /// The same, with a Reason String (MQTT 5, 3.14.2.2.3).
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn disconnect_because(&mut self, reason: u8, words: &str) -> Result<(), ScriptError> {
-        let mut body = vec![reason];
-        body.extend(reason_string(words));
-        self.bytes(&frame(0xe0, &body)).await
-    }
-
-    /// Sends these bytes, whatever they are.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn bytes(&mut self, bytes: &[u8]) -> Result<(), ScriptError> {
-        write(&self.writer, bytes).await?;
-        Ok(())
-    }
-
-    /// Sends these bytes one at a time, with a pause before each.
-    ///
-    /// # Errors
-    /// When the connection is broken.
-    pub async fn drip(&mut self, bytes: &[u8], pause: Duration) -> Result<(), ScriptError> {
-        for byte in bytes {
-            sleep(pause).await;
-            self.bytes(&[*byte]).await?;
-        }
-        Ok(())
     }
 
     /// The next packet, whatever it is but PINGREQ.
@@ -337,42 +236,4 @@ impl Drop for Peer {
     fn drop(&mut self) {
         self.reader.abort();
     }
-}
-
-impl Reader {
-    async fn run(mut self) {
-        let mut input = BytesMut::new();
-        loop {
-            while let Some(packet) = decode(self.protocol, &mut input) {
-                self.note(packet);
-            }
-            input.reserve(READ_AHEAD);
-            if !matches!(self.stream.read_buf(&mut input).await, Ok(1..)) {
-                return;
-            }
-        }
-    }
-
-    fn note(&self, packet: Packet) {
-        if packet == Packet::PingReq && !self.mute.load(Ordering::Relaxed) {
-            // A script may be in the middle of writing more than the client takes.
-            let writer = Arc::clone(&self.writer);
-            tokio::spawn(async move { write(&writer, &[0xd0, 0]).await });
-        }
-        let heard = Heard { at: Instant::now(), connection: self.number, packet: packet.clone() };
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
-        let _ = self.packets.send(packet);
-    }
-}
-
-/// Properties that are a Reason String alone, with their length.
-fn reason_string(words: &str) -> Vec<u8> {
-    let property = [&[31], &string(words.as_bytes())[..]].concat();
-    [length(property.len()), property].concat()
-}
-
-async fn write(writer: &Writer, bytes: &[u8]) -> io::Result<()> {
-    let mut writer = writer.lock().await;
-    writer.write_all(bytes).await?;
-    writer.flush().await
 }
