@@ -117,6 +117,8 @@ impl WorldBuilder {
         let pki = Pki::with(&self.pki)?;
         let mut files = pki.write_to(&dir.path().join("certs"))?;
         let (broker, url) = start_broker(self.broker, *self.broker_options, &mut files).await?;
+        // Here Cargo keeps no thread of the runtime; what it fails at is told where a binary is wanted.
+        let _ = tokio::task::spawn_blocking(binaries::build).await;
         let function = match self.function {
             Some(function) => function,
             None => real_handler(self.environment).await?,

@@ -98,6 +98,7 @@ async fn publish(stage: &Stage, topic: &str, payload: &'static [u8], how: &rumqt
     let tls = Arc::new(world.files.client_config(&world.files.device).unwrap());
     let mut options =
         MqttOptions::new(format!("announcer-{:08x}", fastrand_id()), Broker::tcp(url.host.clone(), url.port));
+    options.set_connect_timeout(PATIENCE);
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
     if let Some((user, password)) = stage.login.clone() {
         options.set_credentials(user, password);
@@ -119,6 +120,7 @@ async fn publish(stage: &Stage, topic: &str, payload: &'static [u8], how: &rumqt
 async fn v5(peer: Peer, events: mpsc::UnboundedSender<Event>) {
     use rumqttc::{AsyncClient, Broker, Event as Mqtt, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
     let mut options = MqttOptions::new(peer.id, Broker::tcp(peer.host, peer.port));
+    options.set_connect_timeout(PATIENCE);
     options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(peer.tls)));
     if let Some((user, password)) = peer.login {
         options.set_credentials(user, password);
@@ -146,6 +148,7 @@ async fn v311(peer: Peer, events: mpsc::UnboundedSender<Event>) {
         options.set_credentials(user, password);
     }
     let (client, mut connection) = AsyncClient::builder(options).build();
+    connection.network_options.set_connection_timeout(PATIENCE.as_secs());
     loop {
         let event = match connection.poll().await.expect("a connection of the device") {
             Mqtt::Incoming(Packet::ConnAck(_)) => {
