@@ -58,14 +58,17 @@ pub fn handshake_failed(error: &io::Error, silent: bool, large_hello: bool) -> F
     Failure { cause, lasting: false }
 }
 
-/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence, or
-/// nothing.
+/// What it may mean that a handshake gets no answer in time, after a `large_hello` or not: the end of a sentence. Some brokers
+/// shake hands with one client after the other, such as rumqttd (docs/brokers.md).
 pub fn handshake_never_ends(large_hello: bool) -> &'static str {
-    if large_hello { SWALLOWED_A_LARGE_HELLO } else { "" }
+    if large_hello { SWALLOWED_A_LARGE_HELLO } else { STUCK }
 }
 
-const SWALLOWED_A_LARGE_HELLO: &str = "; a firewall that drops the large ClientHello of X25519MLKEM768 looks like that: leave \
-     the groups with MLKEM out of `mqtt.tls.key_exchange_groups`";
+const STUCK: &str = "; the broker may have too much to do, or be kept busy by another client";
+
+const SWALLOWED_A_LARGE_HELLO: &str = "; the broker may have too much to do, or be kept busy by another client. A firewall that \
+     drops the large ClientHello of X25519MLKEM768 looks like that, too: leave the groups with MLKEM out of \
+     `mqtt.tls.key_exchange_groups`";
 
 const HUNG_UP: &str = "; a port without TLS does that too: use the TLS port, usually 8883";
 
