@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(super) use again::Again;
-pub(super) use fate::{Answer, Fate};
+pub(super) use fate::{Answer, Failed, Fate};
 use window::Window;
 
 /// The name of the first broker, or of the only one.
@@ -223,11 +223,15 @@ impl Record {
         }
     }
 
-    /// The bridge hears that the function has failed with it, and whether that is for good.
-    pub(super) fn failed(&self, number: u64, for_good: bool) {
+    /// The bridge hears that the function has failed with it.
+    pub(super) fn failed(&self, number: u64, how: Failed) {
         if let Some(fate) = self.inner().fates.get_mut(&number) {
             (fate.taken, fate.passed) = (false, false);
-            fate.hopeless |= for_good;
+            fate.hopeless |= how == Failed::ForGood;
+            // An earlier success counts no more, nor does what came with it; unless it was another copy's.
+            if how != Failed::WithItsEvent && !fate.copied {
+                fate.answers.clear();
+            }
         }
     }
 

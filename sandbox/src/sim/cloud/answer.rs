@@ -8,7 +8,7 @@ use hyper::Response;
 use serde_json::json;
 
 use crate::sim::letter::Letter;
-use crate::sim::record::Record;
+use crate::sim::record::{Failed, Record};
 
 /// What is going to be answered.
 #[derive(Debug, Default)]
@@ -18,8 +18,8 @@ pub(super) struct Answer {
     pub(super) body: String,
     /// The messages that it says have succeeded, each with what is to be published about it.
     pub(super) succeeded: Vec<(u64, Vec<u64>)>,
-    /// Those that it says have not, and whether that is for good.
-    pub(super) failed: Vec<(u64, bool)>,
+    /// Those that it says have not.
+    pub(super) failed: Vec<(u64, Failed)>,
     /// The function has run.
     pub(super) passes: bool,
     /// Lambda says that it takes invocations.
@@ -66,7 +66,7 @@ impl Answer {
 
     /// The same, about messages that have all failed, for now.
     pub(super) fn failing(self, numbers: &[u64]) -> Self {
-        Self { failed: numbers.iter().map(|number| (*number, false)).collect(), ..self }
+        Self { failed: numbers.iter().map(|number| (*number, Failed::WithItsEvent)).collect(), ..self }
     }
 
     pub(super) fn with(mut self, name: &'static str, value: &str) -> Self {
@@ -77,7 +77,7 @@ impl Answer {
     /// The caller has it: from here on an acknowledgement is due.
     pub(super) fn heard(self, record: &Record) -> io::Result<Response<Bytes>> {
         self.succeeded.into_iter().for_each(|(number, answers)| record.succeeded(number, answers));
-        self.failed.iter().for_each(|(number, for_good)| record.failed(*number, *for_good));
+        self.failed.iter().for_each(|(number, how)| record.failed(*number, *how));
         record.refused_without_reason(&self.unexplained);
         if self.passes {
             record.let_pass();

@@ -10,6 +10,7 @@ use super::answer::{Answer, Fate};
 use super::{Cloud, State, Weather};
 use crate::sim::mapping::Mapping;
 use crate::sim::plan::{Answers, Moods};
+use crate::sim::record::Failed;
 
 /// Answers that must never be taken for a success.
 const LIES: &[(u16, &str)] = &[
@@ -161,7 +162,7 @@ impl State {
     fn never(&mut self, numbers: &[u64]) -> Option<Answer> {
         let every = self.moods.refused_every;
         let is_refused = |number: &&u64| every > 0 && number.is_multiple_of(every);
-        let failed: Vec<_> = numbers.iter().filter(is_refused).map(|number| (*number, true)).collect();
+        let failed: Vec<_> = numbers.iter().filter(is_refused).map(|number| (*number, Failed::ForGood)).collect();
         if failed.is_empty() {
             return None;
         }
@@ -210,7 +211,8 @@ impl State {
         for (seen, end) in seen.iter().zip(&ends) {
             match end {
                 End::Taken => answer.succeeded.push((seen.number, self.speak(seen, &mut publish, &mut reply))),
-                end => answer.failed.push((seen.number, *end == End::Hopeless)),
+                End::Failed => answer.failed.push((seen.number, Failed::ByName)),
+                End::Hopeless => answer.failed.push((seen.number, Failed::ForGood)),
             }
         }
         let body = json!({ "batchItemFailures": failures, "publish": publish, "reply": reply }).to_string();

@@ -3,6 +3,7 @@
 
 use super::answer::{Answer, Fate};
 use super::{State, Weather};
+use crate::sim::record::Failed;
 
 /// What a proxy sends.
 const PAGE: &str = "<html><body>blocked</body></html>";
@@ -60,7 +61,7 @@ impl State {
 /// A proxy that never lets these through: for their size (413), or for what stands in them.
 fn blocked(blocked: &[u64], numbers: &[u64]) -> Answer {
     if blocked.iter().any(|number| number.is_multiple_of(2)) {
-        let failed = blocked.iter().map(|number| (*number, true)).collect();
+        let failed = blocked.iter().map(|number| (*number, Failed::ForGood)).collect();
         Answer { failed, is_foreign: true, ..Answer::of(413, PAGE) }
     } else {
         Answer { unexplained: numbers.to_vec(), is_foreign: true, ..Answer::of(403, PAGE) }

@@ -4,6 +4,17 @@ use std::time::Duration;
 
 use super::blame::Blame;
 
+/// How the function has failed with a message, as the bridge hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::sim) enum Failed {
+    /// With all of its event, whatever it was before.
+    WithItsEvent,
+    /// By its name.
+    ByName,
+    /// No further attempt can help.
+    ForGood,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each has happened or has not")]
@@ -48,7 +59,7 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) outcomes: u64,
     /// A dead letter is safe.
     pub(in crate::sim) dead_lettered: bool,
-    /// Of each success, the numbers of the answers that came with it.
+    /// Of each success since the last failure, the numbers of the answers that came with it.
     pub(in crate::sim) answers: Vec<Vec<u64>>,
     /// When it was first acknowledged to the broker.
     pub(in crate::sim) acknowledged: Option<Duration>,
