@@ -211,9 +211,9 @@ impl EmptyQueue {
             return Search::Ping;
         };
         let room_for_long = gap.since.max(self.last_full + ROOM_FOR);
-        let lasted = |(age, least): (Duration, Duration)| (gap.since + least).max(self.begun + age);
         let arrived = gap.answered + self.slowest.min(QUIET);
-        let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min).max(arrived).max(self.not_before);
+        let lasted = |(age, least): (Duration, Duration)| (gap.since + least).max(arrived).max(self.begun + age);
+        let quiet = GAPS.into_iter().map(lasted).fold(room_for_long, Instant::min).max(self.not_before);
         match (gap.missing, gap.rounds) {
             (0, 0) if now >= quiet => self.leave(window, now),
             _ if now >= until => Search::Unproven,

@@ -4,8 +4,9 @@ use crate::common;
 use std::time::Duration;
 
 use crate::common::{acknowledged, acks, eventually, everywhere, publish, publishes, tapped};
-use sandbox::lambda::{Answer, Function};
+use sandbox::lambda::{Answer, Call, Function};
 use sandbox::world::FUNCTION;
+use tokio::sync::watch;
 
 const MESSAGES: u64 = 60;
 
@@ -39,17 +40,23 @@ async fn pubacks_follow_the_order_of_receipt() {
 #[tokio::test(flavor = "multi_thread")]
 async fn one_slow_invocation_holds_the_acknowledgements_and_not_the_invocations() {
     everywhere(|builder| async move {
-        let (world, tap) = tapped(builder.function(Function::inline(FUNCTION, |call| async move {
-            if call.payload.windows(9).any(|window| window == b"-1\"},\"enc") {
-                tokio::time::sleep(Duration::from_millis(1500)).await;
+        let (gate, open) = watch::channel(false);
+        let function = Function::inline(FUNCTION, move |call: Call| {
+            let mut open = open.clone();
+            async move {
+                if call.payload.windows(9).any(|window| window == b"-1\"},\"enc") {
+                    // An error means that the test has ended.
+                    let _ = open.wait_for(|open| *open).await;
+                }
+                Answer::null()
             }
-            Answer::null()
-        })))
-        .await;
+        });
+        let (world, tap) = tapped(builder.function(Function { timeout: common::PATIENCE, ..function })).await;
         publish(&world, 20, |_| {}).await;
         let log = world.lambda.log();
         log.wait_for(common::PATIENCE, |log| log.totals().succeeded >= 19).await.unwrap();
         assert_eq!(acks(&tap.seen()), [], "the first message is not done");
+        gate.send_replace(true);
         acknowledged(&world, 20).await;
         eventually("all are on the wire", || acks(&tap.seen()).len() >= 20).await;
     })
