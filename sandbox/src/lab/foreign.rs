@@ -1,7 +1,7 @@
 //! A running broker of the lab: started once, then stopped, killed and restarted as often as a test needs.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use bridge::config::{BrokerUrl, Protocol};
@@ -109,15 +109,6 @@ impl Foreign {
         self.run().await
     }
 
-    /// Copies all that it has written to its output so far, over every start.
-    ///
-    /// # Errors
-    /// When the copy cannot be written.
-    pub fn keep_log(&self, to: &Path) -> Result<(), LabError> {
-        let copied = std::fs::copy(self.log(), to);
-        copied.map(drop).map_err(|source| LabError::Io { broker: self.product.name(), source })
-    }
-
     /// Waits until what is confirmed is on disk, for the one broker that saves by the clock.
     async fn saved(&self) -> Result<(), LabError> {
         if self.product != Product::Mosquitto {
@@ -161,7 +152,9 @@ impl Foreign {
         LabError::Failed { broker: self.product.name(), what, log: tail(&self.log()) }
     }
 
-    fn log(&self) -> PathBuf {
+    /// Where its output is, of every start.
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
         self.directory.path().join("output.log")
     }
 }

@@ -61,6 +61,8 @@ pub struct Habits {
     pub drops_at_unsubscribe: bool,
     /// The versions under which it never answers UNSUBSCRIBE in a session that was resumed.
     pub unanswered_unsubscribe: &'static [Protocol],
+    /// What its log says when it serves nobody any more until it is started again, though its process runs.
+    pub dies_of: Option<&'static str>,
     /// The setting of the timer by which it sends messages again on the same connection.
     pub sends_again_by: Option<&'static str>,
     /// Its own limit of un-acknowledged messages for a client, where it is low enough to matter.
@@ -83,6 +85,7 @@ const USUAL: Habits = Habits {
     marks_sent_again: true,
     drops_at_unsubscribe: false,
     unanswered_unsubscribe: &[],
+    dies_of: None,
     sends_again_by: None,
     window: "",
     set: "",
@@ -145,6 +148,9 @@ pub const ALL: [Habits; 9] = [
         marks_sent_again: false,
         drops_at_unsubscribe: true,
         unanswered_unsubscribe: &[V311],
+        // A client that connects at the moment in which its last connection ends: `remote` of rumqttd/src/server/broker.rs panics
+        // with a lock held, and so does every connection after it.
+        dies_of: Some("PoisonError"),
         window: "`max_inflight_count`",
         set: "`max_inflight_count`, `max_segment_size`",
         ..USUAL

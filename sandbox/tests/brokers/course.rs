@@ -143,6 +143,9 @@ fn size() -> String {
     std::env::var("BROKER_LAB").unwrap_or_else(|_| "fast".to_owned())
 }
 
+/// How often a broker may have died of its own.
+const LIVES: usize = 3;
+
 /// So many brokers run at once, as some of them stall on a machine that they fill.
 static BROKERS: Semaphore = Semaphore::const_new(4);
 
@@ -154,13 +157,42 @@ pub async fn run(product: Product) {
     }
     let Some(product) = lab::require(product) else { return };
     let _place = BROKERS.acquire().await.unwrap();
+    for _ in 0..LIVES {
+        let broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
+        let (log, broker) = (broker.log(), Arc::new(Mutex::new(broker)));
+        let mut rows = Rows::create(product);
+        tokio::select! {
+            () = dies(product, &log) => {
+                let _ = writeln!(std::io::stderr(), "broker `{}` has died of its own: started again", product.name());
+                continue;
+            }
+            () = play_all(product, broker.clone(), &mut rows) => {}
+        }
+        if !rows.red.is_empty() {
+            // It is gone with the broker otherwise, and what is rare may not come a second time.
+            let kept = results().join(format!("{}.log", product.name()));
+            std::fs::copy(log, &kept).unwrap();
+            let (failed, kept) = (rows.red.len(), kept.display());
+            panic!("{}: {failed} scenarios failed:\n{}\nits own log: {kept}", product.name(), rows.red.join("\n"));
+        }
+        return;
+    }
+    panic!("{} has died of its own {LIVES} times", product.name());
+}
+
+/// Returns when the broker serves nobody any more for a reason of its own.
+async fn dies(product: Product, log: &Path) {
+    let Some(words) = Habits::of(product).dies_of else { return std::future::pending().await };
+    while !std::fs::read_to_string(log).unwrap_or_default().contains(words) {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+async fn play_all(product: Product, broker: Arc<Mutex<Foreign>>, rows: &mut Rows) {
     let habits = Habits::of(product);
-    let broker = Foreign::start(product).await.unwrap_or_else(|error| panic!("{error}"));
-    let broker = Arc::new(Mutex::new(broker));
     let all = habits.speaks.iter().flat_map(|(protocol, _)| Scenario::ALL.map(|scenario| (*protocol, scenario)));
     let concerned = all.filter(|(protocol, scenario)| scenario.concerns(&habits, *protocol));
     let (harsh, gentle) = concerned.partition::<Vec<_>, _>(|(_, scenario)| scenario.ends_the_broker());
-    let mut rows = Rows::create(product);
     for (scenarios, at_once) in [(gentle, AT_ONCE), (harsh, 1)] {
         let (mut running, places) = (JoinSet::new(), Arc::new(Semaphore::new(at_once)));
         for (protocol, scenario) in scenarios {
@@ -178,14 +210,6 @@ pub async fn run(product: Product) {
             rows.add(protocol, scenario, took, seen);
         }
     }
-    if rows.red.is_empty() {
-        return;
-    }
-    // What it says itself: it is gone with the broker otherwise, and what is rare may not come a second time.
-    let log = results().join(format!("{}.log", product.name()));
-    broker.lock().await.keep_log(&log).unwrap();
-    let (failed, log) = (rows.red.len(), log.display());
-    panic!("{}: {failed} scenarios failed:\n{}\nits own log: {log}", product.name(), rows.red.join("\n"));
 }
 
 /// The result of a scenario; a panic counts as a failure.
