@@ -125,13 +125,14 @@ async fn answer(
     }
 }
 
+const HUNG_UP: &str =
+    " in answer to CONNECT; its log may say why, such as a certificate of ours that it wants, or refuses";
+
 /// What a broker may mean by closing the connection in place of CONNACK.
 fn hung_up(wire: Wire) -> String {
     match wire.0 {
-        Protocol::V5 => format!(" in answer to CONNECT; {SPEAK_V311}"),
-        Protocol::V311 => {
-            " in answer to CONNECT; its log may say why, such as a certificate of ours that it wants, or refuses".into()
-        }
+        Protocol::V5 => format!("{HUNG_UP}; {SPEAK_V311}"),
+        Protocol::V311 => HUNG_UP.into(),
     }
 }
 
