@@ -47,12 +47,12 @@ fn hold(order: &str, state: &State) -> Response<Full<Bytes>> {
         _ => return text(StatusCode::NOT_FOUND, "not found; there are /mappings/{name}/pause and …/resume\n".into()),
     };
     let mappings = state.mappings.borrow();
-    let Some(paused) = mappings.iter().find(|watched| watched.mapping == name).and_then(|held| held.paused.as_ref())
+    let Some(changes) = mappings.iter().find(|watched| watched.mapping == name).and_then(|found| found.hold(pause))
     else {
         let name = Foreign::of(name);
         return text(StatusCode::NOT_FOUND, format!("mapping `{name}`: not found; /mappings lists them\n"));
     };
-    if paused.replace(pause) != pause {
+    if changes {
         if pause {
             info!(event = "mapping.paused", mapping = name, "paused");
         } else {

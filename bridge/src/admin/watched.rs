@@ -67,6 +67,17 @@ impl Signs {
 }
 
 impl Watched {
+    /// Holds the mapping, or lets it go, and shows that at once, whenever its sessions come to it. Whether anything changes; `None`
+    /// for what cannot be held.
+    #[must_use]
+    pub fn hold(&self, pause: bool) -> Option<bool> {
+        let changes = self.paused.as_ref()?.replace(pause) != pause;
+        if let Some(about) = &self.about {
+            about.metrics.show_paused(pause);
+        }
+        Some(changes)
+    }
+
     /// Why it is not ready; `None` when it is, or need not be.
     #[must_use]
     pub fn trouble(&self) -> Option<String> {

@@ -252,6 +252,12 @@ numbers! {
 }
 
 impl MappingMetrics {
+    /// An operator holds the mapping, or lets it go: the gauge, and since when. Whoever learns of it may say so.
+    pub fn show_paused(&self, paused: bool) {
+        self.paused.set(i64::from(paused));
+        self.live.pause(paused);
+    }
+
     /// The dead letters written to one kind of destination.
     #[must_use]
     pub fn writes_to(&self, destination: &'static str) -> Writes {

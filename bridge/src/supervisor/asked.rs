@@ -32,8 +32,7 @@ impl Bridge {
     #[must_use]
     pub fn pause(&self, mapping: &str, paused: bool) -> bool {
         let all = self.watched.borrow();
-        let found = all.iter().find(|watched| watched.mapping == mapping).and_then(|watched| watched.paused.as_ref());
-        found.map(|held| held.replace(paused)).is_some()
+        all.iter().find(|watched| watched.mapping == mapping).and_then(|watched| watched.hold(paused)).is_some()
     }
 
     /// Has the whole bridge leave for good: [`Bridge::tend`] sees to it, and returns when it is done.

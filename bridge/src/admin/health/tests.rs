@@ -9,6 +9,7 @@ use super::super::watched::Signs;
 use super::*;
 use crate::clock::now;
 use crate::config::{Config, Overrides};
+use crate::latest::Latest;
 use crate::mapping::Holding;
 use crate::metrics::{MappingMetrics, Metrics};
 use crate::mqtt::Status;
@@ -119,12 +120,15 @@ async fn a_window_that_stays_full_is_a_note() {
 #[test]
 fn a_paused_mapping_says_since_when_and_how_to_go_on() {
     let (watched, metrics) = at_work();
-    metrics.live.pause(true);
+    let watched = Watched { paused: Some(Latest::new(false)), ..watched };
+    // No session has heard of it yet.
+    assert_eq!((watched.hold(true), watched.hold(true), metrics.paused.get()), (Some(true), Some(false), 1));
     let (said, today) = (says(&watched), humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
     assert!(
         said.contains(&format!("paused since {}", &today[..10])) && said.contains("`mqtt-lambda-bridge resume m`"),
         "{said}"
     );
+    assert_eq!((watched.hold(false), says(&watched).as_str()), (Some(true), "ready\n"));
 }
 
 /// What the gauges `ready` and `degraded` of mapping `m` show, and the one of the bridge, held against the judgement of

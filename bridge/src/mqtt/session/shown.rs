@@ -51,8 +51,7 @@ impl Shown {
 
     /// Whether an operator holds the mapping.
     pub(super) fn paused(&self, paused: bool) {
-        self.metrics.paused.set(i64::from(paused));
-        self.metrics.live.pause(paused);
+        self.metrics.show_paused(paused);
     }
 
     /// A delivery was made of a message.

@@ -43,7 +43,7 @@ async fn f7_broker_sigterm_under_load() {
         let most = (RECEIVE_MAXIMUM + SENSORS_WINDOW) * usize::try_from(stops).unwrap();
         assert!(fate.extra() <= most, "{} extra", fate.extra());
         assert_eq!(scene.process.count("session lost"), 0, "{:#?}", scene.process.log());
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }
@@ -76,7 +76,7 @@ async fn f7_broker_sigkill_after_it_has_saved() {
             let most = (RECEIVE_MAXIMUM + SENSORS_WINDOW) * usize::try_from(kills).unwrap();
             assert!(extra <= most, "{extra} extra, at most {most} allowed");
             assert_eq!(scene.process.count("session lost"), 0, "{:#?}", scene.process.log());
-            scene.check_acks();
+            scene.check_acks().await;
         })
         .await;
     }
@@ -102,7 +102,7 @@ async fn f7_a_session_that_the_broker_has_lost_raises_the_alarm() {
         eventually("subscribed again", || scene.process.count("subscribed") == 2).await;
         let second = publish(&scene.world, 20, |_| {}).await;
         settled(&scene.world, "F7 lost session", &second, 1).await;
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }

@@ -44,7 +44,7 @@ async fn f9_throttled_with_retry_after() {
         let fate = settled(&world, "F9", &sensors, 1).await;
         assert_eq!((fate.dead.len(), fate.extra()), (0, 0));
         eventually("the concurrency recovers", || world.counters().concurrency.get() > fallen).await;
-        check_acks(&world, &tap);
+        check_acks(&world, &tap).await;
 
         let attempts = attempts(&world.lambda.log().invocations());
         assert!(attempts.values().flatten().count() as u64 > throttled, "{throttled} throttled");
@@ -70,7 +70,7 @@ async fn f10_server_errors_on_one_in_five() {
         assert_eq!((fate.handled.len() as u64, fate.dead.len(), fate.extra()), (messages, 0, 0));
         assert!(world.lambda.log().totals().refused >= messages / 10, "the fault has hardly struck");
         acknowledged(&world, messages).await;
-        check_acks(&world, &tap);
+        check_acks(&world, &tap).await;
     }
 }
 
@@ -92,7 +92,7 @@ async fn f12_the_function_ran_and_then_the_connection_broke() {
     let sensors = publish(&world, messages, |_| {}).await;
     settled(&world, "F12", &sensors, 1).await;
     acknowledged(&world, messages).await;
-    check_acks(&world, &tap);
+    check_acks(&world, &tap).await;
     let broken = world.lambda.log().totals().unanswered;
     assert!(broken >= messages / 10, "the fault has hardly struck");
     assert_eq!(*runs.lock().unwrap(), messages + broken, "each broken invocation had run, and ran again");
@@ -113,7 +113,7 @@ async fn f15_a_response_that_stalls_meets_the_timeout() {
     nothing_lost(&world, &sensors).await;
     acknowledged(&world, messages).await;
     settled(&world, "F15", &sensors, 1).await;
-    check_acks(&world, &tap);
+    check_acks(&world, &tap).await;
     let stalled = world.lambda.log().totals().unanswered;
     assert!(stalled > 0, "nothing stalled");
     assert_eq!(world.counters().failed.get(), stalled, "each stalled answer is a failed attempt");

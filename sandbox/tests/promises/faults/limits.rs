@@ -46,7 +46,7 @@ async fn f17_one_invocation_that_takes_a_minute_among_quick_ones() {
         let received: Vec<_> = publishes(&tap.seen()).into_iter().map(|(packet_id, ..)| packet_id).collect();
         let acknowledged: Vec<_> = acks(&tap.seen()).into_iter().map(|(packet_id, _)| packet_id).collect();
         assert_eq!(received, acknowledged, "PUBACKs left in another order than the messages came");
-        check_acks(&world, &tap);
+        check_acks(&world, &tap).await;
     })
     .await;
 }
@@ -76,7 +76,7 @@ async fn f18_a_function_that_is_down_while_ten_times_as_much_is_published() {
         let fate = scene.settled("F18", &mut sensors, 1).await;
         assert_eq!((fate.handled.len() as u64, fate.dead.len(), fate.extra()), (messages, 0, 0));
         assert_eq!(scene.proxy.connections(), 1, "back-pressure alone, and no other connection");
-        scene.check_acks();
+        scene.check_acks().await;
         scene.check_memory(WINDOW, PADDING);
         // At most two windows, each also as events, and never all that is published.
         let grown = scene.process.usage().unwrap().peak - before;
@@ -103,7 +103,7 @@ async fn f18_what_was_read_and_did_not_fit_goes_on_as_soon_as_it_fits() {
         let fate = scene.settled("F18, one at a time", &mut sensors, 0).await;
         assert_eq!((fate.handled.len(), fate.extra()), (100, 0));
         assert_eq!(scene.world.lambda.log().totals().peak_in_flight, 1);
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }

@@ -31,7 +31,7 @@ async fn f4_tcp_resets_under_load() {
         assert_eq!((fate.handled.len() as u64, fate.dead.len()), (messages, 0));
         assert!(fate.extra() as u64 <= RECEIVE_MAXIMUM as u64 * resets, "{} extra", fate.extra());
         assert_eq!(scene.process.count("session lost"), 0, "{:#?}", scene.process.log());
-        scene.check_acks();
+        scene.check_acks().await;
         scene.check_memory(RECEIVE_MAXIMUM, 1_024);
     })
     .await;
@@ -56,7 +56,7 @@ async fn f4_a_reset_while_no_more_messages_fit() {
         let fate = scene.settled("F4, full", &mut sensors, 1).await;
         assert_eq!((fate.handled.len(), fate.extra()), (30, 0));
         eventually("all is acknowledged", || crate::common::acks(&scene.tap.seen()).len() == 30).await;
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }
@@ -81,7 +81,7 @@ async fn f4_resets_while_more_waits_than_fits() {
         assert_eq!(fate.handled.len() as u64, messages);
         // Mosquitto up to 2.0.12 exceeds Receive Maximum; the bridge tolerates up to twice that.
         assert!(fate.extra() as u64 <= 2 * 50 * resets, "{} extra", fate.extra());
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }
@@ -107,7 +107,7 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
         let fate = scene.settled("F5", &mut sensors, 1).await;
         assert_eq!(fate.handled.len() as u64, messages);
         assert!(fate.extra() <= RECEIVE_MAXIMUM, "{} extra", fate.extra());
-        scene.check_acks();
+        scene.check_acks().await;
         scene.check_memory(RECEIVE_MAXIMUM, 1_024);
     })
     .await;
@@ -136,7 +136,7 @@ async fn f6_a_slow_line_with_losses_is_no_reason_to_connect_again() {
         })
         .await;
         assert_eq!(scene.proxy.connections(), 1, "connected again: {:#?}", scene.process.log());
-        scene.check_acks();
+        scene.check_acks().await;
         scene.check_memory(RECEIVE_MAXIMUM, 2_048);
     })
     .await;

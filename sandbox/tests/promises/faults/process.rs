@@ -35,7 +35,7 @@ async fn f1_a_start_with_more_waiting_than_fits_while_the_function_is_down() {
         assert_eq!((fate.handled.len(), fate.dead.len(), fate.extra()), (30, 0, 0));
         assert!(scene.process.logged("subscribed", PATIENCE).await, "{:#?}", scene.process.log());
         eventually("all is acknowledged", || acks(&scene.tap.seen()).len() == 30).await;
-        scene.check_acks();
+        scene.check_acks().await;
     })
     .await;
 }
@@ -61,7 +61,7 @@ async fn f23_stopped_for_two_keep_alives_and_continued() {
         let fate = scene.settled("F23", &mut sensors, 1).await;
         assert_eq!(fate.handled.len() as u64, messages);
         assert!(fate.extra() <= RECEIVE_MAXIMUM, "{} extra", fate.extra());
-        scene.check_acks();
+        scene.check_acks().await;
         scene.check_memory(RECEIVE_MAXIMUM, 1_024);
     })
     .await;
