@@ -112,14 +112,16 @@ async fn f15_a_response_that_stalls_meets_the_timeout() {
     let sensors = publish(&world, messages, |_| {}).await;
     nothing_lost(&world, &sensors).await;
     acknowledged(&world, messages).await;
-    settled(&world, "F15", &sensors, 1).await;
+    let fate = settled(&world, "F15", &sensors, 1).await;
     check_acks(&world, &tap).await;
     let stalled = world.lambda.log().totals().unanswered;
     assert!(stalled > 0, "nothing stalled");
-    assert_eq!(world.counters().failed.get(), stalled, "each stalled answer is a failed attempt");
+    // A busy machine may answer too late by itself: then the function has run, and runs once more.
+    let failed = stalled + fate.extra() as u64;
+    assert_eq!(world.counters().failed.get(), failed, "each stalled answer is a failed attempt");
     let metrics = world.bridge().unwrap().metrics().render();
     let by_timeout =
         |line: &&str| line.starts_with("mqtt_lambda_bridge_failures_total{") && line.contains("reason=\"Timeout\"");
     let timeouts = metrics.lines().find(by_timeout).and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    assert_eq!(timeouts, Some(stalled), "by the timeout, and by nothing else");
+    assert_eq!(timeouts, Some(failed), "by the timeout, and by nothing else");
 }
