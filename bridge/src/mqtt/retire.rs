@@ -139,10 +139,8 @@ pub struct EmptyQueue {
 /// Nothing has come, though the broker has room.
 #[derive(Debug, Clone, Copy)]
 struct Gap {
-    /// Since when the broker has read every acknowledgement: the first answer, or the question until it is there.
+    /// When the last PINGREQ was sent: at the answer to the one before, by which the broker has read every acknowledgement.
     since: Instant,
-    /// When the last PINGREQ was sent.
-    asked: Instant,
     /// When the last answer came.
     answered: Instant,
     /// How many answers to PINGREQ are missing until that of our own.
@@ -154,7 +152,7 @@ struct Gap {
 impl Gap {
     /// A PINGREQ is sent now, with so many others on their way.
     fn new(now: Instant, unanswered: usize, rounds: u8) -> Self {
-        Self { since: now, asked: now, answered: now, missing: unanswered + 1, rounds }
+        Self { since: now, answered: now, missing: unanswered + 1, rounds }
     }
 }
 
@@ -185,7 +183,7 @@ impl EmptyQueue {
         let Some(gap) = &mut self.gap else { return };
         gap.answered = now;
         if gap.missing == 1 {
-            self.slowest = self.slowest.max(now.saturating_duration_since(gap.asked));
+            self.slowest = self.slowest.max(now.saturating_duration_since(gap.since));
         }
         gap.missing = gap.missing.saturating_sub(1);
     }
