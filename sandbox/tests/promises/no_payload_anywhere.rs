@@ -132,7 +132,7 @@ fn answers() -> Vec<Action> {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_error_of_lambda_and_every_bad_answer_keeps_the_payload_to_itself() {
     let world = world().function(willing()).without_bridge().await.unwrap();
-    let bridge = Watched::start(&world, &[&format!("AWS_SESSION_TOKEN={TOKEN}")]).await;
+    let mut bridge = Watched::start(&world, &[&format!("AWS_SESSION_TOKEN={TOKEN}")]).await;
     for (number, action) in (1..).zip(errors().into_iter().chain(answers())) {
         let case = action.to_string();
         world.lambda.faults().add(Fault::new(When::Next(2), action));
@@ -140,11 +140,12 @@ async fn every_error_of_lambda_and_every_bad_answer_keeps_the_payload_to_itself(
         bridge.acknowledged(&case, number).await;
         world.lambda.faults().clear();
     }
+    for said in ["invocation failed", "invocations refused", "function failed", "dead-lettered"] {
+        let was_said = bridge.process.logged(said, PATIENCE).await;
+        assert!(was_said, "`{said}` was never said, so this proved nothing");
+    }
     bridge.assert_clean("all", &world);
     assert_eq!(bridge.talkative(), Vec::<String>::new(), "whoever sees whole requests says nothing");
-    for said in ["invocation failed", "invocations refused", "function failed", "dead-lettered"] {
-        assert!(bridge.process.count(said) > 0, "`{said}` was never said, so this proved nothing");
-    }
     assert!(world.dead_letters().unwrap().len() > 5);
 }
 
@@ -156,15 +157,15 @@ async fn what_a_function_quotes_is_in_its_dead_letter_and_in_no_output() {
         Answer::error(&payload, &payload)
     });
     let world = world().function(quoting).without_bridge().await.unwrap();
-    let bridge = Watched::start(&world, &[]).await;
+    let mut bridge = Watched::start(&world, &[]).await;
     publish(&world, 3, |options| options.padding = 64).await;
     bridge.acknowledged("quoted", 3).await;
+    assert!(bridge.process.logged("function failed", PATIENCE).await);
     for text in [bridge.get("/readyz"), bridge.get("/metrics"), bridge.process.log().join("\n")] {
         assert_clean("quoted", &text);
     }
     let letters = world.dead_letters().unwrap();
     assert!(letters.iter().all(|letter| letter.error_message.contains(&MARK.repeat(64))), "there it is the reason");
-    assert!(bridge.process.count("function failed") > 0);
 }
 
 /// The way to Lambda is wrong in itself: a bridge of its own for each, as they differ in their environment.

@@ -165,12 +165,12 @@ async fn f41_a_cold_start_makes_a_few_connections_at_once() {
 async fn f41_a_404_of_an_old_address_heals_without_a_dead_letter() {
     let world = world().await;
     let endpoint = trusted(&world).await;
-    let process = bridge(&world, &endpoint, &[]).await;
+    let mut process = bridge(&world, &endpoint, &[]).await;
     warmed_up(&world, &endpoint, &process).await;
     endpoint.moved();
     publish(&world, 20, |_| {}).await;
     succeeded(&world, 28, &process).await;
-    assert!(process.count("404") >= 1, "{:#?}", process.log());
+    assert!(process.logged("404", PATIENCE).await, "{:#?}", process.log());
     assert_eq!(world.dead_letters().unwrap(), []);
 }
 
@@ -180,11 +180,12 @@ async fn f41_an_endpoint_that_takes_fewer_connections_than_invocations_is_slow_a
         let world = world().await;
         let identity = world.pki.issue(&Leaf::broker()).unwrap();
         let endpoint = Front::tls_for(2, beyond, tls(&identity), world.lambda.address()).await.unwrap();
-        let process = bridge(&world, &endpoint, &[]).await;
+        let mut process = bridge(&world, &endpoint, &[]).await;
         world.lambda.faults().add(Fault::new(When::Next(40), Action::Delay(Duration::from_millis(200))));
         publish(&world, 40, |_| {}).await;
         succeeded(&world, 40, &process).await;
-        assert!(process.count("\"connection: ") >= 1, "{beyond:?} was not met: {:#?}", process.log());
+        let met = process.logged("\"connection: ", PATIENCE).await;
+        assert!(met, "{beyond:?} was not met: {:#?}", process.log());
         assert_eq!(world.dead_letters().unwrap(), []);
         assert_eq!(world.lambda.log().totals().invoked, 40, "{beyond:?}: none was invoked again");
         assert_eq!(process.count("no whole response"), 0, "{beyond:?}: {:#?}", process.log());
