@@ -35,7 +35,21 @@ impl FileDestination {
     /// When it cannot be written to.
     pub fn open(path: &Path) -> Result<Self, DestinationError> {
         let error = |cause: io::Error| DestinationError::new(path.display(), cause);
-        let mut log = Log { path: path.to_owned(), file: append_to(path).map_err(error)? };
+        Self::write_to(path, append_to(path).map_err(error)?)
+    }
+
+    /// The same in place of a file that was moved away: it has the owner of that one, as the bridge could not write to a
+    /// file that root has made.
+    pub(crate) fn open_in_place_of(moved: &Path, path: &Path) -> Result<Self, DestinationError> {
+        let error = |cause: io::Error| DestinationError::new(path.display(), cause);
+        let file = append_to(path).map_err(error)?;
+        keep_owner(&file, moved).map_err(error)?;
+        Self::write_to(path, file)
+    }
+
+    fn write_to(path: &Path, file: File) -> Result<Self, DestinationError> {
+        let error = |cause: io::Error| DestinationError::new(path.display(), cause);
+        let mut log = Log { path: path.to_owned(), file };
         log.end_partial_line().map_err(error)?;
         let (writer, lines) = mpsc::channel(QUEUE);
         // Syncing blocks, so the file has a thread of its own, which ends with the last sender.
@@ -224,6 +238,25 @@ fn keep_private(_file: &File) -> io::Result<()> {
     Ok(())
 }
 
+/// Gives the file to the owner of the one that was moved away.
+#[cfg(unix)]
+fn keep_owner(file: &File, moved: &Path) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, fchown};
+    let (found, wanted) = (file.metadata()?, fs::symlink_metadata(moved)?);
+    if found.uid() == wanted.uid() {
+        return Ok(());
+    }
+    fchown(file, Some(wanted.uid()), Some(wanted.gid())).map_err(|cause| {
+        let owner = wanted.uid();
+        io::Error::other(format!("it cannot be given to its owner, the user {owner}: {cause}; run this as that user"))
+    })
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_file: &File, _moved: &Path) -> io::Result<()> {
+    Ok(())
+}
+
 /// The names of files must survive a power failure too.
 pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
@@ -370,6 +403,27 @@ mod tests {
         std::os::unix::fs::symlink(&target, &path).unwrap();
         assert!(file.put(&letter("one")).await.is_err());
         assert_eq!(fs::read_to_string(&target).unwrap(), "");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn in_place_of_a_moved_file_the_new_one_has_its_owner_or_is_refused() {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let dir = tempfile::tempdir().unwrap();
+        let (moved, path) = (dir.path().join("letters.jsonl.redrive-1"), dir.path().join("letters.jsonl"));
+        fs::write(&moved, "").unwrap();
+        let owner = || fs::metadata(&path).unwrap().uid();
+        let us = fs::metadata(&moved).unwrap().uid();
+        FileDestination::open_in_place_of(&moved, &path).unwrap();
+        assert_eq!(owner(), us);
+        if us == 0 {
+            chown(&moved, Some(65_534), Some(65_534)).unwrap();
+            FileDestination::open_in_place_of(&moved, &path).unwrap();
+            assert_eq!(owner(), 65_534);
+        } else {
+            let refused = FileDestination::open_in_place_of("/".as_ref(), &path).unwrap_err().to_string();
+            assert!(refused.ends_with("run this as that user"), "{refused}");
+        }
     }
 
     #[cfg(unix)]

@@ -101,7 +101,7 @@ async fn run_part(redrive: &mut Redrive, path: &Path, mut part: Part) -> Result<
         if !stay.is_empty() {
             let back: &FileDestination = match &mut back {
                 Some(back) => back,
-                none => none.insert(FileDestination::open(path)?),
+                none => none.insert(FileDestination::open_in_place_of(&part.path, path)?),
             };
             back.put_lines(stay).await?;
         }

@@ -122,6 +122,20 @@ async fn every_letter_of_a_file_as_the_record_it_was() {
     assert_eq!((record.user_properties.len(), record.correlation_data.as_deref()), (1, Some("AP8=")));
 }
 
+/// The bridge goes on writing to the file; only as root can a test give it to somebody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_back_belongs_to_the_owner_of_the_file() {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let world = world(LETTERS).await;
+    let owner = || fs::metadata(world.dead_letter_file()).unwrap().uid();
+    let wanted = if owner() == 0 { 65_534 } else { owner() };
+    chown(world.dead_letter_file(), Some(wanted), None).unwrap();
+    fault(&world, When::Always, Action::function_error("SensorError", "cannot"));
+    let (code, summary) = run(&world, &file(&world), &[]).await;
+    assert_eq!((code, &summary["failed"]), (1, &LETTERS.into()), "{summary}");
+    assert_eq!(owner(), wanted);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_half_way_and_run_again() {
     let world = world(LETTERS).await;
