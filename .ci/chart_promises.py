@@ -172,4 +172,7 @@ for account in of_kind.get("ServiceAccount", []):
     found = account["metadata"].get("annotations") or {}
     promise(found.get("eks.amazonaws.com/role-arn", "") == chosen["aws"]["roleArn"], "aws.roleArn: not the account's")
 for monitor in of_kind.get("ServiceMonitor", []):
-    promise([endpoint["path"] for endpoint in monitor["spec"]["endpoints"]] == ["/metrics"], "monitors something else")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    promise(endpoint["path"] == "/metrics", "monitors something else")
+    named = {rule["targetLabel"]: rule["replacement"] for rule in endpoint["relabelings"]}
+    promise(named["job"] == "bridge", "the alert rules and the dashboard do not know this job")

@@ -176,9 +176,9 @@ numbers! {
         session_expiry_asked: Gauge = "session_expiry_asked" Seconds;
         /// Whether the mapping is ready, as /readyz says.
         ready: Gauge = "ready";
-        /// Whether the mapping is degraded: all its invocations fail for long, or a failure destination refuses.
+        /// Whether the mapping is degraded: all its invocations fail for a long time, or a failure destination refuses.
         degraded: Gauge = "degraded";
-        /// Whether the mapping is subscribed for long, and no message has ever come.
+        /// Whether the mapping is subscribed for hours, and no message has ever come.
         silent: Gauge = "silent";
         /// Sessions that are subscribed with the QoS asked.
         subscribed: Gauge = "subscribed_sessions";
