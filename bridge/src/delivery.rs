@@ -191,9 +191,9 @@ impl Delivery {
     }
 
     /// Takes the payload for compressed so, and for unreadable when it is not, or becomes longer than `limit`. A
-    /// message that was not decoded stays as it is.
+    /// message that is not fit for a function stays as it is.
     pub fn decompress(&mut self, compression: Compression, limit: usize) {
-        if self.message.skipped().is_some() {
+        if self.message.unfit().is_some() {
             return;
         }
         self.content = match compression.undo(&self.message.payload, limit) {
@@ -228,12 +228,9 @@ impl Delivery {
     /// Why no function can be given it, by kind and in words; `None` when one can.
     #[must_use]
     pub fn unreadable(&self) -> Option<(&'static str, &str)> {
-        if let Some(skipped) = self.message.skipped() {
-            return Some(("TooLarge", &skipped.why));
-        }
         match &self.content {
             Content::Unreadable(_, Unreadable { kind, why }) => Some((kind, why)),
-            _ => None,
+            _ => self.message.unfit(),
         }
     }
 

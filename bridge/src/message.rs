@@ -44,6 +44,17 @@ pub struct Properties {
     /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and
     /// of the payload, which is empty then.
     pub skipped: Option<Box<Skipped>>,
+    /// What is wrong with the text of a message that MQTT forbids; then topic and properties are shown mended.
+    pub ill_formed: Option<Box<IllFormed>>,
+}
+
+/// A message with text that MQTT forbids. It is never invoked; its dead letter has its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IllFormed {
+    /// What is wrong, and where.
+    pub why: String,
+    /// The SHA-256 of topic and properties as they came.
+    pub sha256: [u8; 32],
 }
 
 /// A message that went by without being decoded. It is never invoked; its dead letter tells what it was.
@@ -76,6 +87,20 @@ impl Message {
         self.properties.as_ref()?.skipped.as_deref()
     }
 
+    /// Why it must not be invoked, by kind and in words, when it could not be decoded as it came.
+    #[must_use]
+    pub fn unfit(&self) -> Option<(&'static str, &str)> {
+        let properties = self.properties.as_ref()?;
+        let skipped = properties.skipped.as_ref().map(|skipped| ("TooLarge", skipped.why.as_str()));
+        skipped.or_else(|| properties.ill_formed.as_ref().map(|found| ("IllFormed", found.why.as_str())))
+    }
+
+    /// Marks it as one with text that MQTT forbids.
+    pub fn mark(&mut self, found: IllFormed) {
+        let properties = Arc::make_mut(self.properties.get_or_insert_default());
+        properties.ill_formed = Some(Box::new(found));
+    }
+
     /// The memory of the message in bytes: its variable parts and a fixed allowance for the bookkeeping around them.
     #[must_use]
     pub fn weight(&self) -> usize {
@@ -92,8 +117,10 @@ impl Properties {
         let pair = |(name, value): &(String, String)| size_of_val(name) * 2 + text(name) + text(value);
         let user: usize = self.user.iter().map(pair).sum();
         let skipped = self.skipped.as_ref().map_or(0, |skipped| size_of::<Skipped>() + skipped.why.len());
+        let ill_formed = self.ill_formed.as_ref().map_or(0, |found| size_of::<IllFormed>() + found.why.len());
         size_of::<Self>()
             + skipped
+            + ill_formed
             + self.content_type.as_ref().map_or(0, String::len)
             + self.response_topic.as_ref().map_or(0, String::len)
             + self.correlation_data.as_ref().map_or(0, Bytes::len)

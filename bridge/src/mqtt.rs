@@ -18,6 +18,7 @@ mod end;
 mod failing;
 mod first_bytes;
 mod frame;
+mod ill_formed;
 mod keep_alive;
 mod ledger;
 mod link;

@@ -52,7 +52,7 @@ impl<'a> Source<'a> {
             response_topic: (flags & 16 != 0).then(|| self.text()),
             correlation_data: (flags & 32 != 0).then(|| Bytes::copy_from_slice(self.chunk())),
             user: (0..self.byte() % 4).map(|_| (self.text(), self.text())).collect(),
-            skipped: None,
+            ..Properties::default()
         }
     }
 }

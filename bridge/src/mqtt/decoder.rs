@@ -6,11 +6,13 @@ use bytes::{Buf, BufMut, BytesMut};
 use super::bounds::Bounds;
 use super::buffer::{leave_to_packet, make_room_for};
 use super::frame::{Frame, Section};
+use super::ill_formed::{Places, mend};
 use super::packet::{Incoming, WireError};
 use super::property_section::user_properties;
 use super::skip::Skip;
 use super::wire::Wire;
 use crate::config::Protocol;
+use crate::message::IllFormed;
 
 /// The reading side of one connection.
 pub struct Decoder {
@@ -71,9 +73,25 @@ impl Decoder {
             return Ok(None);
         }
         self.judged = false;
-        let packet = self.wire.decode(input, u32::try_from(self.bounds.packet).unwrap_or(u32::MAX))?;
+        let ill_formed = if frame.is_publish() { self.mend(frame, &mut input[frame.header..]) } else { None };
+        let mut packet = self.wire.decode(input, u32::try_from(self.bounds.packet).unwrap_or(u32::MAX))?;
+        if let (Some(found), Some(Incoming::Publish { message, .. })) = (ill_formed, &mut packet) {
+            message.mark(found);
+        }
         leave_to_packet(frame.length(), input);
         Ok(packet)
+    }
+
+    /// Mends the text of a PUBLISH that is there as a whole.
+    fn mend(&self, frame: Frame, body: &mut [u8]) -> Option<IllFormed> {
+        let properties = match self.wire.0 {
+            Protocol::V311 => 0..0,
+            Protocol::V5 => match frame.properties(body) {
+                Ok(Section::At { start, end, .. }) => start..end,
+                _ => 0..0,
+            },
+        };
+        mend(body, &Places { topic: frame.topic(body), properties })
     }
 
     /// Whether bytes that were taken belong to a packet that was not handed out yet.
@@ -116,6 +134,8 @@ impl Decoder {
 
     /// Decodes the front of a PUBLISH, as if it had neither properties nor payload, and takes it from `input`.
     fn begin_skip(&self, frame: Frame, from: usize, why: String, input: &mut BytesMut) -> Result<Box<Skip>, WireError> {
+        let body = &mut input[frame.header..];
+        let ill_formed = mend(body, &Places { topic: frame.topic(body), properties: 0..0 });
         let (front, behind) = (&input[frame.header..][..from], frame.remaining - from);
         let mut bare = BytesMut::with_capacity(from + 6);
         bare.put_u8(frame.first);
@@ -127,7 +147,7 @@ impl Decoder {
             return Err(WireError::malformed("a PUBLISH that is none"));
         };
         input.advance(frame.header + from);
-        Ok(Box::new(Skip::new(packet_id, message, behind, why)))
+        Ok(Box::new(Skip::new(packet_id, message, behind, why, ill_formed)))
     }
 
     fn pass(&mut self, skip: Box<Skip>, input: &mut BytesMut) -> Option<Incoming> {

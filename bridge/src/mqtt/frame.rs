@@ -82,6 +82,12 @@ impl Frame {
         }
     }
 
+    /// Where the topic of a PUBLISH is, counted from the end of the fixed header; empty when it is longer than the packet.
+    pub(super) fn topic(self, body: &[u8]) -> std::ops::Range<usize> {
+        let length = body.first_chunk::<2>().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+        if 2 + length <= self.remaining { 2..2 + length } else { 0..0 }
+    }
+
     /// Where their length is; beyond the end where there are none, `None` as long as that cannot be told.
     fn properties_at(self, body: &[u8]) -> Option<usize> {
         Some(match self.first & 0xf0 {

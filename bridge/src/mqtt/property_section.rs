@@ -1,9 +1,13 @@
-//! Scans a property section without decoding it (MQTT 5, 2.2.2.2): counts the user properties, and checks that no
-//! single property appears twice. Allocates nothing, so that the check costs less than decoding a section that it
-//! refuses.
+//! Scans a property section without decoding it (MQTT 5, 2.2.2.2): counts the user properties, checks that no single
+//! property appears twice, and finds the strings. Allocates nothing, so that the check costs less than decoding a
+//! section that it refuses.
+
+use std::ops::Range;
 
 use super::packet::WireError;
 
+const CONTENT_TYPE: u8 = 0x03;
+const RESPONSE_TOPIC: u8 = 0x08;
 const SUBSCRIPTION_IDENTIFIER: u8 = 0x0b;
 const USER_PROPERTY: u8 = 0x26;
 
@@ -35,6 +39,39 @@ pub(super) fn user_properties(mut section: &[u8]) -> Result<usize, WireError> {
     Ok(user)
 }
 
+/// The strings of a PUBLISH's properties (3.3.2.3): what each is, and where. Ends where the section is cut off, or has a
+/// property that MQTT does not know.
+pub(super) fn strings(section: &[u8]) -> impl Iterator<Item = (&'static str, Range<usize>)> {
+    let mut next = 0;
+    let properties = std::iter::from_fn(move || {
+        let (&id, rest) = section.get(next..)?.split_first()?;
+        let Length::Of(length) = length(id, rest) else { return None };
+        let from = next + 1;
+        next = from + length;
+        (next <= section.len()).then_some((id, from..next))
+    });
+    properties.flat_map(|(id, at)| {
+        let whole = |what| [Some((what, at.start + 2..at.end)), None];
+        match id {
+            CONTENT_TYPE => whole("content type"),
+            RESPONSE_TOPIC => whole("response topic"),
+            USER_PROPERTY => {
+                let name = at.start + 2..at.start + string_at(section, at.start).unwrap_or(2);
+                let value = name.end + 2..at.end;
+                [Some(("user property", name)), Some(("user property", value))]
+            }
+            _ => [None, None],
+        }
+        .into_iter()
+        .flatten()
+    })
+}
+
+/// The length of the string at this place, its own length included.
+fn string_at(section: &[u8], at: usize) -> Option<usize> {
+    Some(2 + usize::from(u16::from_be_bytes(*section.get(at..)?.first_chunk()?)))
+}
+
 /// How long the value of a property is.
 enum Length {
     Of(usize),
@@ -45,7 +82,7 @@ enum Length {
 
 /// The length of the value at the front of `rest`.
 fn length(id: u8, rest: &[u8]) -> Length {
-    let string = |at: usize| Some(2 + usize::from(u16::from_be_bytes(*rest.get(at..)?.first_chunk()?)));
+    let string = |at: usize| string_at(rest, at);
     let length = match id {
         0x01 | 0x17 | 0x19 | 0x24 | 0x25 | 0x28 | 0x29 | 0x2a => Some(1),
         0x13 | 0x21 | 0x22 | 0x23 => Some(2),

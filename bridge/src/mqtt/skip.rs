@@ -7,13 +7,15 @@ use bytes::{Buf, BytesMut};
 use sha2::{Digest, Sha256};
 
 use super::packet::Incoming;
-use crate::message::{Message, Properties, Skipped};
+use crate::message::{IllFormed, Message, Properties, Skipped};
 
 /// One such packet, of which the front was read.
 pub(super) struct Skip {
     packet_id: u16,
     message: Message,
     why: String,
+    /// What was wrong with its topic.
+    ill_formed: Option<IllFormed>,
     left: usize,
     length: u64,
     digest: Sha256,
@@ -21,8 +23,14 @@ pub(super) struct Skip {
 
 impl Skip {
     /// `left` bytes of the packet are still to come: its properties, with their length, and its payload.
-    pub(super) fn new(packet_id: u16, message: Message, left: usize, why: String) -> Self {
-        Self { packet_id, message, why, left, length: left as u64, digest: Sha256::new() }
+    pub(super) fn new(
+        packet_id: u16,
+        message: Message,
+        left: usize,
+        why: String,
+        ill_formed: Option<IllFormed>,
+    ) -> Self {
+        Self { packet_id, message, why, ill_formed, left, length: left as u64, digest: Sha256::new() }
     }
 
     /// Takes from `input` what belongs to the packet. `Ok` with what stands for it when its end is reached.
@@ -34,9 +42,12 @@ impl Skip {
         if self.left > 0 {
             return Err(self);
         }
-        let Self { packet_id, mut message, why, length, digest, .. } = *self;
+        let Self { packet_id, mut message, why, ill_formed, length, digest, .. } = *self;
         let skipped = Skipped { why, length, sha256: digest.finalize().into() };
         message.properties = Some(Arc::new(Properties { skipped: Some(Box::new(skipped)), ..Properties::default() }));
+        if let Some(found) = ill_formed {
+            message.mark(found);
+        }
         Ok(Incoming::Publish { packet_id, message, subscriptions: Vec::new() })
     }
 }

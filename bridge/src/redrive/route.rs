@@ -127,13 +127,13 @@ pub(crate) fn delivery(letter: &DeadLetter) -> Option<Delivery> {
         Some(text) => Some(BASE64_STANDARD.decode(text).ok()?.into()),
         None => None,
     };
+    // Of a letter with text that MQTT forbids, what the letter shows.
     let properties = Properties {
-        expiry: None,
         content_type: letter.content_type.clone(),
         response_topic: letter.response_topic.clone(),
         correlation_data,
         user: letter.user_properties.clone(),
-        skipped: None,
+        ..Properties::default()
     };
     let message = Message {
         topic: letter.topic.as_str().into(),

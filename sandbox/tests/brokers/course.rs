@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::bench::{Bench, Seen};
-use crate::{answers, filters, interrupted, leaving, retained, sessions, shared, steady, strangers};
+use crate::{answers, filters, ill_formed, interrupted, leaving, retained, sessions, shared, steady, strangers};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
@@ -44,10 +44,11 @@ enum Scenario {
     Retained,
     Mqtt5Refused,
     Strangers,
+    IllFormed,
 }
 
 impl Scenario {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::Once,
         Self::BridgeKilled,
         Self::BridgeStopped,
@@ -64,6 +65,7 @@ impl Scenario {
         Self::Retained,
         Self::Mqtt5Refused,
         Self::Strangers,
+        Self::IllFormed,
         Self::BrokerRestarted,
         Self::BrokerKilled,
     ];
@@ -88,6 +90,7 @@ impl Scenario {
             Self::Retained => "retained",
             Self::Mqtt5Refused => "MQTT 5 refused",
             Self::Strangers => "strangers",
+            Self::IllFormed => "ill-formed text",
         }
     }
 
@@ -134,6 +137,7 @@ impl Scenario {
             Self::Retained => retained::handled_once(bench).await,
             Self::Mqtt5Refused => sessions::mqtt_5_is_refused_helpfully(bench).await,
             Self::Strangers => strangers::are_not_let_in(bench).await,
+            Self::IllFormed => ill_formed::text_stops_nothing(bench).await,
         }
     }
 }

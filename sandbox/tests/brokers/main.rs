@@ -15,6 +15,7 @@ mod course;
 mod device;
 mod docs;
 mod filters;
+mod ill_formed;
 mod interrupted;
 mod leaving;
 #[path = "../parts/replica.rs"]

@@ -44,12 +44,11 @@ fn writes_the_fixture() {
     let mut second = message("21,5 °C\n".as_bytes(), Qos::AtLeastOnce);
     (second.retain, second.dup) = (true, true);
     second.properties = Some(Arc::new(Properties {
-        expiry: None,
         content_type: Some("text/plain".into()),
         response_topic: Some("devices/C-Client-01/command".into()),
         correlation_data: Some(Bytes::from_static(&[0, 1, 2])),
         user: vec![("site".into(), "north".into()), ("site".into(), "hall-2".into())],
-        skipped: None,
+        ..Properties::default()
     }));
     let third = message(&[0x00, 0xff, 0x10, 0x80], Qos::ExactlyOnce);
     let deliveries = [delivery(1, first), delivery(2, second), delivery(3, third)];

@@ -8,7 +8,7 @@ use bytestring::ByteString;
 
 use crate::config::Qos;
 use crate::delivery::{Outcome, Ticket};
-use crate::message::{Message, Properties, Skipped};
+use crate::message::{IllFormed, Message, Properties, Skipped};
 
 /// A received message and its state.
 #[derive(Debug)]
@@ -61,29 +61,39 @@ impl Content {
     pub(super) fn digest(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         (self.qos as u8, self.retain, self.topic.as_bytes(), &self.payload).hash(&mut hasher);
-        if let Some((content_type, response_topic, correlation_data, user, skipped)) =
+        if let Some((content_type, response_topic, correlation_data, user, skipped, ill_formed)) =
             lasting(self.properties.as_deref())
         {
             (content_type, response_topic, correlation_data, user).hash(&mut hasher);
             skipped.map(|skipped| skipped.sha256).hash(&mut hasher);
+            ill_formed.map(|found| found.sha256).hash(&mut hasher);
         }
         hasher.finish()
     }
 }
 
-type Lasting<'a> = (Option<&'a str>, Option<&'a str>, Option<&'a Bytes>, &'a [(String, String)], Option<&'a Skipped>);
+type Lasting<'a> = (
+    Option<&'a str>,
+    Option<&'a str>,
+    Option<&'a Bytes>,
+    &'a [(String, String)],
+    Option<&'a Skipped>,
+    Option<&'a IllFormed>,
+);
 
 /// All properties but the expiry; `None` when there are none.
 fn lasting(properties: Option<&Properties>) -> Option<Lasting<'_>> {
-    let Properties { expiry: _, content_type, response_topic, correlation_data, user, skipped } = properties?;
+    let Properties { expiry: _, content_type, response_topic, correlation_data, user, skipped, ill_formed } =
+        properties?;
     let all: Lasting<'_> = (
         content_type.as_deref(),
         response_topic.as_deref(),
         correlation_data.as_ref(),
         user.as_slice(),
         skipped.as_deref(),
+        ill_formed.as_deref(),
     );
-    (all != (None, None, None, &[], None)).then_some(all)
+    (all != (None, None, None, &[], None, None)).then_some(all)
 }
 
 #[cfg(test)]

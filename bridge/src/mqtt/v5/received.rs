@@ -125,7 +125,7 @@ fn properties(p: PublishProperties) -> Option<Arc<Properties>> {
         response_topic: p.response_topic,
         correlation_data: p.correlation_data.map(own),
         user: p.user_properties,
-        skipped: None,
+        ..Properties::default()
     };
     (!bare).then(|| Arc::new(kept()))
 }
