@@ -106,9 +106,10 @@ impl Metrics {
         self.0.mappings.of(name)
     }
 
-    /// Shows a mapping no more that is not there any more. What its parts still count goes nowhere.
-    pub fn forget(&self, name: &str) {
-        self.0.mappings.forget(name);
+    /// Shows no mapping any more that is not there. What its parts still count goes nowhere.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        let gone = self.0.mappings.names().into_iter().filter(|name| !is_there(name));
+        gone.for_each(|name| self.0.mappings.forget(&name));
     }
 
     /// What TLS counts for the whole bridge.
@@ -183,7 +184,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.mapping("gone").received.inc();
         metrics.mapping("here").received.inc();
-        metrics.forget("gone");
+        metrics.keep(|name| name != "gone");
         let text = metrics.render();
         assert!(!text.contains("gone") && text.contains("here"), "{text}");
     }

@@ -73,7 +73,7 @@ impl Ready {
         if let Some((at, cause)) = &*failed
             && at.elapsed() < FAILED_FOR
         {
-            return Err(cause.clone());
+            return if self.are_valid() { Ok(()) } else { Err(cause.clone()) };
         }
         let named = |cause| match &self.0.profile {
             Some(profile) => format!("AWS_PROFILE is `{profile}`, which gives none: {cause}"),
@@ -82,12 +82,16 @@ impl Ready {
         let fetched = self.fetch().await.map_err(named);
         if let Err(cause) = &fetched {
             *failed = Some((Instant::now(), cause.clone()));
-            // Credentials that have not expired yet are valid for this call.
-            if self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now())) {
+            if self.are_valid() {
                 return Ok(());
             }
         }
         fetched
+    }
+
+    /// Whether there are some that have not expired yet: they serve until there are others.
+    fn are_valid(&self) -> bool {
+        self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now()))
     }
 
     async fn fetch(&self) -> Result<(), String> {
@@ -238,6 +242,33 @@ mod tests {
             }
             assert_eq!(asked.load(Ordering::Relaxed), expected, "{lasts:?}");
         }
+    }
+
+    /// Gives some that last for half a minute, and then fails.
+    #[derive(Debug, Default)]
+    struct Once(AtomicUsize);
+
+    impl ProvideCredentials for Once {
+        fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+        where
+            Self: 'a,
+        {
+            future::ProvideCredentials::ready(match self.0.fetch_add(1, Ordering::Relaxed) {
+                0 => {
+                    let expiry = SystemTime::now() + Duration::from_secs(30);
+                    Ok(Credentials::new("key", "secret", None, Some(expiry), "test"))
+                }
+                _ => Err(CredentialsError::provider_error("away")),
+            })
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_their_source_fails_those_that_have_not_expired_serve_everybody() {
+        let ready = Ready::new(Some(SharedCredentialsProvider::new(Once::default())), None);
+        assert_eq!(ready.ready().await, Ok(()));
+        let all = tokio::join!(ready.ready(), ready.ready(), ready.ready());
+        assert_eq!(all, (Ok(()), Ok(()), Ok(())));
     }
 
     #[tokio::test(start_paused = true)]

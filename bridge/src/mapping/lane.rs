@@ -102,6 +102,10 @@ impl Lane {
 
     /// Makes one attempt for every delivery of the event, and decides about those that have no outcome yet.
     async fn deliver(&mut self, mut pending: Pending) -> Onward {
+        if let Some(pace) = self.mapping.pace.as_ref().filter(|_| !pending.deliveries.is_empty()) {
+            // Before the look at what has expired: a low rate has a message wait for long.
+            pace.wait(pending.deliveries.len()).await;
+        }
         pending.abandon_behind();
         pending.settle_expired(now());
         let Some(attempted) = self.attempt(&mut pending).await else { return Onward::Nothing };
@@ -154,19 +158,16 @@ impl Lane {
         otlp::invoked(pending.deliveries.iter_mut().map(|delivery| &mut delivery.trace));
         let passed_before = self.mapping.passed.load(Ordering::Relaxed);
         let is_asked = pending.lacks_a_word(passed_before) && Box::pin(self.mapping.client.takes_invocations()).await;
-        let result = self.invoke(request, pending.deliveries.len()).await;
+        let result = self.invoke(request).await;
         match result {
             Ok(answer) => self.resolve(answer, pending).await,
             Err(error) => Some(self.refused(error, pending, (passed_before, is_asked))),
         }
     }
 
-    /// Waits for the rate limit and the current concurrency limit, then calls.
-    async fn invoke(&self, request: Request, records: usize) -> Result<Answer, InvokeError> {
+    /// Waits for the current concurrency limit, then calls.
+    async fn invoke(&self, request: Request) -> Result<Answer, InvokeError> {
         let mapping = &self.mapping;
-        if let Some(pace) = &mapping.pace {
-            pace.wait(records).await;
-        }
         mapping.limiter.permit().await;
         mapping.metrics.in_flight.inc();
         let begun = now();
@@ -209,7 +210,7 @@ mod tests {
     fn what_a_lane_seldom_does_makes_its_futures_no_larger() {
         let lane = size(|(lane, batches): (Lane, _)| lane.run(batches, false));
         assert!(lane <= 6 * 1024, "{lane}");
-        let call = size(|(lane, request): (&Lane, Request)| lane.invoke(request, 1));
+        let call = size(|(lane, request): (&Lane, Request)| lane.invoke(request));
         assert!(call <= 3 * 1024, "{call}");
     }
 }

@@ -212,7 +212,7 @@ mod tests {
         metrics.received.inc();
         metrics.ready.set(1);
         assert_eq!(next(&metrics), [1, 0, 75, 0].map(|number| json!(number)));
-        all.forget("a");
+        all.keep(|name| name != "a");
         let again = all.mapping("a");
         again.received.inc_by(3);
         assert_eq!(next(&again)[0], 3, "a mapping that came again counts from zero");

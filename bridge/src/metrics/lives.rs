@@ -21,6 +21,10 @@ impl Lives {
         self.all().entry(mapping.clone()).or_default().clone()
     }
 
+    pub(super) fn names(&self) -> Vec<Arc<str>> {
+        self.all().keys().cloned().collect()
+    }
+
     pub(super) fn forget(&self, mapping: &str) {
         self.all().remove(mapping);
     }

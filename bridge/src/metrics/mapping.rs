@@ -129,18 +129,22 @@ macro_rules! numbers {
                 }
             }
 
-            pub(super) fn forget(&self, name: &str) {
-                let mapping: Arc<str> = name.into();
+            /// All mappings that are shown.
+            pub(super) fn names(&self) -> Vec<Arc<str>> {
+                self.lives.names()
+            }
+
+            pub(super) fn forget(&self, mapping: &Arc<str>) {
                 let labels = Labels { mapping: mapping.clone() };
                 $(self.$field.remove(&labels);)*
                 $(self.settled.remove(&OutcomeLabels { mapping: mapping.clone(), outcome: Word($outcome_name) });)*
                 $(self.invocations.remove(&ResultLabels { mapping: mapping.clone(), result: Word($result_name) });)*
                 $(self.$duration.remove(&labels);)*
-                self.failures.forget(&mapping);
-                self.connects_by_url.forget(&mapping);
-                self.received_by_filter.forget(&mapping);
-                self.writes.forget(&mapping);
-                self.lives.forget(&mapping);
+                self.failures.forget(mapping);
+                self.connects_by_url.forget(mapping);
+                self.received_by_filter.forget(mapping);
+                self.writes.forget(mapping);
+                self.lives.forget(mapping);
             }
         }
     };

@@ -254,15 +254,19 @@ impl Ledger {
             Some(outcome) => {
                 self.abandoned -= usize::from(outcome == Outcome::Abandoned);
                 self.bytes -= receipt.weight;
+                receipt.content.forget();
             }
         }
     }
 
-    /// False when the receipt was overtaken.
+    /// False when the receipt was overtaken; then nothing needs its content any more.
     fn settle_slot(&mut self, slot: u64, outcome: Outcome) -> bool {
         let index = slot.checked_sub(self.first_slot).and_then(|index| usize::try_from(index).ok());
-        let receipt = index.and_then(|index| self.receipts.get_mut(index)).filter(|receipt| !receipt.overtaken);
-        let Some(receipt) = receipt else { return false };
+        let Some(receipt) = index.and_then(|index| self.receipts.get_mut(index)) else { return false };
+        if receipt.overtaken {
+            receipt.content.forget();
+            return false;
+        }
         receipt.verdict = Some(outcome);
         self.abandoned += usize::from(outcome == Outcome::Abandoned);
         true

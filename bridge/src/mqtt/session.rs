@@ -183,6 +183,8 @@ impl Session {
             self.shown.settled(settlement, now);
             next = self.settlements.try_recv().ok();
         }
+        // Outcomes come without a connection, too, which has no turns then.
+        self.shown.outstanding(self.machine.outstanding());
     }
 }
 

@@ -187,10 +187,7 @@ impl Bridge {
                 self.launch(wanted, ended.into_heritage());
                 self.mappings.iter_mut().filter(|running| running.settings().name == name).for_each(Running::retire);
             }
-            None => {
-                self.mappings.remove(index).stop();
-                self.metrics.forget(&name);
-            }
+            None => self.mappings.remove(index).stop(),
         }
     }
 
@@ -222,10 +219,13 @@ impl Bridge {
         }
     }
 
-    /// Closes the failure destinations that no mapping names any more.
+    /// Closes the failure destinations that no mapping names any more, and shows no mapping that is not there: a
+    /// configuration that is refused has named some before.
     fn close_unused(&mut self) {
-        let all = self.mappings.iter().map(Running::settings).chain(self.wanted.iter().map(|wanted| &wanted.settings));
-        let used: Vec<_> = all.flat_map(|settings| &settings.on_failure).collect();
+        let all =
+            || self.mappings.iter().map(Running::settings).chain(self.wanted.iter().map(|wanted| &wanted.settings));
+        let used: Vec<_> = all().flat_map(|settings| &settings.on_failure).collect();
         self.destinations.keep(|on_failure| used.contains(&on_failure));
+        self.metrics.keep(|name| all().any(|settings| settings.name == name));
     }
 }

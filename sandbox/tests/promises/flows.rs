@@ -9,6 +9,7 @@ use crate::common::{acknowledged, eventually, everywhere, fault, nothing_lost, p
 use bridge::config::Protocol;
 use sandbox::lambda::{Action, Kind, When};
 use sandbox::oracle;
+use sandbox::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_no_filter_matches_is_acknowledged_and_not_invoked() {
@@ -128,13 +129,9 @@ async fn sessions_of_one_shared_subscription_share_the_messages() {
     .await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_message_that_expires_while_it_waits_is_not_invoked() {
-    let Some(tool) = sandbox::tools::require("mosquitto_pub") else { return };
-    let builder = sandbox::world::World::builder().protocol(Protocol::V5).function(willing());
-    let world = builder.set("mapping.retry.backoff", "200ms..500ms").set("mapping.retry.max_attempts", "1000");
-    let world = world.start().await.unwrap();
-    fault(&world, When::Always, Action::status(500));
+/// With `mosquitto_pub`; false where there is none.
+async fn publish_short_lived(world: &World) -> bool {
+    let Some(tool) = sandbox::tools::require("mosquitto_pub") else { return false };
     let files = &world.files;
     let status = tokio::process::Command::new(tool)
         .args(["-h", "localhost", "-p", &world.url().port.to_string(), "-V", "5", "-q", "1", "-t", "sensor/data"])
@@ -149,8 +146,32 @@ async fn a_message_that_expires_while_it_waits_is_not_invoked() {
         .await
         .unwrap();
     assert!(status.success());
+    true
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_expires_while_it_waits_is_not_invoked() {
+    let builder = World::builder().protocol(Protocol::V5).function(willing());
+    let world = builder.set("mapping.retry.backoff", "200ms..500ms").set("mapping.retry.max_attempts", "1000");
+    let world = world.start().await.unwrap();
+    fault(&world, When::Always, Action::status(500));
+    if !publish_short_lived(&world).await {
+        return;
+    }
     acknowledged(&world, 1).await;
     assert_eq!(world.counters().expired.get(), 1);
     assert_eq!(oracle::handled_ids(&world.lambda.log().invocations()), Vec::<String>::new());
     assert_eq!(world.dead_letters().unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_that_expires_while_it_waits_for_its_rate_is_not_invoked() {
+    let builder = World::builder().protocol(Protocol::V5).function(willing()).set("mapping.rate_limit", "20/m");
+    let world = builder.start().await.unwrap();
+    publish(&world, 1, |_| {}).await;
+    if !publish_short_lived(&world).await {
+        return;
+    }
+    acknowledged(&world, 2).await;
+    assert_eq!((world.counters().expired.get(), world.lambda.log().totals().invoked), (1, 1));
 }

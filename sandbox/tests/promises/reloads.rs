@@ -124,6 +124,8 @@ async fn a_configuration_that_is_wrong_changes_nothing_and_is_told_with_its_plac
             Some(f64::from(refused))
         );
         assert_eq!(bridge.ask("GET", "/mappings").await.1, "one: ready\n");
+        let other = bridge.metric("mqtt_lambda_bridge_ready{mapping=\"other\"}").await;
+        assert_eq!(other, None, "a mapping that is not there is shown, as one that is not ready: {reason}");
     }
     assert_eq!(bridge.connected("b-one"), [false]);
     let sensors = publish_to(&world, "a", 5).await;

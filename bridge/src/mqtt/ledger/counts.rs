@@ -23,6 +23,13 @@ impl Ledger {
         (self.receipts.len() - self.overtaken + self.stale, self.bytes - self.carried.bytes())
     }
 
+    /// How many places the receipts of this connection take, those included that only hold their place behind one without
+    /// an outcome. A broker that uses its packet identifiers properly never makes them more than the window has.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.receipts.len()
+    }
+
     /// The size of the messages whose payloads may still be in memory, in bytes. An earlier connection's message that has
     /// its outcome does not count: only its receipt is left.
     #[must_use]

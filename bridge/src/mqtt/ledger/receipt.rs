@@ -48,6 +48,11 @@ impl Content {
         Self { qos, retain, topic, payload, properties: message.properties.clone() }
     }
 
+    /// Keeps none of it, where the receipt only holds its place.
+    pub(super) fn forget(&mut self) {
+        (self.topic, self.payload, self.properties) = (ByteString::new(), Bytes::new(), None);
+    }
+
     /// Compared byte by byte: a wrong yes would lose a message.
     pub(super) fn is_equal(&self, message: &Message) -> bool {
         self.qos == message.qos

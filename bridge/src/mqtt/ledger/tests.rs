@@ -47,6 +47,34 @@ fn acknowledges_in_receive_order_whatever_the_order_of_outcomes() {
     assert_eq!((ledger.outstanding(), ledger.bytes, ledger.running()), (0, 0, 0));
 }
 
+/// As a faulty broker has it that uses a packet identifier before it is acknowledged, behind a message that takes long.
+#[test]
+fn a_receipt_whose_identifier_was_taken_over_keeps_no_payload_once_it_has_its_outcome() {
+    for settled_first in [true, false] {
+        let mut ledger = Ledger::default();
+        ledger.connect(Kept::No);
+        let first = admit(&mut ledger, 1, "slow");
+        let payloads: Vec<_> = (0..10)
+            .map(|number| {
+                let message = message(&format!("payload {number}"), Qos::AtLeastOnce, false);
+                let Admission::New(ticket) = receive(&mut ledger, 2, &message) else { panic!("{number}") };
+                if settled_first {
+                    settle(&mut ledger, ticket, Outcome::Delivered);
+                }
+                (ticket, message.payload)
+            })
+            .collect();
+        if !settled_first {
+            payloads.iter().for_each(|(ticket, _)| drop(settle(&mut ledger, *ticket, Outcome::Delivered)));
+        }
+        let kept: Vec<_> = payloads.iter().map(|(_, payload)| !payload.is_unique()).collect();
+        assert_eq!(kept, [[false; 9].as_slice(), &[true]].concat(), "but for the last, which is to be acknowledged");
+        assert_eq!((ledger.places(), ledger.outstanding()), (11, 2));
+        settle(&mut ledger, first, Outcome::Delivered);
+        assert_eq!((acks(&mut ledger), ledger.places()), (vec![1, 2], 0));
+    }
+}
+
 #[test]
 fn abandoned_is_never_acknowledged_and_asks_for_a_new_connection() {
     let mut ledger = Ledger::default();

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use sandbox::broker::{Autosave, Broker, BrokerOptions, Mosquitto};
-use sandbox::lambda::{Action, When};
+use sandbox::lambda::{Action, Answer, Function, When};
+use sandbox::world::FUNCTION;
+use tokio::sync::watch;
 
 use crate::common::{PATIENCE, eventually, fault, publish, sized, willing};
 use crate::faults::scene::{RECEIVE_MAXIMUM, Scene, both_protocols, settled};
@@ -44,6 +46,30 @@ async fn f7_broker_sigterm_under_load() {
         assert!(fate.extra() <= most, "{} extra", fate.extra());
         assert_eq!(scene.process.count("session lost"), 0, "{:#?}", scene.process.log());
         scene.check_acks().await;
+    })
+    .await;
+}
+
+/// What has its outcome is not in flight any more, though no broker can be told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ends_while_the_broker_is_away_is_not_shown_as_in_flight() {
+    both_protocols(|builder| async move {
+        let (gate, open) = watch::channel(false);
+        let function = Function::inline(FUNCTION, move |_| {
+            let mut open = open.clone();
+            async move {
+                // An error means that the test has ended.
+                let _ = open.wait_for(|open| *open).await;
+                Answer::null()
+            }
+        });
+        let mut world = builder.function(function).start().await.unwrap();
+        publish(&world, 1, |_| {}).await;
+        eventually("it is in flight", || world.counters().live.oldest_in_flight().is_some()).await;
+        world.broker.as_mut().unwrap().stop().await.unwrap();
+        eventually("the connection is lost", || world.counters().ready.get() == 0).await;
+        gate.send_replace(true);
+        eventually("nothing is in flight", || world.counters().live.oldest_in_flight().is_none()).await;
     })
     .await;
 }

@@ -12,6 +12,10 @@ use crate::mqtt::keep_alive::Due;
 use crate::mqtt::packet::WireError;
 use crate::mqtt::session::event::Event;
 
+/// How many receipts a session may keep for each place of its window; more than one only behind a message without an outcome,
+/// with a broker that gives a packet identifier to another message before it is acknowledged.
+const PLACES_OF_ONE: usize = 4;
+
 impl Machine {
     /// The action that is due.
     pub(super) fn tick(&mut self, line: &mut Line, output: &mut BytesMut, now: Instant) -> Result<(), End> {
@@ -85,6 +89,7 @@ impl Machine {
     fn is_full(&self) -> bool {
         let (messages, bytes) = self.ledger.in_the_way();
         messages >= self.settings.max_outstanding()
+            || self.ledger.places() >= PLACES_OF_ONE * self.settings.max_outstanding()
             || bytes as u64 >= self.settings.max_outstanding_bytes
             || self.ledger.running() >= self.settings.max_running()
             || self.ledger.held_bytes() as u64 >= self.settings.max_held_bytes()

@@ -240,6 +240,24 @@ fn messages_of_earlier_connections_take_as_many_bytes_again_and_no_more() {
     });
 }
 
+/// A broker may use a packet identifier for another message before the first is acknowledged, again and again.
+#[test]
+fn places_behind_a_slow_message_are_bounded_though_their_messages_are_done() {
+    both(|protocol| {
+        let mut bench = Bench::ready(protocol);
+        bench.publish(1, "slow");
+        for number in (1..100).map(|number: u32| number.to_string()) {
+            if bench.machine.reads() {
+                bench.publish(2, &number);
+                bench.done(&number);
+            }
+        }
+        assert_eq!(bench.admitted, 4 * bench.machine.settings.max_outstanding());
+        bench.done("slow");
+        assert!(bench.machine.reads());
+    });
+}
+
 #[test]
 fn mqtt_3_1_1_has_no_receive_maximum_so_the_window_is_ours() {
     let mut bench = Bench::ready(Protocol::V311);
