@@ -1,10 +1,13 @@
-//! The promise: docs/runbook.md has a section for each alert of docker/metrics and no other, each alert names its section, and every
-//! event that the page names is one of the log.
+//! The promise: docs/runbook.md has a section for each alert of docker/metrics and no other, each alert names its
+//! section, every alarm on AWS has a row, and every event that the page names is one of the log.
 
 #![allow(clippy::unwrap_used, reason = "in a test a panic is the report, also in what its tests share")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+
+const ON_AWS: &str = "Alarms on AWS";
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path)).unwrap()
@@ -19,13 +22,31 @@ fn each_alert_has_its_section_and_each_section_its_alert() {
     let (alerts, page) = (read("docker/metrics/alerts.yml"), read("docs/runbook.md"));
     let names = behind(&alerts, "- alert: ");
     assert!(names.len() > 10, "{names:?}");
-    assert_eq!(behind(&page, "## "), names);
+    let sections = behind(&page, "## ");
+    assert_eq!(sections, [&["Where to look"], &names[..], &[ON_AWS]].concat());
     let links: Vec<_> = names
         .iter()
         .map(|name| format!("\"{{{{ $externalLabels.bridge_runbook }}}}#{}\"", name.to_lowercase()))
         .collect();
     assert_eq!(behind(&alerts, "runbook_url: "), links);
     assert!(read("docker/metrics/prometheus.yml").contains("\n    bridge_runbook: https://"), "the base is set once");
+}
+
+/// The names in the first column of the table below this heading.
+fn rows(page: &str, heading: &str) -> BTreeSet<String> {
+    let section = page.split("\n## ").find_map(|section| section.strip_prefix(heading)).unwrap();
+    let first = behind(section, "| `").into_iter().map(|row| row.split('|').next().unwrap());
+    first
+        .flat_map(|cell| cell.split('`').step_by(2).map(str::to_owned))
+        .filter(|name| !name.trim().is_empty())
+        .collect()
+}
+
+#[test]
+fn each_alarm_on_aws_is_in_its_table() {
+    let (rings, answers) = (rows(&read("docs/deploy.md"), "The alarms\n"), rows(&read("docs/runbook.md"), ON_AWS));
+    assert!(rings.len() > 20, "{rings:?}");
+    assert_eq!(answers, rings);
 }
 
 #[test]
@@ -35,7 +56,16 @@ fn what_the_page_tells_to_look_for_is_there() {
     let is_event = |text: &&str| {
         text.split('.').count() == 2 && text.bytes().all(|byte| byte.is_ascii_lowercase() || b"._".contains(&byte))
     };
-    let keys = ["mqtt.session_expiry", "mapping.timeout", "admin.degraded_after", "admin.silent_after"];
+    let keys = [
+        "mqtt.session_expiry",
+        "mapping.timeout",
+        "admin.degraded_after",
+        "admin.silent_after",
+        "admin.allowed_hosts",
+        "admin.listen",
+        // Of Terraform.
+        "broker.size",
+    ];
     let named: Vec<_> = quoted.filter(is_event).filter(|text| !keys.contains(text)).collect();
     assert!(named.len() > 5, "{named:?}");
     for event in named {

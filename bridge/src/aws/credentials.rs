@@ -20,6 +20,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const EARLY: Duration = Duration::from_mins(1);
 /// Credentials that name no end are read again after this time: a file may have changed.
 const KEPT: Duration = Duration::from_mins(15);
+/// Credentials that were just fetched are not fetched again, though AWS refuses them.
+const REFUSED_FOR: Duration = Duration::from_secs(5);
 /// All who wait for a source that fails get the one answer.
 const FAILED_FOR: Duration = Duration::from_secs(1);
 
@@ -45,6 +47,7 @@ impl std::fmt::Debug for Shared {
 struct Kept {
     /// Shared by all calls: a copy of credentials copies all that the SDK keeps with them.
     identity: Arc<Identity>,
+    fetched_at: SystemTime,
     fetch_again: SystemTime,
 }
 
@@ -112,8 +115,21 @@ impl Ready {
         };
         let mut kept = self.kept();
         let generation = kept.as_ref().map_or(0, |kept| kept.identity.generation + 1);
-        *kept = Some(Kept { identity: Arc::new(Identity { credentials, generation }), fetch_again });
+        let identity = Arc::new(Identity { credentials, generation });
+        *kept = Some(Kept { identity, fetched_at: now, fetch_again });
         Ok(())
+    }
+
+    /// AWS has refused a request that these signed, before their end as far as it is known: they were revoked or
+    /// exchanged, or the clock is late. The next call fetches others.
+    pub(crate) fn refused(&self, generation: u64) {
+        let now = SystemTime::now();
+        let mut kept = self.kept();
+        if let Some(kept) = kept.as_mut().filter(|kept| kept.identity.generation == generation)
+            && kept.fetched_at + REFUSED_FOR <= now
+        {
+            kept.fetch_again = now;
+        }
     }
 
     fn is_fresh(&self) -> bool {
@@ -269,6 +285,21 @@ mod tests {
         assert_eq!(ready.ready().await, Ok(()));
         let all = tokio::join!(ready.ready(), ready.ready(), ready.ready());
         assert_eq!(all, (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_that_aws_refuses_are_fetched_again_unless_they_are_new_or_others_are_there() {
+        let (ready, asked) = ready(Duration::ZERO, None);
+        let generation = async || ready.identity().await.unwrap().generation;
+        assert_eq!(generation().await, 0);
+        ready.refused(0);
+        assert_eq!(generation().await, 0, "just fetched");
+        ready.kept().as_mut().unwrap().fetched_at -= REFUSED_FOR;
+        ready.refused(0);
+        assert_eq!(generation().await, 1);
+        ready.kept().as_mut().unwrap().fetched_at -= REFUSED_FOR;
+        ready.refused(0);
+        assert_eq!((generation().await, asked.load(Ordering::Relaxed)), (1, 2), "a late answer to the ones before");
     }
 
     #[tokio::test(start_paused = true)]

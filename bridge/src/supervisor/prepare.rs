@@ -89,6 +89,19 @@ pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
             "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them"
         );
     }
+    let window = mapping.sessions * usize::from(mapping.receive_maximum);
+    let drains_in = mapping.rate_limit.map(|rate| rate.interval() * u32::try_from(window).unwrap_or(u32::MAX));
+    if drains_in.is_some_and(|drains_in| drains_in > mapping.retry.max_age) {
+        warn!(
+            event = "mapping.slow_rate",
+            mapping = name,
+            window,
+            takes = ?drains_in.unwrap_or_default(),
+            max_age = ?mapping.retry.max_age,
+            "rate_limit: a full window takes longer than retry.max_age, so messages are too old for a second attempt; \
+             lower receive_maximum or raise retry.max_age"
+        );
+    }
     if mapping.on_failure.is_empty() {
         warn!(
             event = "mapping.no_destination",

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::common::{PATIENCE, eventually, publish, willing};
+use crate::common::{PATIENCE, eventually, fault, publish, willing};
+use sandbox::lambda::{Action, Refusal, When};
 use sandbox::world::{BridgeProcess, World};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -120,4 +121,25 @@ async fn f42_credentials_of_a_process_are_used() {
     publish(&world, 3, |_| {}).await;
     eventually("invoked", || world.lambda.log().totals().succeeded == 3).await;
     assert_eq!(process.count("invocations refused"), 0, "{:#?}", process.log());
+}
+
+/// They name no end, so nothing but the refusal says that they are not the right ones any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn f42_credentials_that_aws_refuses_are_asked_for_again() {
+    let world = World::builder().function(willing()).without_bridge().await.unwrap();
+    let (script, runs) = (world.directory().join("keys.sh"), world.directory().join("runs"));
+    let keys = r#"{"Version": 1, "AccessKeyId": "of-the-process", "SecretAccessKey": "local"}"#;
+    std::fs::write(&script, format!("echo >> {}\necho '{keys}'\n", runs.display())).unwrap();
+    let file = world.directory().join("aws-config");
+    std::fs::write(&file, format!("[default]\ncredential_process = /bin/sh {}\n", script.display())).unwrap();
+    let config = format!("AWS_CONFIG_FILE={}", file.display());
+    let variables = ["AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY=", "AWS_EC2_METADATA_DISABLED=true", &config];
+    fault(&world, When::Always, Action::Refuse(Refusal::ExpiredToken));
+    let process = with(&world, &variables).await;
+    let asked = || std::fs::read_to_string(&runs).unwrap_or_default().lines().count();
+    publish(&world, 3, |_| {}).await;
+    eventually("the refusal is told", || process.count("\"event\":\"lambda.refused\"") > 0).await;
+    eventually("the process is asked again", || asked() >= 2).await;
+    world.lambda.faults().clear();
+    eventually("invoked", || world.lambda.log().totals().succeeded == 3).await;
 }

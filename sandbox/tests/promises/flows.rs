@@ -53,6 +53,18 @@ async fn a_rate_limit_spreads_invocations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rate_at_which_messages_become_too_old_is_warned_of() {
+    for (rate, is_slow) in [("20/m", true), ("50/s", false)] {
+        let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
+        world.set("mapping.rate_limit", rate);
+        let mut process = world.spawn_bridge().unwrap();
+        assert!(process.logged("bridge.started", common::PATIENCE).await, "{:#?}", process.log());
+        let said = process.logged("\"event\":\"mapping.slow_rate\"", Duration::ZERO).await;
+        assert_eq!(said, is_slow, "{rate}: {:#?}", process.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn throttling_lowers_the_concurrency_and_it_recovers() {
     everywhere(|builder| async move {
         let builder = builder.set("mapping.concurrency", "32").set("mapping.retry.max_attempts", "1000");

@@ -82,6 +82,9 @@ impl Lean {
         let said = said(&response);
         if said.has_id && !(200..300).contains(&said.status) {
             self.clock.heed(response.headers());
+            if said.refuses_credentials() {
+                self.credentials.refused(identity.generation);
+            }
         }
         Ok(Said { body: response.into_body(), ..said })
     }

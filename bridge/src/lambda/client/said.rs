@@ -19,3 +19,20 @@ pub(super) struct Said {
     pub(super) retry_after: Option<String>,
     pub(super) body: Bytes,
 }
+
+/// The credentials themselves are refused, and others may be better (docs/errors.md).
+const REFUSES_CREDENTIALS: [&str; 5] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "SignatureDoesNotMatch",
+    "UnrecognizedClientException",
+];
+
+impl Said {
+    pub(super) fn refuses_credentials(&self) -> bool {
+        // Some services write a URL behind the code.
+        let code = self.error_type.as_deref().and_then(|code| code.split(':').next());
+        code.is_some_and(|code| REFUSES_CREDENTIALS.contains(&code))
+    }
+}

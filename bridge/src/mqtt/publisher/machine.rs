@@ -45,6 +45,8 @@ struct Line {
     puback_due: Option<Instant>,
     /// Until when it waits for PUBACKs before it is replaced by a connection with newer TLS files.
     leave_by: Option<Instant>,
+    /// It has ended because the broker said nothing any more.
+    is_silent: bool,
 }
 
 impl Machine {
@@ -77,14 +79,22 @@ impl Machine {
         self.window.connect(connack.limits.receive_maximum);
         let keep_alive = KeepAlive::new(self.keep_alive, connack.keep_alive, now);
         let next_tick = now + keep_alive.period();
-        self.line =
-            Some(Line { decoder: Decoder::new(self.wire), keep_alive, next_tick, puback_due: None, leave_by: None });
+        self.line = Some(Line {
+            decoder: Decoder::new(self.wire),
+            keep_alive,
+            next_tick,
+            puback_due: None,
+            leave_by: None,
+            is_silent: false,
+        });
     }
 
     /// The connection is closed. If it broke because of our own messages, no other client is the cause.
     pub(super) fn disconnected(&mut self, end: End) -> End {
-        self.line = None;
-        let over_ours = self.window.disconnect();
+        let is_silent = self.line.take().is_some_and(|line| line.is_silent);
+        // Neither says anything of what was on its way.
+        let may_blame = !is_silent && !matches!(end, End::Renewed);
+        let over_ours = self.window.disconnect(may_blame);
         match end {
             End::Lost { why, lasting, taken_over, close, .. } if over_ours => {
                 End::Lost { why, lasting, closed: false, taken_over, close }
@@ -156,7 +166,10 @@ impl Machine {
             match line.keep_alive.due(now) {
                 Due::Nothing => {}
                 Due::Ping => self.wire.pingreq(output)?,
-                Due::Dead => return Err(End::lost("the broker is silent: no answer to PINGREQ")),
+                Due::Dead => {
+                    line.is_silent = true;
+                    return Err(End::lost("the broker is silent: no answer to PINGREQ"));
+                }
             }
         }
         self.write(output, is_awaited);

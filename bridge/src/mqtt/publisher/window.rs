@@ -107,11 +107,12 @@ impl Window {
     }
 
     /// The connection is closed: unconfirmed messages will be sent again, before all others. It was a session of its
-    /// own, so the identifiers mean nothing any more. True when anything was not confirmed.
-    pub fn disconnect(&mut self) -> bool {
+    /// own, so the identifiers mean nothing any more. A message that is alone on its way when connections break is at last
+    /// blamed for it, where it may be. True when anything was not confirmed.
+    pub fn disconnect(&mut self, may_blame: bool) -> bool {
         let unconfirmed = !self.sent.is_empty();
         if let [only] = self.sent.make_contiguous() {
-            only.breaks += 1;
+            only.breaks += u8::from(may_blame);
         }
         while let Some(mut entry) = self.sent.pop_back() {
             if entry.breaks >= BREAKS {

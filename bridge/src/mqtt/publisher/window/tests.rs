@@ -45,7 +45,7 @@ impl Fixture {
     }
 
     fn break_and_connect(&mut self) {
-        self.window.disconnect();
+        self.window.disconnect(true);
         self.window.connect(u16::MAX);
     }
 
@@ -105,6 +105,22 @@ fn f36_a_message_that_breaks_every_connection_is_given_up_after_two_breaks_alone
     }
     let given_up: Vec<_> = heard.iter().filter(|(_, fine)| !fine).map(|(topic, _)| topic.as_str()).collect();
     assert_eq!((given_up, breaks), (vec!["m5"], 1 + BREAKS), "the first break was over all of them");
+}
+
+/// As when TLS files are exchanged, or a broker is frozen.
+#[test]
+fn a_connection_that_ends_for_another_reason_blames_no_message() {
+    let mut fixture = Fixture::new(10);
+    fixture.publish_all(["a"]);
+    for _ in 0..10 * BREAKS {
+        assert_eq!(fixture.send(), sent(&[(1, "a")]));
+        assert!(fixture.window.disconnect(false), "it was not confirmed");
+        fixture.window.connect(u16::MAX);
+    }
+    assert_eq!(fixture.heard(), []);
+    fixture.send();
+    fixture.confirm(1);
+    assert_eq!(fixture.heard(), [("a".into(), true)]);
 }
 
 #[test]
