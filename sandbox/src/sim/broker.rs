@@ -106,6 +106,8 @@ pub(super) struct Published {
     pub(super) retain: bool,
     pub(super) expires_after: Option<Duration>,
     pub(super) response_topic: Option<String>,
+    /// Its topic has a byte that is not UTF-8, and the broker looks at none.
+    pub(super) ill_formed: bool,
 }
 
 impl Broker {
@@ -152,19 +154,33 @@ impl Broker {
         let is_there = state.away_until.is_none_or(|until| until <= Instant::now());
         let copies = if is_there { state.copies(&message.topic) } else { Vec::new() };
         let record = state.record.clone();
-        let Published { number, key, topic, payload, retain, expires_after, response_topic } = message;
+        let Published { number, key, topic, payload, retain, expires_after, response_topic, ill_formed } = message;
         let takers: Vec<_> = copies.iter().map(|copy| &copy.client_id).collect();
         record.say("device", format!("publishes {number} on {topic}, for {takers:?}"));
         let expires = expires_after.map(|after| Instant::now() + after);
         let (sent, keeps, by, is_copy) = (false, None, Vec::new(), false);
-        let stored =
-            Stored { number, topic, payload, retain: false, expires, response_topic, sent, keeps, by, is_copy };
+        let stored = Stored {
+            number,
+            topic,
+            payload,
+            retain: false,
+            expires,
+            response_topic,
+            ill_formed,
+            sent,
+            keeps,
+            by,
+            is_copy,
+        };
         if retain && is_there {
             state.retained.insert(stored.topic.clone(), Stored { retain: true, ..stored.clone() });
         }
         for mapping in state.mappings {
             let own: Vec<_> = copies.iter().filter(|copy| copy.mapping() == *mapping).collect();
             record.published(mapping.own(number), mapping.own(key), !own.is_empty(), expires_after);
+            if ill_formed {
+                record.unfit(mapping.own(number));
+            }
             state.hand_out(mapping.own(number), &own, &stored);
         }
     }

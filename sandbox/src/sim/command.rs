@@ -57,7 +57,7 @@ pub struct Flags {
     #[arg(long)]
     all: bool,
     /// The kind of worlds: `broker=NAME`, `faults=none|usual|heavy`, `filters=several`, `mappings=two`,
-    /// `brokers=two`, `lambda=strange` and `worlds=plain`, separated by commas; any broker by default.
+    /// `brokers=two`, `lambda=strange`, `devices=careless` and `worlds=plain`, separated by commas; any broker by default.
     #[arg(long, value_parser = profile::profile, default_value = "faults=usual")]
     profile: Profile,
     /// The file for the picture of the first seed that fails, as SVG.

@@ -35,6 +35,8 @@ pub struct Profile {
     pub strangers: bool,
     /// Whether every world has two brokers; drawn unless set.
     pub two_brokers: bool,
+    /// Whether devices in every world write topics that MQTT forbids; drawn unless set.
+    pub careless: bool,
     /// Without the parts that some seeds have drawn since, each from a stream of its own: the worlds in which old seeds found
     /// faults.
     pub plain: bool,
@@ -73,6 +75,8 @@ pub struct Plan {
     pub expiring: u32,
     /// How many of them are retained, in percent.
     pub retained: u32,
+    /// Every so many messages one has a topic that MQTT forbids; 0 for none.
+    pub ill_formed_every: u64,
     /// `mapping.topic_filter`.
     pub filters: Filters,
     /// Whether a second mapping has a function of its own for the same messages.
@@ -151,6 +155,7 @@ impl Plan {
             publishing,
             expiring: if protocol == Protocol::V5 { chance.one_of(&[0, 0, 20]) } else { 0 },
             retained: if shared { 0 } else { chance.one_of(&[0, 0, 20]) },
+            ill_formed_every: 0,
             qos: chance.one_of(&[1, 1, 1, 2]),
             concurrency: chance.one_of(&[1, 4, 16]),
             receive_maximum: chance.one_of(&[1, 5, 20, 100]),
@@ -173,7 +178,10 @@ impl Plan {
             faults,
         };
         let plan = plan.with_late_sending(profile);
-        plan.with_several_filters(profile).with_strangers(profile).with_two_brokers(profile)
+        plan.with_several_filters(profile)
+            .with_strangers(profile)
+            .with_two_brokers(profile)
+            .with_careless_devices(profile)
     }
 
     /// From a stream of its own, so that the others stay as they are.
@@ -226,6 +234,19 @@ impl Plan {
         self
     }
 
+    /// In some worlds devices write topics that MQTT forbids. From a stream of its own, too.
+    fn with_careless_devices(mut self, profile: Profile) -> Self {
+        let mut chance = Chance::of(self.seed, 18);
+        if (profile.plain || !chance.percent(12)) && !profile.careless {
+            return self;
+        }
+        // What is given up must go somewhere, and a topic is what is ordered by.
+        if !self.ordered && !self.places.is_empty() {
+            self.ill_formed_every = chance.one_of(&[7, 40]);
+        }
+        self
+    }
+
     /// In some worlds there are two brokers. From a stream of its own, too.
     fn with_two_brokers(mut self, profile: Profile) -> Self {
         let mut chance = Chance::of(self.seed, 16);
@@ -269,6 +290,7 @@ impl fmt::Display for Plan {
             ("message_id", self.identified),
             ("expiring", self.expiring > 0),
             ("retained", self.retained > 0),
+            ("careless", self.ill_formed_every > 0),
             ("lean", self.client == LambdaClient::Lean),
         ] {
             words.extend(is_so.then(|| word.to_owned()));

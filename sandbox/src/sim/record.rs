@@ -182,6 +182,13 @@ impl Record {
         inner.fates.insert(number, Fate { key, owed, published, expires, ..Fate::default() });
     }
 
+    /// No function may be given it, as its text is ill-formed.
+    pub(super) fn unfit(&self, number: u64) {
+        if let Some(fate) = self.inner().fates.get_mut(&number) {
+            (fate.unfit, fate.hopeless) = (true, true);
+        }
+    }
+
     /// The broker has dropped it, and that is nobody's right.
     pub(super) fn dropped(&self, number: u64, why: &'static str) {
         self.broker(format!("drops {number}: {why}"));

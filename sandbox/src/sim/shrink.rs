@@ -33,6 +33,7 @@ const PARTS: &[(&str, LeaveOut)] = &[
     ("answers", |plan| plan.answers = Answers::default()),
     ("expiry", |plan| plan.expiring = 0),
     ("retained", |plan| plan.retained = 0),
+    ("careless", |plan| plan.ill_formed_every = 0),
     ("retirement", |plan| plan.retires = None),
     ("dry runs", |plan| plan.dry_runs = false),
     ("mapping", |plan| plan.two_mappings = false),

@@ -176,7 +176,10 @@ impl<'a> Stage<'a> {
         let response_topic =
             asks.then(|| if chance.percent(10) { "secrets".to_owned() } else { format!("replies/{key}") });
         let (topic, retain) = (self.plan.filters.topic(number, key), chance.percent(self.plan.retained));
-        self.sites.publish(Published { number, key, payload, topic, retain, expires_after, response_topic });
+        let every = self.plan.ill_formed_every;
+        let ill_formed = every > 0 && number.is_multiple_of(every);
+        let published = Published { number, key, payload, topic, retain, expires_after, response_topic, ill_formed };
+        self.sites.publish(published);
     }
 
     /// Sleeps, and sees to what is due meanwhile.

@@ -14,6 +14,7 @@ const PLAIN: Profile = Profile {
     faults: Faults::Usual,
     several_filters: false,
     two_mappings: false,
+    careless: false,
     strangers: false,
     two_brokers: false,
     plain: true,

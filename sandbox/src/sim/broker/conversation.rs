@@ -172,7 +172,8 @@ impl Talk {
         for flying in session.overdue(after, now) {
             self.has_begun = true;
             record.broker(format!("PUBLISH {} again, {}", flying.packet_id, flying.stored.number));
-            write(message(flying.packet_id, &flying.stored, now).qos(qos).again(), protocol, output);
+            let message = message(flying.packet_id, &flying.stored, now).qos(qos).again();
+            write(message, flying.stored.ill_formed, protocol, output);
         }
     }
 
@@ -199,7 +200,7 @@ impl Talk {
             let again = if dup { ", DUP" } else { "" };
             record.broker(format!("PUBLISH {packet_id} {}{again}", stored.number));
             let message = message(packet_id, stored, now).qos(qos);
-            write(if dup { message.again() } else { message }, protocol, output);
+            write(if dup { message.again() } else { message }, stored.ill_formed, protocol, output);
             if let Some(flying) = session.in_flight.last_mut() {
                 flying.stored.sent = true;
             }
@@ -240,9 +241,14 @@ fn message(packet_id: u16, stored: &Stored, now: Instant) -> Message {
     })
 }
 
-fn write(message: Message, protocol: Protocol, output: &mut Vec<u8>) {
+fn write(message: Message, ill_formed: bool, protocol: Protocol, output: &mut Vec<u8>) {
     // Its own codec writes what the model has made.
-    if let Ok(bytes) = message.bytes(protocol) {
-        output.extend(&bytes);
+    let Ok(bytes) = message.bytes(protocol) else { return };
+    let begin = output.len();
+    output.extend(&bytes);
+    // The first byte of the device's name, which every filter leaves open.
+    let topic = output[begin..].iter_mut().skip_while(|byte| **byte != b'/').nth(1);
+    if let Some(byte) = topic.filter(|_| ill_formed) {
+        *byte = 0xff;
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Subscription {
 
 /// A message that is kept for a session.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is so or not by itself")]
 pub(super) struct Stored {
     pub(super) number: u64,
     pub(super) topic: String,
@@ -29,6 +30,8 @@ pub(super) struct Stored {
     pub(super) expires: Option<Instant>,
     /// Where its device waits for a reply.
     pub(super) response_topic: Option<String>,
+    /// Its topic is sent as MQTT forbids it.
+    pub(super) ill_formed: bool,
     /// It was sent before, on whatever connection.
     pub(super) sent: bool,
     /// The packet identifier that it has to keep.

@@ -15,13 +15,14 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
             Some(("mappings", "two")) => profile.two_mappings = true,
             Some(("brokers", "two")) => profile.two_brokers = true,
             Some(("lambda", "strange")) => profile.strangers = true,
+            Some(("devices", "careless")) => profile.careless = true,
             Some(("worlds", "plain")) => profile.plain = true,
             Some(("faults", "none")) => profile.faults = Faults::None,
             Some(("faults", "usual")) => profile.faults = Faults::Usual,
             Some(("faults", "heavy")) => profile.faults = Faults::Heavy,
             _ => {
                 return Err(format!(
-                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, brokers=two, lambda=strange or worlds=plain"
+                    "`{part}`: unknown; write broker=NAME, faults=none|usual|heavy, filters=several, mappings=two, brokers=two, lambda=strange, devices=careless or worlds=plain"
                 ));
             }
         }
@@ -31,7 +32,7 @@ pub(super) fn profile(text: &str) -> Result<Profile, String> {
 
 /// The same as an argument, or nothing where nothing is chosen.
 pub(super) fn chosen(profile: Profile) -> String {
-    let Profile { broker, faults, several_filters, two_mappings, strangers, two_brokers, plain } = profile;
+    let Profile { broker, faults, several_filters, two_mappings, strangers, two_brokers, careless, plain } = profile;
     let mut parts: Vec<String> = broker.map(|name| format!("broker={name}")).into_iter().collect();
     match faults {
         Faults::None => parts.push("faults=none".to_owned()),
@@ -43,6 +44,7 @@ pub(super) fn chosen(profile: Profile) -> String {
         (two_mappings, "mappings=two"),
         (two_brokers, "brokers=two"),
         (strangers, "lambda=strange"),
+        (careless, "devices=careless"),
         (plain, "worlds=plain"),
     ] {
         parts.extend(is_chosen.then(|| part.to_owned()));
@@ -79,6 +81,7 @@ mod tests {
         assert!(profile("mappings=two").unwrap().two_mappings);
         assert!(profile("brokers=two").unwrap().two_brokers);
         assert!(profile("lambda=strange").unwrap().strangers);
+        assert!(profile("devices=careless").unwrap().careless);
         assert_eq!(profile(""), Ok(Profile::default()));
         assert!(profile("broker=verne").unwrap_err().starts_with("broker `verne`: unknown; one of mosquitto, "));
         assert!(profile("faults=many").unwrap_err().contains("faults=none|usual|heavy"));
@@ -88,7 +91,7 @@ mod tests {
     fn what_was_chosen_is_said_as_it_was_written() {
         for text in [
             "broker=vernemq,faults=heavy",
-            "faults=none,filters=several,mappings=two,brokers=two,lambda=strange,worlds=plain",
+            "faults=none,filters=several,mappings=two,brokers=two,lambda=strange,devices=careless,worlds=plain",
         ] {
             assert_eq!(chosen(profile(text).unwrap()), format!(" --profile {text}"));
         }

@@ -51,6 +51,8 @@ pub(in crate::sim) struct Fate {
     pub(in crate::sim) passed: bool,
     /// Whether it alone is refused.
     pub(in crate::sim) blame: Blame,
+    /// No function may be given it.
+    pub(in crate::sim) unfit: bool,
     /// Whether no further attempt can help: the function, or Lambda, has said so.
     pub(in crate::sim) hopeless: bool,
     /// When it first had an outcome.

@@ -19,12 +19,16 @@ impl Record {
                 fate.invoked += 1;
             }
         }
+        let unfit = numbers.iter().find(|number| inner.fates.get(number).is_some_and(|fate| fate.unfit)).copied();
         let (overtaken, behind) = if inner.ordered {
             (overtaken(&inner.fates, numbers, now), left_behind(&inner.fates, numbers, now))
         } else {
             (None, None)
         };
         drop(inner);
+        if let Some(number) = unfit {
+            self.violated("unfit", format!("{number} is invoked for, with a topic that is not UTF-8"));
+        }
         if let Some((number, after)) = behind {
             let what = format!("{number} is invoked for when {after}, which is behind it in its key, was taken");
             self.violated("order", what);
