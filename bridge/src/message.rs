@@ -53,7 +53,7 @@ pub struct Properties {
 pub struct IllFormed {
     /// What is wrong, and where.
     pub why: String,
-    /// The SHA-256 of topic and properties as they came.
+    /// The SHA-256 of all its text as it came.
     pub sha256: [u8; 32],
 }
 
@@ -64,7 +64,7 @@ pub struct Skipped {
     pub why: String,
     /// How many bytes its properties and its payload had on the wire.
     pub length: u64,
-    /// The SHA-256 of these bytes.
+    /// The SHA-256 of these bytes, with a Message Expiry Interval of 0.
     pub sha256: [u8; 32],
 }
 

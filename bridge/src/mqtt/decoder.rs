@@ -1,6 +1,8 @@
 //! Decodes the packets of one connection. Refuses or skips a packet that is too large before all of it is in memory,
 //! and keeps the state between two reads. Does not interpret the content of packets.
 
+use std::ops::Range;
+
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::bounds::Bounds;
@@ -9,7 +11,7 @@ use super::frame::{Frame, Section};
 use super::ill_formed::{Places, mend};
 use super::packet::{Incoming, WireError};
 use super::property_section::user_properties;
-use super::skip::Skip;
+use super::skip::{Behind, Skip};
 use super::wire::Wire;
 use crate::config::Protocol;
 use crate::message::IllFormed;
@@ -30,8 +32,8 @@ enum Verdict {
     Decode,
     /// More bytes must come to tell.
     Wait,
-    /// Let it pass by, from so many bytes behind its fixed header on.
-    Skip { from: usize, why: String },
+    /// Let it pass by: from so many bytes behind its fixed header on, where its properties begin, and to where they end.
+    Skip { from: usize, section: Range<usize>, why: String },
 }
 
 impl Decoder {
@@ -62,8 +64,13 @@ impl Decoder {
                     make_room_for(frame.length(), input);
                     return Ok(None);
                 }
-                Verdict::Skip { from, why } => {
-                    let skip = self.begin_skip(frame, from, why, input)?;
+                Verdict::Skip { from, section, why } => {
+                    let behind = Behind {
+                        bytes: frame.remaining - from,
+                        before: section.start - from,
+                        properties: section.len(),
+                    };
+                    let skip = self.begin_skip(frame, behind, why, input)?;
                     return Ok(self.pass(skip, input));
                 }
             }
@@ -126,17 +133,24 @@ impl Decoder {
             format!("{count} user properties, where {} are decoded at most", self.bounds.user_properties)
         };
         if frame.is_publish() {
-            return Ok(Verdict::Skip { from: length_at, why: excess });
+            return Ok(Verdict::Skip { from: length_at, section: start..end, why: excess });
         }
         let text = format!("packet from the broker: {excess}");
         Err(WireError { lasting: frame.is_connack(), ..WireError::new(0x95, text) })
     }
 
     /// Decodes the front of a PUBLISH, as if it had neither properties nor payload, and takes it from `input`.
-    fn begin_skip(&self, frame: Frame, from: usize, why: String, input: &mut BytesMut) -> Result<Box<Skip>, WireError> {
+    fn begin_skip(
+        &self,
+        frame: Frame,
+        behind: Behind,
+        why: String,
+        input: &mut BytesMut,
+    ) -> Result<Box<Skip>, WireError> {
+        let from = frame.remaining - behind.bytes;
         let body = &mut input[frame.header..];
         let ill_formed = mend(body, &Places { topic: frame.topic(body), properties: 0..0 });
-        let (front, behind) = (&input[frame.header..][..from], frame.remaining - from);
+        let front = &input[frame.header..][..from];
         let mut bare = BytesMut::with_capacity(from + 6);
         bare.put_u8(frame.first);
         // No properties: their length, 0, takes one byte.

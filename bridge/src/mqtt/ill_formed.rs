@@ -25,8 +25,7 @@ pub(super) fn mend(packet: &mut [u8], places: &Places) -> Option<IllFormed> {
     let of_topic = fault_of_topic(topic);
     let of_properties = || strings(section).find_map(|(name, at)| Some((name, fault(&section[at])?)));
     let (text, wrong) = of_topic.map(|wrong| ("topic", wrong)).or_else(of_properties)?;
-    // Messages that are told apart by these bytes alone stay different messages.
-    let sha256 = Sha256::new().chain_update(topic).chain_update(section).finalize().into();
+    let sha256 = digest(topic, section);
     if of_topic.is_some() {
         mend_text(&mut packet[places.topic.clone()], b"\0+#");
     }
@@ -37,6 +36,14 @@ pub(super) fn mend(packet: &mut [u8], places: &Places) -> Option<IllFormed> {
         mend_text(&mut section[at], b"\0");
     }
     Some(IllFormed { why: format!("{text}: {wrong}; each such byte is shown as `?`"), sha256 })
+}
+
+/// Messages that are told apart by these bytes alone stay different messages. Only of text: the Message Expiry Interval
+/// makes no message a different one, and the rest is compared by itself.
+fn digest(topic: &[u8], section: &[u8]) -> [u8; 32] {
+    let texts = strings(section).map(|(_, at)| &section[at]);
+    let whole = |digest: Sha256, text: &[u8]| digest.chain_update(text.len().to_be_bytes()).chain_update(text);
+    std::iter::once(topic).chain(texts).fold(Sha256::new(), whole).finalize().into()
 }
 
 fn fault_of_topic(topic: &[u8]) -> Option<&'static str> {

@@ -192,6 +192,26 @@ fn what_goes_by_may_have_a_topic_that_mqtt_forbids() {
     assert!(bomb.skipped().is_some() && bomb.unfit().is_some_and(|(kind, _)| kind == "TooLarge"), "{bomb:?}");
 }
 
+/// A broker counts the expiry down, and a copy that looks like another message would be acknowledged twice.
+#[test]
+fn copies_of_what_cannot_be_decoded_are_equal_whatever_is_left_of_their_life() {
+    let read = |packet: &[u8]| message(Reader::new(Protocol::V5).read(packet).unwrap().remove(0)).1;
+    let equal = |one: &Message, other: &Message| {
+        let (one, other) = (one.properties.as_ref().unwrap(), other.properties.as_ref().unwrap());
+        one.skipped == other.skipped && one.ill_formed == other.ill_formed
+    };
+    for properties in [bomb(60_000), b"\x26\0\x01\xff\0\0".to_vec()] {
+        let copy = |expiry: u8, text: &[u8]| {
+            let expiry = [&[2, 0, 0, 0, expiry][..], &[3, 0, 1], text].concat();
+            read(&publish(7, &[&properties[..], &expiry].concat(), b"x"))
+        };
+        let (first, later, other) = (copy(9, b"a"), copy(8, b"a"), copy(9, b"b"));
+        assert!(first.unfit().is_some() && equal(&first, &later), "{first:?} {later:?}");
+        let is_same = equal(&first, &other) && first.properties == other.properties;
+        assert!(!is_same, "{other:?}");
+    }
+}
+
 /// Only the front of each is there, or it is small: the refusal needs no further byte.
 #[test]
 fn what_is_too_large_and_no_publish_is_refused_before_it_is_there() {
