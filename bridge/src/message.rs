@@ -44,7 +44,7 @@ pub struct Properties {
     /// What is known of a message whose properties were too large to be decoded. It stands in place of all of them, and
     /// of the payload, which is empty then.
     pub skipped: Option<Box<Skipped>>,
-    /// What is wrong with the text of a message that MQTT forbids; then topic and properties are shown mended.
+    /// What is wrong with the text of a message that MQTT forbids; then topic and properties have `?` for each invalid byte.
     pub ill_formed: Option<Box<IllFormed>>,
 }
 

@@ -8,7 +8,7 @@ use bytes::{Buf, BufMut, BytesMut};
 use super::bounds::Bounds;
 use super::buffer::{leave_to_packet, make_room_for};
 use super::frame::{Frame, Section};
-use super::ill_formed::{Places, mend};
+use super::ill_formed::{Places, replace_invalid};
 use super::packet::{Incoming, WireError};
 use super::property_section::user_properties;
 use super::skip::{Behind, Skip};
@@ -80,7 +80,8 @@ impl Decoder {
             return Ok(None);
         }
         self.judged = false;
-        let ill_formed = if frame.is_publish() { self.mend(frame, &mut input[frame.header..]) } else { None };
+        let ill_formed =
+            if frame.is_publish() { self.replace_invalid(frame, &mut input[frame.header..]) } else { None };
         let mut packet = self.wire.decode(input, u32::try_from(self.bounds.packet).unwrap_or(u32::MAX))?;
         if let (Some(found), Some(Incoming::Publish { message, .. })) = (ill_formed, &mut packet) {
             message.mark(found);
@@ -89,8 +90,8 @@ impl Decoder {
         Ok(packet)
     }
 
-    /// Mends the text of a PUBLISH that is there as a whole.
-    fn mend(&self, frame: Frame, body: &mut [u8]) -> Option<IllFormed> {
+    /// Replaces invalid text of a PUBLISH that is there as a whole.
+    fn replace_invalid(&self, frame: Frame, body: &mut [u8]) -> Option<IllFormed> {
         let properties = match self.wire.0 {
             Protocol::V311 => 0..0,
             Protocol::V5 => match frame.properties(body) {
@@ -98,7 +99,7 @@ impl Decoder {
                 _ => 0..0,
             },
         };
-        mend(body, &Places { topic: frame.topic(body), properties })
+        replace_invalid(body, &Places { topic: frame.topic(body), properties })
     }
 
     /// Whether bytes that were taken belong to a packet that was not handed out yet.
@@ -149,7 +150,7 @@ impl Decoder {
     ) -> Result<Box<Skip>, WireError> {
         let from = frame.remaining - behind.bytes;
         let body = &mut input[frame.header..];
-        let ill_formed = mend(body, &Places { topic: frame.topic(body), properties: 0..0 });
+        let ill_formed = replace_invalid(body, &Places { topic: frame.topic(body), properties: 0..0 });
         let front = &input[frame.header..][..from];
         let mut bare = BytesMut::with_capacity(from + 6);
         bare.put_u8(frame.first);

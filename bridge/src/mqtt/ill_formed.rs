@@ -1,7 +1,7 @@
 //! Text in a PUBLISH that MQTT forbids (MQTT 5, 1.5.4 and 3.3.2.1; MQTT 3.1.1, 1.5.3 and 3.3.2.1): it asks the receiver
 //! to close the connection. But there are brokers that forward what a device has put there (docs/brokers.md), and they
-//! send it again on the next connection, so a single message would stop all behind it for ever. So its text is mended
-//! in its place, byte for byte, for the decoder to take it, and the message is marked: no function is given it.
+//! send it again on the next connection, so a single message would stop all behind it for ever. So each invalid byte is
+//! replaced in its place, for the decoder to accept the packet, and the message is marked: no function gets it.
 
 use std::ops::Range;
 
@@ -11,7 +11,7 @@ use super::property_section::strings;
 use crate::message::IllFormed;
 
 /// Stands for each byte that is not allowed, so that no length changes.
-const MENDED: u8 = b'?';
+const REPLACEMENT: u8 = b'?';
 
 /// Where the text of a packet is, and its properties; empty where it has none. Counted as in the packet.
 pub(super) struct Places {
@@ -19,21 +19,21 @@ pub(super) struct Places {
     pub(super) properties: Range<usize>,
 }
 
-/// Mends what is ill-formed at these places; `None` where all is well.
-pub(super) fn mend(packet: &mut [u8], places: &Places) -> Option<IllFormed> {
+/// Replaces invalid text at these places; `None` where all is well.
+pub(super) fn replace_invalid(packet: &mut [u8], places: &Places) -> Option<IllFormed> {
     let (topic, section) = (packet.get(places.topic.clone())?, packet.get(places.properties.clone())?);
     let of_topic = fault_of_topic(topic);
     let of_properties = || strings(section).find_map(|(name, at)| Some((name, fault(&section[at])?)));
     let (text, wrong) = of_topic.map(|wrong| ("topic", wrong)).or_else(of_properties)?;
     let sha256 = digest(topic, section);
     if of_topic.is_some() {
-        mend_text(&mut packet[places.topic.clone()], b"\0+#");
+        replace_in(&mut packet[places.topic.clone()], b"\0+#");
     }
     let section = &mut packet[places.properties.clone()];
     let broken: Vec<_> =
         strings(section).map(|(_, at)| at).filter(|at| fault(&section[at.clone()]).is_some()).collect();
     for at in broken {
-        mend_text(&mut section[at], b"\0");
+        replace_in(&mut section[at], b"\0");
     }
     Some(IllFormed { why: format!("{text}: {wrong}; each such byte is shown as `?`"), sha256 })
 }
@@ -58,26 +58,26 @@ fn fault(text: &[u8]) -> Option<&'static str> {
     text.contains(&0).then_some("a NUL in it")
 }
 
-fn mend_text(text: &mut [u8], forbidden: &[u8]) {
+fn replace_in(text: &mut [u8], forbidden: &[u8]) {
     let mut at = 0;
     while let Err(error) = std::str::from_utf8(&text[at..]) {
         let from = at + error.valid_up_to();
         at = error.error_len().map_or(text.len(), |length| from + length);
-        text[from..at].fill(MENDED);
+        text[from..at].fill(REPLACEMENT);
     }
-    text.iter_mut().filter(|byte| forbidden.contains(byte)).for_each(|byte| *byte = MENDED);
+    text.iter_mut().filter(|byte| forbidden.contains(byte)).for_each(|byte| *byte = REPLACEMENT);
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The packet as mended, and what is wrong with it.
-    fn mended(topic: &[u8], section: &[u8]) -> (Vec<u8>, Option<String>) {
+    /// The packet afterwards, and what was wrong with it.
+    fn replaced(topic: &[u8], section: &[u8]) -> (Vec<u8>, Option<String>) {
         let mut packet = [topic, section, b"payload\xff"].concat();
         let end = topic.len() + section.len();
         let places = Places { topic: 0..topic.len(), properties: topic.len()..end };
-        let found = mend(&mut packet, &places);
+        let found = replace_invalid(&mut packet, &places);
         assert_eq!(packet.split_off(end), b"payload\xff", "the payload is nobody's text");
         (packet, found.map(|found| found.why))
     }
@@ -86,7 +86,7 @@ mod tests {
     fn what_mqtt_allows_is_left_alone() {
         let section = "\x26\0\x03k\u{e9}\0\x03v\u{e9}\x09\0\x02\u{0}\u{0}\x03\0\x01c".as_bytes();
         for topic in ["sensor/data", "caf\u{e9}", "\u{10ffff}", "\u{1}", "?"] {
-            assert_eq!(mended(topic.as_bytes(), section), ([topic.as_bytes(), section].concat(), None));
+            assert_eq!(replaced(topic.as_bytes(), section), ([topic.as_bytes(), section].concat(), None));
         }
     }
 
@@ -102,7 +102,7 @@ mod tests {
             (b"\xe9\0+", b"???", "topic: not UTF-8"),
         ];
         for (topic, expected, why) in rows {
-            let (packet, said) = mended(topic, b"");
+            let (packet, said) = replaced(topic, b"");
             assert_eq!(packet, expected);
             assert!(said.as_ref().is_some_and(|said| said.starts_with(why)), "{said:?}");
         }
@@ -118,17 +118,17 @@ mod tests {
             (b"\x08\0\x01+\x26\0\x01\xff\0\x01\xfe", b"\x08\0\x01+\x26\0\x01?\0\x01?", "user property: not UTF-8"),
         ];
         for (section, expected, why) in rows {
-            let (packet, said) = mended(b"t", section);
+            let (packet, said) = replaced(b"t", section);
             assert_eq!(packet[1..], *expected);
             assert!(said.as_ref().is_some_and(|said| said.starts_with(why)), "{said:?}");
         }
     }
 
     #[test]
-    fn two_messages_that_look_the_same_when_mended_are_different_ones() {
+    fn two_messages_that_look_the_same_afterwards_are_different_ones() {
         let digest = |topic: &[u8]| {
             let places = Places { topic: 0..topic.len(), properties: 0..0 };
-            mend(&mut topic.to_vec(), &places).unwrap().sha256
+            replace_invalid(&mut topic.to_vec(), &places).unwrap().sha256
         };
         assert_eq!(digest(b"\xff"), digest(b"\xff"));
         assert_ne!(digest(b"\xff"), digest(b"\xfe"));
