@@ -175,12 +175,15 @@ impl Client {
         }
     }
 
-    /// Asks the connection to say good-bye and to end.
+    /// Asks the connection to say good-bye and to end. Everything that was published must be confirmed.
+    ///
+    /// At once: the library's other way waits, without a ping, until its own books are empty, which they never are if
+    /// the broker has confirmed out of order (`outgoing_pub_ack` of rumqttc-next 0.34, under both versions of MQTT).
     pub(crate) async fn disconnect(&self) {
         // An error means that the connection has ended already.
         match &self.requests {
-            Requests::V5(client) => drop(client.disconnect().await),
-            Requests::V311(client) => drop(client.disconnect().await),
+            Requests::V5(client) => drop(client.disconnect_now().await),
+            Requests::V311(client) => drop(client.disconnect_now().await),
         }
     }
 }

@@ -3,7 +3,6 @@
 //! command to `devices/iot-hub-001/command`.
 
 use crate::common;
-use std::time::Duration;
 
 use crate::common::{PATIENCE, acknowledged, answering, eventually, everywhere, publish, tapped};
 use crate::subscriber::{Subscriber, Want};
@@ -211,5 +210,5 @@ async fn a_request_is_answered_at_its_response_topic_with_its_correlation_data()
         .output();
     let output = tokio::time::timeout(PATIENCE, request).await.unwrap().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout).trim(), "pong", "{}", String::from_utf8_lossy(&output.stderr));
-    tokio::time::timeout(Duration::from_secs(10), acknowledged(&world, 1)).await.unwrap();
+    acknowledged(&world, 1).await;
 }

@@ -12,6 +12,8 @@ use event::{ItemFailure, Response};
 use sandbox::lambda::{Action, Answer, Call, Function, When};
 use sandbox::oracle;
 use sandbox::world::{FUNCTION, World};
+use tokio::sync::watch;
+use tokio::time::timeout;
 
 /// Fails the records whose message numbers are multiples of `every`.
 fn fails_some(every: u64) -> impl Fn(Call) -> Answer + Clone + Send + Sync + 'static {
@@ -111,13 +113,17 @@ async fn a_response_that_names_strangers_fails_the_whole_batch() {
 async fn batches_whose_division_takes_long_let_others_through_and_are_finished_by_a_drain() {
     const FIRST: u64 = 100;
     const SECOND: u64 = 20;
-    let picky = Function::inline(FUNCTION, |call| async move {
-        if !call.payload.windows(8).any(|window| window == b"\"broken\"") {
-            return Answer::null();
+    let (hurry, hurried) = watch::channel(false);
+    let picky = Function::inline(FUNCTION, move |call| {
+        let mut hurried = hurried.clone();
+        async move {
+            if !call.payload.windows(8).any(|window| window == b"\"broken\"") {
+                return Answer::null();
+            }
+            // 199 invocations of the first take longer than anything else here, until all has been seen.
+            let _ = timeout(Duration::from_secs(1), hurried.wait_for(|hurried| *hurried)).await;
+            Answer::error("SensorError", "cannot")
         }
-        // 199 invocations of the first take 20 s.
-        tokio::time::sleep(Duration::from_millis(100)).await;
-        Answer::error("SensorError", "cannot")
     });
     let builder = World::builder().set("mapping.batch.max_records", "100").set("mapping.batch.max_window", "300ms");
     let builder = builder.set("mapping.retry.max_attempts", "1").set("mapping.concurrency", "1");
@@ -134,6 +140,7 @@ async fn batches_whose_division_takes_long_let_others_through_and_are_finished_b
     let carries = |payload: &[u8]| payload.windows(id.len()).any(|window| window == id.as_bytes());
     let invoked = || world.lambda.log().invocations().iter().filter(|i| carries(&i.payload)).count();
     eventually("the second is being divided while the first waits", || invoked() >= 2).await;
+    hurry.send_replace(true);
     assert!(world.drain_bridge(PATIENCE).await, "nothing is left");
     assert!(Fate::of(&world).lost(&first).is_empty() && Fate::of(&world).lost(&second).is_empty());
     assert_eq!(world.dead_letters().unwrap().len() as u64, FIRST + SECOND);

@@ -19,7 +19,7 @@ async fn f2_sigterm_with_invocations_under_way_loses_and_repeats_nothing() {
         let sensors = publish(&world, 20, |_| {}).await;
         world.lambda.log().wait_for(common::PATIENCE, |log| log.totals().in_flight >= 20).await.unwrap();
         process.signal("TERM").await.unwrap();
-        let status = process.exited(Duration::from_secs(25)).await.unwrap().expect("ends within its drain time");
+        let status = process.exited(common::PATIENCE).await.unwrap().expect("ends within its drain time");
         assert_eq!(status.code(), Some(0), "{:#?}", process.log());
         assert_eq!(process.count("un-acknowledged"), 0, "{:#?}", process.log());
         world.lambda.faults().clear();
@@ -42,7 +42,7 @@ async fn f3_a_function_that_never_answers_does_not_hold_the_exit() {
         let sensors = publish(&world, 5, |_| {}).await;
         world.lambda.log().wait_for(common::PATIENCE, |log| log.totals().in_flight >= 5).await.unwrap();
         process.signal("INT").await.unwrap();
-        let status = process.exited(Duration::from_secs(15)).await.unwrap().expect("ends at the deadline");
+        let status = process.exited(common::PATIENCE).await.unwrap().expect("ends at the deadline");
         assert_eq!(status.code(), Some(0));
         assert!(process.logged("un-acknowledged for the next start", Duration::ZERO).await, "{:#?}", process.log());
         assert!(process.logged("\"unacknowledged\":5", Duration::ZERO).await, "{:#?}", process.log());
@@ -58,7 +58,7 @@ async fn waiting_between_attempts_is_cut_short() {
     everywhere(|builder| async move {
         let mut world = builder
             .function(willing())
-            .set("mapping.retry.backoff", "60s..60s")
+            .set("mapping.retry.backoff", "10m..10m")
             .set("mapping.retry.max_age", "1h")
             .start()
             .await
@@ -66,9 +66,7 @@ async fn waiting_between_attempts_is_cut_short() {
         fault(&world, When::Always, Action::status(500));
         let sensors = publish(&world, 3, |_| {}).await;
         common::eventually("all wait", || world.counters().failed.get() >= 3).await;
-        let begun = std::time::Instant::now();
-        assert!(world.drain_bridge(Duration::from_secs(30)).await);
-        assert!(begun.elapsed() < Duration::from_secs(20), "the back-off of a minute was slept through");
+        assert!(world.drain_bridge(common::PATIENCE).await, "the back-off of ten minutes is slept through");
         world.lambda.faults().clear();
         world.start_bridge().await.unwrap();
         assert_eq!(nothing_lost(&world, &sensors).await.handled.len(), 3);
@@ -78,13 +76,11 @@ async fn waiting_between_attempts_is_cut_short() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_broker_that_does_not_answer_does_not_hold_the_exit() {
-    let builder = sandbox::world::World::builder().function(willing()).set("mqtt.connect_timeout", "60s");
+    let builder = sandbox::world::World::builder().function(willing()).set("mqtt.connect_timeout", "5m");
     let mut world = builder.without_bridge().await.unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     world.set("mqtt.url", &format!("mqtts://localhost:{}", listener.local_addr().unwrap().port()));
     world.launch_bridge().await.unwrap();
     let _held = tokio::time::timeout(common::PATIENCE, listener.accept()).await.unwrap().unwrap();
-    let begun = std::time::Instant::now();
-    assert!(world.drain_bridge(Duration::from_secs(30)).await);
-    assert!(begun.elapsed() < Duration::from_secs(15), "waited for a broker with nothing to tell it");
+    assert!(world.drain_bridge(common::PATIENCE).await, "waits for a broker with nothing to tell it");
 }

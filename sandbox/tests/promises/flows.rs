@@ -3,7 +3,7 @@
 
 use crate::common;
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::{acknowledged, eventually, everywhere, fault, nothing_lost, publish, willing};
 use bridge::config::Protocol;
@@ -41,13 +41,13 @@ async fn a_pattern_that_is_none_is_refused_before_anything_is_connected() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_spreads_invocations() {
     everywhere(|builder| async move {
-        let world = builder.set("mapping.rate_limit", "50/s").function(willing()).start().await.unwrap();
+        let world = builder.set("mapping.rate_limit", "25/s").function(willing()).start().await.unwrap();
         publish(&world, 100, |_| {}).await;
         acknowledged(&world, 100).await;
         let log = world.lambda.log().invocations();
         let took = log[99].at.saturating_duration_since(log[0].at);
-        // Two seconds, of which the first may lose some on a loaded machine; without a limit it is a few milliseconds.
-        assert!(took >= Duration::from_millis(1_400), "100 messages at 50/s took {took:?}");
+        // Four seconds, of which the first may lose some on a loaded machine; without a limit it is a few milliseconds.
+        assert!(took >= Duration::from_secs(2), "100 messages at 25/s took {took:?}");
     })
     .await;
 }
@@ -134,9 +134,7 @@ async fn sessions_of_one_shared_subscription_share_the_messages() {
         let fate = nothing_lost(&world, &sensors).await;
         assert_eq!((fate.handled.len(), fate.extra()), (300, 0));
         assert_eq!(world.counters().connects.get(), 3);
-        let begun = Instant::now();
         assert!(world.drain_bridge(common::PATIENCE).await);
-        assert!(begun.elapsed() < Duration::from_secs(10));
     })
     .await;
 }

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use sandbox::lambda::{Action, When};
+use sandbox::lambda::{Action, Answer, Function, When};
 use sandbox::proxy::{Loss, Quality};
+use sandbox::world::FUNCTION;
+use tokio::sync::watch;
 
 use crate::common::{PATIENCE, eventually, fault, sized, willing};
 use crate::faults::scene::{RECEIVE_MAXIMUM, Scene, both_protocols};
@@ -42,8 +44,15 @@ async fn f4_a_reset_while_no_more_messages_fit() {
     both_protocols(|builder| async move {
         // Room for a single message: then the bridge stops reading, and a ping tells it that the connection is gone.
         let builder = builder.set("mapping.max_outstanding_bytes", "1KiB").set("mqtt.keep_alive", "5s");
-        let scene = Scene::start(builder.function(willing())).await;
-        fault(&scene.world, When::Next(1), Action::Delay(Duration::from_secs(15)));
+        let (gate, open) = watch::channel(false);
+        let function = Function::inline(FUNCTION, move |_| {
+            let mut open = open.clone();
+            async move {
+                let _ = open.wait_for(|open| *open).await;
+                Answer::null()
+            }
+        });
+        let scene = Scene::start(builder.function(Function { timeout: PATIENCE, ..function })).await;
         let mut sensors = scene
             .world
             .sensors(|o| (o.count, o.rate, o.total, o.padding) = (1, f64::INFINITY, Some(30), 1_000))
@@ -52,7 +61,7 @@ async fn f4_a_reset_while_no_more_messages_fit() {
         log.wait_for(PATIENCE, |log| log.totals().in_flight >= 1).await.unwrap();
         scene.proxy.reset();
         eventually("the bridge is back", || scene.proxy.connections() > 1).await;
-        assert_eq!(log.totals().succeeded, 0, "the first message has its outcome already, so this proves nothing");
+        gate.send_replace(true);
         let fate = scene.settled("F4, full", &mut sensors, 1).await;
         assert_eq!((fate.handled.len(), fate.extra()), (30, 0));
         eventually("all is acknowledged", || crate::common::acks(&scene.tap.seen()).len() == 30).await;
@@ -86,8 +95,9 @@ async fn f4_resets_while_more_waits_than_fits() {
     .await;
 }
 
+/// How soon is a unit test of `mqtt/keep_alive.rs`, whose clock no busy machine slows.
 #[tokio::test(flavor = "multi_thread")]
-async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
+async fn f5_a_black_hole_is_noticed_by_the_keep_alive() {
     both_protocols(|builder| async move {
         let mut scene = Scene::start(builder.function(willing()).set("mqtt.keep_alive", "5s")).await;
         let messages = sized(1_000, 10_000);
@@ -96,11 +106,7 @@ async fn f5_a_black_hole_is_noticed_within_one_and_a_half_keep_alives() {
         scene.flow_resumes(messages).await;
         let begun = Instant::now();
         scene.proxy.set(Quality { silent: true, ..Quality::default() });
-        let noticed = scene.process.logged("the broker is silent", PATIENCE).await;
-        let took = begun.elapsed();
-        assert!(noticed, "{:#?}", scene.process.log());
-        // Two seconds more are for a loaded machine; a bridge that waits a whole keep-alive for PINGRESP needs ten.
-        assert!(took <= KEEP_ALIVE * 3 / 2 + Duration::from_secs(2), "noticed after {took:?}");
+        assert!(scene.process.logged("the broker is silent", PATIENCE).await, "{:#?}", scene.process.log());
         tokio::time::sleep_until((begun + KEEP_ALIVE * 3).into()).await;
         scene.proxy.set(Quality::default());
         scene.flow_resumes(messages).await;
