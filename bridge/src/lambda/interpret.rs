@@ -46,7 +46,7 @@ pub struct Reading {
 /// # Errors
 /// When the answer fails the whole event.
 pub fn interpret(answer: &[u8], ids: &[RecordId], wants_answers: bool) -> Result<Reading, Failure> {
-    let body = answer.strip_prefix(BOM).unwrap_or(answer).trim_ascii();
+    let body = text_of(answer);
     if body.is_empty() {
         return Ok(Reading::default());
     }
@@ -113,13 +113,24 @@ fn attributed(items: Vec<ItemFailure>, ids: &[RecordId]) -> Result<HashMap<usize
 
 /// What some editors and languages put before UTF-8.
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// The reason of a failure that the function gives none for.
+pub(super) const UNEXPLAINED: &str = "reported in batchItemFailures";
 /// The list that says which records failed.
 const FAILURES: &str = "batchItemFailures";
+
+/// The answer without what is none of it.
+pub(super) fn text_of(answer: &[u8]) -> &[u8] {
+    answer.strip_prefix(BOM).unwrap_or(answer).trim_ascii()
+}
+
+pub(super) fn mentions_failures(body: &[u8]) -> bool {
+    body.windows(FAILURES.len()).any(|window| window == FAILURES.as_bytes())
+}
 
 /// Whether the list of failures stands where neither AWS nor the bridge reads it: in a list, in another object, or in a
 /// string that is JSON once more. Looks closely only where the word occurs, and not below the keys in `others`.
 fn hides_failures(body: &[u8], others: &[&str]) -> bool {
-    if !body.windows(FAILURES.len()).any(|window| window == FAILURES.as_bytes()) {
+    if !mentions_failures(body) {
         return false;
     }
     match serde_json::from_slice(body) {
@@ -186,11 +197,11 @@ fn is_name(text: &str) -> bool {
 }
 
 fn item_failure(item: ItemFailure) -> Failure {
-    let message = Foreign::for_letter(item.reason.as_deref().unwrap_or("reported in batchItemFailures"));
+    let message = Foreign::for_letter(item.reason.as_deref().unwrap_or(UNEXPLAINED));
     Failure { kind: "Function.ItemFailure".into(), message, retry: item.retry }
 }
 
-fn malformed(message: &str) -> Failure {
+pub(super) fn malformed(message: &str) -> Failure {
     let message = Foreign::for_letter(&format!("batchItemFailures: {message}"));
     Failure { kind: "Function.MalformedResponse".into(), message, retry: true }
 }

@@ -6,11 +6,12 @@ use std::fmt::Write;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use event::{EVENT_SOURCE, ItemFailure, Response};
+use event::{EVENT_SOURCE, Response};
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::encode;
-use super::interpret::{Failure, Reading};
+use super::interpret::{Failure, Reading, UNEXPLAINED, malformed, mentions_failures, text_of};
 use crate::delivery::Delivery;
 use crate::foreign::Foreign;
 
@@ -76,22 +77,36 @@ fn in_base64(custom: &BTreeMap<&str, String>) -> String {
 }
 
 /// What the answer means: success, whatever it is. Only a list of failed records, which a function for AWS's own event
-/// sources may return, is believed, and is about the one message.
+/// sources may return, is believed, and is about the one message; one that cannot be read fails it too.
 pub(super) fn interpret(answer: &[u8]) -> Reading {
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase", default)]
+    let failures = failure(answer).map(|failure| (0, failure)).into_iter().collect();
+    Reading { failures, response: Response::default(), ignored: false }
+}
+
+fn failure(answer: &[u8]) -> Option<Failure> {
+    #[derive(Deserialize)]
     struct Said {
-        batch_item_failures: Option<Vec<ItemFailure>>,
+        #[serde(rename = "batchItemFailures", default)]
+        failures: Value,
     }
-    let said: Said = serde_json::from_slice(answer).unwrap_or_default();
-    let failures = said.batch_item_failures.unwrap_or_default();
-    let retry = failures.iter().all(|failure| failure.retry);
-    let failure = failures.into_iter().next().map(|failure| {
-        let message = failure.reason.as_deref().unwrap_or("reported in batchItemFailures");
-        let message = Foreign::for_letter(message);
-        (0, Failure { kind: "Function.ItemFailure".into(), message, retry })
-    });
-    Reading { failures: failure.into_iter().collect(), response: Response::default(), ignored: false }
+    let body = text_of(answer);
+    if !body.starts_with(b"{") {
+        return None;
+    }
+    match serde_json::from_slice(body).map(|Said { failures }| failures) {
+        Ok(Value::Null) => None,
+        Ok(Value::Array(items)) => item_failure(&items),
+        // A list that cannot be read, or, where nothing can be, a word that promises one.
+        Err(_) if !mentions_failures(body) => None,
+        _ => Some(malformed("not a list that can be read")),
+    }
+}
+
+/// The items need not be what they are for a batch, as there is one message that they can be about.
+fn item_failure(items: &[Value]) -> Option<Failure> {
+    let message = items.first()?["reason"].as_str().unwrap_or(UNEXPLAINED);
+    let retry = items.iter().all(|item| item["retry"] != Value::Bool(false));
+    Some(Failure { kind: "Function.ItemFailure".into(), message: Foreign::for_letter(message), retry })
 }
 
 #[cfg(test)]
@@ -185,6 +200,9 @@ mod tests {
             "{\"batchItemFailures\":[]}",
             "{\"batchItemFailures\":null}",
             "[1]",
+            "[[{}]]",
+            "{not JSON}",
+            "{\"temperature\":1e999}",
         ] {
             assert!(interpret(answer.as_bytes()).failures.is_empty(), "{answer}");
         }
@@ -192,5 +210,24 @@ mod tests {
         assert!(failure(r#"{"batchItemFailures":[{"itemIdentifier":"whatever"}]}"#).retry);
         let given_up = failure(r#"{"batchItemFailures":[{"retry":false,"reason":"no reading"},{}]}"#);
         assert_eq!((given_up.retry, &*given_up.message), (false, "no reading"));
+        for list in [r#"[{"itemIdentifier":7}]"#, r#"["id"]"#, r#"[{"reason":{}}]"#, r#"[{"retry":"no"}]"#, "[null]"] {
+            let found = failure(&format!("\u{feff} {{\"batchItemFailures\":{list}}}\n"));
+            assert_eq!((&*found.kind, found.retry), ("Function.ItemFailure", true), "{list}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_failures_that_cannot_be_read_is_no_success() {
+        for answer in [
+            r#"{"batchItemFailures":"all"}"#,
+            r#"{"batchItemFailures":{"itemIdentifier":"1"}}"#,
+            r#"{"batchItemFailures":false}"#,
+            r#"{"batchItemFailures":[{"itemId"#,
+            r#"{"batchItemFailures":[],"batchItemFailures":[{}]}"#,
+            r#"{"batchItemFailures":[{"itemIdentifier":1e999}]}"#,
+        ] {
+            let failure = interpret(answer.as_bytes()).failures.remove(&0).unwrap();
+            assert_eq!((&*failure.kind, failure.retry), ("Function.MalformedResponse", true), "{answer}");
+        }
     }
 }
