@@ -19,7 +19,8 @@ pub(super) enum Batches {
 
 impl Batches {
     /// The next batch, never empty; `None` when no more will come. An idle queue costs nothing: the window opens with
-    /// the first delivery.
+    /// the first delivery. Cancel safe, and to be dropped by a lane that does something else meanwhile: a future that
+    /// nobody polls would keep the other lanes waiting for their turn behind it.
     pub(super) async fn next(&self) -> Option<Vec<Delivery>> {
         match self {
             Self::Unordered(queue) => queue.next().await,
@@ -41,35 +42,48 @@ struct Queue {
     deliveries: mpsc::Receiver<Delivery>,
     /// A delivery that did not fit into the batch before.
     left_over: Option<Delivery>,
+    /// The batch that is being gathered, by whichever lane has its turn.
+    forming: Option<Forming>,
+}
+
+#[derive(Debug)]
+struct Forming {
+    batch: Vec<Delivery>,
+    room: Room,
+    closes: Instant,
 }
 
 impl Unordered {
     pub(super) fn new(deliveries: mpsc::Receiver<Delivery>, intake: Intake, limits: Limits) -> Self {
-        Self { queue: Mutex::new(Queue { deliveries, left_over: None }), intake, limits }
+        Self { queue: Mutex::new(Queue { deliveries, left_over: None, forming: None }), intake, limits }
     }
 
     async fn next(&self) -> Option<Vec<Delivery>> {
-        let mut queue = self.queue.lock().await;
-        let mut first = match queue.left_over.take() {
-            Some(delivery) => delivery,
-            None => self.admitted(&mut queue.deliveries).await?,
+        let Queue { deliveries, left_over, forming } = &mut *self.queue.lock().await;
+        let gathered = match forming {
+            Some(forming) => forming,
+            None => {
+                let mut first = match left_over.take() {
+                    Some(delivery) => delivery,
+                    None => self.admitted(deliveries).await?,
+                };
+                if self.limits.records == 1 {
+                    return Some(vec![first]);
+                }
+                let mut room = Room::new(self.limits.bytes);
+                room.take(&mut first);
+                forming.insert(Forming { batch: vec![first], room, closes: Instant::now() + self.limits.window })
+            }
         };
-        if self.limits.records == 1 {
-            return Some(vec![first]);
-        }
-        let closes = Instant::now() + self.limits.window;
-        let mut room = Room::new(self.limits.bytes);
-        room.take(&mut first);
-        let mut batch = vec![first];
-        while batch.len() < self.limits.records {
-            let Some(mut next) = self.before(closes, &mut queue.deliveries).await else { break };
-            if !room.take(&mut next) {
-                queue.left_over = Some(next);
+        while gathered.batch.len() < self.limits.records {
+            let Some(mut next) = self.before(gathered.closes, deliveries).await else { break };
+            if !gathered.room.take(&mut next) {
+                *left_over = Some(next);
                 break;
             }
-            batch.push(next);
+            gathered.batch.push(next);
         }
-        Some(batch)
+        forming.take().map(|forming| forming.batch)
     }
 
     async fn admitted(&self, deliveries: &mut mpsc::Receiver<Delivery>) -> Option<Delivery> {

@@ -54,7 +54,6 @@ impl Lane {
         self.wait_for_credentials().await;
         let mut asks = asks;
         loop {
-            // Never dropped before it completes: it may already hold deliveries.
             let mut next = pin!(batches.next());
             let batch = tokio::select! {
                 biased;

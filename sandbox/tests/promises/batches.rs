@@ -3,7 +3,9 @@
 
 use crate::common;
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use crate::common::{
     Fate, PATIENCE, acknowledged, answering, eventually, everywhere, fault, nothing_lost, publish, willing,
@@ -144,6 +146,40 @@ async fn batches_whose_division_takes_long_let_others_through_and_are_finished_b
     assert!(world.drain_bridge(PATIENCE).await, "nothing is left");
     assert!(Fate::of(&world).lost(&first).is_empty() && Fate::of(&world).lost(&second).is_empty());
     assert_eq!(world.dead_letters().unwrap().len() as u64, FIRST + SECOND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lane_that_is_stuck_with_what_it_set_aside_keeps_no_other_from_the_queue() {
+    /// Before a failed record of a divided batch is tried again; so long a lane takes other batches.
+    const WAIT: Duration = Duration::from_secs(6);
+    let (gate, open) = watch::channel(false);
+    let (stuck, begun) = (Arc::new(AtomicBool::new(false)), Arc::new(OnceLock::new()));
+    let is_stuck = Arc::clone(&stuck);
+    let picky = Function::inline(FUNCTION, move |call| {
+        let (mut open, stuck, begun) = (open.clone(), Arc::clone(&stuck), Arc::clone(&begun));
+        async move {
+            if !call.payload.windows(8).any(|window| window == b"\"broken\"") {
+                return Answer::null();
+            }
+            if begun.get_or_init(Instant::now).elapsed() >= WAIT && !stuck.swap(true, Ordering::Relaxed) {
+                let _ = open.wait_for(|open| *open).await;
+            }
+            Answer::error("SensorError", "cannot")
+        }
+    });
+    let builder = World::builder().set("mapping.batch.max_records", "2").set("mapping.batch.max_window", "1s");
+    let builder = builder.set("mapping.retry.backoff", "6s..6s").set("mapping.retry.max_attempts", "5");
+    let builder = builder.set("mapping.concurrency", "2").set("mapping.timeout", "10m");
+    let world = builder.function(Function { timeout: 2 * PATIENCE, ..picky }).start().await.unwrap();
+    let bad = publish(&world, 2, |options| options.bad_every = Some(1)).await;
+    eventually("a later turn of the divided batch is stuck", || is_stuck.load(Ordering::Relaxed)).await;
+    for _ in 0..4 {
+        let good = publish(&world, 2, |_| {}).await;
+        eventually("what comes meanwhile is handled", || Fate::of(&world).lost(&good).is_empty()).await;
+    }
+    gate.send_replace(true);
+    eventually("the batch ends", || Fate::of(&world).lost(&bad).is_empty()).await;
+    assert_eq!(world.dead_letters().unwrap().len(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

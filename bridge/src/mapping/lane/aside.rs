@@ -76,10 +76,11 @@ impl Lane {
     pub(super) async fn probe(&mut self, batches: &Batches) -> bool {
         let mut backoff = Backoff::new(self.mapping.settings.retry.backoff);
         let mut probe_at = now() + backoff.next(fastrand::f64());
-        // Never dropped before it completes: it may already hold deliveries.
+        // Given back before anything else is waited for, so that it keeps no other lane from the queue.
         let mut next = pin!(batches.next());
         loop {
             if self.shutdown.phase() >= Phase::Draining {
+                next.set(batches.next());
                 self.finish_turns().await;
             }
             let turn = self.next_turn(probe_at);
@@ -98,15 +99,16 @@ impl Lane {
                     return false;
                 }
                 Some(Some(batch)) => {
+                    next.set(batches.next());
                     self.take(batch).await;
                     if self.aside.is_empty() {
                         return true;
                     }
-                    next.set(batches.next());
                 }
                 None => {
                     let aside = turn.and_then(|(index, _)| self.aside.remove(index));
                     let Some(Aside { work, turn }) = aside else { continue };
+                    next.set(batches.next());
                     if turn.is_none() {
                         probe_at = now() + backoff.next(fastrand::f64());
                         self.mapping.metrics.retries.inc();
