@@ -98,7 +98,8 @@ impl Embedded {
 
 /// What a mapping counts: received, delivered, dead-lettered, invocations that failed.
 fn counted(metrics: &MappingMetrics) -> [u64; 4] {
-    let failed = [&metrics.function_errors, &metrics.throttled, &metrics.misconfigured, &metrics.failed];
+    let failed =
+        [&metrics.function_errors, &metrics.throttled, &metrics.misconfigured, &metrics.failed, &metrics.partial];
     let failed = failed.into_iter().map(Counter::get).sum();
     [metrics.received.get(), metrics.delivered.get(), metrics.dead_lettered.get(), failed]
 }
@@ -154,8 +155,9 @@ mod tests {
         metrics.delivered.inc_by(90);
         metrics.dead_lettered.inc_by(7);
         // One digit for each kind of a failed invocation.
-        let failed = [&metrics.function_errors, &metrics.throttled, &metrics.misconfigured, &metrics.failed];
-        for (kind, number) in failed.into_iter().zip([1, 10, 100, 1_000]) {
+        let failed =
+            [&metrics.function_errors, &metrics.throttled, &metrics.misconfigured, &metrics.failed, &metrics.partial];
+        for (kind, number) in failed.into_iter().zip([1, 10, 100, 1_000, 10_000]) {
             kind.inc_by(number);
         }
         metrics.dead_letters_held.set(3);
@@ -167,7 +169,7 @@ mod tests {
             ("Received", "Count", 100),
             ("Delivered", "Count", 90),
             ("DeadLettered", "Count", 7),
-            ("InvocationsFailed", "Count", 1_111),
+            ("InvocationsFailed", "Count", 11_111),
             ("DeadLettersHeld", "Count", 3),
             ("OldestInFlight", "Seconds", 0),
             ("WindowUsed", "Percent", 15),
