@@ -54,8 +54,8 @@ async fn drain(redrive: &mut Redrive, queue: &Queue, kept: &mut Vec<Received>) -
 fn hold(redrive: &Redrive) -> Duration {
     let longest = redrive.routes.values().map(|route| {
         let retry = &route.settings.retry;
-        (route.settings.timeout + retry.backoff.max).saturating_mul(retry.max_attempts).min(retry.max_age)
-            + route.settings.timeout
+        // What is no attempt, such as a throttle, is tried again until the age is reached, whatever `max_attempts` says.
+        retry.max_age + retry.backoff.max + route.settings.timeout
     });
     let one = longest.max().unwrap_or_default();
     let paced = redrive.options.rate.map(|rate| rate.interval() * 10).unwrap_or_default();
