@@ -74,7 +74,7 @@ struct Mapping {
     limiter: Limiter,
     /// Events that the function has answered, in whichever way.
     passed: Arc<AtomicU64>,
-    /// The function has said something in `publish` or `reply` that is for others, and that was logged.
+    /// The function has said something in `publish` or `reply`, which nobody asks it for, and that was logged.
     ignores_answers: AtomicBool,
     pace: Option<Pace>,
 }
@@ -87,8 +87,8 @@ impl Mapping {
             warn!(
                 event = "function.answers_ignored",
                 mapping,
-                "`publish` or `reply` in the function's response is not what the bridge understands by it, and this mapping asks \
-                 for neither: ignored; logged once"
+                "`publish` or `reply` in the function's response is ignored, as this mapping asks for neither; if it should \
+                 be published, set `response.allow` or `reply`; logged once"
             );
         }
     }

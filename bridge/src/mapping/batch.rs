@@ -60,21 +60,19 @@ impl Unordered {
 
     async fn next(&self) -> Option<Vec<Delivery>> {
         let Queue { deliveries, left_over, forming } = &mut *self.queue.lock().await;
-        let gathered = match forming {
-            Some(forming) => forming,
-            None => {
-                let mut first = match left_over.take() {
-                    Some(delivery) => delivery,
-                    None => self.admitted(deliveries).await?,
-                };
-                if self.limits.records == 1 {
-                    return Some(vec![first]);
-                }
-                let mut room = Room::new(self.limits.bytes);
-                room.take(&mut first);
-                forming.insert(Forming { batch: vec![first], room, closes: Instant::now() + self.limits.window })
+        if forming.is_none() {
+            let mut first = match left_over.take() {
+                Some(delivery) => delivery,
+                None => self.admitted(deliveries).await?,
+            };
+            if self.limits.records == 1 {
+                return Some(vec![first]);
             }
-        };
+            let mut room = Room::new(self.limits.bytes);
+            room.take(&mut first);
+            *forming = Some(Forming { batch: vec![first], room, closes: Instant::now() + self.limits.window });
+        }
+        let gathered = forming.as_mut()?;
         while gathered.batch.len() < self.limits.records {
             let Some(mut next) = self.before(gathered.closes, deliveries).await else { break };
             if !gathered.room.take(&mut next) {

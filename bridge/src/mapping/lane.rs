@@ -114,6 +114,10 @@ impl Lane {
         if attempted.divisible && pending.deliveries.len() > 1 {
             return pending.halves();
         }
+        if attempted.is_too_large() && self.mapping.destination.is_none() {
+            pending.deliveries.drain(..).for_each(|delivery| self.hold(delivery, &attempted.failure.message));
+            return Onward::Nothing;
+        }
         self.give_up_old(&mut pending, &attempted).await;
         let Some(oldest) = pending.deliveries.iter().map(|delivery| delivery.received).min() else {
             return Onward::Nothing;

@@ -89,24 +89,51 @@ pub(super) fn warn_about(mapping: &config::Mapping, protocol: Protocol) {
             "qos 0: messages are lost whenever a connection breaks; use qos 1 to keep them"
         );
     }
-    let window = mapping.sessions * usize::from(mapping.receive_maximum);
-    let drains_in = mapping.rate_limit.map(|rate| rate.interval() * u32::try_from(window).unwrap_or(u32::MAX));
-    if drains_in.is_some_and(|drains_in| drains_in > mapping.retry.max_age) {
-        warn!(
-            event = "mapping.slow_rate",
-            mapping = name,
-            window,
-            takes = ?drains_in.unwrap_or_default(),
-            max_age = ?mapping.retry.max_age,
-            "rate_limit: a full window takes longer than retry.max_age, so messages are too old for a second attempt; \
-             lower receive_maximum or raise retry.max_age"
-        );
-    }
     if mapping.on_failure.is_empty() {
         warn!(
             event = "mapping.no_destination",
             mapping = name,
             "no on_failure: a message that always fails is retried for ever and holds its place"
+        );
+    }
+    warn_about_times(mapping);
+}
+
+/// Warns of times and numbers that defeat each other.
+fn warn_about_times(mapping: &config::Mapping) {
+    let (name, retry, batch) = (&mapping.name, &mapping.retry, &mapping.batch);
+    let window = mapping.sessions * usize::from(mapping.receive_maximum);
+    let drains_in = mapping.rate_limit.map(|rate| rate.interval() * u32::try_from(window).unwrap_or(u32::MAX));
+    if drains_in.is_some_and(|drains_in| drains_in > retry.max_age) {
+        warn!(
+            event = "mapping.slow_rate",
+            mapping = name,
+            window,
+            takes = ?drains_in.unwrap_or_default(),
+            max_age = ?retry.max_age,
+            "rate_limit: a full window takes longer than retry.max_age, so messages are too old for a second attempt; \
+             lower receive_maximum or raise retry.max_age"
+        );
+    }
+    let first_ends_by = batch.max_window.saturating_add(mapping.timeout);
+    if first_ends_by >= retry.max_age && retry.max_attempts > 1 {
+        warn!(
+            event = "mapping.short_age",
+            mapping = name,
+            takes = ?first_ends_by,
+            max_age = ?retry.max_age,
+            "batch.max_window and timeout together reach retry.max_age, so a message whose first attempt times out is too \
+             old for a second; raise retry.max_age"
+        );
+    }
+    if batch.max_records > window && !batch.max_window.is_zero() {
+        warn!(
+            event = "mapping.small_window",
+            mapping = name,
+            window,
+            max_records = batch.max_records,
+            "no batch is ever full: the broker sends receive_maximum messages for each session, and each batch waits for \
+             the whole batch.max_window; raise receive_maximum or lower batch.max_records"
         );
     }
 }

@@ -4,13 +4,13 @@
 
 use crate::common;
 
-use crate::common::{PATIENCE, acknowledged, answering, eventually, everywhere, publish, tapped};
+use crate::common::{PATIENCE, acknowledged, answering, eventually, everywhere, nothing_lost, publish, tapped};
 use crate::subscriber::{Subscriber, Want};
 use bridge::config::Protocol;
 use event::{Publish, Reply, Response};
 use sandbox::lambda::{Answer, Call};
 use sandbox::wiretap::Packet;
-use sandbox::world::WorldBuilder;
+use sandbox::world::{World, WorldBuilder};
 use serde_json::value::RawValue;
 
 fn raw(json: &str) -> Box<RawValue> {
@@ -147,6 +147,23 @@ async fn f36_an_answer_that_the_broker_refuses_is_dead_lettered_and_the_function
     assert!(letters[0].error_message.contains("the connection broke"), "{}", letters[0].error_message);
     assert_eq!((world.counters().published.get(), world.lambda.log().invocations().len()), (19, 1));
     assert_eq!(world.counters().answers_dead_lettered.get(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_that_asks_for_no_answers_ignores_them_with_one_warning() {
+    let command = |call: Call| {
+        let id = call.event().unwrap().records[0].id.clone();
+        let about = serde_json::json!({ "topic": "devices/a/command", "payload": "on", "itemIdentifier": id });
+        let about_none = serde_json::json!({ "topic": "devices/a/command", "payload": "on" });
+        Answer::json(&serde_json::json!({ "publish": [about, about_none] }))
+    };
+    let world = World::builder().function(answering(command)).without_bridge().await.unwrap();
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("subscribed", PATIENCE).await, "{:#?}", process.log());
+    let sensors = publish(&world, 5, |_| {}).await;
+    let fate = nothing_lost(&world, &sensors).await;
+    assert_eq!((fate.handled.len(), world.dead_letters().unwrap()), (5, vec![]));
+    assert_eq!(process.count("function.answers_ignored"), 1, "{:#?}", process.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -53,14 +53,25 @@ async fn a_rate_limit_spreads_invocations() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rate_at_which_messages_become_too_old_is_warned_of() {
-    for (rate, is_slow) in [("20/m", true), ("50/s", false)] {
+async fn settings_that_defeat_each_other_are_warned_of() {
+    type Settings = &'static [(&'static str, &'static str)];
+    let cases: [(Settings, Option<&str>); 6] = [
+        (&[("mapping.rate_limit", "20/m")], Some("mapping.slow_rate")),
+        (&[("mapping.rate_limit", "50/s")], None),
+        (&[("mapping.timeout", "15m")], Some("mapping.short_age")),
+        (&[("mapping.timeout", "15m"), ("mapping.retry.max_age", "1h")], None),
+        (&[("mapping.batch.max_records", "257"), ("mapping.batch.max_window", "1s")], Some("mapping.small_window")),
+        (&[("mapping.batch.max_records", "256"), ("mapping.batch.max_window", "1s")], None),
+    ];
+    for (settings, expected) in cases {
         let mut world = World::builder().function(willing()).without_bridge().await.unwrap();
-        world.set("mapping.rate_limit", rate);
+        settings.iter().for_each(|(key, value)| world.set(key, value));
         let mut process = world.spawn_bridge().unwrap();
         assert!(process.logged("bridge.started", common::PATIENCE).await, "{:#?}", process.log());
-        let said = process.logged("\"event\":\"mapping.slow_rate\"", Duration::ZERO).await;
-        assert_eq!(said, is_slow, "{rate}: {:#?}", process.log());
+        for event in ["mapping.slow_rate", "mapping.short_age", "mapping.small_window"] {
+            let said = process.logged(&format!("\"event\":\"{event}\""), Duration::ZERO).await;
+            assert_eq!(said, expected == Some(event), "{settings:?}: {:#?}", process.log());
+        }
     }
 }
 
@@ -106,6 +117,20 @@ async fn an_asynchronous_event_has_the_smaller_limit() {
         assert_eq!(world.dead_letters().unwrap()[0].error_type, "TooLarge");
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_too_large_is_held_where_there_is_no_destination_and_keeps_no_lane() {
+    let builder = World::builder().function(willing()).set("mapping.invocation", "event");
+    let mut world = builder.set("mapping.concurrency", "1").without_bridge().await.unwrap();
+    world.unset("mapping.on_failure.file");
+    let mut process = world.spawn_bridge().unwrap();
+    assert!(process.logged("subscribed", common::PATIENCE).await, "{:#?}", process.log());
+    publish(&world, 1, |options| options.padding = 1024 * 1024).await;
+    assert!(process.logged("message.not_readable", common::PATIENCE).await, "{:#?}", process.log());
+    let others = publish(&world, 10, |_| {}).await;
+    eventually("those behind it are invoked", || common::Fate::of(&world).lost(&others).is_empty()).await;
+    assert_eq!(process.count("message.not_readable"), 1, "{:#?}", process.log());
 }
 
 #[tokio::test(flavor = "multi_thread")]

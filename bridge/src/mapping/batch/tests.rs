@@ -299,22 +299,22 @@ async fn a_batch_that_one_lane_began_is_finished_by_another() {
     for records in [1, 10] {
         let (mut source, queue) = Source::new();
         let batches = unordered(queue, limits(records, Duration::from_secs(1)));
-        let begin = || tokio::time::timeout(Duration::from_millis(100), batches.next());
-        assert!(begin().await.is_err());
+        let a_while = || tokio::time::timeout(Duration::from_millis(100), batches.next());
+        assert!(a_while().await.is_err());
         source.send("t", vec![b'"'; LIMIT / 4]);
         if records == 1 {
             assert_eq!(numbers(&batches.next().await.unwrap()), [1]);
             continue;
         }
-        assert!(begin().await.is_err());
+        assert!(a_while().await.is_err());
         source.send("t", b"x".to_vec());
-        assert!(begin().await.is_err());
+        assert!(a_while().await.is_err());
         let begun = Instant::now();
         assert_eq!(numbers(&batches.next().await.unwrap()), [1, 2]);
         assert_eq!(begun.elapsed(), Duration::from_millis(800), "the window is that of the first");
         (0..2).for_each(|_| source.send("t", vec![0x01; LIMIT / 10]));
         assert_eq!(numbers(&batches.next().await.unwrap()), [3], "the other does not fit");
-        assert!(begin().await.is_err());
+        assert!(a_while().await.is_err());
         drop(source);
         assert_eq!(numbers(&batches.next().await.unwrap()), [4]);
         assert!(batches.next().await.is_none());

@@ -59,18 +59,23 @@ impl Lane {
                 let failure = Failure { kind: kind.into(), message: message.into(), retry: false };
                 self.give_up(delivery, pending, &failure).await;
             } else {
-                let (mapping, (record, topic)) = (&self.mapping.settings.name, named(Some(&delivery)));
-                error!(
-                    event = "message.not_readable",
-                    mapping,
-                    record,
-                    topic,
-                    reason = message,
-                    "not readable, and there is no `on_failure`; holding it"
-                );
-                self.mapping.held.hold(delivery);
+                self.hold(delivery, &message);
             }
         }
+    }
+
+    /// Holds a message that can be given to no function, where there is no failure destination.
+    pub(super) fn hold(&self, delivery: Delivery, reason: &str) {
+        let (mapping, (record, topic)) = (&self.mapping.settings.name, named(Some(&delivery)));
+        error!(
+            event = "message.not_readable",
+            mapping,
+            record,
+            topic,
+            reason,
+            "no function can be given this message, and there is no `on_failure`; holding it"
+        );
+        self.mapping.held.hold(delivery);
     }
 
     /// Holds the delivery until its dead letter is durable. A destination that fails stops nobody but this lane.
