@@ -54,6 +54,11 @@ variable "function" {
   })
   default  = {}
   nullable = false
+
+  validation {
+    condition     = var.function.timeout_seconds < 30 || var.mappings_file != null
+    error_message = "function: timeout_seconds must be below 30, the `timeout` in mappings.toml.tftpl, or the bridge would invoke again what still runs; for more give a mappings_file with a longer `timeout`."
+  }
 }
 
 variable "readings" {

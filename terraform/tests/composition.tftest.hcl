@@ -118,6 +118,14 @@ run "a_drain_shorter_than_the_function" {
   expect_failures = [var.bridge]
 }
 
+run "a_function_that_runs_for_longer_than_the_bridge_waits" {
+  command = plan
+  variables {
+    function = { timeout_seconds = 30 }
+  }
+  expect_failures = [var.function]
+}
+
 run "a_broker_without_tls" {
   command = plan
   variables {

@@ -71,7 +71,7 @@ variable "tracing" {
 }
 
 variable "readings" {
-  description = "What the function makes of readings: how long one stays in the table (`30d`, `12h`), outside of which temperatures in degrees Celsius it is flagged, and which topics belong to one device, its id being the level `{device_id}`: a reading there that names another device is refused. Several topics with spaces between them, or `none`."
+  description = "What the function makes of readings: how long one stays in the table (`30d`, `52w`; a day at least), outside of which temperatures in degrees Celsius it is flagged, and which topics belong to one device, its id being the level `{device_id}`: a reading there that names another device is refused. Several topics with spaces between them, or `none`."
   type = object({
     ttl             = optional(string, "30d")
     temperature_min = optional(number, -20)
@@ -82,12 +82,19 @@ variable "readings" {
   nullable = false
 
   validation {
-    condition     = can(regex("^[1-9][0-9]*(s|m|h|d|w)$", var.readings.ttl))
-    error_message = "readings: ttl is a number with s, m, h, d or w."
+    condition = can(regex("^[1-9][0-9]*[hdw]$", var.readings.ttl)) && try(
+      tonumber(regex("^[0-9]+", var.readings.ttl)) * { h = 1, d = 24, w = 168 }[regex("[hdw]$", var.readings.ttl)] >= 24 &&
+      tonumber(regex("^[0-9]+", var.readings.ttl)) * { h = 1, d = 24, w = 168 }[regex("[hdw]$", var.readings.ttl)] <= 24 * 365 * 100,
+    false)
+    error_message = "readings: ttl is a number with h, d or w, from a day to 100 years: the function starts with no other."
   }
   validation {
     condition     = var.readings.temperature_min < var.readings.temperature_max
     error_message = "readings: temperature_min must be below temperature_max."
+  }
+  validation {
+    condition     = var.readings.temperature_min >= -55 && var.readings.temperature_max <= 125
+    error_message = "readings: temperature_min and temperature_max lie between -55 and 125 °C, which no reading leaves."
   }
   validation {
     condition = var.readings.device_topics == "none" || can(regex("^[^[:space:]]+( [^[:space:]]+)*$", var.readings.device_topics)) && alltrue([

@@ -29,7 +29,7 @@ run "no_right_has_a_wildcard" {
 
 run "the_table_is_what_the_function_writes_to" {
   variables {
-    readings = { ttl = "12h", temperature_min = -5, temperature_max = 30.5 }
+    readings = { ttl = "36h", temperature_min = -5, temperature_max = 30.5 }
   }
   assert {
     condition     = aws_dynamodb_table.readings.hash_key == "device_id" && aws_dynamodb_table.readings.range_key == "sk" && aws_dynamodb_table.readings.ttl[0].attribute_name == "expires_at" && aws_dynamodb_table.readings.ttl[0].enabled
@@ -42,7 +42,7 @@ run "the_table_is_what_the_function_writes_to" {
   assert {
     condition = aws_lambda_function.main.environment[0].variables == tomap({
       READINGS_TABLE    = "plant-7-readings"
-      READINGS_TTL      = "12h"
+      READINGS_TTL      = "36h"
       DEVICE_TOPICS     = "devices/{device_id}/#"
       TEMPERATURE_MIN   = "-5"
       TEMPERATURE_MAX   = "30.5"
@@ -121,6 +121,23 @@ run "a_range_that_is_none" {
   command = plan
   variables {
     readings = { temperature_min = 60, temperature_max = 60 }
+  }
+  expect_failures = [var.readings]
+}
+
+# The function ends at its start with any of these, and nothing would say so before the next deployment.
+run "readings_that_the_function_refuses_are_refused_first" {
+  command = plan
+  variables {
+    readings = { ttl = "23h" }
+  }
+  expect_failures = [var.readings]
+}
+
+run "a_temperature_that_no_reading_reaches" {
+  command = plan
+  variables {
+    readings = { temperature_max = 126 }
   }
   expect_failures = [var.readings]
 }
