@@ -289,7 +289,8 @@ resource "aws_vpc_security_group_egress_rule" "aws" {
 }
 
 resource "aws_vpc_security_group_egress_rule" "broker" {
-  for_each                     = toset([for port in local.broker_ports : tostring(port) if local.runs])
+  # Port 443 is open to everybody already, and no rule may be there twice.
+  for_each                     = toset([for port in local.broker_ports : tostring(port) if local.runs && port != 443])
   security_group_id            = aws_security_group.bridge[0].id
   description                  = "the broker"
   cidr_ipv4                    = var.broker.security_group_id == null ? "0.0.0.0/0" : null
