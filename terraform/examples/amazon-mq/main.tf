@@ -23,6 +23,12 @@ variable "image" {
   default     = null
 }
 
+variable "image_repository_arn" {
+  description = "The ECR repository of the image, which the tasks may then pull from; null for an image that everybody can pull."
+  type        = string
+  default     = null
+}
+
 locals {
   name = "mq-bridge"
 }
@@ -45,10 +51,6 @@ resource "aws_mq_broker" "main" {
   user {
     username = "bridge"
     password = var.broker_password
-  }
-
-  logs {
-    general = true
   }
 }
 
@@ -82,7 +84,7 @@ module "bridge" {
     security_group_id = aws_security_group.broker.id
   }
   secret_files = ["bridge.password"]
-  image        = var.image == null ? null : { reference = var.image }
+  image        = var.image == null ? null : { reference = var.image, repository_arn = var.image_repository_arn }
   network      = module.network.network
 }
 

@@ -22,6 +22,12 @@ variable "image" {
   default     = null
 }
 
+variable "image_repository_arn" {
+  description = "The ECR repository of the image, which the tasks may then pull from; null for an image that everybody can pull."
+  type        = string
+  default     = null
+}
+
 locals {
   name = "iot-bridge"
   # Only what the mappings of mappings.toml.tftpl are.
@@ -89,7 +95,7 @@ module "bridge" {
   }
   # Amazon's authorities are among those of the system.
   secret_files = ["bridge.crt", "bridge.key"]
-  image        = var.image == null ? null : { reference = var.image }
+  image        = var.image == null ? null : { reference = var.image, repository_arn = var.image_repository_arn }
   network      = module.network.network
 }
 

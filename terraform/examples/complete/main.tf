@@ -6,6 +6,12 @@ variable "image" {
   default     = null
 }
 
+variable "image_repository_arn" {
+  description = "The ECR repository of the image, which the tasks may then pull from; null for an image that everybody can pull."
+  type        = string
+  default     = null
+}
+
 variable "function_zip" {
   description = "The zip of the function's first version."
   type        = string
@@ -50,7 +56,7 @@ module "bridge" {
     dropped_topic     = module.broker.dropped_topic
     security_group_id = module.broker.security_group_id
   }
-  image   = var.image == null ? null : { reference = var.image }
+  image   = var.image == null ? null : { reference = var.image, repository_arn = var.image_repository_arn }
   network = module.network.network
   alarms  = { topics = [aws_sns_topic.alarms.arn], oldest_in_flight_seconds = 120 }
 }

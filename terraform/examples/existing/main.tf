@@ -21,6 +21,12 @@ variable "image" {
   default     = null
 }
 
+variable "image_repository_arn" {
+  description = "The ECR repository of the image, which the tasks may then pull from; null for an image that everybody can pull."
+  type        = string
+  default     = null
+}
+
 variable "cluster_arn" {
   description = "An ECS cluster of yours; null makes one."
   type        = string
@@ -35,7 +41,7 @@ module "bridge" {
   broker        = { urls = [var.broker_url], username = "bridge" }
   # The user's password, and the authority that the broker's certificate is of.
   secret_files = ["ca.crt", "bridge.password"]
-  image        = var.image == null ? null : { reference = var.image }
+  image        = var.image == null ? null : { reference = var.image, repository_arn = var.image_repository_arn }
   cluster_arn  = var.cluster_arn
   network      = var.network
   emulator     = var.emulator

@@ -1,5 +1,6 @@
-# The bucket behind the failure queue, and the last link of the chain: it takes every letter, also one above SQS's 1 MiB, which no
-# queue ever takes, and those of a time without the queue. `mqtt-lambda-bridge redrive --from s3://…` takes them from here.
+# The bucket behind the failure queue, and the last link of the chain: it takes every letter, also one above 256 KiB (the limit that
+# the provider gives the queue), which no queue ever takes, and those of a time without the queue.
+# `mqtt-lambda-bridge redrive --from s3://…` takes them from here.
 
 locals {
   letters_prefix = "dead-letters/"
