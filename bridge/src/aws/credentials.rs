@@ -49,6 +49,15 @@ struct Kept {
     identity: Arc<Identity>,
     fetched_at: SystemTime,
     fetch_again: SystemTime,
+    /// AWS has refused what they signed.
+    are_refused: bool,
+}
+
+impl Kept {
+    /// They serve until there are others.
+    fn are_valid(&self) -> bool {
+        self.identity.credentials.expiry().map_or(!self.are_refused, |at| at > SystemTime::now())
+    }
 }
 
 /// The credentials that sign a request.
@@ -92,9 +101,8 @@ impl Ready {
         fetched
     }
 
-    /// Whether there are some that have not expired yet: they serve until there are others.
     fn are_valid(&self) -> bool {
-        self.current().is_some_and(|current| current.expiry().is_some_and(|at| at > SystemTime::now()))
+        self.kept().as_ref().is_some_and(Kept::are_valid)
     }
 
     async fn fetch(&self) -> Result<(), String> {
@@ -116,7 +124,7 @@ impl Ready {
         let mut kept = self.kept();
         let generation = kept.as_ref().map_or(0, |kept| kept.identity.generation + 1);
         let identity = Arc::new(Identity { credentials, generation });
-        *kept = Some(Kept { identity, fetched_at: now, fetch_again });
+        *kept = Some(Kept { identity, fetched_at: now, fetch_again, are_refused: false });
         Ok(())
     }
 
@@ -129,6 +137,7 @@ impl Ready {
             && kept.fetched_at + REFUSED_FOR <= now
         {
             kept.fetch_again = now;
+            kept.are_refused = true;
         }
     }
 
@@ -260,9 +269,15 @@ mod tests {
         }
     }
 
-    /// Gives some that last for half a minute, and then fails.
-    #[derive(Debug, Default)]
-    struct Once(AtomicUsize);
+    /// Gives some that last so long, and then fails.
+    #[derive(Debug)]
+    struct Once(AtomicUsize, Option<Duration>);
+
+    impl Once {
+        fn that_last(time: Option<Duration>) -> Ready {
+            Ready::new(Some(SharedCredentialsProvider::new(Self(AtomicUsize::new(0), time))), None)
+        }
+    }
 
     impl ProvideCredentials for Once {
         fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
@@ -271,8 +286,8 @@ mod tests {
         {
             future::ProvideCredentials::ready(match self.0.fetch_add(1, Ordering::Relaxed) {
                 0 => {
-                    let expiry = SystemTime::now() + Duration::from_secs(30);
-                    Ok(Credentials::new("key", "secret", None, Some(expiry), "test"))
+                    let expiry = self.1.map(|time| SystemTime::now() + time);
+                    Ok(Credentials::new("key", "secret", None, expiry, "test"))
                 }
                 _ => Err(CredentialsError::provider_error("away")),
             })
@@ -281,10 +296,23 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn while_their_source_fails_those_that_have_not_expired_serve_everybody() {
-        let ready = Ready::new(Some(SharedCredentialsProvider::new(Once::default())), None);
+        let ready = Once::that_last(Some(Duration::from_secs(30)));
         assert_eq!(ready.ready().await, Ok(()));
         let all = tokio::join!(ready.ready(), ready.ready(), ready.ready());
         assert_eq!(all, (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_their_source_fails_those_without_an_end_serve_until_aws_refuses_them() {
+        let ready = Once::that_last(None);
+        assert_eq!(ready.ready().await, Ok(()));
+        ready.kept().as_mut().unwrap().fetch_again = SystemTime::now();
+        for _ in 0..2 {
+            assert_eq!(ready.ready().await, Ok(()));
+        }
+        ready.kept().as_mut().unwrap().fetched_at -= REFUSED_FOR;
+        ready.refused(0);
+        assert!(ready.ready().await.is_err());
     }
 
     #[tokio::test(start_paused = true)]
