@@ -41,7 +41,10 @@ impl TopicDestination {
         let needs_reader = self.unread == OnUnreadLetter::Refuse;
         let outgoing = Outgoing { properties, needs_reader, ..Outgoing::new(self.topic.clone(), payload) };
         self.publisher.publish(outgoing).await.map_err(|cause| match cause {
-            PublishError::TooLarge { .. } => DestinationError::lasting(self, cause),
+            // Packet too large and Payload Format Invalid are about this letter; other refusals can be repaired.
+            PublishError::TooLarge { .. } | PublishError::Refused { code: 0x95 | 0x99, .. } => {
+                DestinationError::lasting(self, cause)
+            }
             cause => error(cause.to_string()),
         })
     }
@@ -172,5 +175,15 @@ mod tests {
         let (_, result) = put(Protocol::V5, Err(PublishError::Ended)).await;
         let error = result.unwrap_err().to_string();
         assert!(error.starts_with("failure destination topic `dead/letters`: "), "{error}");
+    }
+
+    #[tokio::test]
+    async fn only_a_refusal_of_this_very_letter_is_final() {
+        for (code, is_final) in [(0x80, false), (0x87, false), (0x90, false), (0x95, true), (0x97, false), (0x99, true)]
+        {
+            let refused = PublishError::Refused { topic: "dead/letters".into(), code, reason: "".into() };
+            let (_, result) = put(Protocol::V5, Err(refused)).await;
+            assert_eq!(result.unwrap_err().is_final, is_final, "{code:#x}");
+        }
     }
 }
