@@ -163,6 +163,7 @@ async fn a_mapping_that_asks_for_no_answers_ignores_them_with_one_warning() {
     let sensors = publish(&world, 5, |_| {}).await;
     let fate = nothing_lost(&world, &sensors).await;
     assert_eq!((fate.handled.len(), world.dead_letters().unwrap()), (5, vec![]));
+    assert!(process.logged("function.answers_ignored", PATIENCE).await, "{:#?}", process.log());
     assert_eq!(process.count("function.answers_ignored"), 1, "{:#?}", process.log());
 }
 
