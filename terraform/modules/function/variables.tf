@@ -82,10 +82,10 @@ variable "readings" {
   nullable = false
 
   validation {
-    condition = can(regex("^[1-9][0-9]*[hdw]$", var.readings.ttl)) && try(
-      tonumber(regex("^[0-9]+", var.readings.ttl)) * { h = 1, d = 24, w = 168 }[regex("[hdw]$", var.readings.ttl)] >= 24 &&
-      tonumber(regex("^[0-9]+", var.readings.ttl)) * { h = 1, d = 24, w = 168 }[regex("[hdw]$", var.readings.ttl)] <= 24 * 365 * 100,
-    false)
+    condition = try(alltrue([
+      for part in [regex("^([1-9][0-9]*)([hdw])$", var.readings.ttl)] :
+      tonumber(part[0]) * { h = 1, d = 24, w = 168 }[part[1]] >= 24 && tonumber(part[0]) * { h = 1, d = 24, w = 168 }[part[1]] <= 24 * 365 * 100
+    ]), false)
     error_message = "readings: ttl is a number with h, d or w, from a day to 100 years: the function starts with no other."
   }
   validation {
