@@ -86,9 +86,29 @@ fn write_and_remove(mut file: &File) -> io::Result<()> {
     let mut line = vec![b' '; TEST_LINE];
     line.push(b'\n');
     let written = file.write_all(&line).and_then(|()| file.sync_data());
-    // Where the filesystem has no locks, a bridge may have written behind it, and nothing may be cut off.
-    let longest = length + u64::try_from(line.len()).unwrap_or(u64::MAX);
-    let removed = if file.metadata()?.len() <= longest { file.set_len(length) } else { Ok(()) };
+    let removed = remove_behind(file, length, line.len());
     // Where both fail, the cause worth telling is the first one.
     written.and(removed)
+}
+
+/// Takes away what was written of `bytes` at the end. Where the filesystem has no locks, a bridge may have written behind
+/// it meanwhile: then the line stays, and nothing is cut off.
+fn remove_behind(file: &File, length: u64, bytes: usize) -> io::Result<()> {
+    let is_last = file.metadata()?.len() <= length + u64::try_from(bytes).unwrap_or(u64::MAX);
+    if is_last { file.set_len(length) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_wrote_behind_the_line_is_not_cut_off() {
+        for (behind, left) in [("", "letter\n"), ("another\n", "letter\n   \nanother\n")] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            fs::write(file.path(), format!("letter\n   \n{behind}")).unwrap();
+            remove_behind(file.as_file(), 7, 4).unwrap();
+            assert_eq!(fs::read_to_string(file.path()).unwrap(), left);
+        }
+    }
 }

@@ -8,6 +8,7 @@ use tracing::warn;
 
 use super::{Redrive, RedriveError, Verdict};
 use crate::aws::Aws;
+use crate::config::Retry;
 use crate::dead_letter::{DeadLetter, Queue, Received};
 
 /// An empty answer alone does not say that the queue is empty: SQS may have asked some of its hosts only.
@@ -52,13 +53,28 @@ async fn drain(redrive: &mut Redrive, queue: &Queue, kept: &mut Vec<Received>) -
 
 /// How long the letters of a batch may take, so that nobody else gets one meanwhile.
 fn hold(redrive: &Redrive) -> Duration {
-    let longest = redrive.routes.values().map(|route| {
-        let retry = &route.settings.retry;
-        // What is no attempt, such as a throttle, is tried again until the age is reached, whatever `max_attempts` says.
-        retry.max_age + retry.backoff.max + route.settings.timeout
-    });
+    let longest = redrive.routes.values().map(|route| one_letter(&route.settings.retry, route.settings.timeout));
     let one = longest.max().unwrap_or_default();
     let paced = redrive.options.rate.map(|rate| rate.interval() * 10).unwrap_or_default();
     let turns = u32::try_from(super::BATCH / redrive.width).unwrap_or(1);
     one.saturating_mul(turns) + paced + SPARE
+}
+
+/// What is no attempt, such as a throttle, is tried again until the age is reached, whatever `max_attempts` says.
+fn one_letter(retry: &Retry, timeout: Duration) -> Duration {
+    retry.max_age + retry.backoff.max + timeout
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Range;
+
+    #[test]
+    fn throttles_hold_a_letter_for_as_long_as_its_age_though_it_has_one_attempt() {
+        let seconds = Duration::from_secs;
+        let backoff = Range { min: seconds(1), max: seconds(30) };
+        let retry = Retry { max_attempts: 1, max_age: seconds(600), backoff };
+        assert_eq!(one_letter(&retry, seconds(30)), seconds(660));
+    }
 }
