@@ -35,8 +35,7 @@ pub struct Reading {
     pub failures: HashMap<usize, Failure>,
     /// What else the function says.
     pub response: Response,
-    /// `publish` or `reply` was something else than the bridge's lists, on a mapping that asks for neither: the
-    /// function means something of its own by it.
+    /// There was a `publish` or a `reply`, whatever it was, on a mapping that asks for neither: it is left out.
     pub ignored: bool,
 }
 
@@ -65,7 +64,7 @@ pub fn interpret(answer: &[u8], ids: &[RecordId], wants_answers: bool) -> Result
     Ok(Reading { failures, response, ignored })
 }
 
-/// The response, and whether only its list of failures could be read.
+/// The response, and whether all but its list of failures is left out.
 fn read(body: &[u8], wants_answers: bool) -> Result<(Response, bool), Failure> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
@@ -73,8 +72,14 @@ fn read(body: &[u8], wants_answers: bool) -> Result<(Response, bool), Failure> {
         #[serde(default)]
         batch_item_failures: Option<Vec<ItemFailure>>,
     }
-    let error = match serde_json::from_slice(body) {
-        Ok(response) => return Ok((response, false)),
+    let error = match serde_json::from_slice::<Response>(body) {
+        Ok(response) if wants_answers || (response.publish.is_empty() && response.reply.is_empty()) => {
+            return Ok((response, false));
+        }
+        Ok(response) => {
+            let batch_item_failures = response.batch_item_failures;
+            return Ok((Response { batch_item_failures, ..Response::default() }, true));
+        }
         Err(error) => error,
     };
     match serde_json::from_slice(body) {
@@ -330,6 +335,13 @@ mod tests {
                 assert_eq!(asked.is_ok(), strange == "null", "{answer}: where they are asked for, the function errs");
             }
         }
+        let well_formed = format!(
+            r#"{{"publish":[{{"topic":"a","payload":1}}],"reply":[{{"itemIdentifier":"x","payload":1}}],"batchItemFailures":[{item}]}}"#
+        );
+        let Reading { failures, response, ignored } = interpret(well_formed.as_bytes(), &ids(), false).unwrap();
+        assert_eq!((failures.len(), response.publish.len(), response.reply.len(), ignored), (1, 0, 0, true));
+        let asked = interpret(well_formed.as_bytes(), &ids(), true).unwrap();
+        assert_eq!((asked.response.publish.len(), asked.response.reply.len(), asked.ignored), (1, 1, false));
         let hidden = format!(r#"{{"reply":{{"batchItemFailures":[{item}]}}}}"#);
         assert!(interpret(hidden.as_bytes(), &ids(), false).is_err(), "failures are never ignored");
         for malformed in [r#"{"reply":1,"batchItemFailures":7}"#, r#"{"reply":1,"#] {

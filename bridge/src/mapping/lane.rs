@@ -114,7 +114,7 @@ impl Lane {
         if attempted.divisible && pending.deliveries.len() > 1 {
             return pending.halves();
         }
-        if attempted.is_too_large() && self.mapping.destination.is_none() {
+        if attempted.is_hopeless() && self.mapping.destination.is_none() {
             pending.deliveries.drain(..).for_each(|delivery| self.hold(delivery, &attempted.failure.message));
             return Onward::Nothing;
         }

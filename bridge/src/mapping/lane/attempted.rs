@@ -4,8 +4,6 @@ use std::collections::{HashMap, HashSet};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use event::Response;
-
 use super::pending::{Pending, hold_back_behind};
 use super::{Lane, answers};
 use crate::clock::now;
@@ -33,17 +31,15 @@ impl Attempted {
         Self { disposition: Disposition::Retry, retry_after: None, failure, divisible, aside: false, again: false }
     }
 
-    /// Nothing was invoked, and nothing ever can be with this event.
-    pub(super) fn is_too_large(&self) -> bool {
-        self.disposition == Disposition::GiveUp && self.failure.kind == TOO_LARGE
+    /// No attempt was made, as none can ever help.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.disposition == Disposition::GiveUp && !self.failure.retry
     }
 }
 
-const TOO_LARGE: &str = "TooLarge";
-
 pub(super) fn too_large(bytes: usize, limit: usize) -> Attempted {
     let message = format!("the event has {bytes} bytes or more; Lambda takes {limit} at most");
-    let failure = Failure { kind: TOO_LARGE.into(), message: message.into(), retry: false };
+    let failure = Failure { kind: "TooLarge".into(), message: message.into(), retry: false };
     Attempted { disposition: Disposition::GiveUp, ..Attempted::by_function(failure, true) }
 }
 
@@ -54,14 +50,12 @@ impl Lane {
         // It has passed itself, so nothing on the way refuses it.
         pending.refused = None;
         self.lambda_works();
-        let Reading { mut failures, mut response, ignored } = match self.read(&answer, pending) {
+        let Reading { mut failures, response, ignored } = match self.read(&answer, pending) {
             Ok(read) => read,
             Err(attempted) => return Some(attempted),
         };
-        let says_something = !response.publish.is_empty() || !response.reply.is_empty();
-        if ignored || (says_something && !self.mapping.settings.wants_answers()) {
+        if ignored {
             self.mapping.log_ignored();
-            response = Response::default();
         }
         self.count(&failures, pending.deliveries.len());
         if self.mapping.destination.is_none() {
