@@ -83,7 +83,17 @@ impl ShownCertificate {
 /// `04:d2`. `None` when it is none.
 pub(super) fn subject_and_serial(der: &[u8]) -> Option<(String, String)> {
     let (_, certificate) = X509Certificate::from_der(der).ok()?;
-    Some((shown(&certificate.subject().to_string()), shown(&certificate.raw_serial_as_string())))
+    Some((shown(&certificate.subject().to_string()), shown(&serial(certificate.raw_serial()))))
+}
+
+/// A serial number as `openssl x509 -serial` gives it, so that one can be looked for by the other: without the zero octet that DER
+/// puts before a positive number whose first bit is set (X.690, clause 8.3).
+fn serial(der: &[u8]) -> String {
+    let octets = match der {
+        [0, rest @ ..] if !rest.is_empty() => rest,
+        all => all,
+    };
+    octets.iter().map(|octet| format!("{octet:02x}")).collect::<Vec<_>>().join(":")
 }
 
 /// The kind of key that a certificate is for, of those that a token can have.
@@ -190,6 +200,13 @@ mod tests {
         assert!(year.trouble(year.from - DAY).unwrap().contains("not valid before 1972-09-27"));
         assert_eq!(year.trouble(year.from), None);
         assert!(year.trouble(year.until.unwrap() + DAY).unwrap().contains("has expired on"));
+    }
+
+    #[test]
+    fn a_serial_number_is_given_without_the_octet_of_its_sign() {
+        assert_eq!(serial(&[0x00, 0xdc, 0x46, 0x00]), "dc:46:00");
+        assert_eq!(serial(&[0x04, 0xd2]), "04:d2");
+        assert_eq!(serial(&[0x00]), "00");
     }
 
     #[test]
