@@ -134,8 +134,9 @@ pub struct Identity {
 
 impl Identity {
     pub(super) fn issue(leaf: &Leaf, ca: &CertifiedIssuer<'static, KeyPair>) -> Result<Self, CertError> {
-        // 63 random bits: a serial number is positive and has at most 20 bytes (RFC 5280, section 4.1.2.2).
-        let serial = SerialNumber::from(fastrand::u64(1..=i64::MAX.cast_unsigned()));
+        // 63 random bits behind a first one that is set: DER puts a zero octet before such a number (X.690, clause 8.3), and
+        // whoever shows or compares serial numbers has to know it.
+        let serial = SerialNumber::from(fastrand::u64(1 << 63..=u64::MAX));
         let params = leaf.params(serial.clone())?;
         let key = KeyPair::generate_for(match leaf.key {
             KeyKind::P256 => &PKCS_ECDSA_P256_SHA256,

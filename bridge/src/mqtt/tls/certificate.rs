@@ -86,8 +86,8 @@ pub(super) fn subject_and_serial(der: &[u8]) -> Option<(String, String)> {
     Some((shown(&certificate.subject().to_string()), shown(&serial(certificate.raw_serial()))))
 }
 
-/// A serial number as `openssl x509 -serial` gives it, so that one can be looked for by the other: without the zero octet that DER
-/// puts before a positive number whose first bit is set (X.690, clause 8.3).
+/// A serial number in hexadecimal, with the digits that `openssl x509 -serial` gives: without the zero octet that DER puts before a
+/// positive number whose first bit is set (X.690, clause 8.3).
 fn serial(der: &[u8]) -> String {
     let octets = match der {
         [0, rest @ ..] if !rest.is_empty() => rest,
