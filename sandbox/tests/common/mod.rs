@@ -44,17 +44,20 @@ pub async fn side_by_side<F: Future<Output = ()>>(mut running: Vec<(String, Pin<
     .await;
 }
 
-/// Runs the scenario under both protocol versions against the embedded broker, and against Mosquitto where it is
-/// installed, side by side.
+/// Runs the scenario under both versions of MQTT and with both brokers, side by side: MQTT 5 with Mosquitto, where it is
+/// installed, and MQTT 3.1.1 with the embedded broker. With `WORLDS=all`, or in full size, each version with each broker.
 pub async fn everywhere<F>(scenario: impl Fn(WorldBuilder) -> F)
 where
     F: Future<Output = ()>,
 {
     let mosquitto = tools::require("mosquitto").is_some();
+    let all = sized(0, 1) == 1 || std::env::var_os("WORLDS").is_some_and(|value| value == "all");
     let mut cases = Vec::new();
     for protocol in [Protocol::V5, Protocol::V311] {
         for broker in [BrokerKind::Embedded, BrokerKind::Mosquitto] {
-            if mosquitto || matches!(broker, BrokerKind::Embedded) {
+            let is_mosquitto = matches!(broker, BrokerKind::Mosquitto);
+            let is_everyday = is_mosquitto == (mosquitto && protocol == Protocol::V5);
+            if is_everyday || all && (mosquitto || !is_mosquitto) {
                 let name = format!("MQTT {protocol}, broker {broker:?}");
                 cases.push((name, Box::pin(scenario(World::builder().protocol(protocol).broker(broker)))));
             }
@@ -191,8 +194,18 @@ pub fn ended(world: &World, how: impl Fn(&Outcome) -> bool) -> usize {
 /// Polls until the condition holds, for as long as patience lasts.
 pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let begun = Instant::now();
-    while !holds() {
+    loop {
+        let look = Instant::now();
+        if holds() {
+            return;
+        }
         assert!(begun.elapsed() < PATIENCE, "waited in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        rest_after(look).await;
     }
+}
+
+/// The pause behind a look that began at this time. One that takes long, as it reads all that has happened so far, is taken less
+/// often: otherwise those who look keep a busy machine from what they wait for.
+pub async fn rest_after(look: Instant) {
+    tokio::time::sleep((look.elapsed() * 9).clamp(Duration::from_millis(10), Duration::from_millis(100))).await;
 }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bridge::config::{BrokerUrl, Protocol};
 use sandbox::certs::PkiFiles;
@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::common::eventually;
+use crate::common::{eventually, rest_after};
 
 const PATIENCE: Duration = Duration::from_mins(3);
 
@@ -86,8 +86,12 @@ impl Replica {
     /// Polls until the answer is the wanted one.
     pub async fn until(&self, what: &str, path: &str, wanted: impl Fn(&str) -> bool) {
         let asking = async {
-            while !wanted(&self.ask("GET", path).await.1) {
-                tokio::time::sleep(Duration::from_millis(10)).await;
+            loop {
+                let look = Instant::now();
+                if wanted(&self.ask("GET", path).await.1) {
+                    return;
+                }
+                rest_after(look).await;
             }
         };
         let in_time = tokio::time::timeout(PATIENCE, asking).await;
@@ -110,17 +114,18 @@ impl Replica {
         let decided = |process: &BridgeProcess| {
             let decided =
                 |line: &Value| line["event"].as_str().is_some_and(|event| event.starts_with("configuration."));
-            events(process).filter(decided).collect::<Vec<_>>()
+            events_with(process, "configuration.").filter(decided).collect::<Vec<_>>()
         };
         let before = decided(&self.process).len();
         std::fs::write(&self.file, config).unwrap();
         self.process.signal("HUP").await.unwrap();
         let waiting = async {
             loop {
+                let look = Instant::now();
                 if let Some(line) = decided(&self.process).get(before) {
                     return line.clone();
                 }
-                tokio::time::sleep(Duration::from_millis(10)).await;
+                rest_after(look).await;
             }
         };
         tokio::time::timeout(PATIENCE, waiting).await.unwrap()
@@ -128,13 +133,13 @@ impl Replica {
 
     /// The lines of its log with this event.
     pub fn logged(&self, event: &str) -> Vec<Value> {
-        events(&self.process).filter(|line| line["event"] == event).collect()
+        events_with(&self.process, event).filter(|line| line["event"] == event).collect()
     }
 
     /// How often it has connected with this client id, and whether the broker had the session each time.
     pub fn connected(&self, client_id: &str) -> Vec<bool> {
         let connected = |line: &Value| line["message"] == "connected" && line["client_id"] == client_id;
-        events(&self.process).filter(connected).map(|line| line["session_present"] == true).collect()
+        events_with(&self.process, client_id).filter(connected).map(|line| line["session_present"] == true).collect()
     }
 
     /// The same, once it has connected at all: readiness is known before the log, which another thread writes, says why.
@@ -152,5 +157,11 @@ impl Replica {
 
 /// The lines of the log, read.
 pub fn events(process: &BridgeProcess) -> impl Iterator<Item = Value> {
-    process.log().into_iter().map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}")))
+    events_with(process, "")
+}
+
+/// Those that contain this text, which are read alone: a long log is looked through again and again.
+fn events_with(process: &BridgeProcess, text: &str) -> impl Iterator<Item = Value> {
+    let lines = process.log().into_iter().filter(move |line| line.contains(text));
+    lines.map(|line| serde_json::from_str(&line).unwrap_or_else(|_| panic!("no JSON: {line}")))
 }

@@ -246,10 +246,10 @@ async fn one_message_too_large_is_a_dead_letter_and_the_others_flow() {
             .start()
             .await
             .unwrap();
-        let before = publish(&world, 500, |_| {}).await;
+        let before = publish(&world, 150, |_| {}).await;
         let large = publish(&world, 1, |options| options.padding = 6 * 1024 * 1024).await;
-        let after = publish(&world, 500, |_| {}).await;
-        acknowledged(&world, 1001).await;
+        let after = publish(&world, 150, |_| {}).await;
+        acknowledged(&world, 301).await;
         let letters = world.dead_letters().unwrap();
         assert_eq!(letters.len(), 1);
         assert_eq!(letters[0].error_type, "TooLarge");
@@ -291,7 +291,7 @@ async fn binary_that_grows_above_the_limit_is_a_dead_letter_with_its_bytes() {
         let binary: Vec<u8> = (0..4_720_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let file = world.directory().join("binary");
         std::fs::write(&file, &binary).unwrap();
-        let before = publish(&world, 500, |_| {}).await;
+        let before = publish(&world, 150, |_| {}).await;
         let (files, port) = (&world.files, world.url().port.to_string());
         let status = tokio::process::Command::new(tool)
             .args(["-h", "localhost", "-p", &port, "-V", "5", "-q", "1", "-t", "sensor/data", "-f"])
@@ -306,8 +306,8 @@ async fn binary_that_grows_above_the_limit_is_a_dead_letter_with_its_bytes() {
             .await
             .unwrap();
         assert!(status.success());
-        let after = publish(&world, 500, |_| {}).await;
-        acknowledged(&world, 1001).await;
+        let after = publish(&world, 150, |_| {}).await;
+        acknowledged(&world, 301).await;
         let letters = world.dead_letters().unwrap();
         assert_eq!((letters.len(), letters[0].error_type.as_str()), (1, "TooLarge"));
         assert!(letters[0].payload_bytes().unwrap() == binary, "not the bytes that were published");

@@ -61,14 +61,16 @@ async fn what_is_too_large_for_the_queue() {
 #[tokio::test(flavor = "multi_thread")]
 async fn f38_what_no_destination_can_ever_take_is_held_and_stops_nobody() {
     // More messages than lanes, so that no lane is free if a lane waits for such a message.
-    const HELD: usize = 12;
-    const BEHIND: usize = 5;
+    const LANES: usize = 3;
+    const HELD: usize = LANES + 1;
+    const BEHIND: usize = 3;
     // All messages have one key, which those that are held must not keep.
     for ordering_key in [None, Some("topic[1]")] {
         everywhere(|builder| async move {
             let protocol = builder.protocol_spoken();
             let queue = Queue::start().await.unwrap();
-            let mut world = world(builder.set("mapping.receive_maximum", &(HELD + BEHIND).to_string()), &queue).await;
+            let builder = builder.set("mapping.receive_maximum", &(HELD + BEHIND).to_string());
+            let mut world = world(builder.set("mapping.concurrency", &LANES.to_string()), &queue).await;
             assert!(world.drain_bridge(common::PATIENCE).await);
             world.unset("mapping.on_failure.file");
             ordering_key.into_iter().for_each(|key| world.set("mapping.ordering_key", key));
@@ -77,13 +79,15 @@ async fn f38_what_no_destination_can_ever_take_is_held_and_stops_nobody() {
             for _ in 0..HELD {
                 messages.publish(vec![b'x'; 1024 * 1024], None).await;
             }
-            eventually("they are held", || world.counters().dead_letters_held.get() == 12).await;
+            eventually("they are held", || world.counters().dead_letters_held.get() == i64::try_from(HELD).unwrap())
+                .await;
             assert_eq!(world.bridge().unwrap().troubles(), Vec::<String>::new(), "there is room for others");
             publish(&world, BEHIND as u64, |_| {}).await;
             eventually("those behind are dead-lettered", || queue.messages().len() == BEHIND).await;
             assert_eq!(world.counters().acknowledged.get(), 0, "what is held, and by order what is behind it");
             let full = || world.bridge().unwrap().troubles().concat();
-            eventually("no room is said", || full().contains("12 of 17 messages held")).await;
+            let said = format!("{HELD} of {} messages held", HELD + BEHIND);
+            eventually("no room is said", || full().contains(&said)).await;
             let counted = world.counters();
             world.crash_bridge();
             eventually("who is gone holds nothing", || counted.dead_letters_held.get() == 0).await;

@@ -87,7 +87,7 @@ async fn throttling_lowers_the_concurrency_and_it_recovers() {
         world.lambda.faults().clear();
         nothing_lost(&world, &sensors).await;
         let fallen = world.counters().concurrency.get();
-        let more = publish(&world, 1_000, |_| {}).await;
+        let more = publish(&world, 300, |_| {}).await;
         nothing_lost(&world, &more).await;
         assert!(world.counters().concurrency.get() > fallen.min(31), "{fallen} and no recovery");
     })

@@ -66,7 +66,7 @@ async fn under_random_failures() {
     everywhere(|builder| async move {
         let taken = Taken::default();
         let world = ordered(builder, &taken).start().await.unwrap();
-        let messages = sized(2_000, 10_000);
+        let messages = sized(600, 10_000);
         publish(&world, messages, |options| (options.count, options.rate) = (50, 1_000.0)).await;
         acknowledged(&world, messages).await;
         assert_in_order(&taken, 50, messages);
@@ -80,9 +80,10 @@ async fn under_random_failures_in_batches() {
         let taken = Taken::default();
         let builder = ordered(builder, &taken).set("mapping.batch.max_records", "20");
         let world = builder.set("mapping.batch.max_window", "10ms").start().await.unwrap();
-        publish(&world, 2_000, |options| (options.count, options.rate) = (10, 2_000.0)).await;
-        acknowledged(&world, 2_000).await;
-        assert_in_order(&taken, 10, 2_000);
+        let messages = sized(600, 2_000);
+        publish(&world, messages, |options| (options.count, options.rate) = (10, 2_000.0)).await;
+        acknowledged(&world, messages).await;
+        assert_in_order(&taken, 10, messages);
     })
     .await;
 }

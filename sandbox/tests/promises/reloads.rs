@@ -40,7 +40,7 @@ async fn what_has_not_changed_does_not_notice_and_the_rest_starts_changes_and_go
         fault(&world, When::Always, Action::Delay(Duration::from_millis(20)));
         let first = mqtt("") + &mapping("stays", "a", "") + &mapping("changes", "b", "") + &mapping("goes", "c", "");
         let mut bridge = Replica::start(&world, "bridge", &first).await;
-        let total = sized(600, 5_000);
+        let total = sized(300, 5_000);
         let load = |topic: &str| {
             let topic = topic.to_owned();
             world.sensors(|options| (options.topic, options.rate, options.total) = (topic, 100.0, Some(total))).unwrap()
@@ -155,8 +155,8 @@ async fn a_new_topic_filter_takes_over_from_the_old_one_without_a_gap() {
         let (world, mqtt) = scene(builder).await;
         let config = |filter: &str| mqtt("") + &mapping("m", filter, "");
         let mut bridge = Replica::start(&world, "bridge", &config("sensor/data")).await;
-        let total = sized(600, 5_000);
-        let mut sensors = world.sensors(|options| (options.rate, options.total) = (200.0, Some(total))).unwrap();
+        let total = sized(300, 5_000);
+        let mut sensors = world.sensors(|options| (options.rate, options.total) = (100.0, Some(total))).unwrap();
         eventually("messages flow", || sensors.acked() > 50).await;
         bridge.reload(&config("sensor/+")).await;
         eventually("the old filter is given up", || bridge.logged("session.unsubscribed").len() == 1).await;
@@ -180,8 +180,8 @@ async fn fewer_sessions_lose_nothing_and_leave_nothing_behind() {
         fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
         let config = |sessions| mqtt("") + &mapping("m", "$share/g/sensor/data", &format!("sessions = {sessions}"));
         let mut bridge = Replica::start(&world, "bridge", &config(3)).await;
-        let total = sized(1_000, 10_000);
-        let mut sensors = world.sensors(|options| (options.rate, options.total) = (250.0, Some(total))).unwrap();
+        let total = sized(400, 10_000);
+        let mut sensors = world.sensors(|options| (options.rate, options.total) = (100.0, Some(total))).unwrap();
         eventually("messages flow", || sensors.acked() > 100).await;
         bridge.reload(&config(1)).await;
         eventually("two have left", || bridge.logged("session.retired").len() == 2).await;

@@ -30,9 +30,9 @@ async fn f25_scaling_from_two_replicas_to_one_under_load_loses_nothing() {
         fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
         let mut goes = Replica::start(&world, "goes", &config("goes", SHARED)).await;
         let stays = Replica::start(&world, "stays", &config("stays", SHARED)).await;
-        let part = sized(100, 3_000);
+        let part = sized(40, 3_000);
         // Slow enough for a busy machine: a queue that grows is fetched before a replica leaves.
-        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        let mut sensors = world.sensors(|options| options.rate = 20.0).unwrap();
         eventually("both have had a part", || sensors.acked() > part).await;
         assert_eq!(goes.ask("POST", "/retire").await.0, 202);
         assert!(goes.ask("GET", "/readyz").await.1.starts_with("retiring\n"));
@@ -65,8 +65,8 @@ async fn a_replica_that_the_configuration_names_leaves_without_loss_and_then_wai
         fault(&world, When::Always, Action::Delay(Duration::from_millis(30)));
         let mut goes = Replica::start(&world, "goes", &config("goes")).await;
         let mut stays = Replica::start(&world, "stays", &config("stays")).await;
-        let part = sized(100, 3_000);
-        let mut sensors = world.sensors(|options| options.rate = 50.0).unwrap();
+        let part = sized(40, 3_000);
+        let mut sensors = world.sensors(|options| options.rate = 20.0).unwrap();
         eventually("both have had a part", || sensors.acked() > part).await;
         // All replicas are given the same list.
         for (replica, name) in [(&mut stays, "stays"), (&mut goes, "goes")] {

@@ -61,7 +61,7 @@ async fn fight(replica: &Replica, told: &AtomicBool, patience: Duration) -> Vec<
             if thrown_out >= Some(TIMES.into()) && events(&replica.process).any(|line| loud(&line)) {
                 told.store(true, Ordering::SeqCst);
             }
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     };
     let in_time = tokio::time::timeout(patience + common::PATIENCE, watching).await;

@@ -11,7 +11,7 @@ const RECEIVE_MAXIMUM: usize = 256;
 #[tokio::test(flavor = "multi_thread")]
 async fn f1_kill_9_many_times_under_load() {
     everywhere(|builder| async move {
-        let (messages, kills) = (sized(2_000, 10_000), sized(3, 20));
+        let (messages, kills) = (sized(900, 10_000), sized(3, 20));
         let mut world = builder.function(willing()).without_bridge().await.unwrap();
         fault(&world, When::Always, Action::Delay(Duration::from_millis(10)));
         // The session must be there before the first message is, or the broker has nobody to keep it for.
@@ -19,7 +19,7 @@ async fn f1_kill_9_many_times_under_load() {
         assert!(world.drain_bridge(common::PATIENCE).await);
 
         let mut process = world.spawn_bridge().unwrap();
-        let mut sensors = world.sensors(|options| (options.rate, options.total) = (700.0, Some(messages))).unwrap();
+        let mut sensors = world.sensors(|options| (options.rate, options.total) = (300.0, Some(messages))).unwrap();
         let log = world.lambda.log();
         for kill in 1..=kills {
             let reached = kill * messages / (kills + 1);

@@ -118,12 +118,12 @@ async fn a_batch_never_outgrows_an_event_and_wastes_little_of_it() {
         let (mut source, queue) = Source::new();
         let mut tasks = JoinSet::new();
         for payload in [vec![0x01_u8; 300_000], vec![0xff; 1_000_000], b"{\"a\":1}".to_vec(), vec![b'"'; 2_000_000]] {
-            (0..6).for_each(|n| source.send(&format!("k{n}"), payload.clone()));
+            (0..3).for_each(|n| source.send(&format!("k{n}"), payload.clone()));
         }
         let limits = limits(1000, Duration::ZERO);
         let batches = if keyed { ordered(queue, limits, &mut tasks) } else { unordered(queue, limits) };
         let (mut records, mut sizes) = (0, Vec::new());
-        while records < 24 {
+        while records < 12 {
             let batch = batches.next().await.unwrap();
             records += batch.len();
             sizes.push(encode("m", batch.iter()).len());

@@ -27,12 +27,12 @@ fn persistent(autosave: Autosave) -> BrokerOptions {
 #[tokio::test(flavor = "multi_thread")]
 async fn f7_broker_sigterm_under_load() {
     both_protocols(|builder| async move {
-        let (messages, stops) = (sized(1_000, 10_000), sized(3, 20));
+        let (messages, stops) = (sized(500, 10_000), sized(3, 20));
         let builder = builder.broker_options(persistent(Autosave::OnChange)).function(willing());
         let mut scene = Scene::start(builder).await;
         fault(&scene.world, When::Always, Action::Delay(Duration::from_millis(10)));
         let mut sensors =
-            scene.world.sensors(|options| (options.rate, options.total) = (300.0, Some(messages))).unwrap();
+            scene.world.sensors(|options| (options.rate, options.total) = (150.0, Some(messages))).unwrap();
         let log = scene.world.lambda.log();
         for stop in 1..=stops {
             let reached = stop * messages / (stops + 1);

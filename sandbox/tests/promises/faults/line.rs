@@ -15,11 +15,11 @@ const KEEP_ALIVE: Duration = Duration::from_secs(5);
 #[tokio::test(flavor = "multi_thread")]
 async fn f4_tcp_resets_under_load() {
     both_protocols(|builder| async move {
-        let (messages, resets) = (sized(1_000, 10_000), sized(10, 50));
+        let (messages, resets) = (sized(550, 10_000), sized(10, 50));
         let scene = Scene::start(builder.function(willing())).await;
         fault(&scene.world, When::Always, Action::Delay(Duration::from_millis(10)));
         let mut sensors =
-            scene.world.sensors(|options| (options.rate, options.total) = (300.0, Some(messages))).unwrap();
+            scene.world.sensors(|options| (options.rate, options.total) = (165.0, Some(messages))).unwrap();
         let log = scene.world.lambda.log();
         for reset in 1..=resets {
             let reached = reset * messages / (resets + 1);
@@ -100,9 +100,9 @@ async fn f4_resets_while_more_waits_than_fits() {
 async fn f5_a_black_hole_is_noticed_by_the_keep_alive() {
     both_protocols(|builder| async move {
         let mut scene = Scene::start(builder.function(willing()).set("mqtt.keep_alive", "5s")).await;
-        let messages = sized(1_000, 10_000);
+        let messages = sized(600, 10_000);
         let mut sensors =
-            scene.world.sensors(|options| (options.rate, options.total) = (50.0, Some(messages))).unwrap();
+            scene.world.sensors(|options| (options.rate, options.total) = (30.0, Some(messages))).unwrap();
         scene.flow_resumes(messages).await;
         let begun = Instant::now();
         scene.proxy.set(Quality { silent: true, ..Quality::default() });
@@ -129,7 +129,7 @@ async fn f6_a_slow_line_with_losses_is_no_reason_to_connect_again() {
         let bytes_per_second = Some(125_000);
         let delay = Duration::from_millis(20);
         scene.proxy.set(Quality { delay, bytes_per_second, loss, ..Quality::default() });
-        let messages = sized(1_200, 10_000);
+        let messages = sized(900, 10_000);
         // More than the line carries, so that it is full for seconds.
         let mut sensors = scene
             .world

@@ -44,10 +44,10 @@ async fn f1_a_start_with_more_waiting_than_fits_while_the_function_is_down() {
 async fn f23_stopped_for_two_keep_alives_and_continued() {
     both_protocols(|builder| async move {
         let scene = Scene::start(builder.function(willing()).set("mqtt.keep_alive", "5s")).await;
-        let messages = sized(1_000, 10_000);
+        let messages = sized(500, 10_000);
         fault(&scene.world, When::Always, Action::Delay(Duration::from_millis(100)));
         let mut sensors =
-            scene.world.sensors(|options| (options.rate, options.total) = (80.0, Some(messages))).unwrap();
+            scene.world.sensors(|options| (options.rate, options.total) = (40.0, Some(messages))).unwrap();
         let log = scene.world.lambda.log();
         log.wait_for(PATIENCE, |log| log.totals().succeeded >= 50 && log.totals().in_flight > 0).await.unwrap();
         let begun = Instant::now();

@@ -24,7 +24,7 @@ async fn survives_kills(builder: WorldBuilder, count: usize) {
     let protocol = builder.protocol_spoken();
     let (mut world, mut replicas) = share(builder, count).await;
     let (pause, kills) = (Duration::from_secs(sized(1, 5)), sized(4, 20));
-    let rate = 200;
+    let rate = 100;
     let messages = rate * (pause.as_secs() + 1) * kills;
     #[allow(clippy::cast_precision_loss, reason = "a small number")]
     let mut sensors = world.sensors(|o| (o.rate, o.total) = (rate as f64, Some(messages))).unwrap();

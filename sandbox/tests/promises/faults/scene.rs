@@ -4,7 +4,7 @@
 //! I1 nothing lost; I2 no PUBACK before its outcome; I3 few extra invocations; I4 flow resumes; I5 bounded memory.
 
 use std::collections::{BTreeSet, HashMap};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bridge::config::Protocol;
 use sandbox::lambda::Invocation;
@@ -16,7 +16,7 @@ use sandbox::wiretap::{Packet, Wiretap};
 use sandbox::world::{BridgeProcess, BrokerKind, World, WorldBuilder};
 use serde_json::Value;
 
-use crate::common::{Fate, PATIENCE, acks, eventually, nothing_lost};
+use crate::common::{Fate, PATIENCE, acks, eventually, nothing_lost, rest_after};
 
 pub const MIB: u64 = 1024 * 1024;
 /// The bridge's own defaults, which the bounds are made of.
@@ -81,14 +81,17 @@ impl Scene {
     pub async fn settled(&self, row: &str, sensors: &mut Sensors, faults: u64) -> Fate {
         tokio::time::timeout(PATIENCE * 2, sensors.finished()).await.expect("all published and confirmed");
         let begun = Instant::now();
-        while !Fate::of(&self.world).lost(sensors).is_empty() {
-            let log = self.process.log();
-            let last = &log[log.len().saturating_sub(15)..];
-            assert!(
-                begun.elapsed() < PATIENCE * 2,
-                "waited in vain for the last messages; the bridge's last words: {last:#?}"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        loop {
+            let look = Instant::now();
+            if Fate::of(&self.world).lost(sensors).is_empty() {
+                break;
+            }
+            if begun.elapsed() > PATIENCE * 2 {
+                let log = self.process.log();
+                let last = &log[log.len().saturating_sub(15)..];
+                panic!("waited in vain for the last messages; the bridge's last words: {last:#?}");
+            }
+            rest_after(look).await;
         }
         settled(&self.world, row, sensors, faults).await
     }
