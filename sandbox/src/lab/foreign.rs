@@ -18,7 +18,7 @@ use crate::certs::{Pki, PkiFiles};
 use crate::world::BrokerKind;
 
 /// How long a broker may take to listen, or to end. Those on a virtual machine of their own are slow when ours is busy.
-const PATIENCE: Duration = Duration::from_mins(1);
+const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A broker that somebody else has written. Killed when it is dropped.
 #[derive(Debug)]

@@ -3,7 +3,7 @@
 use super::habits::{ALL, Habits, Kept, Shared};
 
 /// The line before the table in docs/brokers.md.
-pub const BEGIN: &str = "<!-- The lab's table: UPDATE_DOCS=1 cargo test -p sandbox --test brokers table -->\n";
+pub const BEGIN: &str = "<!-- The lab's table: UPDATE_DOCS=1 cargo test -p sandbox --test promises brokers::docs -->\n";
 /// The line behind it.
 pub const END: &str = "<!-- The end of the lab's table -->\n";
 

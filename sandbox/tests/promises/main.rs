@@ -15,6 +15,7 @@ mod aws_iot_core;
 mod bad_input;
 mod batches;
 mod books_balance;
+mod brokers;
 mod check_walks;
 mod client_hazards;
 mod conformance;

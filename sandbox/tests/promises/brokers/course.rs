@@ -15,8 +15,8 @@ use serde_json::json;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::bench::{Bench, Seen};
-use crate::{answers, filters, ill_formed, interrupted, leaving, retained, sessions, shared, steady, strangers};
+use super::bench::{Bench, Seen};
+use super::{answers, filters, ill_formed, interrupted, leaving, retained, sessions, shared, steady, strangers};
 
 /// How long a row's note may be.
 const NOTE: usize = 300;
@@ -109,12 +109,41 @@ impl Scenario {
             Self::Mqtt5Refused => habits.speaks.iter().all(|(version, _)| *version == Protocol::V311),
             _ => true,
         };
+        wanted && concerned && self.fits(Size::asked(), habits, protocol)
+    }
+
+    /// Whether there is time for it.
+    fn fits(self, size: Size, habits: &Habits, protocol: Protocol) -> bool {
         // Slow, because a broker on a virtual machine takes seconds to restart, and because under MQTT 3.1.1 the bridge waits for
         // what a timer of the broker may send again.
-        let fast = size() != "full";
         let waits = matches!(self, Self::Cut | Self::RetireAfterACut | Self::FilterRemoved);
         let is_slow = self == Self::BrokerRestarted || (waits && protocol == Protocol::V311);
-        wanted && concerned && !(fast && is_slow && habits.speaks.len() > 1)
+        let is_its_first = habits.speaks.first().is_some_and(|(version, _)| *version == protocol);
+        match size {
+            Size::Full => true,
+            Size::Fast => !is_slow || habits.speaks.len() == 1,
+            Size::Everyday => is_its_first && self.is_everyday(),
+            Size::None => false,
+        }
+    }
+
+    /// One of each kind: all goes well, an end of each side and of the line between, a session that is left, and what is quick.
+    fn is_everyday(self) -> bool {
+        matches!(
+            self,
+            Self::Once
+                | Self::BridgeKilled
+                | Self::BrokerKilled
+                | Self::Cut
+                | Self::Retire
+                | Self::Answers
+                | Self::Shared
+                | Self::SessionExpiry
+                | Self::Retained
+                | Self::Mqtt5Refused
+                | Self::Strangers
+                | Self::IllFormed
+        )
     }
 
     async fn play(self, bench: Bench) -> Seen {
@@ -142,9 +171,25 @@ impl Scenario {
     }
 }
 
-/// `full`, `fast` unless said otherwise, or `none`.
-fn size() -> String {
-    std::env::var("BROKER_LAB").unwrap_or_else(|_| "fast".to_owned())
+/// How much of the course is run: `BROKER_LAB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Size {
+    Full,
+    Fast,
+    Everyday,
+    None,
+}
+
+impl Size {
+    fn asked() -> Self {
+        match std::env::var("BROKER_LAB").as_deref() {
+            Ok("full") => Self::Full,
+            Ok("fast") => Self::Fast,
+            Ok("everyday") | Err(_) => Self::Everyday,
+            Ok("none") => Self::None,
+            Ok(other) => panic!("BROKER_LAB is `{other}`: give `none`, `everyday`, `fast` or `full`"),
+        }
+    }
 }
 
 /// How often a broker may have died of its own.
@@ -155,7 +200,7 @@ static BROKERS: Semaphore = Semaphore::const_new(4);
 
 /// The whole course with one broker, where it is installed.
 pub async fn run(product: Product) {
-    if size() == "none" {
+    if Size::asked() == Size::None {
         let _ = writeln!(std::io::stderr(), "skipped: broker `{}`: BROKER_LAB=none", product.name());
         return;
     }

@@ -2,15 +2,12 @@
 //! it speaks. Matrix rows F28 to F33, F39 and F40, on the real binary over mutual TLS.
 //!
 //! A broker that is not installed is skipped visibly, and an error where `REQUIRE_BROKERS` names it: `.ci/brokers`. What
-//! was seen is written as JSON lines, one a scenario, into `target/tmp/brokers`. `BROKER_LAB=full` adds the slow
-//! scenarios, `none` skips all, and `BROKER_LAB_ONLY` names the ones to run.
-
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a step of a test that fails, fails the test")]
+//! was seen is written as JSON lines, one a scenario, into `target/tmp/brokers`. Unless `BROKER_LAB` says otherwise each
+//! broker is tried under one version of MQTT: `fast` tries all versions, `full` adds the slow scenarios, and `none`
+//! skips all. `BROKER_LAB_ONLY` names the scenarios to run.
 
 mod answers;
 mod bench;
-#[path = "../common/mod.rs"]
-mod common;
 mod course;
 mod device;
 mod docs;
@@ -18,9 +15,6 @@ mod filters;
 mod ill_formed;
 mod interrupted;
 mod leaving;
-#[path = "../parts/replica.rs"]
-#[allow(dead_code, reason = "each test file uses its part")]
-mod replica;
 mod retained;
 mod sessions;
 mod shared;

@@ -9,7 +9,7 @@ use sandbox::proxy::Proxy;
 use sandbox::sensors::Sensors;
 use tokio::sync::watch::Sender;
 
-use crate::bench::{Bench, Seen, Stage, WINDOW, gated, slow};
+use super::bench::{Bench, Seen, Stage, WINDOW, gated, slow};
 use crate::common::{Fate, PATIENCE, eventually};
 use crate::replica::Replica;
 

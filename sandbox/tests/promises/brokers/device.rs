@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-use crate::bench::Stage;
+use super::bench::Stage;
 use crate::common::PATIENCE;
 
 enum Event {

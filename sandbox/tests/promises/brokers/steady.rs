@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::lambda::{Answer, Function};
 use sandbox::world::FUNCTION;
 
-use crate::bench::{Bench, Seen, slow};
+use super::bench::{Bench, Seen, slow};
 
 const MESSAGES: u64 = 500;
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::bench::{Bench, Seen, Stage, slow_until_open};
+use super::bench::{Bench, Seen, Stage, slow_until_open};
 use crate::common::{Fate, PATIENCE, eventually};
 
 /// So many waves of the messages that may be in flight: on a busy machine several pass before a restart.

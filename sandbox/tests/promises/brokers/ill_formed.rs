@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use crate::bench::{Bench, Seen, Stage};
+use super::bench::{Bench, Seen, Stage};
 use crate::common::{PATIENCE, records};
 
 const USER_PROPERTY: u8 = 0x26;

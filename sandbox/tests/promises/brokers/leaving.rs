@@ -6,9 +6,9 @@ use std::time::Duration;
 use bridge::config::Protocol;
 use sandbox::proxy::{Proxy, Quality};
 
-use crate::bench::{Bench, Seen, gated, slow};
+use super::bench::{Bench, Seen, gated, slow};
+use super::device::publish_expiring;
 use crate::common::{Fate, PATIENCE, eventually};
-use crate::device::publish_expiring;
 
 /// For each message that may be in flight: a broker that sends one at a time takes as long with a tenth of the
 /// messages.

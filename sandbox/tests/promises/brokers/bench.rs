@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bridge::config::Protocol;
 use sandbox::lab::{ACK_WAIT, Foreign, Habits};
@@ -12,7 +12,7 @@ use sandbox::sensors::Sensors;
 use sandbox::world::{FUNCTION, World};
 use tokio::sync::{Mutex, watch};
 
-use crate::common::{self, Fate, PATIENCE, eventually, records};
+use crate::common::{self, Fate, PATIENCE, eventually, records, rest_after};
 use crate::replica::{Replica, SHORT, broker, mapping};
 
 /// How many messages the bridge may hold in most scenarios.
@@ -166,9 +166,13 @@ impl Stage {
     /// The lost messages, counted once all is handled, or patience is over and nothing arrives any more.
     pub async fn outcome(&self, sensors: &[&Sensors]) -> Seen {
         let lost = |fate: &Fate| sensors.iter().map(|sensors| fate.lost(sensors).len()).sum::<usize>();
-        let begun = std::time::Instant::now();
-        while lost(&Fate::of(&self.world)) > 0 && begun.elapsed() < PATIENCE {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+        let begun = Instant::now();
+        loop {
+            let look = Instant::now();
+            if lost(&Fate::of(&self.world)) == 0 || begun.elapsed() > PATIENCE {
+                break;
+            }
+            rest_after(look).await;
         }
         let log = self.world.lambda.log();
         eventually("no invocation is under way", || log.totals().in_flight == 0).await;

@@ -5,8 +5,8 @@ use sandbox::lambda::{Answer, Call, Function};
 use sandbox::world::FUNCTION;
 use serde_json::value::RawValue;
 
-use crate::bench::{Bench, Seen};
-use crate::device::Device;
+use super::bench::{Bench, Seen};
+use super::device::Device;
 
 const MESSAGES: usize = 20;
 

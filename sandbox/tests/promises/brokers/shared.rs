@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sandbox::lab::Shared;
 
-use crate::bench::{Bench, Seen, Stage, slow};
+use super::bench::{Bench, Seen, Stage, slow};
 use crate::common::{Fate, eventually};
 
 pub async fn shared_or_refused(bench: Bench) -> Seen {

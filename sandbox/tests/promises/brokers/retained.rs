@@ -7,9 +7,9 @@ use sandbox::proxy::Proxy;
 use sandbox::world::FUNCTION;
 use serde_json::Value;
 
-use crate::bench::{Bench, Seen, Stage};
+use super::bench::{Bench, Seen, Stage};
+use super::device::announce;
 use crate::common::{eventually, records};
-use crate::device::announce;
 
 /// How often the connection is cut, besides one restart of the bridge.
 const CUTS: usize = 2;

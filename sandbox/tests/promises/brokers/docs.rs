@@ -15,7 +15,10 @@ fn the_table_of_the_page_is_the_lab_s() {
         std::fs::write(&path, [before, table::BEGIN, &made, table::END, after].concat()).unwrap();
         return;
     }
-    assert_eq!(shown, made, "docs/brokers.md is out of date: UPDATE_DOCS=1 cargo test -p sandbox --test brokers table");
+    assert_eq!(
+        shown, made,
+        "docs/brokers.md is out of date: UPDATE_DOCS=1 cargo test -p sandbox --test promises brokers::docs"
+    );
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sandbox::lambda::{Answer, Function};
 use sandbox::world::FUNCTION;
 
-use crate::bench::{Bench, Seen, Stage};
+use super::bench::{Bench, Seen, Stage};
 use crate::common::eventually;
 use crate::replica::Replica;
 

@@ -5,7 +5,7 @@ use sandbox::lab::Stranger;
 use sandbox::lambda::{Answer, Function};
 use sandbox::world::FUNCTION;
 
-use crate::bench::{Bench, Seen};
+use super::bench::{Bench, Seen};
 use crate::common::eventually;
 use crate::replica::Replica;
 
