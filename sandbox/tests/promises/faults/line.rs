@@ -129,7 +129,7 @@ async fn f6_a_slow_line_with_losses_is_no_reason_to_connect_again() {
         let bytes_per_second = Some(125_000);
         let delay = Duration::from_millis(20);
         scene.proxy.set(Quality { delay, bytes_per_second, loss, ..Quality::default() });
-        let messages = sized(900, 10_000);
+        let messages = sized(1_200, 10_000);
         // More than the line carries, so that it is full for seconds.
         let mut sensors = scene
             .world
